@@ -1,0 +1,1 @@
+//! Sparkle, the controller: store, REST API, placement, hosts.

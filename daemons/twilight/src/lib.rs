@@ -1,0 +1,1 @@
+//! Twilight, the agent on each host.

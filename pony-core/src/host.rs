@@ -1,0 +1,295 @@
+//! What a driver of a host is asked for, and what it answers: plain values, no table, no I/O.
+//!
+//! The agent turns desired rows into these and facts back into current parts; `pony-host` implements drivers
+//! over them, for real hosts and for the simulated one. A *spec* is self-contained (a driver looks nothing up)
+//! and every step over it is idempotent: it may be abandoned at any point and asked for again.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// A storage pool as a driver needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolSpec {
+    /// `storage_pool.uuid`.
+    pub pool: Uuid,
+    /// What it is made of.
+    pub backend: PoolBackend,
+}
+
+/// The kinds of pool that drivers exist for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PoolBackend {
+    /// A directory of the host. It must exist: an unmounted mount point must not silently become a pool.
+    Dir {
+        /// Absolute path.
+        path: PathBuf,
+    },
+    /// Declared in the model, but no driver for it is built in; the name of the type.
+    Unsupported(String),
+}
+
+/// A pool as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolFact {
+    /// `storage_pool.uuid`.
+    pub pool: Uuid,
+    /// Size of the file system, MiB.
+    pub capacity_mib: i64,
+    /// Used on the file system, MiB.
+    pub allocated_mib: i64,
+}
+
+/// How the bytes of a volume lie in its pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeFormat {
+    /// Byte for byte.
+    Raw,
+    /// QEMU's copy-on-write format, version 3, never with a backing file.
+    Qcow2,
+}
+
+/// A volume as a driver needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VolumeSpec {
+    /// `volume.uuid`.
+    pub volume: Uuid,
+    /// Where it lies.
+    pub pool: PoolSpec,
+    /// Its format.
+    pub format: VolumeFormat,
+    /// Its virtual size, MiB. A source that is larger is refused, a smaller one is grown.
+    /// `None` for a volume that backs an image: as large as the source.
+    pub size_mib: Option<i64>,
+}
+
+/// What a new volume is filled from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Nothing: it reads as zeroes.
+    Empty,
+    /// `http:`, `https:` or `file:`; raw or qcow2, told apart by content and never trusted (no backing files).
+    Uri(String),
+    /// Another volume on this host.
+    Volume(VolumeSpec),
+}
+
+/// A volume as it was found. Only finished volumes are facts; unfinished data are the driver's own affair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeFact {
+    /// `volume.uuid`.
+    pub volume: Uuid,
+    /// `storage_pool.uuid`.
+    pub pool: Uuid,
+    /// Its virtual size, MiB (rounded up).
+    pub size_mib: i64,
+    /// Its format.
+    pub format: VolumeFormat,
+    /// Where a hypervisor opens it.
+    pub path: PathBuf,
+}
+
+/// A virtual L2 switch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SwitchSpec {
+    /// `switch.uuid`.
+    pub switch: Uuid,
+    /// Its kind.
+    pub kind: SwitchKind,
+}
+
+/// The kinds of switch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SwitchKind {
+    /// A bridge of this host, with nothing but taps on it.
+    Bridge,
+    /// Declared in the model, but this host cannot make it; says why.
+    Unsupported(String),
+}
+
+/// A switch as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchFact {
+    /// `switch.uuid`.
+    pub switch: Uuid,
+    /// The link's name.
+    pub bridge: String,
+}
+
+/// The host's end of a vnic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TapSpec {
+    /// `vnic.uuid`.
+    pub vnic: Uuid,
+    /// The switch that it is plugged into; its bridge must exist.
+    pub switch: Uuid,
+    /// The guest's address, `52:54:00:…`.
+    pub mac: String,
+}
+
+/// A tap as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapFact {
+    /// `vnic.uuid`, as far as the link's name tells (see `pony-host::network`).
+    pub vnic: Uuid,
+    /// The link's name.
+    pub link: String,
+    /// The name of the bridge that it is on.
+    pub bridge: Option<String>,
+}
+
+/// An instance as a hypervisor needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InstanceSpec {
+    /// `instance.uuid`.
+    pub instance: Uuid,
+    /// For people.
+    pub name: String,
+    /// Virtual CPUs.
+    pub vcpu: u32,
+    /// CPU share: hundredths of a physical CPU that it may use at most.
+    pub cpu_percent: u32,
+    /// Memory, MiB.
+    pub mem_mib: i64,
+    /// What it boots from.
+    pub boot: Boot,
+    /// In `vdisk.index` order.
+    pub disks: Vec<DiskSpec>,
+    /// In `vnic.index` order.
+    pub nics: Vec<NicSpec>,
+}
+
+/// What an instance boots from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Boot {
+    /// Its first disk.
+    Disk,
+    /// Its first vnic.
+    Network,
+}
+
+/// A disk of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DiskSpec {
+    /// `vdisk.uuid`.
+    pub vdisk: Uuid,
+    /// `vdisk.index`: its place on the bus.
+    pub index: u32,
+    /// From the volume's fact.
+    pub path: PathBuf,
+    /// From the volume's fact.
+    pub format: VolumeFormat,
+    /// A CD-ROM of an image.
+    pub read_only: bool,
+}
+
+/// A network card of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NicSpec {
+    /// `vnic.uuid`.
+    pub vnic: Uuid,
+    /// `vnic.index`.
+    pub index: u32,
+    /// `52:54:00:…`.
+    pub mac: String,
+    /// The tap's link name.
+    pub tap: String,
+}
+
+/// What a guest is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GuestState {
+    /// Defined, not running.
+    Off,
+    /// Not running since it broke down (a guest panic, a killed emulator).
+    Crashed,
+    /// Running.
+    Running,
+    /// Its CPUs stand still.
+    Paused,
+    /// It was told to shut itself down and has not finished.
+    ShuttingDown,
+}
+
+/// A guest as it was found. Only guests that this agent made are ever facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceFact {
+    /// `instance.uuid`.
+    pub instance: Uuid,
+    /// What it is doing.
+    pub state: GuestState,
+    /// The definition in force, when it is readable: equal to the ordered one or outdated.
+    pub spec: Option<InstanceSpec>,
+    /// Where its serial console can be opened (a pty or socket path).
+    pub console: Option<String>,
+}
+
+/// The machine itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostFact {
+    /// Its name.
+    pub hostname: String,
+    /// Version of the agent.
+    pub version: String,
+    /// Logical CPUs.
+    pub cpus: i64,
+    /// Memory, MiB.
+    pub mem_mib: i64,
+    /// Unix time, seconds.
+    pub boot_time: i64,
+    /// `kvm` or `tcg`: what guests really run on, probed.
+    pub accel: String,
+}
+
+/// A network card of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicFact {
+    /// `nic.hwaddr`.
+    pub hwaddr: String,
+    /// Its link's name.
+    pub link_name: String,
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether it has a carrier.
+    pub carrier: bool,
+    /// Mbit/s where known.
+    pub speed_mbit: Option<i64>,
+}
+
+/// A disk of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskFact {
+    /// `disk.id`: WWN, serial, or the best that there is.
+    pub id: String,
+    /// Device name.
+    pub link_name: String,
+    /// MiB.
+    pub size_mib: i64,
+    /// Model, where known.
+    pub model: Option<String>,
+    /// Serial number, where known.
+    pub serial: Option<String>,
+}
+
+/// Why a step failed, in words for the person who ordered it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DriverError {
+    /// What to make of it.
+    pub kind: DriverErrorKind,
+    /// What was wrong, where, and what would be right. One line.
+    pub message: String,
+}
+
+/// What to make of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DriverErrorKind {
+    /// May go away by itself (a server that does not answer, a full disk): retried with back-off.
+    Transient,
+    /// The order cannot be met as it stands (not an image, no such directory): retried at the longest period only.
+    Order,
+    /// This host cannot do that at all.
+    Unsupported,
+}

@@ -1,0 +1,3 @@
+//! The cloud without I/O: tables, JSON document and patches, placement, reconcile engine, Controller and Agent.
+
+pub mod host;

@@ -1,0 +1,1 @@
+//! Drivers of a host: hypervisor, network, storage, discovery; and a simulated host.

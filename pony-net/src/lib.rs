@@ -1,0 +1,1 @@
+//! ZeroMQ links between the daemons: a thread per ROUTER socket, CURVE, admission, bounded queues.

@@ -1,0 +1,1 @@
+//! The derives of `pony-state`: `Entity`, `Part` and `Enum`.

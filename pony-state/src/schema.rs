@@ -1,0 +1,182 @@
+//! The schema language: what a table's declaration says, as plain data.
+//!
+//! A schema is either derived from Rust types (`#[derive(Entity)]`) or built at run time; the engine, the DDL
+//! generators, the REST endpoints and the bindings read only this. It knows nothing of any particular domain:
+//! [`Mount::access`] is text to it.
+
+use serde_json::Value as Json;
+
+/// One of the two parts of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PartKind {
+    /// What somebody ordered.
+    Desired,
+    /// What is.
+    Current,
+}
+
+/// The type of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnType {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number of 64 bits.
+    Int,
+    /// A finite floating-point number.
+    Float,
+    /// A UUID.
+    Uuid,
+    /// UTF-8 text.
+    Text,
+    /// One of a fixed set of words.
+    Enum(Vec<String>),
+    /// An address with an optional prefix length, `192.168.0.1/24`.
+    Inet,
+    /// An address range, `192.168.0.0/24`.
+    Cidr,
+    /// A MAC address, `52:54:00:12:34:56`.
+    Mac,
+    /// A half-open range of whole numbers; in JSON `[start, end]`.
+    Range,
+    /// Any JSON.
+    Json,
+    /// A list of values of one type.
+    List(Box<ColumnType>),
+}
+
+/// What happens to a row when the row that it references is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDelete {
+    /// The removal is refused as long as this row exists.
+    #[default]
+    Restrict,
+    /// This row is removed too.
+    Cascade,
+    /// The reference becomes null.
+    SetNull,
+}
+
+/// How a row's replication follows a reference. See `pony-core`'s distribution for the use of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This row goes wherever the referenced row goes.
+    Follows,
+    /// The referenced row goes wherever this row goes.
+    Brings,
+}
+
+/// One column of one part (or of the key, which both parts share).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnSchema {
+    /// Its name, with underscores.
+    pub name: String,
+    /// What it means; from the doc comment.
+    pub doc: String,
+    /// Its type.
+    pub ty: ColumnType,
+    /// Whether it may be absent.
+    pub nullable: bool,
+    /// What a creation that leaves it out means.
+    pub default: Option<Json>,
+    /// The table whose key it holds.
+    pub references: Option<String>,
+    /// What the removal of the referenced row does.
+    pub on_delete: OnDelete,
+    /// How replication follows the reference.
+    pub scope: Option<Scope>,
+    /// Whether an index finds rows by it. Key columns and references are always indexed.
+    pub indexed: bool,
+    /// Whether it must keep its first value for ever (key columns always do).
+    pub immutable: bool,
+    /// Whether its value is left out of everything that is shown.
+    pub secret: bool,
+}
+
+/// A condition that every desired part of the table fulfils, enforced by the database itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// No two rows agree in all of these columns (rows with a null among them do not count).
+    Unique(Vec<String>),
+    /// No two rows agree in all of these columns, null counting as a value of its own.
+    UniqueNullsEqual(Vec<String>),
+    /// An SQL expression over the row's own columns, in the dialect that SQLite and PostgreSQL share.
+    Check {
+        /// The expression, e.g. `rcpu <= vcpu`.
+        sql: String,
+        /// What to tell a person who broke it, e.g. `rcpu must not exceed vcpu`.
+        message: String,
+    },
+    /// `range` never overlaps that of another row with the same `within`.
+    NoOverlap {
+        /// The column that groups rows.
+        within: String,
+        /// The range column.
+        range: String,
+    },
+    /// The address in `column` lies in the range held by `range` of the row that `via` references.
+    Inside {
+        /// The inet column.
+        column: String,
+        /// The reference column.
+        via: String,
+        /// The cidr column of the referenced table.
+        range: String,
+    },
+}
+
+/// A place in the document tree at which the table's rows appear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Mount names from the root, with hyphens: `/tenant/instance/vnic`.
+    pub path: String,
+    /// The access mode, a word of the application's: `tenant/user`, `protected`…
+    pub access: String,
+    /// Rows shown here are those whose column of this name is null (the *public filter*).
+    pub only_null: Option<String>,
+    /// The column that points at the parent row. `None` at the root, and where the only
+    /// reference to the parent's table is meant.
+    pub via: Option<String>,
+    /// For a mount through a join table: the table whose rows connect parent and child (`_join`).
+    pub join: Option<String>,
+}
+
+/// Who keeps the desired part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stored {
+    /// The database.
+    #[default]
+    Database,
+    /// Nobody: the table's rows are composed from current state.
+    Nowhere,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TableSchema {
+    /// Its name, with underscores.
+    pub name: String,
+    /// What a row is; from the doc comment.
+    pub doc: String,
+    /// Key columns, in order.
+    pub key: Vec<ColumnSchema>,
+    /// Columns of the desired part, without the key's. Empty and `has_desired` false where there is no such part.
+    pub desired: Vec<ColumnSchema>,
+    /// Columns of the current part, without the key's.
+    pub current: Vec<ColumnSchema>,
+    /// Whether rows have a desired part.
+    pub has_desired: bool,
+    /// Whether rows have a current part.
+    pub has_current: bool,
+    /// Where desired parts are kept.
+    pub stored: Stored,
+    /// Whether users may only read it (a *virtual* table).
+    pub read_only: bool,
+    /// Whether users choose the key themselves (otherwise UUID keys are given by the cloud).
+    pub user_key: bool,
+    /// What the database enforces beyond types, references and not-null.
+    pub rules: Vec<Rule>,
+    /// For a join table: the two reference columns that it connects.
+    pub join: Option<(String, String)>,
+    /// Where its rows appear.
+    pub mounts: Vec<Mount>,
+}

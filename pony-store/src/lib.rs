@@ -1,0 +1,1 @@
+//! DesiredStore: the authoritative database of desired state.
