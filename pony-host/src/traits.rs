@@ -1,0 +1,89 @@
+//! What a driver does. Four small traits; real drivers and the simulated host implement the same ones and are
+//! held to the same conformance tests.
+//!
+//! Every method is idempotent: asked for what already is, it succeeds and changes nothing. Every future may be
+//! dropped at any await point: what it leaves half-done is found, and finished or cleared away, by the next call
+//! for the same thing. Every call that leaves the process has a time-out. Errors are for the person who ordered.
+
+use async_trait::async_trait;
+use pony_core::host::{
+    DiskFact, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec, Source, SwitchFact,
+    SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// The result of a driver's step.
+pub type Result<T> = std::result::Result<T, DriverError>;
+
+/// Told how far a step has come, as a fraction from 0 to 1. Cheap; may be called often; never blocks.
+pub type Progress = std::sync::Arc<dyn Fn(f64) + Send + Sync>;
+
+/// Runs guests.
+#[async_trait]
+pub trait Hypervisor: Send + Sync {
+    /// Makes the definition in force that of `spec`. A guest that runs keeps running as it is; the new
+    /// definition holds from its next start (or at once, where that is possible).
+    async fn define(&self, spec: &InstanceSpec) -> Result<()>;
+    /// Starts a defined guest that is off.
+    async fn start(&self, instance: Uuid) -> Result<()>;
+    /// Halts the CPUs of a running guest.
+    async fn pause(&self, instance: Uuid) -> Result<()>;
+    /// Lets the CPUs of a paused guest run.
+    async fn resume(&self, instance: Uuid) -> Result<()>;
+    /// Presses the power button; returns without waiting for the guest.
+    async fn shutdown(&self, instance: Uuid) -> Result<()>;
+    /// Pulls the plug. The guest does not run when this returns.
+    async fn destroy(&self, instance: Uuid) -> Result<()>;
+    /// Forgets the definition of a guest that is off. Never touches its disks.
+    async fn undefine(&self, instance: Uuid) -> Result<()>;
+    /// All guests that this agent made, whether they run or not. Others on the same hypervisor are never named.
+    async fn list(&self) -> Result<Vec<InstanceFact>>;
+    /// The instances about which something changed, as it happens; lossy (a periodic [`list`](Self::list)
+    /// makes up for it). The stream ends when the driver is dropped.
+    fn events(&self) -> mpsc::Receiver<Uuid>;
+}
+
+/// Makes links.
+#[async_trait]
+pub trait Network: Send + Sync {
+    /// Makes the switch be there and up.
+    async fn ensure_switch(&self, spec: &SwitchSpec) -> Result<SwitchFact>;
+    /// Removes the switch. Links on it are left without one.
+    async fn remove_switch(&self, switch: Uuid) -> Result<()>;
+    /// The switches that this agent made.
+    async fn list_switches(&self) -> Result<Vec<SwitchFact>>;
+    /// Makes the tap be there, up and plugged into its switch.
+    async fn ensure_tap(&self, spec: &TapSpec) -> Result<TapFact>;
+    /// Removes the tap.
+    async fn remove_tap(&self, vnic: Uuid) -> Result<()>;
+    /// The taps that this agent made.
+    async fn list_taps(&self) -> Result<Vec<TapFact>>;
+}
+
+/// Keeps volumes.
+#[async_trait]
+pub trait Storage: Send + Sync {
+    /// Looks whether the pool can be used, and how full it is.
+    async fn open_pool(&self, pool: &PoolSpec) -> Result<PoolFact>;
+    /// The finished volumes in a pool that this software made.
+    async fn list_volumes(&self, pool: &PoolSpec) -> Result<Vec<VolumeFact>>;
+    /// Makes the volume be there, filled from `source`, complete and durable when this returns; a volume that
+    /// is there already is left as it is, whatever `source` says. Grows one that is smaller than ordered.
+    async fn create_volume(&self, spec: &VolumeSpec, source: &Source, progress: Progress) -> Result<VolumeFact>;
+    /// Removes the volume, finished or not, and every trace of an unfinished fill.
+    async fn delete_volume(&self, spec: &VolumeSpec) -> Result<()>;
+}
+
+/// Finds out what the machine is made of.
+#[async_trait]
+pub trait Discovery: Send + Sync {
+    /// The machine.
+    async fn host(&self) -> Result<HostFact>;
+    /// Its physical network cards.
+    async fn nics(&self) -> Result<Vec<NicFact>>;
+    /// Its disks.
+    async fn disks(&self) -> Result<Vec<DiskFact>>;
+    /// A word whenever one of these may have changed; lossy.
+    fn events(&self) -> mpsc::Receiver<()>;
+}
