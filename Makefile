@@ -1,0 +1,46 @@
+# The front door. `make help` lists what there is.
+
+DIR ?= .pony
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+CARGO ?= cargo
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Install the Debian packages that are missing
+	@.ci/setup
+
+build: setup ## Build everything
+	$(CARGO) build --workspace
+
+run: setup ## Start a whole cloud on this machine (DEMO=1: with a demo instance; DIR=…: its state)
+	$(CARGO) build --package pony
+ifdef DEMO
+	.ci/guest
+	$(SUDO) target/debug/pony dev --dir $(DIR) --demo target/guest/guest.raw $(ARGS)
+else
+	$(SUDO) target/debug/pony dev --dir $(DIR) $(ARGS)
+endif
+
+test: setup ## Run every tier of tests that this machine allows
+	@.ci/test
+
+check: setup ## Lint: format, clippy, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+bench: setup ## Measure; figures go to target/bench/
+	$(CARGO) bench --package pony-benches
+
+doc: ## Build the documentation: target/doc/
+	$(CARGO) doc --workspace --no-deps
+
+clean-state: ## Remove the state that `make run` left in DIR
+	$(SUDO) rm -rf $(DIR)
+
+.PHONY: help setup build run test check fmt bench doc clean-state
+.DEFAULT_GOAL := help
