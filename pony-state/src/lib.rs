@@ -1,1 +1,5 @@
 //! Dual-state tables.
+
+mod row_op;
+
+pub use row_op::{Columns, RowOp};

@@ -80,6 +80,9 @@ pub struct ColumnSchema {
     pub default: Option<Json>,
     /// The table whose key it holds.
     pub references: Option<String>,
+    /// Whether the reference is not enforced: the row may outlive what it names (replication and look-ups still
+    /// follow it). Attribute `soft`.
+    pub soft: bool,
     /// What the removal of the referenced row does.
     pub on_delete: OnDelete,
     /// How replication follows the reference.
