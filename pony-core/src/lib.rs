@@ -1,3 +1,4 @@
 //! The cloud without I/O: tables, JSON document and patches, placement, reconcile engine, Controller and Agent.
 
 pub mod host;
+pub mod placement;

@@ -7,8 +7,8 @@
 
 use async_trait::async_trait;
 use pony_core::host::{
-    DiskFact, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec, Source, SwitchFact,
-    SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    DiskFact, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec, Source,
+    SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -70,7 +70,12 @@ pub trait Storage: Send + Sync {
     async fn list_volumes(&self, pool: &PoolSpec) -> Result<Vec<VolumeFact>>;
     /// Makes the volume be there, filled from `source`, complete and durable when this returns; a volume that
     /// is there already is left as it is, whatever `source` says. Grows one that is smaller than ordered.
-    async fn create_volume(&self, spec: &VolumeSpec, source: &Source, progress: Progress) -> Result<VolumeFact>;
+    async fn create_volume(
+        &self,
+        spec: &VolumeSpec,
+        source: &Source,
+        progress: Progress,
+    ) -> Result<VolumeFact>;
     /// Removes the volume, finished or not, and every trace of an unfinished fill.
     async fn delete_volume(&self, spec: &VolumeSpec) -> Result<()>;
 }
