@@ -1,1 +1,2 @@
 //! Sparkle, the controller: store, REST API, placement, hosts.
+pub mod auth;

@@ -1,0 +1,252 @@
+//! Who a caller is: Basic credentials, argon2id hashes, and the operator that the first start creates.
+//!
+//! A hash costs tens of milliseconds of a core on purpose. Verified pairs are therefore remembered for a short
+//! while, as a keyed digest that is worthless outside this process, and the number of hashes computed at once is
+//! bounded. What a caller may do is not decided here (see `pony_core`'s access rules).
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// How long a verified pair is remembered. A changed password takes effect at once all the same, since the stored
+/// hash is part of what is remembered.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// Remembered pairs; beyond it all are forgotten, which costs time only.
+const REMEMBERED_MAX: usize = 1024;
+/// Hashes computed at once: each takes 19 MiB and a core.
+const HASHES_AT_ONCE: usize = 2;
+/// The longest password taken, bytes.
+pub const PASSWORD_LEN_MAX: usize = 1024;
+
+/// Why credentials are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The header is not `Basic` credentials.
+    #[error("the Authorization header is not understood; send `Basic` with base64 of email:password")]
+    Malformed,
+    /// No such user, or another password. Which of them is not told.
+    #[error("the email or the password is wrong")]
+    Wrong,
+}
+
+/// An email and a password, as sent.
+#[derive(Clone)]
+pub struct Basic {
+    /// `user.email`.
+    pub email: String,
+    password: String,
+}
+
+impl std::fmt::Debug for Basic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Basic").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+impl Basic {
+    /// Reads an `Authorization` header.
+    ///
+    /// # Errors
+    /// [`AuthError::Malformed`] for anything but well-formed `Basic` credentials.
+    pub fn parse(header: &str) -> Result<Self, AuthError> {
+        let (scheme, data) = header.trim().split_once(' ').ok_or(AuthError::Malformed)?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(AuthError::Malformed);
+        }
+        let bytes = BASE64_STANDARD.decode(data.trim()).map_err(|_| AuthError::Malformed)?;
+        let text = String::from_utf8(bytes).map_err(|_| AuthError::Malformed)?;
+        let (email, password) = text.split_once(':').ok_or(AuthError::Malformed)?;
+        if password.len() > PASSWORD_LEN_MAX {
+            return Err(AuthError::Malformed);
+        }
+        Ok(Self { email: email.to_owned(), password: password.to_owned() })
+    }
+}
+
+/// Hashes a password with argon2id and a fresh salt, as a PHC string.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn hash_password(password: &str) -> anyhow::Result<String> {
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| anyhow::anyhow!("hashing a password: {error}"))?;
+    Ok(hash.to_string())
+}
+
+fn matches(password: &str, hash: &str) -> bool {
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+/// Verifies passwords.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    key: [u8; 32],
+    /// What an unknown user's password is compared with, so that both refusals take the same time.
+    nobody: String,
+    permits: Semaphore,
+    remembered: Mutex<HashMap<[u8; 32], Instant>>,
+}
+
+impl Verifier {
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn new() -> anyhow::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+        let nobody = hash_password(&BASE64_STANDARD.encode(key))?;
+        Ok(Self(Arc::new(Inner {
+            key,
+            nobody,
+            permits: Semaphore::new(HASHES_AT_ONCE),
+            remembered: Mutex::default(),
+        })))
+    }
+
+    /// Whether `sent` fits `hash`, the stored PHC string; `None` where there is no such user.
+    ///
+    /// # Errors
+    /// [`AuthError::Wrong`] when it does not.
+    pub async fn verify(&self, sent: &Basic, hash: Option<String>) -> Result<(), AuthError> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.0.nobody.clone());
+        let digest = self.digest(sent, &hash);
+        if known && self.is_remembered(&digest) {
+            return Ok(());
+        }
+        let _permit = self.0.permits.acquire().await.map_err(|_| AuthError::Wrong)?;
+        let password = sent.password.clone();
+        let fits = tokio::task::spawn_blocking(move || matches(&password, &hash)).await.unwrap_or(false);
+        if !(fits && known) {
+            return Err(AuthError::Wrong);
+        }
+        self.remember(digest);
+        Ok(())
+    }
+
+    fn digest(&self, sent: &Basic, hash: &str) -> [u8; 32] {
+        let mut sha = Sha256::new();
+        sha.update(self.0.key);
+        for part in [&sent.email, &sent.password, hash] {
+            sha.update(part.len().to_le_bytes());
+            sha.update(part);
+        }
+        sha.finalize().into()
+    }
+
+    fn is_remembered(&self, digest: &[u8; 32]) -> bool {
+        let remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.get(digest).is_some_and(|at| at.elapsed() < REMEMBERED)
+    }
+
+    fn remember(&self, digest: [u8; 32]) {
+        let mut remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(digest, Instant::now());
+    }
+}
+
+/// The file in the state directory that holds the first operator's `email:password`.
+pub const CREDENTIALS_FILE: &str = "admin-credentials";
+/// The first operator.
+pub const OPERATOR_EMAIL: &str = "operator@localhost";
+
+/// The first operator's credentials: those of the file, or new ones, which the file (mode 0600) then holds.
+/// Returns the path, the email and the password.
+///
+/// # Errors
+/// When the file can be neither read nor written, or does not hold `email:password`.
+pub fn operator_credentials(dir: &Path) -> anyhow::Result<(PathBuf, String, String)> {
+    let path = dir.join(CREDENTIALS_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => create_credentials(&path)?,
+        Err(error) => anyhow::bail!("{}: {error}", path.display()),
+    };
+    let (email, password) = text
+        .trim()
+        .split_once(':')
+        .filter(|(email, password)| !email.is_empty() && !password.is_empty())
+        .ok_or_else(|| anyhow::anyhow!("{}: it should hold email:password", path.display()))?;
+    Ok((path.clone(), email.to_owned(), password.to_owned()))
+}
+
+fn create_credentials(path: &Path) -> anyhow::Result<String> {
+    let mut secret = [0; 18];
+    getrandom::fill(&mut secret).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let text = format!("{OPERATOR_EMAIL}:{}\n", base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(secret));
+    // Written under another name first: a crash must not leave an empty file that is then taken for the truth.
+    let partial = path.with_extension("partial");
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&partial, path)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn header(text: &str) -> String {
+        format!("Basic {}", BASE64_STANDARD.encode(text))
+    }
+
+    #[test]
+    fn basic_credentials_are_read_and_anything_else_is_refused() {
+        let basic = Basic::parse(&header("a@b:p:w")).unwrap();
+        assert_eq!((basic.email.as_str(), basic.password.as_str()), ("a@b", "p:w"));
+        assert!(!format!("{basic:?}").contains("p:w"));
+        for bad in [
+            "",
+            "Basic",
+            "Basic !",
+            "Bearer x",
+            &header("no colon"),
+            &header(&format!("a:{}", "x".repeat(2000))),
+        ] {
+            assert!(matches!(Basic::parse(bad), Err(AuthError::Malformed)), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_a_known_user_is_taken_and_a_changed_one_at_once() {
+        let verifier = Verifier::new().unwrap();
+        let sent = Basic::parse(&header("a@b:right")).unwrap();
+        let hash = hash_password("right").unwrap();
+        assert!(hash.starts_with("$argon2id$"));
+        for _ in 0..2 {
+            assert!(verifier.verify(&sent, Some(hash.clone())).await.is_ok());
+        }
+        assert!(verifier.verify(&sent, Some(hash_password("changed").unwrap())).await.is_err());
+        assert!(verifier.verify(&sent, None).await.is_err());
+        assert!(verifier.verify(&Basic::parse(&header("a@b:wrong")).unwrap(), Some(hash)).await.is_err());
+    }
+
+    #[test]
+    fn the_operator_is_created_once_in_a_file_that_only_its_owner_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, email, password) = operator_credentials(dir.path()).unwrap();
+        assert_eq!(operator_credentials(dir.path()).unwrap(), (path.clone(), email, password));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&path, "nonsense").unwrap();
+        assert!(operator_credentials(dir.path()).unwrap_err().to_string().contains("email:password"));
+    }
+}
