@@ -220,8 +220,10 @@ pub struct InstanceFact {
     pub instance: Uuid,
     /// What it is doing.
     pub state: GuestState,
-    /// The definition in force, when it is readable: equal to the ordered one or outdated.
+    /// The definition that the next start uses, when it is readable: equal to the ordered one or outdated.
     pub spec: Option<InstanceSpec>,
+    /// What a guest that is not off was started with, when that is readable.
+    pub live: Option<InstanceSpec>,
     /// Where its serial console can be opened (a pty or socket path).
     pub console: Option<String>,
 }
