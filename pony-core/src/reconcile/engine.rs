@@ -1,0 +1,336 @@
+//! The engine itself. See the module's documentation.
+
+use super::backoff::Retry;
+use super::{Config, Phase, Plan, Run, RunId, Runs, SplitMix64, Stamp, Status, World};
+use crate::host::{DriverError, DriverErrorKind};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Debug;
+
+/// What the one who drives the engine has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command<I, S> {
+    /// Carry out a step and report its outcome under this id.
+    Run {
+        /// Names this execution.
+        run: RunId,
+        /// The resource that it is for.
+        id: I,
+        /// What to do.
+        step: S,
+    },
+    /// End this execution as soon as possible, and report its outcome once nothing of it goes on any more.
+    Cancel {
+        /// Names the execution.
+        run: RunId,
+    },
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it promises.
+    Done,
+    /// It failed.
+    Failed(DriverError),
+    /// It was given up as told.
+    Cancelled,
+}
+
+/// A step that ended, as [`Engine::handle_outcome`] returns it.
+#[derive(Debug, Clone)]
+pub struct Ended<I, S> {
+    /// The resource that it was for.
+    pub id: I,
+    /// What was done.
+    pub step: S,
+}
+
+/// What the engine remembers of a resource.
+#[derive(Debug)]
+struct Resource<S> {
+    order: Stamp,
+    circumstances: Stamp,
+    phase: Phase,
+    retry: Retry<S>,
+    /// The execution that its next step has to wait for.
+    active: Option<RunId>,
+    /// Since when its next step waits for a free slot: first come, first served.
+    queued_ms: Option<u64>,
+    done_ms: Option<u64>,
+    /// When to look at it again without a signal.
+    wake_ms: Option<u64>,
+}
+
+/// The reconcile engine. See the [module's documentation](crate::reconcile).
+#[derive(Debug)]
+pub struct Engine<I, S> {
+    config: Config,
+    random: SplitMix64,
+    resources: BTreeMap<I, Resource<S>>,
+    runs: Runs<I, S>,
+    /// Bounded: a resource has one step under way, and each step is cancelled once.
+    commands: VecDeque<Command<I, S>>,
+    next_run: u64,
+    reviewed_ms: Option<u64>,
+}
+
+impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
+    /// An engine that knows no resource yet. `seed` sets the jitter apart from that of other hosts.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            random: SplitMix64::new(seed),
+            resources: BTreeMap::new(),
+            runs: Runs::default(),
+            commands: VecDeque::new(),
+            next_run: 1,
+            reviewed_ms: None,
+        }
+    }
+
+    /// Looks at every resource: cancels what no longer serves, starts what is due. To be called after every
+    /// change of orders or facts, after outcomes, and when [`poll_timeout`](Self::poll_timeout) says so.
+    pub fn review<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, world: &W) {
+        self.reviewed_ms = Some(now_ms);
+        let mut idle = Vec::new();
+        for id in self.queue(world) {
+            self.note_changes(now_ms, id, world);
+            match self.mind_active(now_ms, id, world) {
+                Some(phase) => self.hold(id, phase, None),
+                None => idle.push(id),
+            }
+        }
+        for id in idle {
+            self.advance(now_ms, id, world);
+        }
+    }
+
+    /// What to do next; to be called until it has nothing more to say.
+    pub fn poll_command(&mut self) -> Option<Command<I, S>> {
+        self.commands.pop_front()
+    }
+
+    /// A step ended. Returns what it was, also when its successor has long taken over; `None` for an execution
+    /// that this engine never started or that has ended already.
+    pub fn handle_outcome(&mut self, now_ms: u64, run: RunId, outcome: &Outcome) -> Option<Ended<I, S>> {
+        let Run { id, step, cancelled_ms, .. } = self.runs.0.remove(&run)?;
+        if let Some(resource) = self.resources.get_mut(&id) {
+            if resource.active == Some(run) {
+                resource.active = None;
+            }
+            if cancelled_ms.is_none() {
+                let error = match outcome {
+                    Outcome::Done => None,
+                    Outcome::Failed(error) => Some(error.clone()),
+                    Outcome::Cancelled => Some(given_up(&step)),
+                };
+                match error {
+                    None => resource.retry.succeed(now_ms, step.clone()),
+                    Some(e) => resource.retry.fail(now_ms, step.clone(), e, &self.config, &mut self.random),
+                }
+            }
+        }
+        Some(Ended { id, step })
+    }
+
+    /// A step has come so far (0 to 1). Cheap; needs no review.
+    pub fn handle_progress(&mut self, now_ms: u64, run: RunId, fraction: f64) -> Option<I> {
+        let run = self.runs.0.get_mut(&run)?;
+        run.alive_ms = now_ms;
+        run.progress = Some(if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 });
+        Some(run.id)
+    }
+
+    /// Counts a failure that showed itself outside any step, such as a guest that breaks down after `step`
+    /// started it: the step will be tried again with back-off.
+    pub fn penalize(&mut self, now_ms: u64, id: I, step: S, error: DriverError) {
+        if let Some(resource) = self.resources.get_mut(&id) {
+            resource.retry.fail(now_ms, step, error, &self.config, &mut self.random);
+        }
+    }
+
+    /// When to call [`review`](Self::review) at the latest, if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let period = self.reviewed_ms?.saturating_add(self.config.period_ms);
+        let resources = self.resources.values().filter_map(|r| r.wake_ms);
+        let runs = self.runs.iter().filter_map(|run| self.deadline(run));
+        resources.chain(runs).chain([period]).min()
+    }
+
+    /// Where a resource stands; `None` where none of this name is known.
+    pub fn status(&self, id: I) -> Option<Status> {
+        let resource = self.resources.get(&id)?;
+        let failure = resource.retry.failure.as_ref();
+        Some(Status {
+            phase: resource.phase.clone(),
+            error: failure.map(|f| f.error.clone()),
+            attempts: resource.retry.attempts,
+            next_retry_ms: failure.filter(|_| resource.phase == Phase::Retrying).map(|f| f.next_ms),
+        })
+    }
+
+    /// The steps under way.
+    pub fn runs(&self) -> &Runs<I, S> {
+        &self.runs
+    }
+
+    /// The resources to look at: those that wait for a slot first, in the order in which they came.
+    fn queue<W: World<Id = I, Step = S>>(&self, world: &W) -> Vec<I> {
+        let known = self.resources.keys().copied();
+        let all: BTreeSet<I> = world.ids().into_iter().chain(known).collect();
+        let mut queue: Vec<I> = all.into_iter().collect();
+        queue.sort_by_key(|id| self.resources.get(id).and_then(|r| r.queued_ms).unwrap_or(u64::MAX));
+        queue
+    }
+
+    fn advance<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, id: I, world: &W) {
+        match world.plan(id, &self.runs) {
+            Plan::Gone => self.forget(id),
+            Plan::Done => self.settle(now_ms, id),
+            Plan::Step(step) => self.want(now_ms, id, step, world),
+            Plan::Wait { reason, until_ms } => self.hold(id, Phase::Waiting(reason), until_ms),
+            Plan::Cannot(reason) => self.hold(id, Phase::Cannot(reason), None),
+        }
+    }
+
+    /// Makes the resource known, and starts its back-off afresh where the order is another one.
+    fn note_changes<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, id: I, world: &W) {
+        let (order, circumstances) = (world.order(id), world.circumstances(id));
+        let resource = self.resources.entry(id).or_insert_with(|| Resource {
+            order,
+            circumstances,
+            phase: Phase::Queued,
+            retry: Retry::default(),
+            active: None,
+            queued_ms: None,
+            done_ms: None,
+            wake_ms: None,
+        });
+        if resource.order != order {
+            resource.order = order;
+            resource.retry.reset();
+        }
+        if resource.circumstances != circumstances {
+            resource.circumstances = circumstances;
+            resource.retry.hurry(now_ms, &self.config);
+        }
+    }
+
+    /// Cancels or gives up the resource's step where that is due. Returns its phase where the next step has to
+    /// wait for it.
+    fn mind_active<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, id: I, world: &W) -> Option<Phase> {
+        let run_id = self.resources.get(&id)?.active?;
+        let run = self.runs.0.get(&run_id)?;
+        let stalled = now_ms >= run.alive_ms.saturating_add(self.config.lane(run.lane).stall_ms);
+        if !run.is_cancelled() && (stalled || !world.serves(run)) {
+            self.cancel(now_ms, run_id, stalled && world.serves(run));
+        }
+        let run = self.runs.0.get_mut(&run_id)?;
+        let Some(cancelled_ms) = run.cancelled_ms else { return Some(Phase::Working) };
+        if now_ms < cancelled_ms.saturating_add(self.config.cancel_grace_ms) {
+            return Some(Phase::Cancelling);
+        }
+        run.abandoned = true;
+        if let Some(resource) = self.resources.get_mut(&id) {
+            resource.active = None;
+        }
+        None
+    }
+
+    fn cancel(&mut self, now_ms: u64, run_id: RunId, failed: bool) {
+        let Some(run) = self.runs.0.get_mut(&run_id) else { return };
+        run.cancelled_ms = Some(now_ms);
+        self.commands.push_back(Command::Cancel { run: run_id });
+        if failed && let Some(resource) = self.resources.get_mut(&run.id) {
+            let error = stalled(self.config.lane(run.lane).stall_ms);
+            resource.retry.fail(now_ms, run.step.clone(), error, &self.config, &mut self.random);
+        }
+    }
+
+    /// The planned step is started, queued or put off.
+    fn want<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, id: I, step: S, world: &W) {
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        resource.done_ms = None;
+        if resource.retry.repeats(&step, now_ms, &self.config) {
+            let error = not_as_promised();
+            resource.retry.fail(now_ms, step.clone(), error, &self.config, &mut self.random);
+        }
+        if let Some(next_ms) = resource.retry.blocked_until(&step, now_ms) {
+            return self.hold(id, Phase::Retrying, Some(next_ms));
+        }
+        if self.runs.of(id).count() >= self.config.leftover_max {
+            return self.hold(id, Phase::Cancelling, None);
+        }
+        let lane = self.config.lane_index(world.lane(&step));
+        if self.runs.in_lane(lane) < self.config.lane(lane).slots {
+            self.start(now_ms, id, step, lane);
+        } else {
+            resource.phase = Phase::Queued;
+            resource.wake_ms = None;
+            resource.queued_ms.get_or_insert(now_ms);
+        }
+    }
+
+    fn start(&mut self, now_ms: u64, id: I, step: S, lane: usize) {
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        let run = RunId(self.next_run);
+        self.next_run += 1;
+        (resource.active, resource.phase) = (Some(run), Phase::Working);
+        (resource.queued_ms, resource.wake_ms) = (None, None);
+        let order = resource.order;
+        self.commands.push_back(Command::Run { run, id, step: step.clone() });
+        let (progress, cancelled_ms, abandoned) = (None, None, false);
+        let started = Run { id, step, order, progress, lane, alive_ms: now_ms, cancelled_ms, abandoned };
+        self.runs.0.insert(run, started);
+    }
+
+    fn hold(&mut self, id: I, phase: Phase, wake_ms: Option<u64>) {
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        (resource.phase, resource.wake_ms) = (phase, wake_ms);
+        (resource.queued_ms, resource.done_ms) = (None, None);
+    }
+
+    /// It is as ordered; once it stayed so, its failures are forgotten.
+    fn settle(&mut self, now_ms: u64, id: I) {
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        (resource.phase, resource.queued_ms) = (Phase::Done, None);
+        resource.retry.failure = None;
+        let settled_ms = resource.done_ms.get_or_insert(now_ms).saturating_add(self.config.settle_ms);
+        if now_ms >= settled_ms {
+            resource.retry.reset();
+        }
+        resource.wake_ms = (resource.retry.attempts > 0).then_some(settled_ms);
+    }
+
+    fn forget(&mut self, id: I) {
+        if self.runs.of(id).next().is_some() {
+            return self.hold(id, Phase::Cancelling, None);
+        }
+        self.resources.remove(&id);
+    }
+
+    /// When a step under way is given up, if it is not heard of before.
+    fn deadline(&self, run: &Run<I, S>) -> Option<u64> {
+        match run.cancelled_ms {
+            _ if run.abandoned => None,
+            Some(at) => Some(at.saturating_add(self.config.cancel_grace_ms)),
+            None => Some(run.alive_ms.saturating_add(self.config.lane(run.lane).stall_ms)),
+        }
+    }
+}
+
+fn transient(message: String) -> DriverError {
+    DriverError { kind: DriverErrorKind::Transient, message }
+}
+
+fn given_up<S: Debug>(step: &S) -> DriverError {
+    transient(format!("{step:?} was given up by its driver, which nobody asked for"))
+}
+
+fn stalled(stall_ms: u64) -> DriverError {
+    transient(format!("gave no sign of life for {} s and was cancelled", stall_ms / 1_000))
+}
+
+fn not_as_promised() -> DriverError {
+    transient("succeeded, but what was found afterwards was not as ordered: trying again".to_owned())
+}
