@@ -1,6 +1,14 @@
 //! Drivers of a host, each behind a small trait ([`Hypervisor`], [`Network`], [`Storage`], [`Discovery`]) and a
 //! cargo feature; and `sim`, a simulated host that keeps the same promises and can be told to fail.
 
+#[cfg(feature = "discovery")]
+mod discovery;
+#[cfg(feature = "sim")]
+mod sim;
 mod traits;
 
+#[cfg(feature = "discovery")]
+pub use discovery::{Machine, MachineOptions, machine_uuid};
+#[cfg(feature = "sim")]
+pub use sim::{SimHost, SimOp, SimOptions};
 pub use traits::{Discovery, Hypervisor, Network, Progress, Result, Storage};

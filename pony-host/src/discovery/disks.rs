@@ -1,0 +1,85 @@
+//! The disks: block devices that have a device behind them, without removable drives of other kinds.
+
+use super::files;
+use pony_core::host::DiskFact;
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use uuid::Uuid;
+
+/// `/sys/block/*/size` counts these, whatever the disk's own sectors are. Bytes.
+const SECTOR: i64 = 512;
+const MIB: i64 = 1 << 20;
+
+/// SCSI's number for what is a disk; 5 would be a CD-ROM.
+const SCSI_DISK: i64 = 0;
+
+/// Longest identity, characters: WWNs have 20 to 70.
+const ID_MAX: usize = 128;
+
+/// The disks. A disk that is reached over several paths is named once, by the first.
+pub(super) fn disks(root: &Path, machine: Uuid) -> io::Result<Vec<DiskFact>> {
+    let mut seen = HashSet::new();
+    let devices = files::entries(&root.join("sys/block"))?;
+    let disks = devices.iter().filter_map(|(name, block)| disk(name, block, machine));
+    Ok(disks.filter(|disk| seen.insert(disk.id.clone())).collect())
+}
+
+fn disk(name: &str, block: &Path, machine: Uuid) -> Option<DiskFact> {
+    let device = block.join("device");
+    let sectors = files::number(&block.join("size")).filter(|sectors| *sectors > 0)?;
+    if !device.exists() || !is_disk(name, block) {
+        return None;
+    }
+    let model = files::known(&device.join("model")).map(|model| printable(&model));
+    let serial = serial(block);
+    let id = wwn(block).or_else(|| serial.as_ref().map(|serial| by_serial(model.as_deref(), serial)));
+    Some(DiskFact {
+        // Nothing tells this disk from those of other machines: its place in this one does.
+        id: id.unwrap_or_else(|| format!("host-{machine}-{name}")),
+        link_name: name.to_owned(),
+        size_mib: sectors.saturating_mul(SECTOR) / MIB,
+        model,
+        serial,
+    })
+}
+
+/// Not a CD-ROM, a floppy, or a path hidden behind a multipath NVMe disk.
+fn is_disk(name: &str, block: &Path) -> bool {
+    let kind = files::number(&block.join("device/type")).unwrap_or(SCSI_DISK);
+    let hidden = files::number(&block.join("hidden")) == Some(1);
+    kind == SCSI_DISK && !hidden && !name.starts_with("fd") && !name.starts_with("sr")
+}
+
+fn wwn(block: &Path) -> Option<String> {
+    let places = ["wwid", "device/wwid"];
+    places.iter().find_map(|place| files::known(&block.join(place))).map(|id| identity(&id))
+}
+
+fn serial(block: &Path) -> Option<String> {
+    let places = ["device/serial", "serial"];
+    let plain = places.iter().find_map(|place| files::known(&block.join(place)));
+    plain.or_else(|| page_80(block)).map(|serial| printable(&serial)).filter(|serial| !serial.is_empty())
+}
+
+/// The serial number in SCSI's page 80h: a header of four bytes, then text.
+fn page_80(block: &Path) -> Option<String> {
+    let page = std::fs::read(block.join("device/vpd_pg80")).ok()?;
+    Some(
+        String::from_utf8_lossy(page.get(4..)?).trim_matches(|c: char| c.is_whitespace() || c == '\0').into(),
+    )
+}
+
+/// Makers number their disks, each its own way: the model keeps their numbers apart.
+fn by_serial(model: Option<&str>, serial: &str) -> String {
+    identity(&format!("{}_{serial}", model.unwrap_or("disk")))
+}
+
+fn identity(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    printable(&words.join("_")).chars().take(ID_MAX).collect()
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect::<String>().trim().to_owned()
+}

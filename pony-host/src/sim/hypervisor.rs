@@ -1,0 +1,66 @@
+//! `Hypervisor` over the simulated world.
+
+use super::{host::SimHost, op::SimOp};
+use crate::{Hypervisor, Result};
+use async_trait::async_trait;
+use pony_core::host::{GuestState, InstanceFact, InstanceSpec};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Words that a watcher may be behind, each one instance; beyond it, words are lost.
+const EVENTS_MAX: usize = 256;
+
+#[async_trait]
+impl Hypervisor for SimHost {
+    async fn define(&self, spec: &InstanceSpec) -> Result<()> {
+        self.step(SimOp::Define, |world| world.define(spec)).await
+    }
+
+    async fn start(&self, instance: Uuid) -> Result<()> {
+        self.step(SimOp::Start, |world| {
+            let Some(run) = world.start(instance)? else { return Ok(()) };
+            if let Some(fraction) = world.faults.crash_after() {
+                let after = world.options.crash_within.mul_f64(fraction);
+                self.end_run_later(after, instance, run, GuestState::Crashed);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn pause(&self, instance: Uuid) -> Result<()> {
+        self.step(SimOp::Pause, |world| world.pause(instance)).await
+    }
+
+    async fn resume(&self, instance: Uuid) -> Result<()> {
+        self.step(SimOp::Resume, |world| world.resume(instance)).await
+    }
+
+    async fn shutdown(&self, instance: Uuid) -> Result<()> {
+        self.step(SimOp::Shutdown, |world| {
+            if let Some(run) = world.shutdown(instance)? {
+                self.end_run_later(world.options.shutdown, instance, run, GuestState::Off);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn destroy(&self, instance: Uuid) -> Result<()> {
+        self.step(SimOp::Destroy, |world| world.destroy(instance)).await
+    }
+
+    async fn undefine(&self, instance: Uuid) -> Result<()> {
+        self.step(SimOp::Undefine, |world| world.undefine(instance)).await
+    }
+
+    async fn list(&self) -> Result<Vec<InstanceFact>> {
+        self.step(SimOp::ListGuests, |world| Ok(world.guest_facts())).await
+    }
+
+    fn events(&self) -> mpsc::Receiver<Uuid> {
+        let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+        self.world().guest_watchers.push(sender);
+        receiver
+    }
+}

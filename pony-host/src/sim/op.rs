@@ -1,0 +1,69 @@
+//! The operations of a host, as faults and counts name them.
+
+/// One operation of a simulated host: a method of a driver trait (or several look-ups taken together).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SimOp {
+    /// `Hypervisor::define`.
+    Define,
+    /// `Hypervisor::start`.
+    Start,
+    /// `Hypervisor::pause`.
+    Pause,
+    /// `Hypervisor::resume`.
+    Resume,
+    /// `Hypervisor::shutdown`.
+    Shutdown,
+    /// `Hypervisor::destroy`.
+    Destroy,
+    /// `Hypervisor::undefine`.
+    Undefine,
+    /// `Hypervisor::list`.
+    ListGuests,
+    /// `Network::ensure_switch`.
+    EnsureSwitch,
+    /// `Network::remove_switch`.
+    RemoveSwitch,
+    /// `Network::ensure_tap`.
+    EnsureTap,
+    /// `Network::remove_tap`.
+    RemoveTap,
+    /// `Network::list_switches` and `Network::list_taps`.
+    ListLinks,
+    /// `Storage::open_pool`.
+    OpenPool,
+    /// `Storage::list_volumes`.
+    ListVolumes,
+    /// `Storage::create_volume`, where it fills a new volume.
+    CreateVolume,
+    /// `Storage::create_volume`, where it grows one that is there.
+    GrowVolume,
+    /// `Storage::delete_volume`.
+    DeleteVolume,
+    /// All of `Discovery`.
+    Discover,
+}
+
+impl SimOp {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::Define,
+        Self::Start,
+        Self::Pause,
+        Self::Resume,
+        Self::Shutdown,
+        Self::Destroy,
+        Self::Undefine,
+        Self::ListGuests,
+        Self::EnsureSwitch,
+        Self::RemoveSwitch,
+        Self::EnsureTap,
+        Self::RemoveTap,
+        Self::ListLinks,
+        Self::OpenPool,
+        Self::ListVolumes,
+        Self::CreateVolume,
+        Self::GrowVolume,
+        Self::DeleteVolume,
+        Self::Discover,
+    ];
+}

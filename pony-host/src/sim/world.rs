@@ -1,0 +1,86 @@
+//! What there is in the simulated world, and who is told of changes.
+
+use super::volumes::Fill;
+use super::{effects::Effects, faults::Faults, guests::Guest, links::Tap, op::SimOp, options::SimOptions};
+use pony_core::host::{GuestState, VolumeFact};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Everything about one host. It outlives the agent: a new handle over the same world is a restarted agent.
+pub(super) struct World {
+    pub(super) options: SimOptions,
+    pub(super) faults: Faults,
+    pub(super) effects: Effects,
+    pub(super) guests: BTreeMap<Uuid, Guest>,
+    pub(super) switches: BTreeSet<Uuid>,
+    pub(super) taps: BTreeMap<Uuid, Tap>,
+    pub(super) volumes: BTreeMap<Uuid, VolumeFact>,
+    pub(super) fills: BTreeMap<Uuid, Fill>,
+    pub(super) tickets: u64,
+    pub(super) boots: i64,
+    pub(super) guest_watchers: Vec<mpsc::Sender<Uuid>>,
+    pub(super) machine_watchers: Vec<mpsc::Sender<()>>,
+}
+
+impl World {
+    pub(super) fn new(options: SimOptions) -> Self {
+        Self {
+            faults: Faults::new(&options),
+            options,
+            effects: Effects::default(),
+            guests: BTreeMap::new(),
+            switches: BTreeSet::new(),
+            taps: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            fills: BTreeMap::new(),
+            tickets: 0,
+            boots: 0,
+            guest_watchers: Vec::new(),
+            machine_watchers: Vec::new(),
+        }
+    }
+
+    /// Counts a side effect, and tells those who watch guests.
+    pub(super) fn effect(&mut self, op: SimOp, target: Uuid) {
+        self.effects.record(op, target);
+        if self.guests.contains_key(&target) || op == SimOp::Undefine {
+            self.notify(target);
+        }
+    }
+
+    /// Lossy: a watcher that does not keep up misses the word, one that went away is forgotten.
+    pub(super) fn notify(&mut self, instance: Uuid) {
+        self.guest_watchers.retain(|watcher| !watcher.is_closed());
+        for watcher in &self.guest_watchers {
+            let _ = watcher.try_send(instance);
+        }
+    }
+
+    pub(super) fn notify_machine(&mut self) {
+        self.machine_watchers.retain(|watcher| !watcher.is_closed());
+        for watcher in &self.machine_watchers {
+            let _ = watcher.try_send(());
+        }
+    }
+
+    /// Guests are off, links and unfinished fills are gone; definitions and finished volumes are there.
+    pub(super) fn reboot(&mut self) {
+        self.boots += 1;
+        self.switches.clear();
+        self.taps.clear();
+        self.fills.clear();
+        let running: Vec<Uuid> = self.active().collect();
+        for instance in running {
+            if let Some(guest) = self.guests.get_mut(&instance) {
+                guest.state = GuestState::Off;
+            }
+            self.notify(instance);
+        }
+        self.notify_machine();
+    }
+
+    pub(super) fn active(&self) -> impl Iterator<Item = Uuid> + '_ {
+        self.guests.iter().filter(|(_, guest)| guest.is_active()).map(|(instance, _)| *instance)
+    }
+}

@@ -1,0 +1,80 @@
+//! The drivers under the conformance suite.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![cfg(all(feature = "sim", feature = "discovery"))]
+
+mod suite;
+
+use pony_core::host::{
+    Boot, DiskSpec, InstanceSpec, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind, SwitchSpec, TapSpec,
+    VolumeFormat, VolumeSpec,
+};
+use pony_host::{Machine, Network, SimHost, SimOptions, Storage};
+use uuid::Uuid;
+
+fn sim_pool() -> PoolSpec {
+    PoolSpec { pool: Uuid::new_v4(), backend: PoolBackend::Dir { path: "/pool".into() } }
+}
+
+/// An instance with a disk and a card that are there.
+async fn startable(host: &SimHost) -> InstanceSpec {
+    let volume = VolumeSpec {
+        volume: Uuid::new_v4(),
+        pool: sim_pool(),
+        format: VolumeFormat::Qcow2,
+        size_mib: Some(100),
+    };
+    let volume = host.create_volume(&volume, &Source::Empty, suite::unheard()).await.unwrap();
+    let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Bridge };
+    host.ensure_switch(&switch).await.unwrap();
+    let mac = "52:54:00:00:00:01".to_owned();
+    let tap = TapSpec { vnic: Uuid::new_v4(), switch: switch.switch, mac: mac.clone() };
+    let tap = host.ensure_tap(&tap).await.unwrap();
+    InstanceSpec {
+        instance: Uuid::new_v4(),
+        name: "guest".into(),
+        vcpu: 1,
+        cpu_percent: 100,
+        mem_mib: 64,
+        boot: Boot::Disk,
+        disks: vec![DiskSpec {
+            vdisk: Uuid::new_v4(),
+            index: 0,
+            path: volume.path,
+            format: volume.format,
+            read_only: false,
+        }],
+        nics: vec![NicSpec { vnic: tap.vnic, index: 0, mac, tap: tap.link }],
+    }
+}
+
+#[tokio::test]
+async fn the_simulated_hypervisor_conforms() {
+    let host = SimHost::new(SimOptions::numbered(1, 1));
+    let spec = startable(&host).await;
+    suite::hypervisor(&host, &spec).await;
+}
+
+#[tokio::test]
+async fn the_simulated_network_conforms() {
+    suite::network(&SimHost::new(SimOptions::numbered(1, 2))).await;
+}
+
+#[tokio::test]
+async fn the_simulated_storage_conforms() {
+    let options = SimOptions::numbered(1, 3);
+    let image_mib = options.image_mib;
+    let host = SimHost::new(options);
+    let uri = "http://images.example/one".into();
+    suite::storage(&suite::StorageBench { storage: &host, pool: sim_pool(), uri, image_mib }).await;
+}
+
+#[tokio::test]
+async fn the_simulated_discovery_conforms() {
+    suite::discovery(&SimHost::new(SimOptions::numbered(1, 4))).await;
+}
+
+#[tokio::test]
+async fn the_discovery_of_this_machine_conforms() {
+    suite::discovery(&Machine::at("/")).await;
+}

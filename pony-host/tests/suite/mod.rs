@@ -1,0 +1,61 @@
+//! What every driver must keep, as functions over the traits: real drivers and the simulated host are put under
+//! the same ones. Each takes a driver and what it needs to work on, and leaves nothing behind.
+//!
+//! Put another driver under them with `mod suite;` in an integration test.
+
+#![allow(dead_code, unreachable_pub)]
+
+mod discovery;
+mod hypervisor;
+mod network;
+mod storage;
+
+pub use discovery::discovery;
+pub use hypervisor::hypervisor;
+pub use network::network;
+pub use storage::{StorageBench, storage};
+
+use pony_core::host::{DriverError, DriverErrorKind};
+use pony_host::Progress;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long anything may take that a driver starts but does not wait for. Generous: the machine may be busy.
+pub const EVENTUALLY: Duration = Duration::from_secs(60);
+
+/// Asks until it is so.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+    let asking = async {
+        while !ask().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(EVENTUALLY, asking).await.is_ok(), "never came: {what}");
+}
+
+/// A failure of this kind, with a message of one line that says something.
+pub fn assert_refused<T: std::fmt::Debug>(result: Result<T, DriverError>, kind: DriverErrorKind) -> String {
+    let error = result.expect_err("this must be refused");
+    assert_eq!(error.kind, kind, "{error}");
+    assert!(error.message.len() > 10 && !error.message.contains('\n'), "{error}");
+    error.message
+}
+
+/// Whatever its kind, a failure with words.
+pub fn assert_fails<T: std::fmt::Debug>(result: Result<T, DriverError>) {
+    let kind = result.as_ref().expect_err("this must fail").kind;
+    assert_refused(result, kind);
+}
+
+/// Nobody cares.
+pub fn unheard() -> Progress {
+    Arc::new(|_| {})
+}
+
+/// Remembers what it was told.
+pub fn recorder() -> (Progress, Arc<Mutex<Vec<f64>>>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notes = told.clone();
+    (Arc::new(move |fraction| notes.lock().unwrap().push(fraction)), told)
+}

@@ -1,0 +1,165 @@
+//! What a storage keeps.
+
+use super::{assert_fails, assert_refused, recorder, unheard};
+use pony_core::host::{DriverErrorKind, PoolBackend, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use pony_host::Storage;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A storage, a pool of it with a few hundred MiB of space, and the URI of an image of `image_mib`.
+pub struct StorageBench<'a> {
+    pub storage: &'a dyn Storage,
+    pub pool: PoolSpec,
+    pub uri: String,
+    pub image_mib: i64,
+}
+
+/// Makes volumes in all ways, and removes them.
+pub async fn storage(bench: &StorageBench<'_>) {
+    pools(bench).await;
+    for format in [VolumeFormat::Raw, VolumeFormat::Qcow2] {
+        empty(bench, format).await;
+        from_uri(bench, format).await;
+        for to in [VolumeFormat::Raw, VolumeFormat::Qcow2] {
+            copied(bench, format, to).await;
+        }
+        at_once(bench, format).await;
+        abandoned(bench, format).await;
+    }
+    refused(bench).await;
+    assert_eq!(bench.list().await, [], "something was left behind");
+}
+
+impl StorageBench<'_> {
+    pub fn spec(&self, format: VolumeFormat, size_mib: Option<i64>) -> VolumeSpec {
+        VolumeSpec { volume: Uuid::new_v4(), pool: self.pool.clone(), format, size_mib }
+    }
+
+    pub async fn list(&self) -> Vec<VolumeFact> {
+        self.storage.list_volumes(&self.pool).await.unwrap()
+    }
+
+    pub async fn find(&self, spec: &VolumeSpec) -> Option<VolumeFact> {
+        self.list().await.into_iter().find(|fact| fact.volume == spec.volume)
+    }
+
+    /// Makes a volume; checks what is said of it, and that it was told how far it came.
+    pub async fn make(&self, spec: &VolumeSpec, source: &Source) -> VolumeFact {
+        let (progress, told) = recorder();
+        let fact = self.storage.create_volume(spec, source, progress).await.unwrap();
+        assert_eq!((fact.volume, fact.pool), (spec.volume, spec.pool.pool));
+        assert_eq!(self.find(spec).await.as_ref(), Some(&fact));
+        let told = told.lock().unwrap();
+        assert!(told.iter().all(|fraction| (0.0..=1.0).contains(fraction)), "{told:?}");
+        assert!(told.is_sorted(), "{told:?}");
+        fact
+    }
+
+    pub async fn remove(&self, spec: &VolumeSpec) {
+        self.storage.delete_volume(spec).await.unwrap();
+        assert_eq!(self.find(spec).await, None);
+        self.storage.delete_volume(spec).await.unwrap();
+    }
+}
+
+async fn pools(bench: &StorageBench<'_>) {
+    let fact = bench.storage.open_pool(&bench.pool).await.unwrap();
+    assert_eq!(fact.pool, bench.pool.pool);
+    assert!(fact.capacity_mib > 0 && (0..=fact.capacity_mib).contains(&fact.allocated_mib), "{fact:?}");
+    let other = PoolSpec { pool: Uuid::new_v4(), backend: PoolBackend::Unsupported("zfs".into()) };
+    assert_refused(bench.storage.open_pool(&other).await, DriverErrorKind::Unsupported);
+    let relative = PoolSpec { pool: Uuid::new_v4(), backend: PoolBackend::Dir { path: "pool".into() } };
+    assert_refused(bench.storage.open_pool(&relative).await, DriverErrorKind::Order);
+}
+
+/// Made, left as it is, grown, never shrunk, removed.
+async fn empty(bench: &StorageBench<'_>, format: VolumeFormat) {
+    let spec = bench.spec(format, Some(8));
+    let fact = bench.make(&spec, &Source::Empty).await;
+    assert_eq!((fact.size_mib, fact.format), (8, format));
+    let elsewhere = Source::Uri("http://127.0.0.1:1/not-asked".into());
+    assert_eq!(bench.make(&spec, &elsewhere).await, fact, "it is there: its source is not looked at");
+    let larger = VolumeSpec { size_mib: Some(11), ..spec.clone() };
+    assert_eq!(bench.make(&larger, &Source::Empty).await.size_mib, 11);
+    assert_eq!(bench.make(&spec, &Source::Empty).await.size_mib, 11, "never shrunk");
+    bench.remove(&spec).await;
+}
+
+async fn from_uri(bench: &StorageBench<'_>, format: VolumeFormat) {
+    let source = Source::Uri(bench.uri.clone());
+    let image = bench.spec(format, None);
+    assert_eq!(bench.make(&image, &source).await.size_mib, bench.image_mib);
+    bench.remove(&image).await;
+    let larger = bench.spec(format, Some(bench.image_mib + 5));
+    let fact = bench.make(&larger, &source).await;
+    assert_eq!((fact.size_mib, fact.format), (bench.image_mib + 5, format));
+    bench.remove(&larger).await;
+}
+
+async fn copied(bench: &StorageBench<'_>, from: VolumeFormat, to: VolumeFormat) {
+    let original = bench.spec(from, Some(8));
+    bench.make(&original, &Source::Empty).await;
+    let copy = bench.spec(to, Some(9));
+    let fact = bench.make(&copy, &Source::Volume(original.clone())).await;
+    assert_eq!((fact.size_mib, fact.format), (9, to));
+    bench.remove(&original).await;
+    assert!(bench.find(&copy).await.is_some(), "a copy is independent of what it was copied from");
+    bench.remove(&copy).await;
+}
+
+/// Asked for twice at once: it is made once, and both are told so (or one to ask again).
+async fn at_once(bench: &StorageBench<'_>, format: VolumeFormat) {
+    let spec = bench.spec(format, Some(bench.image_mib));
+    let source = Source::Uri(bench.uri.clone());
+    let make = || bench.storage.create_volume(&spec, &source, unheard());
+    let (one, two) = tokio::join!(make(), make());
+    assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
+    for error in [one, two].into_iter().filter_map(Result::err) {
+        assert_eq!(error.kind, DriverErrorKind::Transient, "{error}");
+    }
+    bench.make(&spec, &source).await;
+    bench.remove(&spec).await;
+}
+
+/// Dropped at many points; then taken up, or deleted.
+async fn abandoned(bench: &StorageBench<'_>, format: VolumeFormat) {
+    let source = Source::Uri(bench.uri.clone());
+    for after_ms in [0, 1, 3, 9, 27, 81, 243] {
+        let spec = bench.spec(format, Some(bench.image_mib + 1));
+        let making = bench.storage.create_volume(&spec, &source, unheard());
+        let _ = tokio::time::timeout(Duration::from_millis(after_ms), making).await;
+        if after_ms % 2 == 0 {
+            bench.remove(&spec).await;
+        }
+        assert_eq!(bench.make(&spec, &source).await.size_mib, bench.image_mib + 1);
+        bench.remove(&spec).await;
+    }
+}
+
+async fn refused(bench: &StorageBench<'_>) {
+    let make = |spec: VolumeSpec, source: Source| async move {
+        let answer = bench.storage.create_volume(&spec, &source, unheard()).await;
+        assert_eq!(bench.find(&spec).await, None, "refused, and there all the same");
+        bench.storage.delete_volume(&spec).await.unwrap();
+        answer
+    };
+    let raw = |size| bench.spec(VolumeFormat::Raw, size);
+    assert_fails(make(raw(Some(8)), Source::Volume(raw(Some(8)))).await);
+    assert_refused(make(raw(None), Source::Empty).await, DriverErrorKind::Order);
+    assert_refused(make(raw(Some(0)), Source::Empty).await, DriverErrorKind::Order);
+
+    let small = bench.image_mib - 1;
+    let words =
+        assert_refused(make(raw(Some(small)), Source::Uri(bench.uri.clone())).await, DriverErrorKind::Order);
+    assert!(words.contains(&small.to_string()) && words.contains(&bench.image_mib.to_string()), "{words}");
+
+    let original = raw(Some(8));
+    bench.make(&original, &Source::Empty).await;
+    assert_refused(make(raw(Some(7)), Source::Volume(original.clone())).await, DriverErrorKind::Order);
+    bench.remove(&original).await;
+
+    let pool = PoolSpec { pool: Uuid::new_v4(), backend: PoolBackend::Unsupported("zfs".into()) };
+    let elsewhere = VolumeSpec { pool, ..raw(Some(8)) };
+    let answer = bench.storage.create_volume(&elsewhere, &Source::Empty, unheard()).await;
+    assert_refused(answer, DriverErrorKind::Unsupported);
+}
