@@ -1,0 +1,183 @@
+//! The receiving half: what of the peer's sequence was accepted, and putting full states together.
+
+use super::bounds::Limits;
+use super::full::FullState;
+use super::row::{Part, RowId, WireChange};
+use super::wire::Update;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// A place in a sender's sequence: what was last accepted of it, and what is expected next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The sender's process.
+    pub incarnation: Uuid,
+    /// The full state that this sequence goes on from (absent when the sender does not number them).
+    pub full: Option<u64>,
+    /// The only sequence number that the next partial update may have.
+    pub next_seq: u64,
+}
+
+/// What became of an update.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// A partial update, accepted.
+    Changes(Vec<WireChange>),
+    /// A full state, complete and accepted.
+    Full(FullState),
+    /// A piece of a full state, kept.
+    Piece,
+    /// Part of a full state that is already held, or older than the one held: nothing in it is new.
+    Superseded,
+    /// A partial update out of sequence.
+    Refused,
+    /// A full state beyond the bounds.
+    TooLarge,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    held: Option<Position>,
+    assembly: Option<Box<Assembly>>,
+}
+
+impl Incoming {
+    pub(crate) fn held(&self) -> Option<Position> {
+        self.held
+    }
+
+    /// Judges an update, whose text was `bytes` long, and takes it in when it is in sequence.
+    pub(crate) fn update(&mut self, update: Update, bytes: usize, limits: &Limits) -> Verdict {
+        if update.seq == 0 { self.full(update, bytes, limits) } else { self.partial(update) }
+    }
+
+    fn partial(&mut self, update: Update) -> Verdict {
+        let place = Position { incarnation: update.incarnation, full: update.full, next_seq: update.seq };
+        match &mut self.held {
+            Some(held) if *held == place => {
+                held.next_seq += 1;
+                Verdict::Changes(update.changes)
+            }
+            _ => {
+                // A sender whose pieces carry no numbers sends nothing else between them: the rest got lost.
+                if self.assembly.as_ref().is_some_and(|assembly| assembly.unnumbered) {
+                    self.assembly = None;
+                }
+                Verdict::Refused
+            }
+        }
+    }
+
+    fn full(&mut self, update: Update, bytes: usize, limits: &Limits) -> Verdict {
+        let start = Position { incarnation: update.incarnation, full: update.full, next_seq: 1 };
+        if self.supersedes(start) {
+            return Verdict::Superseded;
+        }
+        let assembly = match self.assembly.take() {
+            Some(assembly) if assembly.start == start && !assembly.repeats(&update) => assembly,
+            _ => Box::new(Assembly::new(start)),
+        };
+        let assembly = self.assembly.insert(assembly);
+        match assembly.add(update, bytes, limits) {
+            Progress::Complete => {
+                let rows = std::mem::take(&mut assembly.rows);
+                self.held = Some(start);
+                self.assembly = None;
+                Verdict::Full(FullState::new(rows))
+            }
+            Progress::More => Verdict::Piece,
+            Progress::Nothing => Verdict::Superseded,
+            Progress::TooLarge { finished } => {
+                if finished {
+                    self.assembly = None;
+                }
+                Verdict::TooLarge
+            }
+        }
+    }
+
+    /// Whether what is held, or being put together, is of the same process and at least as new (held) or newer.
+    fn supersedes(&self, start: Position) -> bool {
+        let held = self.held.is_some_and(|held| {
+            held.incarnation == start.incarnation && start.full.is_some() && start.full <= held.full
+        });
+        held || self.assembly.as_ref().is_some_and(|assembly| {
+            assembly.start.incarnation == start.incarnation && start.full < assembly.start.full
+        })
+    }
+}
+
+/// A full state that arrives in pieces.
+#[derive(Debug)]
+struct Assembly {
+    start: Position,
+    pieces: BTreeSet<u64>,
+    last: Option<u64>,
+    rows: BTreeMap<RowId, Part>,
+    bytes: usize,
+    unnumbered: bool,
+    overflown: bool,
+}
+
+enum Progress {
+    Complete,
+    More,
+    Nothing,
+    TooLarge { finished: bool },
+}
+
+impl Assembly {
+    fn new(start: Position) -> Self {
+        Self {
+            start,
+            pieces: BTreeSet::new(),
+            last: None,
+            rows: BTreeMap::new(),
+            bytes: 0,
+            unnumbered: false,
+            overflown: false,
+        }
+    }
+
+    /// Whether an update without a number starts another full state: it brings a row that this one already has.
+    fn repeats(&self, update: &Update) -> bool {
+        self.unnumbered && update.changes.iter().any(|change| self.rows.contains_key(&change.row))
+    }
+
+    fn add(&mut self, update: Update, bytes: usize, limits: &Limits) -> Progress {
+        self.unnumbered |= update.piece.is_none();
+        let piece = update.piece.unwrap_or(self.pieces.len() as u64);
+        if !self.overflown && !self.pieces.insert(piece) {
+            return Progress::Nothing;
+        }
+        if !update.more {
+            self.last = Some(piece);
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        let fits = self.bytes <= limits.full_bytes && self.rows.len() <= limits.full_rows;
+        if self.overflown || !fits || self.rows.len() + update.changes.len() > limits.full_rows {
+            return self.overflow(!update.more);
+        }
+        for change in update.changes {
+            match change.part {
+                Some(part) => self.rows.insert(change.row, part),
+                None => self.rows.remove(&change.row),
+            };
+        }
+        if self.is_complete() { Progress::Complete } else { Progress::More }
+    }
+
+    /// Keeps nothing but the knowledge that the rest must not be taken for a whole.
+    fn overflow(&mut self, finished: bool) -> Progress {
+        self.overflown = true;
+        self.rows = BTreeMap::new();
+        self.pieces = BTreeSet::new();
+        Progress::TooLarge { finished }
+    }
+
+    fn is_complete(&self) -> bool {
+        let Some(last) = self.last else { return false };
+        self.pieces.last() == Some(&last) && self.pieces.len() as u64 == last.saturating_add(1)
+    }
+}

@@ -1,0 +1,403 @@
+//! A relation with one peer: the two halves, the peer's presence, and what may be said at all.
+
+use super::bounds::{AGE_S_MAX, EVENTS_MAX, Limits, MISSING_MS};
+use super::decode::{DecodeError, unix_time};
+use super::event::{Counters, Dropped, Event};
+use super::incoming::{Incoming, Position, Verdict};
+use super::notify::{NotifyError, Outbox};
+use super::outgoing::{Outgoing, Oversized, Style};
+use super::resync::Resync;
+use super::row::{RowId, WireChange};
+use super::source::Source;
+use super::timer::{Timer, Timers};
+use super::wire::{self, Message, Notification, Origin, Update};
+use crate::schema::PartKind;
+use std::collections::VecDeque;
+use uuid::Uuid;
+
+/// The moment of a call, by the caller's clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// A monotonic clock, in milliseconds from any start: for waits.
+    pub ms: u64,
+    /// Unix time in seconds: for the wire.
+    pub unix_s: u64,
+}
+
+/// Which side of the relation this session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Sparkle: sends desired parts to a peer and receives its current parts.
+    Sparkle {
+        /// The peer's machine; its messages must say so.
+        peer: Uuid,
+        /// This Sparkle's epoch.
+        epoch: u64,
+    },
+    /// A peer daemon: sends current parts to Sparkle and receives desired parts.
+    Peer {
+        /// The machine's own.
+        uuid: Uuid,
+        /// The highest epoch ever accepted, from durable memory; 0: none.
+        epoch_highest: u64,
+    },
+}
+
+/// The two frames after the recipient's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frames {
+    /// The JSON text.
+    pub body: String,
+    /// The sender's Unix time in whole seconds, as decimal text.
+    pub time: String,
+}
+
+/// The state exchange with one peer; see the [module](super) for what it guarantees and why.
+///
+/// After every call of a `handle_` function and after [`changed`](Self::changed), the owner polls:
+/// [`poll_event`](Self::poll_event) until `None`, then [`poll_transmit`](Self::poll_transmit) until `None` (or
+/// until the link takes no more: what then changes is coalesced), and calls
+/// [`handle_timeout`](Self::handle_timeout) at [`poll_timeout`](Self::poll_timeout).
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    limits: Limits,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    resync: Resync,
+    outbox: Outbox,
+    timers: Timers,
+    events: VecDeque<Event>,
+    counters: Counters,
+    presence: Presence,
+    /// The last incarnation of the peer that was greeted.
+    greeted: Option<Uuid>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Expected,
+    Missing,
+}
+
+impl Session {
+    /// A session at its start. `incarnation` is random, one for this process and peer, never used before.
+    #[must_use]
+    pub fn new(role: Role, incarnation: Uuid, limits: Limits, now: Now) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Missing, now.ms.saturating_add(MISSING_MS));
+        Self {
+            role,
+            limits,
+            incoming: Incoming::default(),
+            outgoing: Outgoing::new(incarnation),
+            resync: Resync::default(),
+            outbox: Outbox::default(),
+            timers,
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            presence: Presence::Expected,
+            greeted: None,
+        }
+    }
+
+    /// Takes in a message: its JSON text and its time frame.
+    pub fn handle_frames(&mut self, body: &[u8], time: &[u8], now: Now) {
+        if self.events.len() >= EVENTS_MAX {
+            self.counters.overrun += 1;
+            return;
+        }
+        match self.admit(body, time, now) {
+            Ok(message) => {
+                self.heard(now.ms);
+                self.counters.received += 1;
+                self.dispatch(message, body.len(), now.ms);
+            }
+            Err(dropped) => self.drop_message(dropped),
+        }
+    }
+
+    /// Does what has fallen due. Calling it early or late does no harm.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.take_due(now.ms) {
+            match timer {
+                Timer::KeepAlive => self.outgoing.keepalive(),
+                Timer::Resync => self.resync.expired(),
+                Timer::Missing => {
+                    self.presence = Presence::Missing;
+                    self.events.push_back(Event::Missing);
+                }
+                // Nothing to do but to wake the owner: `poll_transmit` looks at the time itself.
+                Timer::Full => {}
+            }
+        }
+    }
+
+    /// Marks a row whose part (of the kind that this side originates) changed, appeared, went away, or began or
+    /// ceased to concern this peer. The part itself is read when it is sent.
+    pub fn changed(&mut self, row: &RowId) {
+        self.outgoing.mark(row, &self.limits, &mut self.timers);
+    }
+
+    /// Marks everything as changed: a full state is sent. For when the owner lost track of its own changes.
+    pub fn everything_changed(&mut self) {
+        self.outgoing.everything_changed(&mut self.timers);
+    }
+
+    /// Queues a notification, outside the sequence. The oldest are dropped where too many wait.
+    ///
+    /// # Errors
+    /// When the notification is too long, or this side is Sparkle.
+    pub fn notify(&mut self, notification: &Notification) -> Result<(), NotifyError> {
+        match self.role {
+            Role::Sparkle { .. } => Err(NotifyError::NotAPeer),
+            Role::Peer { .. } => {
+                self.counters.notifications_dropped += self.outbox.push(notification, &self.limits)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Raises Sparkle's epoch, as when it becomes the active one. A lower one, or a peer's, changes nothing.
+    pub fn raise_epoch(&mut self, to: u64) {
+        if let Role::Sparkle { epoch, .. } = &mut self.role {
+            *epoch = to.max(*epoch);
+        }
+    }
+
+    /// The next message to send, if any; rows are read from `source` as they are now.
+    pub fn poll_transmit(&mut self, now: Now, source: &dyn Source) -> Option<Frames> {
+        let body = self.transmit(now.ms, source)?;
+        self.counters.sent += 1;
+        Some(Frames { body, time: now.unix_s.to_string() })
+    }
+
+    /// The next event, if any.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        Some(event)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next, in milliseconds of [`Now::ms`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.timers.next()
+    }
+
+    /// What this session did so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters { fulls_sent: self.outgoing.fulls_begun(), ..self.counters }
+    }
+
+    /// Whether the peer has been silent for too long.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.presence == Presence::Missing
+    }
+
+    /// Whether the peer was sent a full state, so that changes now go out as partial updates.
+    #[must_use]
+    pub fn is_synchronized(&self) -> bool {
+        self.outgoing.is_synchronized()
+    }
+
+    /// What was last accepted of the peer's sequence; `None` before its first full state.
+    #[must_use]
+    pub fn remote(&self) -> Option<Position> {
+        self.incoming.held()
+    }
+
+    /// Whether the peer's sequence is lost and its full state awaited.
+    #[must_use]
+    pub fn is_awaiting_full(&self) -> bool {
+        self.resync.is_wanted()
+    }
+
+    /// Rows waiting to be sent.
+    #[must_use]
+    pub fn pending_rows(&self) -> usize {
+        self.outgoing.pending_rows()
+    }
+
+    /// Sparkle's epoch; on a peer, the highest that was ever accepted.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        match self.role {
+            Role::Sparkle { epoch, .. } => epoch,
+            Role::Peer { epoch_highest, .. } => epoch_highest,
+        }
+    }
+
+    /// The part that this side originates, and the part that it receives.
+    fn kinds(&self) -> (PartKind, PartKind) {
+        match self.role {
+            Role::Sparkle { .. } => (PartKind::Desired, PartKind::Current),
+            Role::Peer { .. } => (PartKind::Current, PartKind::Desired),
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        match self.role {
+            Role::Sparkle { epoch, .. } => Origin::Sparkle { epoch: Some(epoch) },
+            Role::Peer { uuid, .. } => Origin::Twilight { uuid },
+        }
+    }
+
+    fn transmit(&mut self, now_ms: u64, source: &dyn Source) -> Option<String> {
+        if self.resync.take(now_ms, &mut self.timers) {
+            self.counters.resyncs_sent += 1;
+            return Some(wire::resync(self.origin()));
+        }
+        if let Role::Peer { uuid, .. } = self.role
+            && let Some(text) = self.outbox.transmit(uuid, &self.limits)
+        {
+            return Some(text);
+        }
+        let style = Style { origin: self.origin(), kind: self.kinds().0, limits: self.limits };
+        let mut oversized = Oversized::new();
+        let text = self.outgoing.transmit(now_ms, source, &style, &mut self.timers, &mut oversized);
+        for (row, bytes) in oversized {
+            self.counters.oversized += 1;
+            if self.events.len() < EVENTS_MAX {
+                self.events.push_back(Event::Oversized { row, bytes });
+            }
+        }
+        text
+    }
+
+    /// Reads a message and decides whether it may be heard at all.
+    fn admit(&mut self, body: &[u8], time: &[u8], now: Now) -> Result<Message, Dropped> {
+        let sent_s = unix_time(time).map_err(Dropped::Malformed)?;
+        let age_s = now.unix_s.saturating_sub(sent_s);
+        if age_s > AGE_S_MAX {
+            return Err(Dropped::Late { age_s });
+        }
+        let message = Message::decode(body, &self.limits).map_err(Dropped::Malformed)?;
+        self.check_origin(&message)?;
+        self.check_parts(&message).map_err(Dropped::Malformed)?;
+        self.check_epoch(&message)?;
+        Ok(message)
+    }
+
+    fn check_origin(&self, message: &Message) -> Result<(), Dropped> {
+        use Message as M;
+        match (self.role, message) {
+            (
+                Role::Sparkle { peer, .. },
+                M::TwilightResync { uuid } | M::TwilightUpdate { uuid, .. } | M::TwilightNotify { uuid, .. },
+            ) => match *uuid {
+                claimed if claimed == peer => Ok(()),
+                claimed => Err(Dropped::ForeignUuid { claimed, peer }),
+            },
+            (Role::Peer { .. }, M::SparkleResync { .. } | M::SparkleUpdate { .. }) => Ok(()),
+            _ => Err(Dropped::Malformed(DecodeError::Direction { event: message.event() })),
+        }
+    }
+
+    fn check_parts(&self, message: &Message) -> Result<(), DecodeError> {
+        let (Message::SparkleUpdate { update, .. } | Message::TwilightUpdate { update, .. }) = message else {
+            return Ok(());
+        };
+        let (_, theirs) = self.kinds();
+        match update.changes.iter().enumerate().find(|(_, change)| change.kind != theirs) {
+            None => Ok(()),
+            Some((index, WireChange { row, .. })) => {
+                Err(DecodeError::ForeignPart { index, row: row.to_string() })
+            }
+        }
+    }
+
+    /// Refuses a Sparkle that was replaced; remembers the newest. A message without an epoch counts as epoch 0.
+    fn check_epoch(&mut self, message: &Message) -> Result<(), Dropped> {
+        let (Message::SparkleResync { epoch } | Message::SparkleUpdate { epoch, .. }) = message else {
+            return Ok(());
+        };
+        let Role::Peer { epoch_highest, .. } = &mut self.role else { return Ok(()) };
+        let (epoch, highest) = (epoch.unwrap_or(0), *epoch_highest);
+        if epoch < highest {
+            return Err(Dropped::OldEpoch { epoch, highest });
+        }
+        if epoch > highest {
+            *epoch_highest = epoch;
+            self.events.push_back(Event::EpochRaised(epoch));
+        }
+        Ok(())
+    }
+
+    fn drop_message(&mut self, dropped: Dropped) {
+        let counter = match &dropped {
+            Dropped::Late { .. } => &mut self.counters.late,
+            Dropped::Malformed(_) => &mut self.counters.malformed,
+            Dropped::OldEpoch { .. } => &mut self.counters.old_epoch,
+            Dropped::ForeignUuid { .. } => &mut self.counters.foreign_uuid,
+        };
+        *counter += 1;
+        self.events.push_back(Event::Dropped(dropped));
+    }
+
+    fn heard(&mut self, now_ms: u64) {
+        self.timers.set(Timer::Missing, now_ms.saturating_add(MISSING_MS));
+        if self.presence == Presence::Missing {
+            self.presence = Presence::Expected;
+            self.events.push_back(Event::Back);
+        }
+    }
+
+    fn dispatch(&mut self, message: Message, bytes: usize, now_ms: u64) {
+        match message {
+            Message::SparkleResync { .. } | Message::TwilightResync { .. } => {
+                self.counters.resyncs_received += 1;
+                self.outgoing.want_full(&mut self.timers);
+            }
+            Message::SparkleUpdate { update, .. } | Message::TwilightUpdate { update, .. } => {
+                self.greet_newcomer(update.incarnation, now_ms);
+                self.handle_update(update, bytes, now_ms);
+            }
+            Message::TwilightNotify { notifications, .. } => {
+                if !notifications.is_empty() {
+                    self.events.push_back(Event::Notifications(notifications));
+                }
+            }
+        }
+    }
+
+    /// A process that was never heard before knows nothing of us: a keep-alive makes it ask at once.
+    fn greet_newcomer(&mut self, incarnation: Uuid, now_ms: u64) {
+        let known = self.incoming.held().map(|held| held.incarnation);
+        if known != Some(incarnation) && self.greeted != Some(incarnation) {
+            self.greeted = Some(incarnation);
+            self.outgoing.greet(now_ms, &mut self.timers);
+        }
+    }
+
+    fn handle_update(&mut self, update: Update, bytes: usize, now_ms: u64) {
+        match self.incoming.update(update, bytes, &self.limits) {
+            Verdict::Changes(changes) => {
+                self.counters.partials_accepted += 1;
+                if !changes.is_empty() {
+                    self.events.push_back(Event::Changes(changes));
+                }
+            }
+            Verdict::Full(full) => {
+                self.counters.fulls_accepted += 1;
+                self.resync.answered(&mut self.timers);
+                self.events.push_back(Event::Full(full));
+            }
+            Verdict::Piece => self.resync.progress(now_ms, &mut self.timers),
+            Verdict::Superseded => self.counters.superseded += 1,
+            Verdict::Refused => {
+                self.counters.refused += 1;
+                self.resync.want(now_ms, &mut self.timers);
+            }
+            Verdict::TooLarge => {
+                let (rows, bytes) = (self.limits.full_rows, self.limits.full_bytes);
+                self.drop_message(Dropped::Malformed(DecodeError::FullTooLarge { rows, bytes }));
+                self.resync.want(now_ms, &mut self.timers);
+            }
+        }
+    }
+}

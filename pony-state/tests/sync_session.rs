@@ -1,0 +1,603 @@
+//! The rules of the sequence, one by one, on a single session that is fed by hand.
+
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
+
+use pony_state::schema::PartKind;
+use pony_state::sync::{
+    DecodeError, Dropped, Event, FullState, Held, KEEPALIVE_MS, Limits, MISSING_MS, Message,
+    NOTIFICATIONS_MAX, Notification, NotifyError, Now, Part, Pkey, Role, RowId, Session, Source, Update,
+    WireChange,
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+const MACHINE: Uuid = Uuid::from_u128(1);
+const OURS: Uuid = Uuid::from_u128(2);
+const THEIRS: Uuid = Uuid::from_u128(3);
+const NEXT: Uuid = Uuid::from_u128(4);
+const UNIX_S: u64 = 1_700_000_000;
+
+#[derive(Default)]
+struct Rows(BTreeMap<RowId, Part>);
+
+impl Source for Rows {
+    fn part(&self, row: &RowId) -> Option<Part> {
+        self.0.get(row).cloned()
+    }
+
+    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
+        Box::new(self.0.clone().into_iter())
+    }
+}
+
+/// A session with its rows and its clock.
+struct Side {
+    session: Session,
+    rows: Rows,
+    now: Now,
+}
+
+fn at(ms: u64) -> Now {
+    Now { ms, unix_s: UNIX_S + ms / 1000 }
+}
+
+fn row(key: &str) -> RowId {
+    RowId::new("instance", Pkey::one(key))
+}
+
+fn part(value: u64) -> Part {
+    json!({ "value": value }).as_object().cloned().unwrap()
+}
+
+fn desired(key: &str, value: u64) -> WireChange {
+    WireChange { row: row(key), kind: PartKind::Desired, part: Some(part(value)) }
+}
+
+fn update(incarnation: Uuid, seq: u64, changes: Vec<WireChange>) -> Update {
+    Update { incarnation, seq, changes, ..Update::default() }
+}
+
+fn numbered(full: u64, seq: u64, changes: Vec<WireChange>) -> Update {
+    Update { full: Some(full), ..update(THEIRS, seq, changes) }
+}
+
+impl Side {
+    fn new(role: Role, limits: Limits) -> Self {
+        Self { session: Session::new(role, OURS, limits, at(0)), rows: Rows::default(), now: at(0) }
+    }
+
+    fn peer() -> Self {
+        Self::new(Role::Peer { uuid: MACHINE, epoch_highest: 0 }, Limits::default())
+    }
+
+    fn sparkle() -> Self {
+        Self::new(Role::Sparkle { peer: MACHINE, epoch: 5 }, Limits::default())
+    }
+
+    fn wait(&mut self, ms: u64) -> &mut Self {
+        self.now = at(self.now.ms + ms);
+        self.session.handle_timeout(self.now);
+        self
+    }
+
+    fn hear(&mut self, message: &Message) -> &mut Self {
+        let time = self.now.unix_s.to_string();
+        self.session.handle_frames(message.encode().as_bytes(), time.as_bytes(), self.now);
+        self
+    }
+
+    /// Hears an update from Sparkle.
+    fn told(&mut self, update: Update) -> &mut Self {
+        self.hear(&Message::SparkleUpdate { epoch: None, update })
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.session.poll_event()).collect()
+    }
+
+    fn set(&mut self, key: &str, value: u64) {
+        self.rows.0.insert(row(key), part(value));
+        self.session.changed(&row(key));
+    }
+
+    /// All that is to be sent.
+    fn says(&mut self) -> Vec<Message> {
+        let mut all = Vec::new();
+        while let Some(frames) = self.session.poll_transmit(self.now, &self.rows) {
+            assert_eq!(frames.time, self.now.unix_s.to_string());
+            all.push(Message::decode(frames.body.as_bytes(), &Limits::default()).unwrap());
+            assert!(all.len() < 1000, "talks without end");
+        }
+        all
+    }
+
+    /// The updates among all that is to be sent.
+    fn updates(&mut self) -> Vec<Update> {
+        let updates = self.says().into_iter().filter_map(|message| match message {
+            Message::SparkleUpdate { update, .. } | Message::TwilightUpdate { update, .. } => Some(update),
+            _ => None,
+        });
+        updates.collect()
+    }
+
+    /// How many resync requests are to be sent; nothing else is looked at.
+    fn requests(&mut self) -> usize {
+        self.says().iter().filter(|message| message.event().ends_with("-resync")).count()
+    }
+
+    /// A peer that has accepted a full state of Sparkle's and been asked for its own.
+    fn settled(mut self) -> Self {
+        self.told(update(THEIRS, 0, vec![desired("a", 1)]));
+        self.hear(&Message::SparkleResync { epoch: None });
+        self.says();
+        self.events();
+        self
+    }
+}
+
+fn full_rows(event: &Event) -> &BTreeMap<RowId, Part> {
+    match event {
+        Event::Full(full) => full.rows(),
+        other => panic!("{other:?} instead of a full state"),
+    }
+}
+
+#[test]
+fn the_very_first_message_is_empty_and_refused() {
+    let mut peer = Side::peer();
+    let hello = update(OURS, 1, vec![]);
+    assert_eq!(peer.says(), [Message::TwilightUpdate { uuid: MACHINE, update: hello.clone() }]);
+
+    let mut sparkle = Side::sparkle();
+    sparkle.hear(&Message::TwilightUpdate { uuid: MACHINE, update: hello });
+    assert!(sparkle.events().is_empty());
+    assert_eq!(
+        sparkle.says(),
+        [
+            Message::SparkleResync { epoch: Some(5) },
+            Message::SparkleUpdate { epoch: Some(5), update: update(OURS, 1, vec![]) }
+        ]
+    );
+}
+
+#[test]
+fn changes_are_withheld_until_a_full_state_was_asked_for() {
+    let mut peer = Side::peer();
+    peer.set("a", 1);
+    assert_eq!(peer.updates(), [update(OURS, 1, vec![])]);
+    peer.set("b", 2);
+    assert_eq!(peer.updates(), []);
+    assert_eq!(peer.session.pending_rows(), 0);
+
+    let answer = peer.hear(&Message::SparkleResync { epoch: None }).updates();
+    assert_eq!((answer.len(), answer[0].seq, answer[0].changes.len()), (1, 0, 2));
+    assert!(peer.session.is_synchronized());
+
+    peer.set("a", 3);
+    peer.set("c", 1);
+    peer.set("a", 4);
+    let partial = peer.updates();
+    assert_eq!((partial.len(), partial[0].seq), (1, 1));
+    let parts: Vec<_> = partial[0].changes.iter().map(|change| change.part.clone()).collect();
+    assert_eq!(parts, [Some(part(4)), Some(part(1))], "once per row, as it is when sent");
+
+    peer.rows.0.remove(&row("c"));
+    peer.session.changed(&row("c"));
+    let removal = peer.updates();
+    assert_eq!((removal[0].seq, &removal[0].changes[0].part), (2, &None));
+}
+
+#[test]
+fn a_full_state_restarts_the_sequence_at_one() {
+    let mut peer = Side::peer();
+    let first = peer.told(update(THEIRS, 0, vec![desired("a", 1)])).events();
+    assert_eq!(full_rows(&first[0]), &BTreeMap::from([(row("a"), part(1))]));
+    assert!(peer.told(update(THEIRS, 1, vec![])).events().is_empty(), "a keep-alive changes nothing");
+    let events = peer.told(update(THEIRS, 2, vec![desired("a", 2)])).events();
+    assert!(matches!(&events[..], [Event::Changes(changes)] if changes == &[desired("a", 2)]));
+    let again = peer.told(update(THEIRS, 0, vec![])).events();
+    assert_eq!(full_rows(&again[0]).len(), 0);
+    assert_eq!(peer.session.remote().unwrap().next_seq, 1);
+    assert_eq!(peer.requests(), 0);
+}
+
+/// Each way to be out of sequence: refused, nothing touched, one request.
+#[test]
+fn out_of_sequence_is_refused_with_one_request() {
+    let bad = [
+        ("a gap", update(THEIRS, 2, vec![desired("a", 9)])),
+        ("another process", update(NEXT, 1, vec![desired("a", 9)])),
+        ("another full state", numbered(4, 1, vec![desired("a", 9)])),
+    ];
+    for (name, message) in bad {
+        let mut peer = Side::peer().settled();
+        let before = peer.session.remote();
+        for _ in 0..50 {
+            peer.told(message.clone());
+        }
+        assert!(peer.events().is_empty(), "{name}");
+        assert_eq!(peer.session.remote(), before, "{name}");
+        assert_eq!(peer.requests(), 1, "{name}");
+        assert_eq!(peer.told(message).requests(), 0, "{name}: the request is under way");
+    }
+    let mut peer = Side::peer().settled();
+    peer.told(update(THEIRS, 1, vec![]));
+    assert_eq!(peer.told(update(THEIRS, 1, vec![])).requests(), 1, "a duplicate");
+}
+
+#[test]
+fn an_unanswered_request_is_repeated_ever_more_slowly() {
+    let mut peer = Side::peer().settled();
+    peer.told(update(THEIRS, 7, vec![]));
+    let mut asked_ms = Vec::new();
+    for ms in (0..20_000).step_by(100) {
+        if peer.requests() > 0 {
+            asked_ms.push(ms);
+        }
+        peer.wait(100);
+    }
+    assert_eq!(asked_ms, [0, 2_000, 6_000, 11_000, 16_000]);
+    peer.told(update(THEIRS, 0, vec![]));
+    assert!(!peer.session.is_awaiting_full());
+    assert_eq!(peer.wait(20_000).requests(), 0, "answered");
+}
+
+#[test]
+fn requests_and_full_states_keep_their_rate() {
+    let mut peer = Side::peer().settled();
+    let (mut requests, mut fulls) = (0, 0);
+    for _ in 0..100 {
+        // A sender that loses its sequence all the time, and asks all the time.
+        peer.told(update(THEIRS, 0, vec![])).told(update(THEIRS, 9, vec![]));
+        peer.hear(&Message::SparkleResync { epoch: None });
+        for message in peer.says() {
+            match message {
+                Message::TwilightResync { .. } => requests += 1,
+                Message::TwilightUpdate { update, .. } if update.seq == 0 => fulls += 1,
+                _ => {}
+            }
+        }
+        peer.events();
+        peer.wait(100);
+    }
+    assert!((9..=11).contains(&requests), "{requests} requests in 10 s");
+    assert!((9..=11).contains(&fulls), "{fulls} full states in 10 s");
+}
+
+/// The story: full state 1, full state 2, then a late copy of 1. Without numbers it would be taken, the next
+/// partial update would by chance have the expected sequence 1, and both sides would differ for ever.
+#[test]
+fn a_late_full_state_of_the_same_process_is_superseded() {
+    let mut peer = Side::peer();
+    peer.told(numbered(2, 0, vec![desired("a", 2)])).told(numbered(2, 1, vec![]));
+    assert_eq!(peer.events().len(), 1);
+    peer.told(numbered(1, 0, vec![desired("a", 1)])).told(numbered(2, 0, vec![desired("a", 2)]));
+    assert!(peer.events().is_empty(), "neither an older one nor a duplicate changes anything");
+    assert_eq!(peer.session.counters().superseded, 2);
+    assert!(matches!(peer.told(numbered(2, 2, vec![desired("b", 1)])).events()[..], [Event::Changes(_)]));
+}
+
+#[test]
+fn a_late_full_state_of_a_dead_process_is_healed() {
+    let mut peer = Side::peer().settled();
+    assert_eq!(full_rows(&peer.told(update(NEXT, 0, vec![])).events()[0]).len(), 0, "always accepted");
+    assert_eq!(peer.told(update(THEIRS, 1, vec![])).requests(), 1, "the living process is asked again");
+    let healed = peer.told(update(THEIRS, 0, vec![desired("a", 1)])).events();
+    assert_eq!(full_rows(&healed[0]).len(), 1);
+}
+
+fn piece(full: u64, piece: u64, more: bool, changes: Vec<WireChange>) -> Update {
+    Update { piece: Some(piece), more, ..numbered(full, 0, changes) }
+}
+
+#[test]
+fn pieces_take_effect_together_in_any_order() {
+    let mut peer = Side::peer();
+    peer.told(piece(1, 2, false, vec![desired("c", 3)])).told(piece(1, 0, true, vec![desired("a", 1)]));
+    peer.told(piece(1, 0, true, vec![desired("a", 1)]));
+    assert!(peer.events().is_empty(), "one piece is missing");
+    assert!(peer.session.remote().is_none());
+    let events = peer.told(piece(1, 1, true, vec![desired("b", 2)])).events();
+    assert_eq!(full_rows(&events[0]).len(), 3);
+    assert_eq!(peer.session.remote().unwrap().next_seq, 1);
+}
+
+#[test]
+fn pieces_of_different_full_states_do_not_mix() {
+    let mut peer = Side::peer();
+    peer.told(piece(1, 0, true, vec![desired("a", 1)])).told(piece(2, 0, true, vec![desired("b", 1)]));
+    peer.told(piece(1, 1, false, vec![desired("c", 1)]));
+    assert!(peer.events().is_empty());
+    let events = peer.told(piece(2, 1, false, vec![desired("d", 1)])).events();
+    assert_eq!(full_rows(&events[0]).keys().cloned().collect::<Vec<_>>(), [row("b"), row("d")]);
+}
+
+/// A sender of the bare protocol numbers neither full states nor pieces; its pieces come in order.
+#[test]
+fn pieces_without_numbers_count_in_order() {
+    let bare = |more, changes| Update { more, ..update(THEIRS, 0, changes) };
+    let mut peer = Side::peer();
+    peer.told(bare(true, vec![desired("a", 1)])).told(bare(false, vec![desired("b", 1)]));
+    assert_eq!(full_rows(&peer.events()[0]).len(), 2);
+
+    peer.told(bare(true, vec![desired("x", 1)]));
+    peer.told(update(THEIRS, 5, vec![]));
+    peer.told(bare(false, vec![desired("b", 1)]));
+    assert_eq!(full_rows(&peer.events()[0]).len(), 1, "what was cut off by a refused update is forgotten");
+
+    peer.told(bare(true, vec![desired("x", 1)])).told(bare(true, vec![desired("y", 1)]));
+    peer.told(bare(true, vec![desired("y", 2)])).told(bare(false, vec![desired("z", 2)]));
+    assert_eq!(full_rows(&peer.events()[0]).len(), 2, "a row that comes again begins another full state");
+}
+
+#[test]
+fn a_full_state_is_cut_and_numbered() {
+    let limits = Limits { changes: 2, ..Limits::default() };
+    let mut peer = Side::new(Role::Peer { uuid: MACHINE, epoch_highest: 0 }, limits);
+    (0..5).for_each(|value| peer.set(&value.to_string(), value));
+    peer.says();
+    let pieces = peer.hear(&Message::SparkleResync { epoch: None }).updates();
+    let shape: Vec<_> = pieces.iter().map(|p| (p.seq, p.piece, p.more, p.changes.len())).collect();
+    assert_eq!(shape, [(0, Some(0), true, 2), (0, Some(1), true, 2), (0, Some(2), false, 1)]);
+    assert!(pieces.iter().all(|piece| piece.full == Some(1)));
+}
+
+#[test]
+fn a_change_during_a_full_state_follows_it() {
+    let limits = Limits { changes: 1, ..Limits::default() };
+    let mut peer = Side::new(Role::Peer { uuid: MACHINE, epoch_highest: 0 }, limits);
+    (0..3).for_each(|value| peer.set(&value.to_string(), value));
+    peer.says();
+    peer.hear(&Message::SparkleResync { epoch: None });
+    let first = peer.session.poll_transmit(peer.now, &peer.rows).unwrap();
+    assert!(first.body.contains(r#""more":true"#));
+    peer.set("2", 9);
+    peer.set("7", 7);
+    let rest: Vec<_> = peer.updates().iter().map(|u| (u.seq, u.changes[0].part.clone().unwrap())).collect();
+    assert_eq!(rest, [(0, part(1)), (0, part(2)), (1, part(9)), (2, part(7))]);
+}
+
+#[test]
+fn a_request_during_a_full_state_is_answered_after_it() {
+    let limits = Limits { changes: 1, ..Limits::default() };
+    let mut peer = Side::new(Role::Peer { uuid: MACHINE, epoch_highest: 0 }, limits);
+    (0..3).for_each(|value| peer.set(&value.to_string(), value));
+    peer.says();
+    peer.hear(&Message::SparkleResync { epoch: None });
+    peer.session.poll_transmit(peer.now, &peer.rows).unwrap();
+    peer.hear(&Message::SparkleResync { epoch: None });
+    assert_eq!(peer.updates().len(), 2, "the first is finished, or a slow link would never see the end");
+    let second = peer.wait(1_000).updates();
+    assert_eq!(second.iter().map(|u| u.full).collect::<Vec<_>>(), [Some(2); 3]);
+}
+
+#[test]
+fn too_many_pending_rows_become_a_full_state() {
+    let limits = Limits { pending_rows: 3, ..Limits::default() };
+    let mut peer = Side::new(Role::Peer { uuid: MACHINE, epoch_highest: 0 }, limits);
+    peer.hear(&Message::SparkleResync { epoch: None }).says();
+    (0..3).for_each(|value| peer.set(&value.to_string(), value));
+    peer.set("0", 5);
+    assert_eq!(peer.session.pending_rows(), 3);
+    peer.set("3", 3);
+    assert_eq!(peer.session.pending_rows(), 0);
+    let updates = peer.wait(1_000).updates();
+    assert_eq!(updates.iter().map(|u| (u.seq, u.changes.len())).collect::<Vec<_>>(), [(0, 4)]);
+}
+
+#[test]
+fn silence_is_broken_by_keepalives() {
+    let mut peer = Side::peer().settled();
+    let quiet = peer.wait(KEEPALIVE_MS - 1).says();
+    assert_eq!(quiet, []);
+    let sent = peer.wait(1).updates();
+    assert_eq!((sent.len(), sent[0].seq, sent[0].changes.len()), (1, 1, 0));
+    peer.wait(KEEPALIVE_MS - 1).set("a", 1);
+    assert_eq!(peer.updates()[0].seq, 2);
+    assert_eq!(peer.wait(KEEPALIVE_MS - 1).says(), []);
+    assert_eq!(peer.wait(1).updates()[0].seq, 3);
+}
+
+#[test]
+fn a_silent_peer_is_missing_and_comes_back() {
+    let mut sparkle = Side::sparkle();
+    assert!(sparkle.wait(MISSING_MS - 1).events().is_empty());
+    assert!(matches!(sparkle.wait(1).events()[..], [Event::Missing]));
+    assert!(sparkle.session.is_missing());
+    assert!(sparkle.wait(10 * MISSING_MS).events().is_empty(), "said once");
+    sparkle.hear(&Message::TwilightNotify { uuid: MACHINE, notifications: vec![] });
+    assert!(matches!(sparkle.events()[..], [Event::Back]));
+    assert!(!sparkle.session.is_missing());
+}
+
+#[test]
+fn old_messages_are_dropped_and_reported() {
+    let mut peer = Side::peer().settled();
+    let text = Message::SparkleUpdate { epoch: None, update: update(THEIRS, 0, vec![]) }.encode();
+    let mut hear = |time: &str| {
+        peer.session.handle_frames(text.as_bytes(), time.as_bytes(), at(0));
+        peer.events()
+    };
+    assert!(matches!(hear(&(UNIX_S - 15).to_string())[..], [Event::Full(_)]));
+    let late = hear(&(UNIX_S - 16).to_string());
+    assert!(matches!(late[..], [Event::Dropped(Dropped::Late { age_s: 16 })]));
+    assert!(matches!(hear(&(UNIX_S + 100).to_string())[..], [Event::Full(_)]));
+    for bad in ["", "now", "-1", "1.5", "+5", " 7", "99999999999999999999999"] {
+        let events = hear(bad);
+        let [Event::Dropped(Dropped::Malformed(DecodeError::Time { .. }))] = events[..] else {
+            panic!("time {bad:?}: {events:?}")
+        };
+    }
+    assert_eq!((peer.session.counters().late, peer.session.counters().malformed), (1, 7));
+}
+
+#[test]
+fn a_skewed_peer_is_missing_although_it_talks() {
+    let mut sparkle = Side::sparkle();
+    let text = Message::TwilightResync { uuid: MACHINE }.encode();
+    for _ in 0..5 {
+        sparkle.wait(10_000);
+        let time = (sparkle.now.unix_s - 60).to_string();
+        sparkle.session.handle_frames(text.as_bytes(), time.as_bytes(), sparkle.now);
+    }
+    let events = sparkle.events();
+    let late = |event: &&Event| matches!(event, Event::Dropped(Dropped::Late { age_s: 60 }));
+    assert_eq!(events.iter().filter(late).count(), 5);
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Missing)).count(), 1);
+}
+
+#[test]
+fn malformed_messages_change_nothing() {
+    let mut peer = Side::peer().settled();
+    let before = peer.session.remote();
+    let current = WireChange { kind: PartKind::Current, ..desired("a", 1) };
+    peer.hear(&Message::TwilightResync { uuid: MACHINE });
+    peer.told(update(THEIRS, 1, vec![desired("a", 2), current]));
+    peer.session.handle_frames(b"\xff{", b"1700000000", at(0));
+    let errors = peer.events().into_iter().map(|event| match event {
+        Event::Dropped(Dropped::Malformed(error)) => error,
+        other => panic!("{other:?}"),
+    });
+    let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
+    assert_eq!(errors.len(), 3);
+    assert!(errors[0].starts_with("event twilight-resync goes from this side"));
+    assert!(errors[1].starts_with("changes[1] of row instance/a writes the part"));
+    assert_eq!((peer.session.remote(), peer.session.counters().malformed), (before, 3));
+    assert_eq!(peer.says(), []);
+}
+
+#[test]
+fn another_machines_uuid_is_refused() {
+    let mut sparkle = Side::sparkle();
+    sparkle.says();
+    sparkle.hear(&Message::TwilightResync { uuid: Uuid::from_u128(77) });
+    let events = sparkle.events();
+    let [Event::Dropped(Dropped::ForeignUuid { claimed, peer: MACHINE })] = events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((claimed.as_u128(), sparkle.says()), (77, vec![]));
+}
+
+#[test]
+fn an_older_epoch_is_refused() {
+    let mut peer = Side::new(Role::Peer { uuid: MACHINE, epoch_highest: 4 }, Limits::default());
+    peer.says();
+    peer.hear(&Message::SparkleResync { epoch: Some(3) });
+    peer.hear(&Message::SparkleResync { epoch: None });
+    let events = peer.events();
+    let epochs = events.iter().map(|event| match event {
+        Event::Dropped(Dropped::OldEpoch { epoch, highest }) => (*epoch, *highest),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(epochs.collect::<Vec<_>>(), [(3, 4), (0, 4)]);
+    assert_eq!(peer.says(), []);
+
+    let update = update(THEIRS, 0, vec![]);
+    let events = peer.hear(&Message::SparkleUpdate { epoch: Some(6), update }).events();
+    assert!(matches!(events[..], [Event::EpochRaised(6), Event::Full(_)]), "durable first");
+    assert_eq!(peer.session.epoch(), 6);
+    assert!(matches!(
+        peer.hear(&Message::SparkleResync { epoch: Some(5) }).events()[..],
+        [Event::Dropped(Dropped::OldEpoch { epoch: 5, highest: 6 })]
+    ));
+    assert_eq!(peer.session.counters().old_epoch, 3);
+}
+
+#[test]
+fn sparkles_epoch_only_rises() {
+    let mut sparkle = Side::sparkle();
+    sparkle.session.raise_epoch(3);
+    assert_eq!(sparkle.session.epoch(), 5);
+    sparkle.session.raise_epoch(9);
+    assert_eq!(sparkle.says(), [Message::SparkleUpdate { epoch: Some(9), update: update(OURS, 1, vec![]) }]);
+}
+
+fn notification(number: u64) -> Notification {
+    Notification { instance: None, kind: "test".into(), data: json!(number) }
+}
+
+#[test]
+fn notifications_pass_outside_the_sequence() {
+    let mut peer = Side::peer();
+    peer.says();
+    peer.session.notify(&notification(1)).unwrap();
+    let said = peer.says();
+    assert_eq!(said, [Message::TwilightNotify { uuid: MACHINE, notifications: vec![notification(1)] }]);
+
+    let mut sparkle = Side::sparkle();
+    let events = sparkle.hear(&said[0]).events();
+    assert!(matches!(&events[..], [Event::Notifications(list)] if list == &[notification(1)]));
+    assert_eq!(sparkle.session.notify(&notification(1)), Err(NotifyError::NotAPeer));
+}
+
+#[test]
+fn waiting_notifications_are_bounded() {
+    let mut peer = Side::peer();
+    let count = NOTIFICATIONS_MAX as u64 + 10;
+    (0..count).for_each(|number| peer.session.notify(&notification(number)).unwrap());
+    assert_eq!(peer.session.counters().notifications_dropped, 10);
+    let Message::TwilightNotify { notifications, .. } = &peer.says()[0] else { panic!() };
+    assert_eq!((notifications.len(), &notifications[0]), (NOTIFICATIONS_MAX, &notification(10)));
+
+    let long = Notification { data: json!("x".repeat(20_000)), ..notification(0) };
+    assert!(matches!(peer.session.notify(&long), Err(NotifyError::TooLong { .. })));
+}
+
+#[test]
+fn a_part_that_fits_no_message_is_reported_and_left_out() {
+    let mut peer = Side::peer().settled();
+    peer.rows.0.insert(row("big"), json!({"x": "x".repeat(2 << 20)}).as_object().cloned().unwrap());
+    peer.set("small", 1);
+    peer.session.changed(&row("big"));
+    let sent = peer.updates();
+    let parts: Vec<_> = sent[0].changes.iter().map(|change| change.part.is_some()).collect();
+    assert_eq!(parts, [true, false]);
+    assert!(matches!(&peer.events()[..], [Event::Oversized { row: r, .. }] if *r == row("big")));
+}
+
+/// An owner that fetches no events loses messages, as if the network had, and is healed the same way.
+#[test]
+fn unfetched_events_are_bounded() {
+    let mut peer = Side::peer().settled();
+    for seq in 1..=100 {
+        peer.told(update(THEIRS, seq, vec![desired("a", seq)]));
+    }
+    assert_eq!(peer.session.counters().overrun, 36);
+    assert_eq!(peer.events().len(), 64);
+    assert_eq!(peer.told(update(THEIRS, 101, vec![])).requests(), 1);
+}
+
+#[test]
+fn a_full_state_beyond_the_bounds_is_dropped_whole() {
+    let limits = Limits { full_rows: 2, ..Limits::default() };
+    let mut peer = Side::new(Role::Peer { uuid: MACHINE, epoch_highest: 0 }, limits);
+    let bare = |more, changes| Update { more, ..update(THEIRS, 0, changes) };
+    peer.told(bare(true, vec![desired("a", 1), desired("b", 1)])).told(bare(true, vec![desired("c", 1)]));
+    peer.told(bare(false, vec![desired("d", 1)]));
+    let too_large = |event: &Event| {
+        matches!(event, Event::Dropped(Dropped::Malformed(DecodeError::FullTooLarge { rows: 2, .. })))
+    };
+    let events = peer.events();
+    assert!(events.len() == 2 && events.iter().all(too_large), "{events:?}");
+    assert!(peer.session.remote().is_none());
+    peer.told(bare(false, vec![desired("a", 1)]));
+    assert_eq!(full_rows(&peer.events()[0]).len(), 1);
+}
+
+#[test]
+fn a_full_state_differs_by_the_least() {
+    let mut peer = Side::peer();
+    let changes = vec![desired("same", 1), desired("other", 2), desired("new", 3)];
+    let events = peer.told(update(THEIRS, 0, changes)).events();
+    let full = FullState::clone(match &events[0] {
+        Event::Full(full) => full,
+        other => panic!("{other:?}"),
+    });
+    let held = BTreeMap::from([(row("same"), part(1)), (row("other"), part(1)), (row("gone"), part(4))]);
+    let changes = full.diff(PartKind::Desired, held.keys().cloned(), |row, part| {
+        if held.get(row) == Some(part) { Held::Same } else { Held::Different }
+    });
+    let removal = WireChange { part: None, ..desired("gone", 0) };
+    assert_eq!(changes, [removal, desired("new", 3), desired("other", 2)]);
+}
