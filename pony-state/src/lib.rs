@@ -5,3 +5,4 @@ pub mod schema;
 pub mod sync;
 
 pub use row_op::{Columns, RowOp};
+pub use schema::PartKind;

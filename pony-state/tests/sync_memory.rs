@@ -140,7 +140,7 @@ fn an_unfinished_full_state_is_bounded() {
     for piece in 1..500 {
         let rows = (0..100).map(|number| WireChange {
             row: row(&table, piece * 100 + number),
-            kind: pony_state::schema::PartKind::Desired,
+            kind: pony_state::PartKind::Desired,
             part: Some(part(number)),
         });
         let update = Update {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
-use pony_state::schema::PartKind;
+use pony_state::PartKind;
 use pony_state::sync::{
     DecodeError, Dropped, Event, FullState, Held, KEEPALIVE_MS, Limits, MISSING_MS, Message,
     NOTIFICATIONS_MAX, Notification, NotifyError, Now, Part, Pkey, Role, RowId, Session, Source, Update,

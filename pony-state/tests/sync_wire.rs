@@ -1,6 +1,6 @@
 //! The wire format, message by message: the texts here are the protocol, and change only with it.
 
-use pony_state::schema::PartKind;
+use pony_state::PartKind;
 use pony_state::sync::{
     DecodeError, KeyPart, Limits, Message, NOTIFICATIONS_MAX, Notification, PROTO, Pkey, RowId, Update,
     WireChange, claimed_uuid,

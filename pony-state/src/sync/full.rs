@@ -43,7 +43,7 @@ impl FullState {
     /// the same causes no change.
     ///
     /// ```
-    /// use pony_state::schema::PartKind;
+    /// use pony_state::PartKind;
     /// use pony_state::sync::{FullState, Held, Pkey, RowId};
     ///
     /// let gone = RowId::new("disk", Pkey::one("wwn-1"));

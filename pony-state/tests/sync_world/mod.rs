@@ -4,7 +4,7 @@
 //! other had sent up to the accepted place in its sequence; requests and full states keep their rates; the
 //! smallest set of changes is the smallest.
 
-use pony_state::schema::PartKind;
+use pony_state::PartKind;
 use pony_state::sync::{
     Event, FULL_INTERVAL_MS, Frames, Held, KeyPart, Limits, Message, Now, Part, Pkey, Position,
     RESYNC_INTERVAL_MS, Role, RowId, Session, Source, Update, WireChange,
