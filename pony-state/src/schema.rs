@@ -4,7 +4,15 @@
 //! generators, the REST endpoints and the bindings read only this. It knows nothing of any particular domain:
 //! [`Mount::access`] is text to it.
 
+mod build;
+mod check;
+mod definition;
+
+pub use check::{Schema, SchemaError};
+pub use definition::{ColumnPlaces, TableDef, TableId};
+
 use serde_json::Value as Json;
+use std::fmt;
 
 /// One of the two parts of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +21,26 @@ pub enum PartKind {
     Desired,
     /// What is.
     Current,
+}
+
+impl PartKind {
+    /// Both of them.
+    pub const BOTH: [Self; 2] = [Self::Desired, Self::Current];
+
+    /// Its name in documents and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Desired => "desired",
+            Self::Current => "current",
+        }
+    }
+}
+
+impl fmt::Display for PartKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The type of a column.

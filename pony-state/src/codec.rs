@@ -1,0 +1,209 @@
+//! Parts and keys at the JSON border: documents, the wire, the database's outbox.
+//!
+//! In JSON a part is an object that may hold the key columns beside its own; null members are left out. In memory
+//! parts do not hold the key columns.
+
+mod error;
+
+pub use error::PartError;
+
+use crate::read::AnyRow;
+use crate::row::ColumnError;
+use crate::schema::{ColumnSchema, PartKind, TableDef, TableSchema};
+use crate::value::{Key, Value};
+use serde_json::{Map, Value as Json};
+
+/// What to do with key columns in a JSON part that is read.
+#[derive(Debug, Clone, Copy)]
+pub enum KeyColumns<'a> {
+    /// They are of no interest.
+    Ignore,
+    /// Those that are there must be those of this key.
+    Check(&'a Key),
+}
+
+impl TableDef {
+    /// The key that `json` stands for: a value, or a list where it is composite.
+    ///
+    /// # Errors
+    /// [`PartError::Key`].
+    pub fn key_from_json(&self, json: &Json) -> Result<Key, PartError> {
+        Key::from_json(&self.schema().key, json).map_err(|problem| self.key_error(problem))
+    }
+
+    /// The key that a text in a URL stands for, as [`Key`]'s `Display` prints it.
+    ///
+    /// # Errors
+    /// [`PartError::Key`].
+    pub fn parse_key(&self, text: &str) -> Result<Key, PartError> {
+        Key::parse(&self.schema().key, text).map_err(|problem| self.key_error(problem))
+    }
+
+    /// The key in the key columns of a JSON part.
+    ///
+    /// # Errors
+    /// [`PartError`], where one is missing or does not fit.
+    pub fn key_of_part(&self, kind: PartKind, part: &Json) -> Result<Key, PartError> {
+        let part = self.object(part)?;
+        let columns = self.schema().key.iter();
+        let values =
+            columns.map(|column| self.member(kind, column, part.get(&column.name).unwrap_or(&Json::Null)));
+        Ok(Key(values.collect::<Result<_, _>>()?))
+    }
+
+    /// A row's part as JSON, without key columns. `None` where the row has no such part.
+    #[must_use]
+    pub fn part_to_json(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Map<String, Json>> {
+        row.part(kind).map(|values| self.values_to_json(kind, &values))
+    }
+
+    /// The same with key columns.
+    #[must_use]
+    pub fn part_to_json_with_key(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Map<String, Json>> {
+        let mut part = self.part_to_json(row, kind)?;
+        self.add_key(&mut part, &row.key());
+        Some(part)
+    }
+
+    /// The values of a part as JSON; nulls are left out.
+    #[must_use]
+    pub fn values_to_json(&self, kind: PartKind, values: &[Value]) -> Map<String, Json> {
+        members(self.schema().part(kind), values).collect()
+    }
+
+    /// Puts key columns into a JSON part.
+    pub fn add_key(&self, part: &mut Map<String, Json>, key: &Key) {
+        part.extend(members(&self.schema().key, key.values()));
+    }
+
+    /// The values of the part that a JSON object stands for, one for each column in order. Columns that it does not
+    /// hold have their default, or are absent.
+    ///
+    /// # Errors
+    /// [`PartError`], where a column is unknown, missing, or does not fit.
+    pub fn part_from_json(
+        &self,
+        kind: PartKind,
+        part: &Json,
+        key_columns: KeyColumns<'_>,
+    ) -> Result<Vec<Value>, PartError> {
+        let part = self.checked_object(kind, part, key_columns)?;
+        let read = |column: &ColumnSchema| {
+            let member = part.get(&column.name).filter(|member| !member.is_null());
+            self.member(kind, column, member.or(column.default.as_ref()).unwrap_or(&Json::Null))
+        };
+        self.schema().part(kind).iter().map(read).collect()
+    }
+
+    /// The values of a part after the columns that a JSON object names were changed in it; null removes a value.
+    ///
+    /// # Errors
+    /// [`PartError`], where a column is unknown, must not be null, or does not fit.
+    pub fn patch_part(
+        &self,
+        kind: PartKind,
+        old: &[Value],
+        columns: &Json,
+        key_columns: KeyColumns<'_>,
+    ) -> Result<Vec<Value>, PartError> {
+        let columns = self.checked_object(kind, columns, key_columns)?;
+        self.check_part(kind, old)?;
+        let read = |(column, old): (&ColumnSchema, &Value)| match columns.get(&column.name) {
+            Some(member) => self.member(kind, column, member),
+            None => Ok(old.clone()),
+        };
+        self.schema().part(kind).iter().zip(old).map(read).collect()
+    }
+
+    /// Whether values make a part of this table.
+    ///
+    /// # Errors
+    /// [`PartError`], for the first that does not fit.
+    pub fn check_part(&self, kind: PartKind, values: &[Value]) -> Result<(), PartError> {
+        let columns = self.columns_of(kind)?;
+        if columns.len() != values.len() {
+            return Err(self.value_count(kind, values.len()));
+        }
+        for (column, value) in columns.iter().zip(values) {
+            if !(column.ty.admits(value) || column.nullable && value.is_null()) {
+                return Err(self.wrong_value(&column.name, crate::ValueError::wrong_type(&column.ty, value)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a key is one of this table.
+    ///
+    /// # Errors
+    /// [`PartError::Key`].
+    pub fn check_key(&self, key: &Key) -> Result<(), PartError> {
+        key.check(&self.schema().key).map_err(|problem| self.key_error(problem))
+    }
+
+    fn columns_of(&self, kind: PartKind) -> Result<&[ColumnSchema], PartError> {
+        let schema: &TableSchema = self.schema();
+        if schema.has_part(kind) { Ok(schema.part(kind)) } else { Err(self.no_part(kind)) }
+    }
+
+    fn object<'j>(&self, part: &'j Json) -> Result<&'j Map<String, Json>, PartError> {
+        part.as_object().ok_or_else(|| self.not_an_object(part))
+    }
+
+    /// The object, if its members are columns of the part, and key columns as they should be.
+    fn checked_object<'j>(
+        &self,
+        kind: PartKind,
+        part: &'j Json,
+        key_columns: KeyColumns<'_>,
+    ) -> Result<&'j Map<String, Json>, PartError> {
+        let (columns, object) = (self.columns_of(kind)?, self.object(part)?);
+        for (name, member) in object {
+            if let Some(place) = self.schema().key.iter().position(|column| column.name == *name) {
+                self.check_key_column(kind, place, member, key_columns)?;
+            } else if !columns.iter().any(|column| column.name == *name) {
+                return Err(self.unknown_column(name, Some(kind)));
+            }
+        }
+        Ok(object)
+    }
+
+    fn check_key_column(
+        &self,
+        kind: PartKind,
+        place: usize,
+        member: &Json,
+        key_columns: KeyColumns<'_>,
+    ) -> Result<(), PartError> {
+        let (KeyColumns::Check(key), Some(column)) = (key_columns, self.schema().key.get(place)) else {
+            return Ok(());
+        };
+        let value = self.member(kind, column, member)?;
+        match key.values().get(place) {
+            Some(expected) if *expected != value => Err(self.key_mismatch(&column.name, &value, expected)),
+            _ => Ok(()),
+        }
+    }
+
+    fn member(&self, kind: PartKind, column: &ColumnSchema, member: &Json) -> Result<Value, PartError> {
+        match member {
+            Json::Null if column.nullable => Ok(Value::Null),
+            Json::Null => Err(self.missing(kind, column)),
+            _ => Value::from_json(&column.ty, member)
+                .map_err(|problem| self.wrong_value(&column.name, problem)),
+        }
+    }
+
+    pub(crate) fn column_error(&self, kind: PartKind, error: ColumnError) -> PartError {
+        let name = self.schema().part(kind).get(error.column).map_or("?", |column| &column.name);
+        self.wrong_value(name, error.problem)
+    }
+}
+
+/// The members of an object for those values that are not null.
+fn members<'a>(
+    columns: &'a [ColumnSchema],
+    values: &'a [Value],
+) -> impl Iterator<Item = (String, Json)> + use<'a> {
+    let present = columns.iter().zip(values).filter(|(_, value)| !value.is_null());
+    present.map(|(column, value)| (column.name.clone(), value.to_json()))
+}

@@ -1,0 +1,156 @@
+//! From hashes to ids, in pages: open addressing with linear probing, holding no keys.
+
+use super::paged::Paged;
+
+/// Entries per page, as a power of two: 4 KiB, what one write copies while a snapshot lives.
+const PAGE_BITS: u32 = 9;
+
+/// The fewest entries that are laid out.
+const CAPACITY_MIN: usize = 8;
+
+/// An entry is the hash in the upper half and the id plus one in the lower; 0 is a free place.
+type Entry = u64;
+
+const fn entry(hash: u32, id: u32) -> Entry {
+    (hash as u64) << 32 | (id as u64 + 1)
+}
+
+const fn hash_of(entry: Entry) -> u32 {
+    (entry >> 32) as u32
+}
+
+const fn id_of(entry: Entry) -> u32 {
+    (entry as u32).wrapping_sub(1)
+}
+
+/// A multimap from 32-bit hashes to ids; the caller says which id of equal hash is the right one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HashIndex {
+    entries: Paged<Entry, PAGE_BITS>,
+    len: usize,
+}
+
+impl HashIndex {
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    const fn mask(&self) -> usize {
+        self.entries.len().wrapping_sub(1)
+    }
+
+    fn at(&self, place: usize) -> Entry {
+        self.entries.get(place).copied().unwrap_or(0)
+    }
+
+    fn put(&mut self, place: usize, entry: Entry) {
+        if let Some(there) = self.entries.get_mut(place) {
+            *there = entry;
+        }
+    }
+
+    /// The place of the entry for which hash and `is` hold.
+    fn place(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<usize> {
+        if self.len == 0 {
+            return None;
+        }
+        let mut place = hash as usize & self.mask();
+        // Ends, because some places are always free.
+        loop {
+            let entry = self.at(place);
+            if entry == 0 {
+                return None;
+            }
+            if hash_of(entry) == hash && is(id_of(entry)) {
+                return Some(place);
+            }
+            place = (place + 1) & self.mask();
+        }
+    }
+
+    /// The id for which hash and `is` hold.
+    pub(crate) fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        self.place(hash, is).map(|place| id_of(self.at(place)))
+    }
+
+    /// Adds an id that is not there yet.
+    pub(crate) fn insert(&mut self, hash: u32, id: u32) {
+        if (self.len + 1) * 4 > self.entries.len() * 3 {
+            self.grow();
+        }
+        self.fill(entry(hash, id));
+        self.len += 1;
+    }
+
+    fn fill(&mut self, entry: Entry) {
+        let mut place = hash_of(entry) as usize & self.mask();
+        while self.at(place) != 0 {
+            place = (place + 1) & self.mask();
+        }
+        self.put(place, entry);
+    }
+
+    fn grow(&mut self) {
+        let larger = Paged::with_len((self.entries.len() * 2).max(CAPACITY_MIN));
+        let smaller = std::mem::replace(&mut self.entries, larger);
+        for place in 0..smaller.len() {
+            match smaller.get(place) {
+                Some(&entry) if entry != 0 => self.fill(entry),
+                _ => {}
+            }
+        }
+    }
+
+    /// Removes an id.
+    pub(crate) fn remove(&mut self, hash: u32, id: u32) -> bool {
+        let Some(mut hole) = self.place(hash, |it| it == id) else { return false };
+        let mask = self.mask();
+        let mut next = (hole + 1) & mask;
+        // Entries that were pushed past the hole by it move back, so that probing needs no tombstones.
+        loop {
+            let entry = self.at(next);
+            if entry == 0 {
+                break;
+            }
+            let home = hash_of(entry) as usize & mask;
+            if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
+                self.put(hole, entry);
+                hole = next;
+            }
+            next = (next + 1) & mask;
+        }
+        self.put(hole, 0);
+        self.len -= 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Few distinct hashes, so that runs collide, wrap around and are torn open everywhere.
+        #[test]
+        fn it_is_a_map(steps in proptest::collection::vec((any::<bool>(), 0_u32..40, prop_oneof![Just(0), Just(5), Just(7), Just(u32::MAX)]), 0..300)) {
+            let mut index = HashIndex::default();
+            let mut model = std::collections::BTreeSet::new();
+            for (add, id, salt) in steps {
+                let hash = (id % 5).wrapping_add(salt);
+                if add {
+                    if model.insert((hash, id)) {
+                        index.insert(hash, id);
+                    }
+                } else {
+                    prop_assert_eq!(index.remove(hash, id), model.remove(&(hash, id)));
+                }
+                prop_assert_eq!(index.len(), model.len());
+                for &(hash, id) in &model {
+                    prop_assert_eq!(index.find(hash, |it| it == id), Some(id));
+                }
+                prop_assert_eq!(index.find(hash, |it| it == 1000), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Items under stable `u32` ids, in pages.
+
+use super::paged::Paged;
+
+/// Items per page, as a power of two: 64 rows of 100 to 200 bytes are what one write copies while a snapshot lives.
+const PAGE_BITS: u32 = 6;
+
+/// The end of the list of free slots.
+const NONE: u32 = u32::MAX;
+
+/// A slot holds an item, or the next free slot's id.
+#[derive(Debug, Clone)]
+enum Slot<T> {
+    Free(u32),
+    Used(T),
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self::Free(NONE)
+    }
+}
+
+/// A collection that gives each item an id and reuses the ids of removed items.
+#[derive(Debug, Clone)]
+pub(crate) struct Slab<T> {
+    slots: Paged<Slot<T>, PAGE_BITS>,
+    free: u32,
+    len: usize,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { slots: Paged::default(), free: NONE, len: 0 }
+    }
+}
+
+impl<T: Clone> Slab<T> {
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&T> {
+        match self.slots.get(id as usize) {
+            Some(Slot::Used(item)) => Some(item),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
+        match self.slots.get_mut(id as usize) {
+            Some(Slot::Used(item)) => Some(item),
+            _ => None,
+        }
+    }
+
+    /// Adds an item and says its id. Ids are 32 bits: memory ends long before they do.
+    pub(crate) fn insert(&mut self, item: T) -> u32 {
+        self.len += 1;
+        let id = self.free;
+        match self.slots.get_mut(id as usize) {
+            Some(slot) if id != NONE => {
+                if let Slot::Free(next) = std::mem::replace(slot, Slot::Used(item)) {
+                    self.free = next;
+                }
+                id
+            }
+            _ => {
+                let id = self.slots.len() as u32;
+                self.slots.push(Slot::Used(item));
+                id
+            }
+        }
+    }
+
+    /// Removes the item of that id.
+    pub(crate) fn remove(&mut self, id: u32) -> Option<T> {
+        self.get(id)?;
+        let slot = self.slots.get_mut(id as usize)?;
+        match std::mem::replace(slot, Slot::Free(self.free)) {
+            Slot::Used(item) => {
+                self.free = id;
+                self.len -= 1;
+                Some(item)
+            }
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// All items with their ids, in the order of ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..self.slots.len() as u32).filter_map(|id| Some((id, self.get(id)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_stable_and_reused() {
+        let mut slab = Slab::default();
+        let ids: Vec<u32> = (0..200).map(|item| slab.insert(item)).collect();
+        assert_eq!(slab.remove(ids[70]), Some(70));
+        assert_eq!(slab.remove(ids[3]), Some(3));
+        assert_eq!(slab.remove(ids[3]), None);
+        assert_eq!((slab.get(ids[3]), slab.len()), (None, 198));
+        assert_eq!((slab.insert(1003), slab.insert(1070), slab.insert(200)), (3, 70, 200));
+        assert_eq!(slab.get(3), Some(&1003));
+        assert_eq!(slab.iter().count(), 201);
+    }
+}

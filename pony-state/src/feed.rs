@@ -1,0 +1,166 @@
+//! Telling subscribers what was committed, with a bound on what waits for a slow one.
+
+use crate::change::Commit;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+/// Why a subscription does not give a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// More changes waited than the subscription's capacity, and were dropped. Take a snapshot, start over from
+    /// it, and go on receiving: see [`Subscription::skip_to`].
+    #[error("the subscriber was too slow and missed changes; it must start over from a snapshot")]
+    Lagged,
+    /// The state is gone: there will be no more commits.
+    #[error("the state that was subscribed to no longer exists")]
+    Closed,
+}
+
+/// What waits for one subscriber.
+#[derive(Default)]
+struct Queue {
+    commits: VecDeque<Commit>,
+    /// Changes in `commits`.
+    waiting: usize,
+    capacity: usize,
+    lagged: bool,
+    closed: bool,
+    waker: Option<Waker>,
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Queue {
+    fn push(&mut self, commit: &Commit) {
+        if self.lagged {
+            return;
+        }
+        self.waiting += commit.len();
+        if self.waiting > self.capacity {
+            self.commits.clear();
+            (self.waiting, self.lagged) = (0, true);
+        } else {
+            self.commits.push_back(commit.clone());
+        }
+    }
+
+    fn pop(&mut self) -> Option<Result<Commit, FeedError>> {
+        if std::mem::take(&mut self.lagged) {
+            return Some(Err(FeedError::Lagged));
+        }
+        match self.commits.pop_front() {
+            Some(commit) => {
+                self.waiting -= commit.len();
+                Some(Ok(commit))
+            }
+            None => self.closed.then_some(Err(FeedError::Closed)),
+        }
+    }
+}
+
+/// The subscribers of a state.
+#[derive(Default)]
+pub(crate) struct Feed {
+    queues: Vec<Weak<Mutex<Queue>>>,
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Feed({} subscribers)", self.queues.len())
+    }
+}
+
+impl Feed {
+    pub(crate) fn subscribe(&mut self, capacity: usize) -> Subscription {
+        self.queues.retain(|queue| queue.strong_count() > 0);
+        let queue = Arc::new(Mutex::new(Queue { capacity, ..Queue::default() }));
+        self.queues.push(Arc::downgrade(&queue));
+        Subscription { queue }
+    }
+
+    /// Tells all subscribers, unless nothing changed.
+    pub(crate) fn publish(&mut self, commit: &Commit) {
+        if !commit.is_empty() && !self.queues.is_empty() {
+            self.for_each(|queue| queue.push(commit));
+        }
+    }
+
+    fn for_each(&mut self, tell: impl Fn(&mut Queue)) {
+        self.queues.retain(|queue| {
+            let Some(queue) = queue.upgrade() else { return false };
+            let waker = {
+                let mut queue = lock(&queue);
+                tell(&mut queue);
+                queue.waker.take()
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            true
+        });
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.for_each(|queue| queue.closed = true);
+    }
+}
+
+/// The commits of a state since it was subscribed to, in order.
+pub struct Subscription {
+    queue: Arc<Mutex<Queue>>,
+}
+
+impl Subscription {
+    /// The next commit, if one waits.
+    ///
+    /// # Errors
+    /// [`FeedError::Lagged`], once after changes were dropped; [`FeedError::Closed`], after the last commit.
+    pub fn try_next(&mut self) -> Result<Option<Commit>, FeedError> {
+        lock(&self.queue).pop().transpose()
+    }
+
+    /// The next commit, for pollers of futures.
+    ///
+    /// # Errors
+    /// As [`Subscription::try_next`].
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Commit, FeedError>> {
+        let mut queue = lock(&self.queue);
+        match queue.pop() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                queue.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits for the next commit, in any async runtime. Nothing is lost where the wait is given up.
+    ///
+    /// # Errors
+    /// As [`Subscription::try_next`].
+    pub async fn next(&mut self) -> Result<Commit, FeedError> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Drops the waiting commits that a snapshot of `version` contains already. A subscriber that lagged takes a
+    /// snapshot *after* it was told so, calls this with its version, and has missed nothing.
+    pub fn skip_to(&mut self, version: u64) {
+        let mut queue = lock(&self.queue);
+        while let Some(commit) = queue.commits.pop_front_if(|commit| commit.version() <= version) {
+            queue.waiting -= commit.len();
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = lock(&self.queue);
+        write!(f, "Subscription({} of {} changes wait)", queue.waiting, queue.capacity)
+    }
+}

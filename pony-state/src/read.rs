@@ -1,0 +1,223 @@
+//! Reading: the same for a [`crate::State`], a running [`crate::Transaction`] and a [`crate::Snapshot`].
+
+mod any;
+mod filter;
+mod typed;
+
+pub use any::{AnyRow, AnyRows, AnyTable};
+pub use filter::UnknownColumn;
+pub use typed::{Joined, Rows, Table};
+
+use crate::row::Entity;
+use crate::schema::{Schema, TableId};
+use crate::state::Root;
+use crate::table::{InvariantError, TableData, TableOps};
+use crate::value::{Key, Value};
+use std::any::Any;
+use std::sync::Arc;
+
+/// All tables at one moment, for reading. Copying it costs nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a>(pub(crate) &'a Root);
+
+/// The name or the number of a table.
+pub trait TableName {
+    /// Its number in a schema.
+    fn resolve(&self, schema: &Schema) -> Option<TableId>;
+}
+
+impl TableName for str {
+    fn resolve(&self, schema: &Schema) -> Option<TableId> {
+        schema.table(self).map(|table| table.id())
+    }
+}
+
+impl TableName for String {
+    fn resolve(&self, schema: &Schema) -> Option<TableId> {
+        self.as_str().resolve(schema)
+    }
+}
+
+impl TableName for TableId {
+    fn resolve(&self, schema: &Schema) -> Option<TableId> {
+        schema.get(*self).map(|_| *self)
+    }
+}
+
+impl<T: TableName + ?Sized> TableName for &T {
+    fn resolve(&self, schema: &Schema) -> Option<TableId> {
+        (**self).resolve(schema)
+    }
+}
+
+impl<'a> View<'a> {
+    /// The schema.
+    #[must_use]
+    pub fn schema(self) -> &'a Arc<Schema> {
+        &self.0.catalog.schema
+    }
+
+    /// How many transactions changed something before this moment.
+    #[must_use]
+    pub const fn version(self) -> u64 {
+        self.0.version
+    }
+
+    /// A table by its row type.
+    ///
+    /// # Panics
+    /// Where the schema was built without `R`: a mistake in the program, like an index out of bounds.
+    #[must_use]
+    pub fn table<R: Entity>(self) -> Table<'a, R> {
+        match self.try_table() {
+            Some(table) => table,
+            None => panic!("table `{}` is not part of this state's schema", R::TABLE),
+        }
+    }
+
+    /// A table by its row type, if the schema was built with it.
+    #[must_use]
+    pub fn try_table<R: Entity>(self) -> Option<Table<'a, R>> {
+        let id = self.0.catalog.id_of::<R>()?;
+        let table: &dyn Any = &**self.0.tables.get(id.index())?;
+        table.downcast_ref::<TableData<R>>().map(Table::new)
+    }
+
+    /// A table by name or number, without its row type.
+    #[must_use]
+    pub fn any(self, table: impl TableName) -> Option<AnyTable<'a>> {
+        let id = table.resolve(self.schema())?;
+        self.0.tables.get(id.index()).map(|table| AnyTable::new(&**table))
+    }
+
+    /// All tables, in the order of their numbers.
+    pub fn tables(self) -> impl Iterator<Item = AnyTable<'a>> {
+        self.0.tables.iter().map(|table| AnyTable::new(&**table))
+    }
+
+    /// Follows the join table `J` from a row of one side to the rows of the other; see [`Read::joined`].
+    ///
+    /// # Panics
+    /// Where either table is not in the schema, or `J` does not join `from` with `T`.
+    #[must_use]
+    pub fn joined<J: Entity, T: Entity>(self, from: &str, key: impl Into<Value>) -> Joined<'a, J, T> {
+        let (join, target) = (self.table::<J>(), self.table::<T>());
+        let pairs = match self.joined_ids(TableOps::def(join.data()).id(), from, &key.into()) {
+            Some((to, pairs)) if to == TableOps::def(target.data()).id() => pairs,
+            _ => panic!("table `{}` does not join column `{from}` with table `{}`", J::TABLE, T::TABLE),
+        };
+        Joined::new(join, target, pairs)
+    }
+
+    /// The same without Rust types. `None` where `join` is not a join table with a column `from`.
+    #[must_use]
+    pub fn joined_any(
+        self,
+        join: impl TableName,
+        from: &str,
+        key: &Value,
+    ) -> Option<Vec<(AnyRow<'a>, AnyRow<'a>)>> {
+        let join = self.any(join)?;
+        let (to, pairs) = self.joined_ids(join.def().id(), from, key)?;
+        let target = self.any(to)?;
+        let rows = |(row, other)| Some((join.by_id(row)?, target.by_id(other)?));
+        Some(pairs.into_iter().filter_map(rows).collect())
+    }
+
+    /// The table at the other side, and the ids of join rows and of the rows that they lead to.
+    fn joined_ids(self, join: TableId, from: &str, key: &Value) -> Option<(TableId, Vec<(u32, u32)>)> {
+        let join = self.any(join)?;
+        let (left, right) = join.def().schema().join.as_ref()?;
+        let other = if left == from {
+            right
+        } else if right == from {
+            left
+        } else {
+            return None;
+        };
+        let target = self.any(join.def().column(other)?.references.as_deref()?)?;
+        let mut pairs = Vec::new();
+        for id in join.ops().find_ids(from, key)? {
+            let ends = join.by_id(id).map(|row| row.opposite(from, key, other)).unwrap_or_default();
+            for end in ends.into_iter().flatten() {
+                pairs.extend(target.ops().id_of_any(&Key::one(end)).map(|end| (id, end)));
+            }
+        }
+        Some((target.def().id(), pairs))
+    }
+
+    /// Recomputes every index of every table from the rows.
+    ///
+    /// # Errors
+    /// [`InvariantError`], the first deviation that is found.
+    pub fn check_invariants(self) -> Result<(), InvariantError> {
+        self.0.tables.iter().try_for_each(|table| table.check())
+    }
+}
+
+/// Reading tables, typed (`table`) and without Rust types (`any`).
+pub trait Read {
+    /// All tables, for reading.
+    fn view(&self) -> View<'_>;
+
+    /// A table by its row type.
+    ///
+    /// # Panics
+    /// Where the schema was built without `R`: a mistake in the program, like an index out of bounds.
+    fn table<R: Entity>(&self) -> Table<'_, R> {
+        self.view().table()
+    }
+
+    /// A table by name or number, without its row type.
+    fn any(&self, table: impl TableName) -> Option<AnyTable<'_>> {
+        self.view().any(table)
+    }
+
+    /// The row of a key.
+    ///
+    /// # Panics
+    /// Where the schema was built without `R`: a mistake in the program, like an index out of bounds.
+    fn get<R: Entity>(&self, key: &R::Key) -> Option<&R> {
+        self.view().table().get(key)
+    }
+
+    /// Follows the join table `J` from one side to the other: the rows of `T` that join rows lead to whose column
+    /// `from` is `key`, each with its join row. Both columns are taken from the same part of the join row (or from
+    /// its key); a row of `T` that does not exist is left out, one that several join rows lead to comes several times.
+    ///
+    /// # Panics
+    /// Where either table is not in the schema, or `J` does not join `from` with `T`.
+    fn joined<J: Entity, T: Entity>(&self, from: &str, key: impl Into<Value>) -> Joined<'_, J, T> {
+        self.view().joined::<J, T>(from, key)
+    }
+
+    /// The schema.
+    fn schema(&self) -> &Arc<Schema> {
+        self.view().schema()
+    }
+
+    /// How many transactions changed something before this moment.
+    fn version(&self) -> u64 {
+        self.view().version()
+    }
+
+    /// Recomputes every index of every table from the rows.
+    ///
+    /// # Errors
+    /// [`InvariantError`], the first deviation that is found.
+    fn check_invariants(&self) -> Result<(), InvariantError> {
+        self.view().check_invariants()
+    }
+}
+
+impl Read for View<'_> {
+    fn view(&self) -> View<'_> {
+        *self
+    }
+}
+
+impl<T: Read> Read for &T {
+    fn view(&self) -> View<'_> {
+        (**self).view()
+    }
+}

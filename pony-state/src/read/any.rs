@@ -1,0 +1,200 @@
+//! The erased door: tables and rows without their Rust types.
+
+use super::filter::{UnknownColumn, filter};
+use crate::engine::id_set::Ids;
+use crate::row::{Row, RowOps};
+use crate::schema::{PartKind, TableDef};
+use crate::table::TableOps;
+use crate::value::{Key, Value};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A table, for reading, without its row type.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyTable<'a> {
+    ops: &'a dyn TableOps,
+}
+
+impl<'a> AnyTable<'a> {
+    pub(crate) const fn new(ops: &'a dyn TableOps) -> Self {
+        Self { ops }
+    }
+
+    pub(crate) const fn ops(self) -> &'a dyn TableOps {
+        self.ops
+    }
+
+    pub(crate) fn by_id(self, id: u32) -> Option<AnyRow<'a>> {
+        self.ops.row(id).map(|row| AnyRow { def: self.ops.def(), row })
+    }
+
+    fn rows_of(self, ids: Ids<'a>) -> AnyRows<'a> {
+        AnyRows { table: self, ids }
+    }
+
+    /// Its definition.
+    #[must_use]
+    pub fn def(self) -> &'a Arc<TableDef> {
+        self.ops.def()
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row of a key; none for a key that does not fit the table.
+    #[must_use]
+    pub fn get(self, key: &Key) -> Option<AnyRow<'a>> {
+        self.by_id(self.ops.id_of_any(key)?)
+    }
+
+    /// All rows, in no meaningful order.
+    pub fn iter(self) -> AnyRows<'a> {
+        self.rows_of(self.ops.all_ids())
+    }
+
+    /// All rows in the order of their keys.
+    pub fn ordered(self) -> AnyRows<'a> {
+        self.rows_of(self.ops.ids_after_any(None))
+    }
+
+    /// The rows in the order of their keys that come after a key, whether or not that one exists.
+    pub fn after(self, key: &Key) -> AnyRows<'a> {
+        self.rows_of(self.ops.ids_after_any(Some(key)))
+    }
+
+    /// The rows whose key, desired or current part has `value` in `column`.
+    ///
+    /// # Errors
+    /// [`UnknownColumn`].
+    pub fn find(self, column: &str, value: &Value) -> Result<AnyRows<'a>, UnknownColumn> {
+        self.filter(&[(column, value.clone())])
+    }
+
+    /// The rows for which every filter holds, in no meaningful order.
+    ///
+    /// # Errors
+    /// [`UnknownColumn`].
+    pub fn filter(self, filters: &[(&str, Value)]) -> Result<AnyRows<'a>, UnknownColumn> {
+        Ok(self.rows_of(filter(self.ops, filters)?))
+    }
+
+    /// A page of a listing: up to `limit` rows for which every filter holds, in the order of their keys, after a key.
+    ///
+    /// # Errors
+    /// [`UnknownColumn`].
+    pub fn page(
+        self,
+        filters: &[(&str, Value)],
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<AnyRow<'a>>, UnknownColumn> {
+        if filters.is_empty() {
+            return Ok(self.rows_of(self.ops.ids_after_any(after)).take(limit).collect());
+        }
+        let mut rows: Vec<(Key, AnyRow<'a>)> = self
+            .filter(filters)?
+            .map(|row| (row.key(), row))
+            .filter(|(key, _)| after.is_none_or(|after| key > after))
+            .collect();
+        if limit < rows.len() {
+            rows.select_nth_unstable_by(limit, |(a, _), (b, _)| a.cmp(b));
+            rows.truncate(limit);
+        }
+        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+}
+
+/// Rows of a table, without their Rust type.
+pub struct AnyRows<'a> {
+    table: AnyTable<'a>,
+    ids: Ids<'a>,
+}
+
+impl<'a> Iterator for AnyRows<'a> {
+    type Item = AnyRow<'a>;
+
+    fn next(&mut self) -> Option<AnyRow<'a>> {
+        self.ids.by_ref().find_map(|id| self.table.by_id(id))
+    }
+}
+
+/// A row without its Rust type.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyRow<'a> {
+    def: &'a Arc<TableDef>,
+    row: &'a dyn RowOps,
+}
+
+impl<'a> AnyRow<'a> {
+    pub(crate) const fn new(def: &'a Arc<TableDef>, row: &'a dyn RowOps) -> Self {
+        Self { def, row }
+    }
+
+    /// Its table.
+    #[must_use]
+    pub const fn def(self) -> &'a Arc<TableDef> {
+        self.def
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(self) -> Key {
+        self.row.any_key()
+    }
+
+    /// Whether it has that part.
+    #[must_use]
+    pub fn has(self, kind: PartKind) -> bool {
+        self.row.has_part(kind)
+    }
+
+    /// The values of a part, one for each column without the key's; `None` where the row does not have that part.
+    #[must_use]
+    pub fn part(self, kind: PartKind) -> Option<Vec<Value>> {
+        let columns = self.def.schema().part(kind).len();
+        self.has(kind).then(|| (0..columns).filter_map(|place| self.row.part_value(kind, place)).collect())
+    }
+
+    /// The value of a column of a part, or of the key; `None` where there is no such column or no such part.
+    #[must_use]
+    pub fn value(self, kind: PartKind, column: &str) -> Option<Value> {
+        let places = self.def.places(column)?;
+        match places.key {
+            Some(place) => Some(self.row.any_key_value(place)),
+            None => self.row.part_value(kind, places.part(kind)?),
+        }
+    }
+
+    /// Whether key, desired or current part have `value` in `column`.
+    #[must_use]
+    pub fn holds(self, column: &str, value: &Value) -> bool {
+        PartKind::BOTH.iter().any(|kind| self.value(*kind, column).as_ref() == Some(value))
+    }
+
+    /// The row with its Rust type; `None` where it is of another.
+    #[must_use]
+    pub fn row<R: Row>(self) -> Option<&'a R> {
+        (self.row as &dyn Any).downcast_ref()
+    }
+
+    /// The values of `to` in those parts whose `from` is `value`; each once.
+    pub(crate) fn opposite(self, from: &str, value: &Value, to: &str) -> [Option<Value>; 2] {
+        let end = |kind| {
+            let matches = self.value(kind, from).as_ref() == Some(value);
+            self.value(kind, to).filter(|it| matches && !it.is_null())
+        };
+        let (desired, current) = (end(PartKind::Desired), end(PartKind::Current));
+        let current = current.filter(|it| desired.as_ref() != Some(it));
+        [desired, current]
+    }
+}

@@ -1,0 +1,138 @@
+//! The typed door: a table as rows of their Rust type.
+
+use super::filter::filter;
+use crate::engine::id_set::Ids;
+use crate::row::Row;
+use crate::schema::TableDef;
+use crate::table::{TableData, TableOps};
+use crate::value::Value;
+use std::sync::Arc;
+
+/// A table, for reading.
+#[derive(Debug)]
+pub struct Table<'a, R: Row> {
+    data: &'a TableData<R>,
+}
+
+impl<R: Row> Clone for Table<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R: Row> Copy for Table<'_, R> {}
+
+impl<'a, R: Row> Table<'a, R> {
+    pub(crate) const fn new(data: &'a TableData<R>) -> Self {
+        Self { data }
+    }
+
+    pub(crate) const fn data(self) -> &'a TableData<R> {
+        self.data
+    }
+
+    /// Its definition.
+    #[must_use]
+    pub fn def(self) -> &'a Arc<TableDef> {
+        self.data.table_def()
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.data.row_count()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row of a key.
+    #[must_use]
+    pub fn get(self, key: &R::Key) -> Option<&'a R> {
+        self.data.get(key)
+    }
+
+    /// Whether there is a row of that key.
+    #[must_use]
+    pub fn contains(self, key: &R::Key) -> bool {
+        self.data.id_of(key).is_some()
+    }
+
+    /// All rows, in no meaningful order. The fastest way through a table.
+    pub fn iter(self) -> Rows<'a, R> {
+        Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids())) }
+    }
+
+    /// All rows in the order of their keys.
+    pub fn ordered(self) -> Rows<'a, R> {
+        Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids_after(None))) }
+    }
+
+    /// The rows in the order of their keys that come after a key, whether or not that one exists.
+    pub fn after(self, key: &R::Key) -> Rows<'a, R> {
+        Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids_after(Some(key)))) }
+    }
+
+    /// The rows whose key, desired or current part has `value` in `column`: at once where the column is indexed
+    /// (keys, references and what the declaration says), else by looking at every row. `None` (or
+    /// [`Value::Null`]) finds rows of which a part exists without a value there.
+    ///
+    /// # Panics
+    /// Where there is no such column: a mistake in the program, like an index out of bounds.
+    pub fn find(self, column: &str, value: impl Into<Value>) -> Rows<'a, R> {
+        let Some(ids) = self.data.find(column, &value.into()) else {
+            panic!("table `{}` has no column `{column}`", self.def().name());
+        };
+        Rows { data: self.data, ids }
+    }
+
+    /// The rows for which every filter holds.
+    ///
+    /// # Panics
+    /// Where there is no such column: a mistake in the program, like an index out of bounds.
+    pub fn filter(self, filters: &[(&str, Value)]) -> Rows<'a, R> {
+        let ids = match filter(self.data as &dyn TableOps, filters) {
+            Ok(ids) => ids,
+            Err(error) => panic!("{error}"),
+        };
+        Rows { data: self.data, ids }
+    }
+}
+
+/// Rows of a table.
+pub struct Rows<'a, R: Row> {
+    data: &'a TableData<R>,
+    ids: Ids<'a>,
+}
+
+impl<'a, R: Row> Iterator for Rows<'a, R> {
+    type Item = &'a R;
+
+    fn next(&mut self) -> Option<&'a R> {
+        self.ids.by_ref().find_map(|id| self.data.by_id(id))
+    }
+}
+
+/// Pairs of a join row and a row that it leads to.
+pub struct Joined<'a, J: Row, T: Row> {
+    join: &'a TableData<J>,
+    target: &'a TableData<T>,
+    pairs: std::vec::IntoIter<(u32, u32)>,
+}
+
+impl<'a, J: Row, T: Row> Joined<'a, J, T> {
+    pub(crate) fn new(join: Table<'a, J>, target: Table<'a, T>, pairs: Vec<(u32, u32)>) -> Self {
+        Self { join: join.data, target: target.data, pairs: pairs.into_iter() }
+    }
+}
+
+impl<'a, J: Row, T: Row> Iterator for Joined<'a, J, T> {
+    type Item = (&'a J, &'a T);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.pairs.find_map(|(row, other)| Some((self.join.by_id(row)?, self.target.by_id(other)?)))
+    }
+}

@@ -1,0 +1,150 @@
+//! A table of a checked schema: its declaration, and where its columns lie.
+
+use super::{ColumnSchema, PartKind, TableSchema};
+use crate::value::Value;
+use hashbrown::{DefaultHashBuilder, HashMap};
+use std::hash::{BuildHasher, Hash};
+
+/// A table's number in its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableId(pub(crate) u16);
+
+impl TableId {
+    /// As an index into [`super::Schema::tables`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where the columns of one name lie: at which place of the key, of the desired part, of the current part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ColumnPlaces {
+    /// Place in the key.
+    pub key: Option<usize>,
+    /// Place in the desired part.
+    pub desired: Option<usize>,
+    /// Place in the current part.
+    pub current: Option<usize>,
+    /// Which index covers it.
+    pub(crate) index: Option<usize>,
+}
+
+impl ColumnPlaces {
+    /// Its place in a part.
+    #[must_use]
+    pub const fn part(&self, kind: PartKind) -> Option<usize> {
+        match kind {
+            PartKind::Desired => self.desired,
+            PartKind::Current => self.current,
+        }
+    }
+}
+
+/// A table of a checked schema.
+#[derive(Debug)]
+pub struct TableDef {
+    id: TableId,
+    schema: TableSchema,
+    places: HashMap<String, ColumnPlaces>,
+    /// The columns that have an index, in the order of indexes.
+    indexed: Vec<(String, ColumnPlaces)>,
+    hasher: DefaultHashBuilder,
+}
+
+impl TableDef {
+    pub(super) fn new(id: TableId, schema: TableSchema) -> Self {
+        let mut def = Self {
+            id,
+            schema,
+            places: HashMap::new(),
+            indexed: Vec::new(),
+            hasher: DefaultHashBuilder::default(),
+        };
+        def.place_columns();
+        def
+    }
+
+    fn place_columns(&mut self) {
+        let mut names: Vec<(String, bool)> = Vec::new();
+        let place = |columns: &[ColumnSchema], name: &str| columns.iter().position(|it| it.name == name);
+        for column in self.schema.key.iter().map(|column| ColumnSchema { indexed: true, ..column.clone() }) {
+            names.push((column.name, true));
+        }
+        for column in self.schema.desired.iter().chain(&self.schema.current) {
+            let indexed = column.indexed || column.references.is_some();
+            match names.iter_mut().find(|(name, _)| *name == column.name) {
+                Some(known) => known.1 |= indexed,
+                None => names.push((column.name.clone(), indexed)),
+            }
+        }
+        for (name, indexed) in names {
+            let mut places = ColumnPlaces {
+                key: place(&self.schema.key, &name),
+                desired: place(&self.schema.desired, &name),
+                current: place(&self.schema.current, &name),
+                index: None,
+            };
+            // The primary index finds rows by a key of one column already.
+            if indexed && !(places.key.is_some() && self.schema.key.len() == 1) {
+                places.index = Some(self.indexed.len());
+                self.indexed.push((name.clone(), places));
+            }
+            self.places.insert(name, places);
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn id(&self) -> TableId {
+        self.id
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.schema.name
+    }
+
+    /// Its declaration.
+    #[must_use]
+    pub const fn schema(&self) -> &TableSchema {
+        &self.schema
+    }
+
+    /// Where the columns of a name lie.
+    #[must_use]
+    pub fn places(&self, column: &str) -> Option<ColumnPlaces> {
+        self.places.get(column).copied()
+    }
+
+    /// A column by name: the key's, else the desired part's, else the current part's.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
+        let places = self.places(name)?;
+        let desired = || places.desired.and_then(|place| self.schema.desired.get(place));
+        let current = || places.current.and_then(|place| self.schema.current.get(place));
+        places.key.and_then(|place| self.schema.key.get(place)).or_else(desired).or_else(current)
+    }
+
+    /// The indexed columns.
+    pub(crate) fn indexed(&self) -> &[(String, ColumnPlaces)] {
+        &self.indexed
+    }
+
+    /// The hash of a key or of an index value: the upper half of the hasher's 64 bits.
+    pub(crate) fn hash_of<K: Hash + ?Sized>(&self, key: &K) -> u32 {
+        (self.hasher.hash_one(key) >> 32) as u32
+    }
+
+    /// The value of a filter given as text in a URL.
+    ///
+    /// # Errors
+    /// [`crate::PartError`], where there is no such column, or the text does not fit it.
+    pub fn parse_filter(&self, column: &str, text: &str) -> Result<Value, crate::PartError> {
+        let schema = self.column(column).ok_or_else(|| self.unknown_column(column, None))?;
+        let value =
+            if schema.nullable && text == "null" { Ok(Value::Null) } else { Value::parse(&schema.ty, text) };
+        value.map_err(|problem| self.wrong_value(column, problem))
+    }
+}

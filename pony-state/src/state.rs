@@ -1,0 +1,126 @@
+//! The state: all tables, one writer, any number of snapshots.
+
+mod build;
+mod shared;
+
+pub use build::StateBuilder;
+pub use shared::SharedState;
+
+use crate::change::Commit;
+use crate::feed::{Feed, Subscription};
+use crate::read::{Read, View};
+use crate::row::Entity;
+use crate::schema::{Schema, TableId};
+use crate::table::{TableData, TableOps};
+use crate::transaction::Transaction;
+use hashbrown::HashMap;
+use std::any::{Any, TypeId};
+use std::sync::Arc;
+
+/// What never changes after construction.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) schema: Arc<Schema>,
+    by_type: HashMap<TypeId, TableId>,
+}
+
+impl Catalog {
+    /// The table of a row type.
+    pub(crate) fn id_of<R: Entity>(&self) -> Option<TableId> {
+        self.by_type.get(&TypeId::of::<R>()).copied()
+    }
+}
+
+/// All tables at one moment. A clone shares them.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) tables: Vec<Arc<dyn TableOps>>,
+    pub(crate) version: u64,
+}
+
+impl Root {
+    /// A table for writing: a copy, where a snapshot shares it.
+    pub(crate) fn table_mut(&mut self, id: TableId) -> Option<&mut dyn TableOps> {
+        let table = self.tables.get_mut(id.index())?;
+        if Arc::get_mut(table).is_none() {
+            *table = table.copy();
+        }
+        Arc::get_mut(table)
+    }
+
+    /// The same, with its row type.
+    pub(crate) fn typed_mut<R: Entity>(&mut self) -> Option<(TableId, &mut TableData<R>)> {
+        let id = self.catalog.id_of::<R>()?;
+        let table: &mut dyn Any = self.table_mut(id)?;
+        Some((id, table.downcast_mut()?))
+    }
+}
+
+/// The tables of a schema, for the one who writes them.
+///
+/// Reading goes through [`Read`], writing through a [`Transaction`]; readers on other threads take a [`Snapshot`],
+/// or all share a [`SharedState`].
+#[derive(Debug)]
+pub struct State {
+    pub(crate) root: Arc<Root>,
+    pub(crate) feed: Feed,
+}
+
+impl State {
+    /// Begins to declare the tables of a state.
+    #[must_use]
+    pub fn builder() -> StateBuilder {
+        StateBuilder::default()
+    }
+
+    /// Begins a transaction. What it writes is undone when it is dropped without a commit.
+    pub const fn transaction(&mut self) -> Transaction<'_> {
+        Transaction::new(self)
+    }
+
+    /// What the state is now, for as long as anybody wants to look at it. Costs a reference count; later commits
+    /// copy the pages that they change while it lives.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { root: Arc::clone(&self.root) }
+    }
+
+    /// Subscribes to the commits from now on, of which up to `capacity` changes may wait to be received.
+    pub fn subscribe(&mut self, capacity: usize) -> Subscription {
+        self.feed.subscribe(capacity)
+    }
+
+    /// Takes over the tables of another state of the same origin, which is one commit ahead.
+    fn adopt(&mut self, other: Self, commit: &Commit) {
+        self.root = other.root;
+        self.feed.publish(commit);
+    }
+}
+
+impl Read for State {
+    fn view(&self) -> View<'_> {
+        View(&self.root)
+    }
+}
+
+/// A state at one moment. It never changes; clones of it cost a reference count.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    root: Arc<Root>,
+}
+
+impl Snapshot {
+    /// A state of its own that begins as this snapshot, to try out what may never happen: nobody else sees what is
+    /// written to it. Costs a reference count.
+    #[must_use]
+    pub fn fork(&self) -> State {
+        State { root: Arc::clone(&self.root), feed: Feed::default() }
+    }
+}
+
+impl Read for Snapshot {
+    fn view(&self) -> View<'_> {
+        View(&self.root)
+    }
+}

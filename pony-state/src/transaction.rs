@@ -1,0 +1,287 @@
+//! Writing: all or nothing.
+
+use crate::change::{Change, Commit};
+use crate::codec::{KeyColumns, PartError};
+use crate::read::{Read, TableName, View};
+use crate::row::{Entity, Row};
+use crate::schema::{PartKind, TableDef, TableId};
+use crate::state::State;
+use crate::table::{TableData, TableOps, Written};
+use crate::value::{Key, Value};
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// A running transaction. Reads through it ([`Read`]) see what it wrote; nobody else does before the commit.
+/// Dropped without one, it leaves the state as it was.
+#[derive(Debug)]
+pub struct Transaction<'s> {
+    state: &'s mut State,
+    /// The log entries of the rows touched, in the order of their first touch.
+    touched: Vec<(TableId, usize)>,
+}
+
+impl Read for Transaction<'_> {
+    fn view(&self) -> View<'_> {
+        self.state.view()
+    }
+}
+
+impl<'s> Transaction<'s> {
+    pub(crate) const fn new(state: &'s mut State) -> Self {
+        Self { state, touched: Vec::new() }
+    }
+
+    fn note(&mut self, table: TableId, written: Written) -> bool {
+        if let Written::First(place) = written {
+            self.touched.push((table, place));
+        }
+        written != Written::Unchanged
+    }
+
+    fn typed<R: Entity>(&mut self, write: impl FnOnce(&mut TableData<R>) -> Written) -> bool {
+        match Arc::make_mut(&mut self.state.root).typed_mut::<R>() {
+            Some((id, table)) => {
+                let written = write(table);
+                self.note(id, written)
+            }
+            None => panic!("table `{}` is not part of this state's schema", R::TABLE),
+        }
+    }
+
+    /// Makes a whole row what is given; a row without parts is removed. Says whether that changed anything.
+    ///
+    /// # Panics
+    /// This and the other typed methods: where the schema was built without `R`.
+    pub fn put<R: Entity>(&mut self, row: R) -> bool {
+        self.typed(|table| table.write(&row.key(), |old| *old = row))
+    }
+
+    /// Gives a row a desired part, in place of the one that it had. Says whether that changed anything.
+    pub fn set_desired<R: Entity>(&mut self, key: &R::Key, part: R::Desired) -> bool {
+        self.typed::<R>(|table| table.write(key, |row| row.set_desired(Some(part))))
+    }
+
+    /// Gives a row a current part, in place of the one that it had. Says whether that changed anything.
+    pub fn set_current<R: Entity>(&mut self, key: &R::Key, part: R::Current) -> bool {
+        self.typed::<R>(|table| table.write(key, |row| row.set_current(Some(part))))
+    }
+
+    /// Changes a row's desired part where it has one. Says whether that changed anything.
+    pub fn update_desired<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Desired)) -> bool {
+        let part = self.get::<R>(key).and_then(Row::desired).cloned();
+        part.is_some_and(|mut part| {
+            change(&mut part);
+            self.set_desired::<R>(key, part)
+        })
+    }
+
+    /// Changes a row's current part where it has one. Says whether that changed anything.
+    pub fn update_current<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Current)) -> bool {
+        let part = self.get::<R>(key).and_then(Row::current).cloned();
+        part.is_some_and(|mut part| {
+            change(&mut part);
+            self.set_current::<R>(key, part)
+        })
+    }
+
+    /// Removes a row's desired part. Says whether there was one.
+    pub fn remove_desired<R: Entity>(&mut self, key: &R::Key) -> bool {
+        self.typed::<R>(|table| table.write(key, |row| row.set_desired(None)))
+    }
+
+    /// Removes a row's current part. Says whether there was one.
+    pub fn remove_current<R: Entity>(&mut self, key: &R::Key) -> bool {
+        self.typed::<R>(|table| table.write(key, |row| row.set_current(None)))
+    }
+
+    /// Removes both parts of a row. Says whether there was one.
+    pub fn remove<R: Entity>(&mut self, key: &R::Key) -> bool {
+        self.typed::<R>(|table| {
+            table.write(key, |row| {
+                row.set_desired(None);
+                row.set_current(None);
+            })
+        })
+    }
+
+    /// The definition of a table, also where the caller is going to write to it.
+    ///
+    /// # Errors
+    /// [`PartError::UnknownTable`].
+    pub fn def(&self, table: impl TableName) -> Result<Arc<TableDef>, PartError> {
+        let found = self.any(&table).map(|table| Arc::clone(table.def()));
+        found.ok_or_else(|| PartError::unknown_table(&table, self.schema()))
+    }
+
+    fn write_any(
+        &mut self,
+        def: &TableDef,
+        write: impl FnOnce(&mut dyn TableOps) -> Result<Written, PartError>,
+    ) -> Result<bool, PartError> {
+        match Arc::make_mut(&mut self.state.root).table_mut(def.id()) {
+            Some(table) => {
+                let written = write(table)?;
+                Ok(self.note(def.id(), written))
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Gives a row a part of these values, one for each column in order, without the key's. Says whether that
+    /// changed anything.
+    ///
+    /// # Errors
+    /// [`PartError`], where table, key or values do not fit; nothing has changed then.
+    pub fn set(
+        &mut self,
+        table: impl TableName,
+        key: &Key,
+        kind: PartKind,
+        values: &[Value],
+    ) -> Result<bool, PartError> {
+        let def = self.def(table)?;
+        def.check_key(key)?;
+        def.check_part(kind, values)?;
+        self.write_any(&def, |table| {
+            table.set_part(key, kind, Some(values)).map_err(|error| def.column_error(kind, error))
+        })
+    }
+
+    /// The same from a JSON object. Key columns in it must be those of `key`; members that are null or missing are
+    /// absent, or what the column's default says.
+    ///
+    /// # Errors
+    /// [`PartError`], where table, key or part do not fit; nothing has changed then.
+    pub fn set_json(
+        &mut self,
+        table: impl TableName,
+        key: &Key,
+        kind: PartKind,
+        part: &Json,
+    ) -> Result<bool, PartError> {
+        let def = self.def(table)?;
+        let values = def.part_from_json(kind, part, KeyColumns::Check(key))?;
+        self.set(def.id(), key, kind, &values)
+    }
+
+    /// Changes the columns that the object names in a part that the row has; null removes a value. Says whether
+    /// that changed anything.
+    ///
+    /// # Errors
+    /// [`PartError`], where table, key or object do not fit, or the row has no such part; nothing has changed then.
+    pub fn patch_json(
+        &mut self,
+        table: impl TableName,
+        key: &Key,
+        kind: PartKind,
+        columns: &Json,
+    ) -> Result<bool, PartError> {
+        let def = self.def(table)?;
+        let old = self.any(def.id()).and_then(|table| table.get(key)?.part(kind));
+        let old = old.ok_or_else(|| def.absent(key, kind))?;
+        let values = def.patch_part(kind, &old, columns, KeyColumns::Check(key))?;
+        self.set(def.id(), key, kind, &values)
+    }
+
+    /// Removes a part of a row. Says whether there was one.
+    ///
+    /// # Errors
+    /// [`PartError`], where table or key do not fit.
+    pub fn remove_part(
+        &mut self,
+        table: impl TableName,
+        key: &Key,
+        kind: PartKind,
+    ) -> Result<bool, PartError> {
+        let def = self.def(table)?;
+        def.check_key(key)?;
+        self.write_any(&def, |table| {
+            table.set_part(key, kind, None).map_err(|error| def.column_error(kind, error))
+        })
+    }
+
+    /// Removes both parts of a row. Says whether there was one.
+    ///
+    /// # Errors
+    /// [`PartError`], where table or key do not fit.
+    pub fn remove_row(&mut self, table: impl TableName, key: &Key) -> Result<bool, PartError> {
+        let def = self.def(table)?;
+        let desired = self.remove_part(def.id(), key, PartKind::Desired)?;
+        let current = self.remove_part(def.id(), key, PartKind::Current)?;
+        Ok(desired || current)
+    }
+
+    /// Makes a row what it is after `change`, which may come from another state of the same tables. Says whether
+    /// that changed anything.
+    ///
+    /// # Errors
+    /// [`PartError`], where this state's table of that name does not take the row.
+    pub fn apply(&mut self, change: &Change) -> Result<bool, PartError> {
+        let (def, key) = (self.def(change.table().name())?, change.key());
+        def.check_key(&key)?;
+        let mut same_type = true;
+        let changed = self.write_any(&def, |table| {
+            let written = table.put_any(&key, change.after_row());
+            same_type = written.is_some();
+            Ok(written.unwrap_or(Written::Unchanged))
+        })?;
+        if same_type {
+            return Ok(changed);
+        }
+        let mut changed = false;
+        for kind in PartKind::BOTH {
+            changed |= match change.after().and_then(|row| row.part(kind)) {
+                Some(values) => self.set(def.id(), &key, kind, &values)?,
+                None => self.remove_part(def.id(), &key, kind)?,
+            };
+        }
+        Ok(changed)
+    }
+
+    /// Whether nothing has been written that changed anything at its time.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.touched.is_empty()
+    }
+
+    /// Makes it all last, and tells the subscribers.
+    #[allow(clippy::must_use_candidate)]
+    pub fn commit(mut self) -> Commit {
+        let touched = std::mem::take(&mut self.touched);
+        let root = Arc::make_mut(&mut self.state.root);
+        let mut changes = Vec::with_capacity(touched.len());
+        for &(table, place) in &touched {
+            changes.extend(root.table_mut(table).and_then(|table| table.take_change(place)));
+        }
+        clear_logs(self.state, &touched);
+        let root = Arc::make_mut(&mut self.state.root);
+        root.version += u64::from(!changes.is_empty());
+        let commit = Commit::new(root.version, changes.into());
+        self.state.feed.publish(&commit);
+        commit
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        for &(table, place) in touched.iter().rev() {
+            if let Some(table) = Arc::make_mut(&mut self.state.root).table_mut(table) {
+                table.undo(place);
+            }
+        }
+        clear_logs(self.state, &touched);
+    }
+}
+
+fn clear_logs(state: &mut State, touched: &[(TableId, usize)]) {
+    if touched.is_empty() {
+        return;
+    }
+    let root = Arc::make_mut(&mut state.root);
+    for &(table, _) in touched {
+        if let Some(table) = root.table_mut(table) {
+            table.clear_log();
+        }
+    }
+}

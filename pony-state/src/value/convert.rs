@@ -1,0 +1,283 @@
+//! Between [`Value`]s and JSON, and from text in URLs, as a [`ColumnType`] says.
+
+use super::Value;
+use crate::net::NetError;
+use crate::schema::ColumnType;
+use serde_json::{Number, Value as Json};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Characters of a wrong value that a message quotes: enough to recognise it, too few to flood a log.
+const QUOTE_CHARS_MAX: usize = 80;
+
+/// Beyond this a float does not hold every whole number, so one that arrives as a float may have been rounded.
+const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Why a value does not fit a column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// It is of another type.
+    #[error("{found} is not {expected}")]
+    Type {
+        /// What the column takes.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// It is null, or missing.
+    #[error("it must not be null; {expected} is needed")]
+    Null {
+        /// What the column takes.
+        expected: String,
+    },
+    /// A number beyond the column's bounds.
+    #[error("{number} is out of range; it must lie between {min} and {max}")]
+    OutOfRange {
+        /// The number given.
+        number: i64,
+        /// The least allowed.
+        min: i64,
+        /// The greatest allowed.
+        max: i64,
+    },
+    /// Not an address.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A range that ends before it starts, or at once.
+    #[error("the range [{start}, {end}] is empty; its end must be greater than its start")]
+    EmptyRange {
+        /// Where it starts.
+        start: i64,
+        /// Where it ends, exclusively.
+        end: i64,
+    },
+    /// Text with a character that databases cannot keep.
+    #[error("text must not contain the character U+0000")]
+    Nul,
+    /// A list's item is wrong.
+    #[error("item {index}: {problem}")]
+    Item {
+        /// Its place, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        problem: Box<ValueError>,
+    },
+    /// A condition of an embedder's own column type is not fulfilled.
+    #[error("{found} is not allowed: {reason}")]
+    Refused {
+        /// What was given.
+        found: String,
+        /// Why not, and what would be right.
+        reason: String,
+    },
+}
+
+impl ValueError {
+    /// `found` is of the wrong type for `expected`.
+    #[must_use]
+    pub fn wrong_type(expected: &ColumnType, found: &Value) -> Self {
+        if found.is_null() {
+            Self::Null { expected: expected.to_string() }
+        } else {
+            Self::Type { expected: expected.to_string(), found: quote(&found.to_json()) }
+        }
+    }
+
+    /// The same for JSON.
+    fn wrong_json(expected: &ColumnType, found: &Json) -> Self {
+        if found.is_null() {
+            Self::Null { expected: expected.to_string() }
+        } else {
+            Self::Type { expected: expected.to_string(), found: quote(found) }
+        }
+    }
+}
+
+/// JSON for a message, shortened.
+pub(crate) fn quote(json: &Json) -> String {
+    let text = json.to_string();
+    match text.char_indices().nth(QUOTE_CHARS_MAX) {
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+        None => format!("`{text}`"),
+    }
+}
+
+/// What a column takes, for messages.
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool => f.write_str("`true` or `false`"),
+            Self::Int => f.write_str("a whole number of 64 bits"),
+            Self::Float => f.write_str("a number"),
+            Self::Uuid => f.write_str("a UUID"),
+            Self::Text => f.write_str("text"),
+            Self::Enum(words) => write!(f, "one of `{}`", words.join("`, `")),
+            Self::Inet => f.write_str("an IP address like `192.168.0.1` or `192.168.0.1/24`"),
+            Self::Cidr => f.write_str("an address range like `192.168.0.0/24`"),
+            Self::Mac => f.write_str("a MAC address like `52:54:00:12:34:56`"),
+            Self::Range => f.write_str("a range `[start, end]` of two whole numbers"),
+            Self::Json => f.write_str("a JSON value"),
+            Self::List(item) => write!(f, "a list, each item {item}"),
+        }
+    }
+}
+
+impl ColumnType {
+    /// Whether a value that is not null is of this type.
+    #[must_use]
+    pub fn admits(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Bool, Value::Bool(_))
+            | (Self::Int, Value::Int(_))
+            | (Self::Uuid, Value::Uuid(_))
+            | (Self::Text, Value::Text(_))
+            | (Self::Inet, Value::Inet(_))
+            | (Self::Cidr, Value::Cidr(_))
+            | (Self::Mac, Value::Mac(_))
+            | (Self::Json, Value::Json(_)) => true,
+            (Self::Float, Value::Float(number)) => number.is_finite(),
+            (Self::Range, Value::Range(start, end)) => start < end,
+            (Self::Enum(words), Value::Text(word)) => words.iter().any(|it| **it == **word),
+            (Self::List(item), Value::List(values)) => values.iter().all(|value| item.admits(value)),
+            _ => false,
+        }
+    }
+}
+
+impl Value {
+    /// The value that a column of type `ty` takes from `json`. `null` is an error here: whether a column may be
+    /// absent is its [`crate::ColumnSchema`]'s affair.
+    ///
+    /// # Errors
+    /// [`ValueError`], where `json` does not fit.
+    pub fn from_json(ty: &ColumnType, json: &Json) -> Result<Self, ValueError> {
+        match (ty, json) {
+            (_, Json::Null) => Err(ValueError::wrong_json(ty, json)),
+            (ColumnType::Json, _) => Ok(Self::Json(Arc::new(json.clone()))),
+            (ColumnType::Bool, Json::Bool(it)) => Ok(Self::Bool(*it)),
+            (ColumnType::Int, Json::Number(number)) => {
+                whole(number).map(Self::Int).ok_or_else(|| ValueError::wrong_json(ty, json))
+            }
+            (ColumnType::Float, Json::Number(number)) => {
+                number.as_f64().map(Self::from).ok_or_else(|| ValueError::wrong_json(ty, json))
+            }
+            (ColumnType::Range, Json::Array(ends)) => range_from_json(json, ends),
+            (ColumnType::List(item), Json::Array(items)) => list_from_json(item, items),
+            (_, Json::String(text)) => Self::from_text(ty, text, json),
+            _ => Err(ValueError::wrong_json(ty, json)),
+        }
+    }
+
+    /// The types that JSON strings carry.
+    fn from_text(ty: &ColumnType, text: &str, json: &Json) -> Result<Self, ValueError> {
+        match ty {
+            ColumnType::Text if text.contains('\0') => Err(ValueError::Nul),
+            ColumnType::Text => Ok(Self::Text(text.into())),
+            ColumnType::Enum(words) if words.iter().any(|word| word == text) => Ok(Self::Text(text.into())),
+            ColumnType::Uuid => {
+                Uuid::from_str(text).map(Self::Uuid).map_err(|_| ValueError::wrong_json(ty, json))
+            }
+            ColumnType::Inet => Ok(Self::Inet(text.parse()?)),
+            ColumnType::Cidr => Ok(Self::Cidr(text.parse()?)),
+            ColumnType::Mac => Ok(Self::Mac(text.parse()?)),
+            _ => Err(ValueError::wrong_json(ty, json)),
+        }
+    }
+
+    /// The value that a column of type `ty` takes from text in a URL.
+    ///
+    /// # Errors
+    /// [`ValueError`], where the text does not fit.
+    pub fn parse(ty: &ColumnType, text: &str) -> Result<Self, ValueError> {
+        match ty {
+            ColumnType::Bool
+            | ColumnType::Int
+            | ColumnType::Float
+            | ColumnType::Range
+            | ColumnType::Json
+            | ColumnType::List(_) => {
+                let json = serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()));
+                Self::from_json(ty, &json)
+            }
+            _ => Self::from_text(ty, text, &Json::String(text.to_owned())),
+        }
+    }
+
+    /// As JSON; `Null` as `null`.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(it) => Json::Bool(*it),
+            Self::Int(it) => Json::from(*it),
+            Self::Float(it) => Number::from_f64(*it).map_or(Json::Null, Json::Number),
+            Self::Uuid(it) => Json::String(it.to_string()),
+            Self::Text(it) => Json::String(String::from(&**it)),
+            Self::Inet(it) => Json::String(it.to_string()),
+            Self::Cidr(it) => Json::String(it.to_string()),
+            Self::Mac(it) => Json::String(it.to_string()),
+            Self::Range(start, end) => Json::from(vec![*start, *end]),
+            Self::Json(it) => Json::clone(it),
+            Self::List(it) => it.iter().map(Self::to_json).collect(),
+        }
+    }
+}
+
+/// A whole number, also where a client wrote it as `5.0`.
+fn whole(number: &Number) -> Option<i64> {
+    number.as_i64().or_else(|| {
+        let float = number.as_f64()?;
+        (float.fract() == 0.0 && float.abs() <= EXACT_FLOAT_MAX).then_some(float as i64)
+    })
+}
+
+fn range_from_json(json: &Json, ends: &[Json]) -> Result<Value, ValueError> {
+    let ends: Option<Vec<i64>> =
+        ends.iter().map(|end| if let Json::Number(number) = end { whole(number) } else { None }).collect();
+    match ends.as_deref() {
+        Some(&[start, end]) if start < end => Ok(Value::Range(start, end)),
+        Some(&[start, end]) => Err(ValueError::EmptyRange { start, end }),
+        _ => Err(ValueError::wrong_json(&ColumnType::Range, json)),
+    }
+}
+
+fn list_from_json(item: &ColumnType, items: &[Json]) -> Result<Value, ValueError> {
+    let values = items.iter().enumerate().map(|(index, json)| {
+        Value::from_json(item, json).map_err(|problem| ValueError::Item { index, problem: Box::new(problem) })
+    });
+    Ok(Value::List(values.collect::<Result<_, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whole_numbers_may_be_written_as_floats() {
+        assert_eq!(Value::from_json(&ColumnType::Int, &json!(5.0)).unwrap(), Value::Int(5));
+        for wrong in [json!(5.5), json!(1e300), json!(u64::MAX), json!("5"), json!(true)] {
+            assert!(Value::from_json(&ColumnType::Int, &wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn messages_say_what_would_be_right() {
+        let words = ColumnType::Enum(vec!["on".into(), "off".into()]);
+        let message = |ty: &ColumnType, json| Value::from_json(ty, &json).unwrap_err().to_string();
+        assert_eq!(message(&words, json!("of")), "`\"of\"` is not one of `on`, `off`");
+        assert_eq!(message(&ColumnType::Uuid, json!("x")), "`\"x\"` is not a UUID");
+        assert_eq!(
+            message(&ColumnType::Int, Json::Null),
+            "it must not be null; a whole number of 64 bits is needed"
+        );
+        let list = ColumnType::List(Box::new(ColumnType::Bool));
+        assert_eq!(message(&list, json!([true, 1])), "item 1: `1` is not `true` or `false`");
+        let range = message(&ColumnType::Range, json!([5, 5]));
+        assert_eq!(range, "the range [5, 5] is empty; its end must be greater than its start");
+        assert_eq!(message(&ColumnType::Text, json!("a\u{0}")), "text must not contain the character U+0000");
+        assert!(message(&ColumnType::Bool, json!("x".repeat(1000))).len() < 200);
+    }
+}
