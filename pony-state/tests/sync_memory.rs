@@ -82,9 +82,9 @@ fn settle(sessions: &mut [Session; 2], source: &Many, now: Now) {
     let mut from = 0;
     while silent < 2 {
         silent += 1;
-        while let Some(Frames { body, time }) = sessions[from].poll_transmit(now, source) {
+        while let Some(Frames { body, sent_unix_s }) = sessions[from].poll_transmit(now, source) {
             silent = 0;
-            sessions[1 - from].handle_frames(body.as_bytes(), time.as_bytes(), now);
+            sessions[1 - from].handle_message(body.as_bytes(), sent_unix_s, now);
             while sessions[1 - from].poll_event().is_some() {}
         }
         from = 1 - from;

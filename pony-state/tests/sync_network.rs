@@ -44,6 +44,7 @@ fn disturb(world: &mut World) {
                 }
             }
             11 => world.nodes[index].session.everything_changed(),
+            12 => world.reconnect(),
             _ => world.write(index),
         }
         let until_ms = world.now_ms + world.rng.below(pause_ms);

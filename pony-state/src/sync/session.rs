@@ -48,8 +48,8 @@ pub enum Role {
 pub struct Frames {
     /// The JSON text.
     pub body: String,
-    /// The sender's Unix time in whole seconds, as decimal text.
-    pub time: String,
+    /// The sender's Unix time in whole seconds, which goes out as decimal text.
+    pub sent_unix_s: u64,
 }
 
 /// The state exchange with one peer; see the [module](super) for what it guarantees and why.
@@ -101,13 +101,22 @@ impl Session {
         }
     }
 
-    /// Takes in a message: its JSON text and its time frame.
+    /// Takes in a message as it came: its JSON text, and its time frame in decimal text.
     pub fn handle_frames(&mut self, body: &[u8], time: &[u8], now: Now) {
+        match unix_time(time) {
+            Ok(sent_unix_s) => self.handle_message(body, sent_unix_s, now),
+            Err(_) if self.events.len() >= EVENTS_MAX => self.counters.overrun += 1,
+            Err(error) => self.drop_message(Dropped::Malformed(error)),
+        }
+    }
+
+    /// Takes in a message: its JSON text, and the Unix time at which its sender sent it.
+    pub fn handle_message(&mut self, body: &[u8], sent_unix_s: u64, now: Now) {
         if self.events.len() >= EVENTS_MAX {
             self.counters.overrun += 1;
             return;
         }
-        match self.admit(body, time, now) {
+        match self.admit(body, sent_unix_s, now) {
             Ok(message) => {
                 self.heard(now.ms);
                 self.counters.received += 1;
@@ -115,6 +124,12 @@ impl Session {
             }
             Err(dropped) => self.drop_message(dropped),
         }
+    }
+
+    /// The link to the peer is up (again): a keep-alive goes out at once, so that either side finds out now, and
+    /// not at the next one, what was lost meanwhile. For speed only; a link that cannot tell is just slower to heal.
+    pub fn handle_connected(&mut self, now: Now) {
+        self.outgoing.greet(now.ms, &mut self.timers);
     }
 
     /// Does what has fallen due. Calling it early or late does no harm.
@@ -169,7 +184,7 @@ impl Session {
     pub fn poll_transmit(&mut self, now: Now, source: &dyn Source) -> Option<Frames> {
         let body = self.transmit(now.ms, source)?;
         self.counters.sent += 1;
-        Some(Frames { body, time: now.unix_s.to_string() })
+        Some(Frames { body, sent_unix_s: now.unix_s })
     }
 
     /// The next event, if any.
@@ -270,9 +285,8 @@ impl Session {
     }
 
     /// Reads a message and decides whether it may be heard at all.
-    fn admit(&mut self, body: &[u8], time: &[u8], now: Now) -> Result<Message, Dropped> {
-        let sent_s = unix_time(time).map_err(Dropped::Malformed)?;
-        let age_s = now.unix_s.saturating_sub(sent_s);
+    fn admit(&mut self, body: &[u8], sent_unix_s: u64, now: Now) -> Result<Message, Dropped> {
+        let age_s = now.unix_s.saturating_sub(sent_unix_s);
         if age_s > AGE_S_MAX {
             return Err(Dropped::Late { age_s });
         }

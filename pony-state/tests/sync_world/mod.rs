@@ -194,6 +194,15 @@ impl World {
         self.pump(index);
     }
 
+    /// The link says that it is up again, to both sides.
+    pub(crate) fn reconnect(&mut self) {
+        for index in [SPARKLE, PEER] {
+            let now = self.clock(index);
+            self.nodes[index].session.handle_connected(now);
+            self.pump(index);
+        }
+    }
+
     /// Whether both sides hold what the other has.
     pub(crate) fn is_converged(&self) -> bool {
         let [sparkle, peer] = &self.nodes;
@@ -236,8 +245,8 @@ impl World {
         self.flights = later;
         for flight in due {
             let now = self.clock(flight.to);
-            let (body, time) = (flight.frames.body.as_bytes(), flight.frames.time.as_bytes());
-            self.nodes[flight.to].session.handle_frames(body, time, now);
+            let Frames { body, sent_unix_s } = flight.frames;
+            self.nodes[flight.to].session.handle_message(body.as_bytes(), sent_unix_s, now);
             self.pump(flight.to);
         }
     }
