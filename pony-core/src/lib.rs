@@ -1,5 +1,7 @@
 //! The cloud without I/O: tables, JSON document and patches, placement, reconcile engine, Controller and Agent.
 
+pub mod document;
 pub mod host;
 pub mod placement;
 pub mod reconcile;
+pub mod tables;

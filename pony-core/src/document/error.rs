@@ -1,0 +1,400 @@
+//! What is wrong with a request, in words for the person who made it, with the code that clients read.
+
+use super::pointer::Pointer;
+use pony_state::{KeyError, ValueError};
+
+/// Why a request was refused. Nothing of it took effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct DocumentError {
+    /// Where in the document, if at one place.
+    pub path: Option<Pointer>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl DocumentError {
+    /// A problem at a place.
+    #[must_use]
+    pub fn at(path: &Pointer, problem: Problem) -> Self {
+        Self { path: Some(path.clone()), problem }
+    }
+
+    /// A problem of the request as a whole.
+    #[must_use]
+    pub const fn anywhere(problem: Problem) -> Self {
+        Self { path: None, problem }
+    }
+
+    /// The code that clients read.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.problem.code()
+    }
+}
+
+/// The codes of the API's contract that the document gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// Not JSON, wrong shape, unknown column, wrong type, missing key, dangling reference, constraint broken.
+    InvalidData,
+    /// Not a JSON Patch.
+    InvalidPatch,
+    /// No credentials where some are needed.
+    Unauthenticated,
+    /// Authenticated, not permitted.
+    AccessDenied,
+    /// There is no such place.
+    PathNotFound,
+    /// The place does not take that.
+    MethodNotAllowed,
+    /// A failed test, a uniqueness clash, something in use.
+    Conflict,
+    /// Beyond a limit.
+    TooLarge,
+}
+
+impl ErrorCode {
+    /// As it stands in the `error` member.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidData => "invalid-data",
+            Self::InvalidPatch => "invalid-patch",
+            Self::Unauthenticated => "unauthenticated",
+            Self::AccessDenied => "access-denied",
+            Self::PathNotFound => "path-not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too-large",
+        }
+    }
+
+    /// The HTTP status that goes with it.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidData | Self::InvalidPatch => 400,
+            Self::Unauthenticated => 401,
+            Self::AccessDenied => 403,
+            Self::PathNotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+        }
+    }
+}
+
+/// Names for a message: "known are `a`, `b`".
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "there are none".to_owned(),
+        names => format!("there are: {}", names.join(", ")),
+    }
+}
+
+/// What is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The URL cannot be read.
+    #[error("the URL's path cannot be read: {reason}")]
+    BadUrl {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// No such mount.
+    #[error("there is no collection `{name}` here; {}", listed(.known))]
+    NoCollection {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// No such row, or not below that parent.
+    #[error("there is no {table} `{key}` here")]
+    NoRow {
+        /// Its table.
+        table: String,
+        /// Its key, as written.
+        key: String,
+    },
+    /// The row is known only from what hosts report.
+    #[error("nothing was ordered of {table} `{key}`: it has no desired part; `add` one first")]
+    NoDesired {
+        /// Its table.
+        table: String,
+        /// Its key.
+        key: String,
+    },
+    /// Nothing there.
+    #[error("there is nothing at `{name}`")]
+    NoMember {
+        /// The last step of the path.
+        name: String,
+    },
+    /// No `_join` there.
+    #[error("this collection joins nothing, so it has no `_join`")]
+    NoJoin,
+    /// The method is not for that place.
+    #[error("{method} is not possible here; these are: {}", .allow.join(", "))]
+    MethodNotAllowed {
+        /// What was tried.
+        method: &'static str,
+        /// What the place takes.
+        allow: Vec<&'static str>,
+    },
+    /// No credentials where some are needed.
+    #[error("this needs credentials")]
+    Unauthenticated,
+    /// Authenticated, not permitted.
+    #[error("you may not {what}")]
+    AccessDenied {
+        /// What was tried.
+        what: String,
+    },
+    /// Not JSON.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// Too many levels.
+    #[error("it is nested more than {0} levels deep")]
+    TooDeep(usize),
+    /// A character that databases cannot keep.
+    #[error("text must not contain the character U+0000")]
+    Nul,
+    /// Some other kind of JSON is needed.
+    #[error("{expected} is needed here, not {found}")]
+    Shape {
+        /// What would be right.
+        expected: &'static str,
+        /// What there is.
+        found: &'static str,
+    },
+    /// Not a patch.
+    #[error("operation {index}: {reason}")]
+    Operation {
+        /// Its place in the patch, from 0.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operation makes no sense at that place.
+    #[error("`{op}` is not possible on {place}; {right}")]
+    WrongPlace {
+        /// The operation.
+        op: &'static str,
+        /// What the path names.
+        place: &'static str,
+        /// What would be right.
+        right: &'static str,
+    },
+    /// Too many operations.
+    #[error("the patch has more than {0} operations; split it")]
+    TooManyOperations(usize),
+    /// Too many rows.
+    #[error("the request changes more than {0} rows; split it")]
+    TooManyRows(usize),
+    /// No such column.
+    #[error("{table} has no column `{column}` that can be ordered; {}", listed(.known))]
+    UnknownColumn {
+        /// The table.
+        table: String,
+        /// What was given.
+        column: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// No such column to look at.
+    #[error("{table} has no column `{column}`; {}", listed(.known))]
+    UnknownField {
+        /// The table.
+        table: String,
+        /// What was given.
+        column: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A filter does not fit its column.
+    #[error("filter {column}: {reason}")]
+    Filter {
+        /// The column.
+        column: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No such member of an entity.
+    #[error("an entity has no member `{0}`, but desired, current and children")]
+    UnknownMember(String),
+    /// A value does not fit.
+    #[error("{column}: {problem}")]
+    Value {
+        /// The column.
+        column: String,
+        /// What is wrong.
+        problem: ValueError,
+    },
+    /// A key does not fit.
+    #[error("{0}")]
+    Key(KeyError),
+    /// A column without default was left out.
+    #[error("{table} needs a `{column}`")]
+    MissingColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// What is given twice differs.
+    #[error("{column} is `{fixed}` by the path, and cannot be `{given}` at the same time")]
+    Contradiction {
+        /// The column.
+        column: String,
+        /// By the path.
+        fixed: String,
+        /// By the value.
+        given: String,
+    },
+    /// A UUID of the client's own.
+    #[error(
+        "there is no {table} `{uuid}`, and a new one gets its UUID from the cloud: write a placeholder like `$new` where it should stand"
+    )]
+    ChosenUuid {
+        /// The table.
+        table: String,
+        /// The UUID.
+        uuid: String,
+    },
+    /// A reference to nothing.
+    #[error("{column}: there is no {table} `{key}`")]
+    Dangling {
+        /// The column.
+        column: String,
+        /// The table that it references.
+        table: String,
+        /// What was given.
+        key: String,
+    },
+    /// It keeps its first value.
+    #[error("{column} cannot be changed{hint}")]
+    Immutable {
+        /// The column.
+        column: String,
+        /// What would be right.
+        hint: &'static str,
+    },
+    /// The current part is not anybody's to write.
+    #[error("`current` is what hosts report; only `desired` can be written")]
+    CurrentIsReported,
+    /// Nobody orders rows of that table.
+    #[error("{table} can only be read: its rows come from the cloud itself")]
+    ReadOnly {
+        /// The table.
+        table: String,
+    },
+    /// A pool's options do not fit its type.
+    #[error("config: {0}")]
+    PoolConfig(&'static str),
+    /// An address outside its range.
+    #[error("{column}: {address} does not lie in {range}")]
+    Outside {
+        /// The column.
+        column: String,
+        /// The address.
+        address: String,
+        /// The range.
+        range: String,
+    },
+    /// Ranges overlap.
+    #[error("{column} overlaps that of `{other}`")]
+    Overlap {
+        /// The column.
+        column: String,
+        /// The other row's key.
+        other: String,
+    },
+    /// A `test` or `x-verify` failed.
+    #[error("the test failed: {found} stands there, not {expected}")]
+    TestFailed {
+        /// What the client expects.
+        expected: String,
+        /// What there is.
+        found: String,
+    },
+    /// A new row's key is taken.
+    #[error("there is a {table} `{key}` already")]
+    Exists {
+        /// The table.
+        table: String,
+        /// The key.
+        key: String,
+    },
+    /// Not unique.
+    #[error("there is another {table} with the same {}: `{other}`", .columns.join(", "))]
+    NotUnique {
+        /// The table.
+        table: String,
+        /// The columns that would agree.
+        columns: Vec<String>,
+        /// The other row's key.
+        other: String,
+    },
+    /// Something depends on it.
+    #[error("{table} `{key}` is in use by {by}; {right}")]
+    InUse {
+        /// The table.
+        table: String,
+        /// The key.
+        key: String,
+        /// What depends on it.
+        by: String,
+        /// What would be right.
+        right: &'static str,
+    },
+    /// A volume on its way out.
+    #[error("volume `{0}` is being deleted, and its data cannot be brought back; make a new one")]
+    VolumeGoing(String),
+}
+
+impl Problem {
+    /// The code that clients read.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::BadUrl { .. }
+            | Self::NoCollection { .. }
+            | Self::NoRow { .. }
+            | Self::NoDesired { .. }
+            | Self::NoMember { .. }
+            | Self::NoJoin => ErrorCode::PathNotFound,
+            Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
+            Self::Unauthenticated => ErrorCode::Unauthenticated,
+            Self::AccessDenied { .. } => ErrorCode::AccessDenied,
+            Self::Operation { .. } | Self::WrongPlace { .. } => ErrorCode::InvalidPatch,
+            Self::TooManyOperations(_) | Self::TooManyRows(_) => ErrorCode::TooLarge,
+            Self::TestFailed { .. }
+            | Self::Exists { .. }
+            | Self::NotUnique { .. }
+            | Self::InUse { .. }
+            | Self::Overlap { .. }
+            | Self::VolumeGoing(_) => ErrorCode::Conflict,
+            Self::NotJson(_)
+            | Self::TooDeep(_)
+            | Self::Nul
+            | Self::Shape { .. }
+            | Self::UnknownColumn { .. }
+            | Self::UnknownField { .. }
+            | Self::Filter { .. }
+            | Self::UnknownMember(_)
+            | Self::Value { .. }
+            | Self::Key(_)
+            | Self::MissingColumn { .. }
+            | Self::Contradiction { .. }
+            | Self::ChosenUuid { .. }
+            | Self::Dangling { .. }
+            | Self::Immutable { .. }
+            | Self::CurrentIsReported
+            | Self::ReadOnly { .. }
+            | Self::PoolConfig(_)
+            | Self::Outside { .. } => ErrorCode::InvalidData,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What the document reads: rows of tables by number, column by name. A snapshot of the state fulfils it, and so
+//! does a draft of changes over one.
+
+use pony_state::{Columns, Key, PartKind, TableId, Value};
+
+/// A consistent view of all rows.
+pub trait Rows {
+    /// Whether a row has that part.
+    fn has(&self, table: TableId, key: &Key, kind: PartKind) -> bool;
+
+    /// The value of a column of a part (no key column), null included; nothing where the part is not there.
+    fn value(&self, table: TableId, key: &Key, kind: PartKind, column: &str) -> Option<Value>;
+
+    /// The columns of a part that are not null, secret ones included, the key's not.
+    fn columns(&self, table: TableId, key: &Key, kind: PartKind) -> Option<Columns>;
+
+    /// The rows of which either part, or the key, has that value in an indexed column; in key order.
+    fn find(&self, table: TableId, column: &str, value: &Value) -> Vec<Key>;
+
+    /// All rows with keys beyond `after`, in key order.
+    fn keys<'a>(&'a self, table: TableId, after: Option<&Key>) -> Box<dyn Iterator<Item = Key> + 'a>;
+
+    /// Whether a row has any part.
+    fn exists(&self, table: TableId, key: &Key) -> bool {
+        PartKind::BOTH.into_iter().any(|kind| self.has(table, key, kind))
+    }
+}

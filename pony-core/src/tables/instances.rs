@@ -1,0 +1,301 @@
+//! Virtual machines: instances, where they are placed, their disks and cards, affinity, and what happened to them.
+
+use pony_state::{Entity, Enum, Inet, Json, Mac, Part, Text};
+use uuid::Uuid;
+
+/// A virtual machine. One without a tenant is a public template.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "instance", unique_nulls_equal("tenant", "name"))]
+#[entity(check("\"vcpu\" > 0", "vcpu must be positive"))]
+#[entity(check("\"rcpu\" > 0", "rcpu must be positive"))]
+#[entity(check("\"rcpu\" <= \"vcpu\"", "rcpu must not exceed vcpu"))]
+#[entity(check("\"mem\" > 0", "mem must be positive"))]
+#[entity(mount(path = "/tenant/instance", access = "tenant/user"))]
+pub struct Instance {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<InstanceDesired>,
+}
+
+/// What is ordered of an [`Instance`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct InstanceDesired {
+    /// Whose it is.
+    #[part(references = "tenant", on_delete = "cascade")]
+    pub tenant: Option<Uuid>,
+    /// For people.
+    pub name: Text,
+    /// What it should be doing.
+    #[part(index, default = "stopped")]
+    pub state: InstanceState,
+    /// Virtual CPUs.
+    pub vcpu: i64,
+    /// Physical CPUs' worth of computing that it may use at most.
+    pub rcpu: f64,
+    /// Memory, MiB.
+    pub mem: i64,
+    /// Its name servers.
+    #[part(default_json = "[]")]
+    pub ns: Vec<Inet>,
+    /// The least CPU that it needs.
+    #[part(references = "cpu_profile", scope = "brings")]
+    pub cpu_profile: Option<Uuid>,
+    /// What it boots from.
+    #[part(default = "disk")]
+    pub boot: BootDevice,
+    /// For the software inside (cloud-init).
+    pub user_data: Option<Text>,
+}
+
+/// What an instance should be doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum InstanceState {
+    /// Run.
+    Running,
+    /// Stand still, in memory.
+    Paused,
+    /// Be off.
+    Stopped,
+}
+
+/// What an instance boots from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum BootDevice {
+    /// Its first disk.
+    Disk,
+    /// Its first card.
+    Network,
+}
+
+/// An instance on a host. The desired part is the *placement*, which Sparkle decides and the database keeps.
+///
+/// The row does not go with the instance: until the host has let go (or is known to be dead) it stands for what
+/// may still run there, and nothing is placed elsewhere.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "host_instance", read_only, unique("instance"))]
+#[entity(mount(path = "/host/instance", access = "protected"), mount(path = "/tenant/instance/host", access = "tenant/user"))]
+#[entity(join("host", "instance"))]
+pub struct HostInstance {
+    /// The host.
+    #[entity(key, references = "host", scope = "follows")]
+    pub host: Uuid,
+    /// The instance. Not enforced: see above.
+    #[entity(key, references = "instance", soft, scope = "brings")]
+    pub instance: Uuid,
+    /// Where it was placed.
+    pub desired: Option<HostInstanceDesired>,
+    /// What is.
+    pub current: Option<HostInstanceCurrent>,
+}
+
+/// A placement.
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostInstanceDesired {
+    /// Whether the host is to let go of it.
+    #[part(default = false)]
+    pub released: bool,
+}
+
+/// What is, of a [`HostInstance`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostInstanceCurrent {
+    /// What it is doing.
+    pub status: InstanceStatus,
+    /// Why it is not as ordered.
+    pub error: Option<Text>,
+    /// How often the present order was tried.
+    pub attempts: i64,
+    /// When it is tried next, Unix time in seconds.
+    pub next_retry: Option<i64>,
+    /// Where its serial console can be opened on the host.
+    pub console: Option<Text>,
+}
+
+/// What an instance is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum InstanceStatus {
+    /// It is being started, or waits for what it needs.
+    Starting,
+    /// It runs.
+    Running,
+    /// It stands still, in memory.
+    Paused,
+    /// It was told to shut down.
+    Stopping,
+    /// It is off.
+    Stopped,
+    /// It is on its way to another host.
+    Migrating,
+    /// It could not be made to do as ordered; `error` says why.
+    Broken,
+}
+
+/// A disk of an instance: a volume, or an image to be read only, or (in a template) the wish for a volume.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "vdisk", unique("instance", "index"))]
+#[entity(check(
+    "(\"volume\" IS NOT NULL AND \"image\" IS NULL AND \"storage_pool\" IS NULL AND \"size\" IS NULL) OR (\"volume\" IS NULL AND \"image\" IS NOT NULL AND \"storage_pool\" IS NULL AND \"size\" IS NULL) OR (\"volume\" IS NULL AND \"image\" IS NULL AND \"storage_pool\" IS NOT NULL AND \"size\" IS NOT NULL)",
+    "exactly one of volume and image is needed or, in a template, storage_pool with size"
+))]
+#[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
+#[entity(check("\"index\" >= 0", "index must not be negative"))]
+#[entity(mount(path = "/tenant/instance/vdisk", access = "tenant/user"))]
+#[entity(mount(path = "/tenant/volume/vdisk", access = "tenant/user"))]
+#[entity(join("instance", "volume"))]
+pub struct Vdisk {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<VdiskDesired>,
+}
+
+/// What is ordered of a [`Vdisk`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct VdiskDesired {
+    /// The instance.
+    #[part(references = "instance", on_delete = "cascade", scope = "follows")]
+    pub instance: Uuid,
+    /// Its data.
+    #[part(references = "volume", on_delete = "cascade", scope = "brings")]
+    pub volume: Option<Uuid>,
+    /// The image that it shows, read-only (a CD-ROM).
+    #[part(references = "image", on_delete = "cascade", scope = "brings")]
+    pub image: Option<Uuid>,
+    /// In a template: where to make the volume.
+    #[part(references = "storage_pool")]
+    pub storage_pool: Option<Uuid>,
+    /// In a template: how large to make the volume, MiB.
+    pub size: Option<i64>,
+    /// Its place on the bus.
+    pub index: i64,
+}
+
+/// A network card of an instance.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "vnic", unique("instance", "index"))]
+#[entity(check("\"index\" >= 0", "index must not be negative"))]
+#[entity(mount(path = "/tenant/instance/vnic", access = "tenant/user"))]
+#[entity(mount(path = "/tenant/switch/vnic", access = "tenant/user"), mount(path = "/switch/vnic", access = "protected"))]
+#[entity(join("instance", "switch"))]
+pub struct Vnic {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<VnicDesired>,
+}
+
+/// What is ordered of a [`Vnic`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct VnicDesired {
+    /// The instance.
+    #[part(references = "instance", on_delete = "cascade", scope = "follows")]
+    pub instance: Uuid,
+    /// What it is plugged into.
+    #[part(references = "switch", on_delete = "cascade", scope = "brings")]
+    pub switch: Uuid,
+    /// Its hardware address; generated when left out.
+    pub macaddr: Option<Mac>,
+    /// Its place on the bus.
+    pub index: i64,
+}
+
+/// Instances that should, or should not, share a host.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "affinity_group")]
+#[entity(mount(path = "/tenant/affinity-group", access = "tenant/user"))]
+pub struct AffinityGroup {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<AffinityGroupDesired>,
+}
+
+/// What is ordered of an [`AffinityGroup`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct AffinityGroupDesired {
+    /// Whose it is.
+    #[part(references = "tenant", on_delete = "cascade")]
+    pub tenant: Uuid,
+    /// For people.
+    pub name: Text,
+    /// Whether its instances attract or repel each other.
+    #[part(name = "type")]
+    pub kind: AffinityType,
+}
+
+/// Whether instances attract or repel each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum AffinityType {
+    /// They belong on one host.
+    Affinity,
+    /// They belong on different hosts.
+    AntiAffinity,
+}
+
+/// An instance's place in an affinity group.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "affinity_group_instance", unique("affinity_group", "instance"))]
+#[entity(mount(path = "/tenant/affinity-group/instance", access = "tenant/user"))]
+#[entity(mount(path = "/tenant/instance/affinity-group", access = "tenant/user"))]
+#[entity(join("affinity_group", "instance"))]
+pub struct AffinityGroupInstance {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<AffinityGroupInstanceDesired>,
+}
+
+/// What is ordered of an [`AffinityGroupInstance`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct AffinityGroupInstanceDesired {
+    /// The group.
+    #[part(references = "affinity_group", on_delete = "cascade")]
+    pub affinity_group: Uuid,
+    /// The instance.
+    #[part(references = "instance", on_delete = "cascade")]
+    pub instance: Uuid,
+}
+
+/// Something that happened: a log of notifications, equal ones counted in one row.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "event", user_key, read_only)]
+#[entity(mount(path = "/event", access = "protected"), mount(path = "/host/event", access = "protected"))]
+#[entity(mount(path = "/tenant/instance/event", access = "tenant/user"))]
+pub struct Event {
+    /// SHA-256, in hexadecimal, of what makes two events equal.
+    #[entity(key)]
+    pub hash: Text,
+    /// What was recorded.
+    pub desired: Option<EventDesired>,
+}
+
+/// What is recorded in an [`Event`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct EventDesired {
+    /// When it first happened, Unix time in seconds.
+    pub ctime: i64,
+    /// When it last happened, Unix time in seconds.
+    #[part(index)]
+    pub mtime: i64,
+    /// How often it happened.
+    #[part(default = 1)]
+    pub count: i64,
+    /// What happened, a word: `instance-crashed`, `volume-filled`, …
+    #[part(name = "type")]
+    pub kind: Text,
+    /// Where. Not enforced: the log outlives the host.
+    #[part(references = "host", soft)]
+    pub host: Uuid,
+    /// To which instance. Not enforced: news of an instance may arrive after its removal.
+    #[part(references = "instance", soft)]
+    pub instance: Option<Uuid>,
+    /// The rest.
+    #[part(default_json = "{}")]
+    pub data: Json,
+}

@@ -1,0 +1,176 @@
+//! Virtual networks: switches, who shares them, address spaces, routes, addresses.
+
+use pony_state::{Cidr, Entity, Enum, Inet, Part, Text};
+use uuid::Uuid;
+
+/// A virtual L2 switch. One without a tenant is public.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "switch", unique_nulls_equal("tenant", "name"), unique("type", "tag"))]
+#[entity(check(
+    "\"tag\" IS NULL OR (\"type\" = 'bridge' AND \"tag\" BETWEEN 1 AND 4094) OR (\"type\" = 'vxlan' AND \"tag\" BETWEEN 1 AND 16777215)",
+    "tag must be 1 to 4094 for a bridge and 1 to 16777215 for a vxlan"
+))]
+#[entity(mount(path = "/tenant/switch", access = "tenant/user"))]
+#[entity(mount(path = "/switch", access = "shared", only_null = "tenant"))]
+pub struct Switch {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<SwitchDesired>,
+}
+
+/// What is ordered of a [`Switch`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct SwitchDesired {
+    /// For people.
+    pub name: Text,
+    /// Whose it is; everybody's when left out.
+    #[part(references = "tenant", on_delete = "cascade")]
+    pub tenant: Option<Uuid>,
+    /// How it reaches other hosts.
+    #[part(name = "type", immutable)]
+    pub kind: SwitchType,
+    /// The VLAN of a bridge, the VNI of a vxlan.
+    pub tag: Option<i64>,
+}
+
+/// How a switch reaches other hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum SwitchType {
+    /// Over the core network.
+    Bridge,
+    /// Over an overlay.
+    Vxlan,
+}
+
+/// A switch as one host sees it.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "host_switch", read_only, stored = "nowhere")]
+#[entity(mount(path = "/host/switch", access = "protected"))]
+#[entity(join("host", "switch"))]
+pub struct HostSwitch {
+    /// The host.
+    #[entity(key, references = "host", soft, scope = "follows")]
+    pub host: Uuid,
+    /// The switch.
+    #[entity(key, references = "switch", soft)]
+    pub switch: Uuid,
+    /// What is.
+    pub current: Option<HostSwitchCurrent>,
+}
+
+/// What is, of a [`HostSwitch`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostSwitchCurrent {
+    /// How it does there.
+    pub status: super::LinkStatus,
+    /// Name of its bridge.
+    pub bridge_name: Option<Text>,
+    /// Why it is not as ordered.
+    pub error: Option<Text>,
+    /// How often the present order was tried.
+    pub attempts: Option<i64>,
+    /// When it is tried next, Unix time in seconds.
+    pub next_retry: Option<i64>,
+}
+
+/// A private switch shared with a further tenant.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "switch_tenant", user_key)]
+#[entity(mount(path = "/tenant/switch/tenant", access = "protected", via = "switch"))]
+#[entity(join("switch", "tenant"))]
+pub struct SwitchTenant {
+    /// The switch.
+    #[entity(key, references = "switch", on_delete = "cascade")]
+    pub switch: Uuid,
+    /// The further tenant.
+    #[entity(key, references = "tenant", on_delete = "cascade")]
+    pub tenant: Uuid,
+    /// What was ordered.
+    pub desired: Option<SwitchTenantDesired>,
+}
+
+/// What is ordered of a [`SwitchTenant`]: that it be.
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct SwitchTenantDesired {}
+
+/// An address space on a switch.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "network")]
+#[entity(check("\"vlan_tag\" IS NULL OR \"vlan_tag\" BETWEEN 1 AND 4094", "vlan_tag must be 1 to 4094"))]
+#[entity(mount(path = "/tenant/switch/network", access = "tenant/user"))]
+#[entity(mount(path = "/switch/network", access = "shared"))]
+pub struct Network {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<NetworkDesired>,
+}
+
+/// What is ordered of a [`Network`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct NetworkDesired {
+    /// The switch.
+    #[part(references = "switch", on_delete = "cascade", scope = "follows")]
+    pub switch: Uuid,
+    /// The VLAN on the switch; none for untagged traffic.
+    pub vlan_tag: Option<i64>,
+    /// Its addresses.
+    pub range: Cidr,
+}
+
+/// A way out of a network.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "route")]
+#[entity(mount(path = "/tenant/switch/network/route", access = "tenant/user"))]
+#[entity(mount(path = "/switch/network/route", access = "shared"))]
+pub struct Route {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<RouteDesired>,
+}
+
+/// What is ordered of a [`Route`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct RouteDesired {
+    /// The network.
+    #[part(references = "network", on_delete = "cascade", scope = "follows")]
+    pub network: Uuid,
+    /// Where to.
+    pub route: Cidr,
+    /// Through which router.
+    pub via: Inet,
+}
+
+/// An address of a network, perhaps given to a vnic.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "address", unique("network", "ip"), inside(column = "ip", via = "network", range = "range"))]
+#[entity(mount(path = "/tenant/instance/vnic/address", access = "tenant/user"))]
+#[entity(mount(path = "/tenant/switch/network/address", access = "tenant/user"))]
+#[entity(mount(path = "/switch/network/address", access = "protected"))]
+pub struct Address {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<AddressDesired>,
+}
+
+/// What is ordered of an [`Address`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct AddressDesired {
+    /// The network.
+    #[part(references = "network", on_delete = "cascade", scope = "brings")]
+    pub network: Uuid,
+    /// The card that has it.
+    #[part(references = "vnic", on_delete = "set-null", scope = "follows")]
+    pub vnic: Option<Uuid>,
+    /// The address itself, inside the network's range.
+    pub ip: Option<Inet>,
+    /// The name that the address stands for in the DNS.
+    pub ptr: Option<Text>,
+}

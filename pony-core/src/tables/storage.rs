@@ -1,0 +1,344 @@
+//! Where data lie: pools, volumes, extents, images, and how each host sees them.
+
+use pony_state::{Entity, Enum, Json, Part, Range, Text};
+use uuid::Uuid;
+
+/// A place for volumes. A local one belongs to the one host that it names; a shared one to every host that
+/// reaches its disks or servers.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "storage_pool")]
+#[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
+#[entity(mount(path = "/storage-pool", access = "shared"))]
+pub struct StoragePool {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<StoragePoolDesired>,
+}
+
+/// What is ordered of a [`StoragePool`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct StoragePoolDesired {
+    /// What it is made of.
+    #[part(name = "type", immutable)]
+    pub kind: StoragePoolType,
+    /// For people.
+    pub name: Text,
+    /// The one host of a local pool. It goes with the host, once no volume is in it.
+    #[part(references = "host", on_delete = "cascade", scope = "follows")]
+    pub host: Option<Uuid>,
+    /// Options of its type; `{"path": "/absolute"}` for `dir` and `btrfs`.
+    #[part(default_json = "{}")]
+    pub config: Json,
+    /// Whether several hosts may use its volumes at once.
+    #[part(default = false)]
+    pub shareable: bool,
+    /// MiB that may be used, where that is less than there is.
+    pub size: Option<i64>,
+}
+
+/// What a pool is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum StoragePoolType {
+    /// A directory.
+    Dir,
+    /// A Btrfs file system.
+    Btrfs,
+    /// An LVM volume group of one host.
+    Lvm,
+    /// Extents on disks, managed by the cloud.
+    Plvm,
+    /// LUNs of an iSCSI server.
+    Iscsi,
+    /// LUNs of a Fibre Channel array.
+    Fc,
+    /// A directory of an NFS server.
+    Nfs,
+    /// A Ceph pool.
+    Rbd,
+    /// A Sheepdog cluster.
+    Sheepdog,
+    /// A Gluster volume.
+    Glusterfs,
+    /// A ZFS data set.
+    Zfs,
+}
+
+/// A pool as one host sees it.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "host_storage_pool", read_only, stored = "nowhere")]
+#[entity(mount(path = "/host/storage-pool", access = "protected"), mount(path = "/storage-pool/host", access = "protected"))]
+#[entity(join("host", "storage_pool"))]
+pub struct HostStoragePool {
+    /// The host.
+    #[entity(key, references = "host", soft, scope = "follows")]
+    pub host: Uuid,
+    /// The pool.
+    #[entity(key, references = "storage_pool", soft)]
+    pub storage_pool: Uuid,
+    /// What is.
+    pub current: Option<HostStoragePoolCurrent>,
+}
+
+/// What is, of a [`HostStoragePool`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostStoragePoolCurrent {
+    /// How it does there.
+    pub status: PoolStatus,
+    /// Size of what it lies on, MiB.
+    pub capacity: Option<i64>,
+    /// Used of that, MiB.
+    pub allocated: Option<i64>,
+    /// Why it is not ready.
+    pub error: Option<Text>,
+    /// How often the present order was tried.
+    pub attempts: Option<i64>,
+    /// When it is tried next, Unix time in seconds.
+    pub next_retry: Option<i64>,
+}
+
+/// How a pool does on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum PoolStatus {
+    /// It is being looked at.
+    Pending,
+    /// It can be used.
+    Ready,
+    /// It cannot; `error` says why.
+    Broken,
+    /// This host has no driver for its type.
+    Unsupported,
+}
+
+/// A disk's worth of data.
+///
+/// A new volume is empty or is filled from `base_image` or `base_volume`, which Sparkle nulls when that is done. A
+/// volume with `image` backs that image. A volume is removed by ordering it `deleted`: the row goes once the data
+/// are gone, and so nothing that is referenced by it, or belongs to somebody who is removed, takes the row along.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "volume")]
+#[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
+#[entity(check(
+    "\"size\" IS NOT NULL OR \"image\" IS NOT NULL OR \"state\" = 'deleted'",
+    "size is needed, but for a volume that backs an image"
+))]
+#[entity(check("\"base_image\" IS NULL OR \"base_volume\" IS NULL", "base_image and base_volume exclude each other"))]
+#[entity(mount(path = "/tenant/volume", access = "tenant/user"), mount(path = "/storage-pool/volume", access = "protected"))]
+#[entity(mount(path = "/tenant/image/volume", access = "tenant/user", via = "image"))]
+#[entity(mount(path = "/image/volume", access = "protected", via = "image"))]
+pub struct Volume {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<VolumeDesired>,
+}
+
+/// What is ordered of a [`Volume`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct VolumeDesired {
+    /// For people.
+    pub name: Option<Text>,
+    /// Whether there should be data.
+    #[part(index, default = "present")]
+    pub state: VolumeState,
+    /// MiB. May be left out for a volume that backs an image: as large as what it is filled from.
+    pub size: Option<i64>,
+    /// Where it lies.
+    #[part(references = "storage_pool", scope = "follows")]
+    pub storage_pool: Uuid,
+    /// How its bytes lie there; the pool's own choice when left out.
+    #[part(immutable)]
+    pub format: Option<VolumeFormat>,
+    /// The image that it is to be filled from.
+    #[part(references = "image", scope = "brings", immutable)]
+    pub base_image: Option<Uuid>,
+    /// The volume that it is to be filled from.
+    #[part(references = "volume", scope = "brings", immutable)]
+    pub base_volume: Option<Uuid>,
+    /// The image that it backs.
+    #[part(references = "image", scope = "brings")]
+    pub image: Option<Uuid>,
+    /// Whose it is.
+    #[part(references = "tenant")]
+    pub tenant: Option<Uuid>,
+}
+
+/// Whether there should be data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum VolumeState {
+    /// There should.
+    Present,
+    /// There may be, as long as nobody needs the space.
+    Optional,
+    /// There should not; the row goes once they are gone.
+    Deleted,
+}
+
+/// How the bytes of a volume lie in its pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum VolumeFormat {
+    /// Byte for byte.
+    Raw,
+    /// QEMU's copy-on-write format.
+    Qcow2,
+}
+
+/// A volume as one host sees it.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "host_volume", read_only, stored = "nowhere")]
+#[entity(mount(path = "/host/volume", access = "protected"), mount(path = "/tenant/volume/host", access = "tenant/user"))]
+#[entity(join("host", "volume"))]
+pub struct HostVolume {
+    /// The host.
+    #[entity(key, references = "host", soft, scope = "follows")]
+    pub host: Uuid,
+    /// The volume.
+    #[entity(key, references = "volume", soft)]
+    pub volume: Uuid,
+    /// What is.
+    pub current: Option<HostVolumeCurrent>,
+}
+
+/// What is, of a [`HostVolume`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostVolumeCurrent {
+    /// How far it is.
+    pub status: DataStatus,
+    /// How much of it is filled, 0 to 1.
+    pub progress: Option<f64>,
+    /// Its virtual size as found, MiB.
+    pub size: Option<i64>,
+    /// Where the hypervisor opens it.
+    pub path: Option<Text>,
+    /// Why it is not ready.
+    pub error: Option<Text>,
+    /// How often the present order was tried.
+    pub attempts: Option<i64>,
+    /// When it is tried next, Unix time in seconds.
+    pub next_retry: Option<i64>,
+}
+
+/// How far a volume or an image is on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum DataStatus {
+    /// There are no data.
+    Absent,
+    /// It is being made or filled.
+    Initializing,
+    /// It can be used.
+    Ready,
+    /// It could not be made or opened; `error` says why.
+    Broken,
+}
+
+/// A part of a disk that belongs to a pool, and within it perhaps to a volume.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "extent", no_overlap(within = "disk", range = "range"))]
+#[entity(check("\"order\" >= 0", "order must not be negative"))]
+#[entity(mount(path = "/storage-pool/extent", access = "protected"))]
+pub struct Extent {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<ExtentDesired>,
+}
+
+/// What is ordered of an [`Extent`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct ExtentDesired {
+    /// The pool.
+    #[part(references = "storage_pool", on_delete = "cascade", scope = "follows")]
+    pub storage_pool: Uuid,
+    /// The disk.
+    #[part(references = "disk", scope = "brings")]
+    pub disk: Text,
+    /// Where on the disk, MiB.
+    pub range: Range,
+    /// The volume that it holds a piece of.
+    #[part(references = "volume", on_delete = "cascade")]
+    pub volume: Option<Uuid>,
+    /// Which piece.
+    pub order: i64,
+}
+
+/// An extent as one host sees it.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "host_extent", read_only, stored = "nowhere")]
+#[entity(mount(path = "/host/extent", access = "protected"))]
+#[entity(join("host", "extent"))]
+pub struct HostExtent {
+    /// The host.
+    #[entity(key, references = "host", soft, scope = "follows")]
+    pub host: Uuid,
+    /// The extent.
+    #[entity(key, references = "extent", soft)]
+    pub extent: Uuid,
+    /// What is.
+    pub current: Option<HostExtentCurrent>,
+}
+
+/// What is, of a [`HostExtent`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostExtentCurrent {
+    /// How far it is.
+    pub status: DataStatus,
+    /// Why it is not ready.
+    pub error: Option<Text>,
+}
+
+/// What volumes are filled from. Immutable; may have several backing volumes, in different pools.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "image")]
+#[entity(mount(path = "/tenant/image", access = "tenant/user"))]
+#[entity(mount(path = "/image", access = "shared", only_null = "tenant"))]
+pub struct Image {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<ImageDesired>,
+}
+
+/// What is ordered of an [`Image`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct ImageDesired {
+    /// For people.
+    pub name: Text,
+    /// For people.
+    pub description: Option<Text>,
+    /// Whose it is; everybody's when left out.
+    #[part(references = "tenant", on_delete = "cascade")]
+    pub tenant: Option<Uuid>,
+    /// Where its first backing volume is filled from (`http:`, `https:`, `file:`); nulled when that is done. An image
+    /// made from a volume has none: its backing volume names the `base_volume`.
+    #[part(immutable)]
+    pub source_uri: Option<Text>,
+}
+
+/// An image as one host sees it.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "host_image", read_only, stored = "nowhere")]
+#[entity(mount(path = "/host/image", access = "protected"), mount(path = "/tenant/image/host", access = "tenant/user"))]
+#[entity(join("host", "image"))]
+pub struct HostImage {
+    /// The host.
+    #[entity(key, references = "host", soft, scope = "follows")]
+    pub host: Uuid,
+    /// The image.
+    #[entity(key, references = "image", soft)]
+    pub image: Uuid,
+    /// What is.
+    pub current: Option<HostImageCurrent>,
+}
+
+/// What is, of a [`HostImage`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostImageCurrent {
+    /// How far its backing volume there is.
+    pub status: DataStatus,
+    /// Why it is not ready.
+    pub error: Option<Text>,
+}
