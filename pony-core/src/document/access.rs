@@ -111,7 +111,9 @@ impl AccessMode {
         let role = root.as_uuid().and_then(|tenant| caller.role(tenant));
         let user = root.as_text().is_some_and(|user| caller.is(user));
         match (self, role) {
-            (Self::Shared, _) | (Self::TenantOwner, Some(MemberRole::Admin | MemberRole::Operator)) => Grant::Read,
+            (Self::Shared, _) | (Self::TenantOwner, Some(MemberRole::Admin | MemberRole::Operator)) => {
+                Grant::Read
+            }
             (Self::TenantUser, Some(MemberRole::Operator)) => Grant::Read,
             (Self::TenantOwner | Self::TenantUser, Some(_)) => Grant::Write,
             (Self::UserRw, _) if user => Grant::Write,
@@ -155,7 +157,8 @@ mod tests {
             alicorn: false,
             memberships: BTreeMap::from([(tenant, role)]),
         };
-        let user = |email: &str| Caller::User { email: email.into(), alicorn: false, memberships: BTreeMap::new() };
+        let user =
+            |email: &str| Caller::User { email: email.into(), alicorn: false, memberships: BTreeMap::new() };
         let callers = [
             Caller::Nobody,
             user("stranger"),

@@ -26,6 +26,7 @@ impl Tree {
             "table": table.name,
             "doc": table.doc,
             "access": access,
+            "only_null": endpoint.only_null,
             "methods": if endpoint.is_writable() { vec!["GET", "POST", "PATCH", "DELETE"] } else { vec!["GET"] },
             "join": join,
             "children": self.describe_level(&endpoint.children),

@@ -5,7 +5,7 @@ use super::describe::shown;
 use super::error::{DocumentError, Problem};
 use super::pointer::UrlPath;
 use super::query::Query;
-use super::resolve::{Path, Step, Tail, appears, bind_key, grant, need, root_keys, segment, walk, Bound};
+use super::resolve::{Bound, Path, Step, Tail, appears, bind_key, grant, need, root_keys, segment, walk};
 use super::rows::Rows;
 use super::tree::{Endpoint, Tree};
 use pony_state::{Columns, Key, PartKind, TableDef, TableId, Value};
@@ -224,9 +224,8 @@ impl<'a, R: Rows> Reader<'a, R> {
         query: &Query,
     ) -> Listing<'a> {
         let (rows, table, fields) = (self.rows, &*endpoint.table, query.fields.clone());
-        let kept = keys.filter(move |key| {
-            filter.iter().all(|(column, value)| matches(rows, table, key, column, value))
-        });
+        let kept = keys
+            .filter(move |key| filter.iter().all(|(column, value)| matches(rows, table, key, column, value)));
         let shown = kept
             .take(query.limit.unwrap_or(usize::MAX))
             .map(move |key| (segment(endpoint, &key), show(rows, table, &key, fields.as_deref())));
@@ -337,8 +336,10 @@ pub fn show_part(
 ) -> Columns {
     let wanted = |name: &str| fields.is_none_or(|fields| fields.iter().any(|field| field == name));
     let keys = table.schema().key.iter().zip(key.values());
-    let mut part: Columns =
-        keys.filter(|(column, _)| wanted(&column.name)).map(|(column, value)| (column.name.clone(), value.to_json())).collect();
+    let mut part: Columns = keys
+        .filter(|(column, _)| wanted(&column.name))
+        .map(|(column, value)| (column.name.clone(), value.to_json()))
+        .collect();
     for column in shown(table.schema(), kind).filter(|column| wanted(&column.name)) {
         if let Some(value) = columns.remove(&column.name).filter(|value| !value.is_null()) {
             part.insert(column.name.clone(), value);

@@ -1,7 +1,7 @@
 //! What the document reads: rows of tables by number, column by name. A snapshot of the state fulfils it, and so
 //! does a draft of changes over one.
 
-use pony_state::{Columns, Key, PartKind, TableId, Value};
+use pony_state::{AnyRow, Columns, Key, PartKind, Read, TableId, Value};
 
 /// A consistent view of all rows.
 pub trait Rows {
@@ -23,5 +23,35 @@ pub trait Rows {
     /// Whether a row has any part.
     fn exists(&self, table: TableId, key: &Key) -> bool {
         PartKind::BOTH.into_iter().any(|kind| self.has(table, key, kind))
+    }
+}
+
+impl<T: Read> Rows for T {
+    fn has(&self, table: TableId, key: &Key, kind: PartKind) -> bool {
+        self.any(table).and_then(|table| table.get(key)).is_some_and(|row| row.has(kind))
+    }
+
+    fn value(&self, table: TableId, key: &Key, kind: PartKind, column: &str) -> Option<Value> {
+        self.any(table)?.get(key)?.value(kind, column)
+    }
+
+    fn columns(&self, table: TableId, key: &Key, kind: PartKind) -> Option<Columns> {
+        let table = self.any(table)?;
+        table.def().part_to_json(table.get(key)?, kind)
+    }
+
+    fn find(&self, table: TableId, column: &str, value: &Value) -> Vec<Key> {
+        let rows = self.any(table).and_then(|table| table.find(column, value).ok());
+        let mut keys: Vec<Key> = rows.into_iter().flatten().map(AnyRow::key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn keys<'a>(&'a self, table: TableId, after: Option<&Key>) -> Box<dyn Iterator<Item = Key> + 'a> {
+        let Some(table) = self.any(table) else { return Box::new(std::iter::empty()) };
+        match after {
+            Some(after) => Box::new(table.after(after).map(AnyRow::key)),
+            None => Box::new(table.ordered().map(AnyRow::key)),
+        }
     }
 }

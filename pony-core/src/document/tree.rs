@@ -118,7 +118,9 @@ impl Tree {
         let mut mounts: Vec<_> = schema
             .tables()
             .iter()
-            .flat_map(|table| table.schema().mounts.iter().map(move |mount| (mount.clone(), Arc::clone(table))))
+            .flat_map(|table| {
+                table.schema().mounts.iter().map(move |mount| (mount.clone(), Arc::clone(table)))
+            })
             .collect();
         // Parents come before their children: they have fewer steps.
         mounts.sort_by_key(|(mount, _)| (mount.path.matches('/').count(), mount.path.clone()));

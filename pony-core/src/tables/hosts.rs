@@ -75,7 +75,10 @@ pub enum HostStatus {
 /// An Ethernet card of a host.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "nic", user_key)]
-#[entity(mount(path = "/host/nic", access = "protected"), mount(path = "/host/bond/nic", access = "protected"))]
+#[entity(
+    mount(path = "/host/nic", access = "protected"),
+    mount(path = "/host/bond/nic", access = "protected")
+)]
 pub struct Nic {
     /// Its hardware address.
     #[entity(key)]
@@ -323,7 +326,10 @@ pub struct NetRoleCurrent {
 #[entity(table = "disk", user_key)]
 #[entity(check("\"type\" <> 'local' OR \"targets\" IS NULL", "targets are for fc and iscsi disks only"))]
 #[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
-#[entity(mount(path = "/disk", access = "protected"), mount(path = "/storage-pool/disk", access = "protected"))]
+#[entity(
+    mount(path = "/disk", access = "protected"),
+    mount(path = "/storage-pool/disk", access = "protected")
+)]
 pub struct Disk {
     /// WWN, IQN, or the best that there is.
     #[entity(key)]

@@ -51,7 +51,10 @@ pub struct TenantDesired {
 /// A user's place in a tenant.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "member", unique("user", "tenant"))]
-#[entity(mount(path = "/tenant/member", access = "tenant/owner"), mount(path = "/user/member", access = "user/ro"))]
+#[entity(
+    mount(path = "/tenant/member", access = "tenant/owner"),
+    mount(path = "/user/member", access = "user/ro")
+)]
 #[entity(join("user", "tenant"))]
 pub struct Member {
     /// Its identity.

@@ -75,7 +75,10 @@ pub enum BootDevice {
 /// may still run there, and nothing is placed elsewhere.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "host_instance", read_only, unique("instance"))]
-#[entity(mount(path = "/host/instance", access = "protected"), mount(path = "/tenant/instance/host", access = "tenant/user"))]
+#[entity(
+    mount(path = "/host/instance", access = "protected"),
+    mount(path = "/tenant/instance/host", access = "tenant/user")
+)]
 #[entity(join("host", "instance"))]
 pub struct HostInstance {
     /// The host.
@@ -178,7 +181,10 @@ pub struct VdiskDesired {
 #[entity(table = "vnic", unique("instance", "index"))]
 #[entity(check("\"index\" >= 0", "index must not be negative"))]
 #[entity(mount(path = "/tenant/instance/vnic", access = "tenant/user"))]
-#[entity(mount(path = "/tenant/switch/vnic", access = "tenant/user"), mount(path = "/switch/vnic", access = "protected"))]
+#[entity(
+    mount(path = "/tenant/switch/vnic", access = "tenant/user"),
+    mount(path = "/switch/vnic", access = "protected")
+)]
 #[entity(join("instance", "switch"))]
 pub struct Vnic {
     /// Its identity.

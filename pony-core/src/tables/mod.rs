@@ -15,7 +15,7 @@ pub use instances::*;
 pub use networks::*;
 pub use storage::*;
 
-use pony_state::{Entity, TableSchema};
+use pony_state::{Entity, SchemaError, State, TableSchema};
 
 /// Calls another macro with the types of all tables, referenced ones mostly before those that reference them:
 /// `for_each_table!(my_macro)` becomes `my_macro! { User, Tenant, … }`.
@@ -43,18 +43,30 @@ pub fn table_schemas() -> Vec<TableSchema> {
     crate::for_each_table!(table_schemas)
 }
 
+macro_rules! build_state {
+    ($($table:ident),* $(,)?) => { State::builder()$(.table::<$table>())*.build() };
+}
+
+/// A state without rows, of all tables.
+///
+/// # Errors
+/// [`SchemaError`], if the declarations above contradict each other; a test proves that they do not.
+pub fn new_state() -> Result<State, SchemaError> {
+    crate::for_each_table!(build_state)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::document::Tree;
-    use pony_state::{Schema, Stored};
+    use pony_state::{Read, Stored};
     use std::sync::Arc;
 
     #[test]
     fn the_declarations_make_a_schema_and_a_tree() {
-        let schema = Schema::new(table_schemas()).unwrap();
-        assert_eq!(schema.tables().len(), 36);
-        Tree::new(Arc::new(schema)).unwrap();
+        let state = new_state().unwrap();
+        assert_eq!(state.schema().tables().len(), table_schemas().len());
+        Tree::new(Arc::clone(state.schema())).unwrap();
     }
 
     #[test]

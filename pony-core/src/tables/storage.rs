@@ -68,7 +68,10 @@ pub enum StoragePoolType {
 /// A pool as one host sees it.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "host_storage_pool", read_only, stored = "nowhere")]
-#[entity(mount(path = "/host/storage-pool", access = "protected"), mount(path = "/storage-pool/host", access = "protected"))]
+#[entity(
+    mount(path = "/host/storage-pool", access = "protected"),
+    mount(path = "/storage-pool/host", access = "protected")
+)]
 #[entity(join("host", "storage_pool"))]
 pub struct HostStoragePool {
     /// The host.
@@ -123,8 +126,14 @@ pub enum PoolStatus {
     "\"size\" IS NOT NULL OR \"image\" IS NOT NULL OR \"state\" = 'deleted'",
     "size is needed, but for a volume that backs an image"
 ))]
-#[entity(check("\"base_image\" IS NULL OR \"base_volume\" IS NULL", "base_image and base_volume exclude each other"))]
-#[entity(mount(path = "/tenant/volume", access = "tenant/user"), mount(path = "/storage-pool/volume", access = "protected"))]
+#[entity(check(
+    "\"base_image\" IS NULL OR \"base_volume\" IS NULL",
+    "base_image and base_volume exclude each other"
+))]
+#[entity(
+    mount(path = "/tenant/volume", access = "tenant/user"),
+    mount(path = "/storage-pool/volume", access = "protected")
+)]
 #[entity(mount(path = "/tenant/image/volume", access = "tenant/user", via = "image"))]
 #[entity(mount(path = "/image/volume", access = "protected", via = "image"))]
 pub struct Volume {
@@ -152,10 +161,10 @@ pub struct VolumeDesired {
     #[part(immutable)]
     pub format: Option<VolumeFormat>,
     /// The image that it is to be filled from.
-    #[part(references = "image", scope = "brings", immutable)]
+    #[part(references = "image", scope = "brings")]
     pub base_image: Option<Uuid>,
     /// The volume that it is to be filled from.
-    #[part(references = "volume", scope = "brings", immutable)]
+    #[part(references = "volume", scope = "brings")]
     pub base_volume: Option<Uuid>,
     /// The image that it backs.
     #[part(references = "image", scope = "brings")]
@@ -188,7 +197,10 @@ pub enum VolumeFormat {
 /// A volume as one host sees it.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "host_volume", read_only, stored = "nowhere")]
-#[entity(mount(path = "/host/volume", access = "protected"), mount(path = "/tenant/volume/host", access = "tenant/user"))]
+#[entity(
+    mount(path = "/host/volume", access = "protected"),
+    mount(path = "/tenant/volume/host", access = "tenant/user")
+)]
 #[entity(join("host", "volume"))]
 pub struct HostVolume {
     /// The host.
@@ -314,14 +326,16 @@ pub struct ImageDesired {
     pub tenant: Option<Uuid>,
     /// Where its first backing volume is filled from (`http:`, `https:`, `file:`); nulled when that is done. An image
     /// made from a volume has none: its backing volume names the `base_volume`.
-    #[part(immutable)]
     pub source_uri: Option<Text>,
 }
 
 /// An image as one host sees it.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "host_image", read_only, stored = "nowhere")]
-#[entity(mount(path = "/host/image", access = "protected"), mount(path = "/tenant/image/host", access = "tenant/user"))]
+#[entity(
+    mount(path = "/host/image", access = "protected"),
+    mount(path = "/tenant/image/host", access = "tenant/user")
+)]
 #[entity(join("host", "image"))]
 pub struct HostImage {
     /// The host.
