@@ -24,6 +24,7 @@ fn faults(world: &mut World) -> Faults {
         corrupt: [0, 3][rng.below(2) as usize],
         hold: [0, 5, 30][rng.below(3) as usize],
         jitter: [0, 20, 80][rng.below(3) as usize],
+        congest: [0, 10, 70][rng.below(3) as usize],
     }
 }
 
@@ -36,7 +37,10 @@ fn disturb(world: &mut World) {
     while world.now_ms < end_ms {
         let index = world.rng.below(2) as usize;
         match world.rng.below(100) {
-            dice if dice < restart => world.restart(index),
+            dice if dice < restart => {
+                let keep_mirror = world.rng.percent(50);
+                world.restart(index, keep_mirror);
+            }
             dice if dice < 8 => world.nodes[index].blocked ^= true,
             10 => {
                 for _ in 0..12 {
@@ -150,7 +154,7 @@ fn a_restart_is_caught_up_at_once() {
             world.write(PEER);
         }
         world.run(20_000);
-        world.restart(index);
+        world.restart(index, false);
         world.run(20_000 + 4 * LATENCY_MS);
         assert!(world.is_converged(), "after a restart of node {index}");
     }

@@ -82,6 +82,8 @@ pub(crate) struct Faults {
     pub(crate) hold: u64,
     /// Delayed by up to 500 ms, which reorders.
     pub(crate) jitter: u64,
+    /// After which the link takes no more for now: full states stop between two pieces.
+    pub(crate) congest: u64,
 }
 
 struct Flight {
@@ -179,9 +181,8 @@ impl World {
         self.pump(index);
     }
 
-    /// A new process: a new incarnation, and perhaps nothing held of the other side.
-    pub(crate) fn restart(&mut self, index: usize) {
-        let keep_mirror = self.rng.percent(50);
+    /// A new process: a new incarnation. What it holds of the other side may be durable, or gone.
+    pub(crate) fn restart(&mut self, index: usize, keep_mirror: bool) {
         let node = &mut self.nodes[index];
         let rows = std::mem::take(&mut node.rows);
         let mirror = std::mem::take(&mut node.mirror);
@@ -206,7 +207,8 @@ impl World {
     /// Whether both sides hold what the other has.
     pub(crate) fn is_converged(&self) -> bool {
         let [sparkle, peer] = &self.nodes;
-        sparkle.rows.0 == peer.mirror && peer.rows.0 == sparkle.mirror
+        let in_sequence = self.nodes.iter().all(|node| node.session.remote().is_some());
+        in_sequence && sparkle.rows.0 == peer.mirror && peer.rows.0 == sparkle.mirror
     }
 
     /// Sends what there is to send, and applies what was received.
@@ -218,6 +220,9 @@ impl World {
             let Some(frames) = node.session.poll_transmit(now, &node.rows) else { break };
             self.record(index, &frames);
             self.send(1 - index, &frames);
+            if self.rng.percent(self.faults.congest) {
+                break;
+            }
         }
         self.check(index);
     }
