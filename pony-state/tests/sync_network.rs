@@ -70,10 +70,10 @@ fn recover(world: &mut World) -> u64 {
     }
     world.run(stragglers_ms);
     let mut last_unequal_ms = 0;
-    for passed_ms in (0..CONVERGENCE_MS).step_by(50) {
+    for passed_ms in (0..CONVERGENCE_MS).step_by(250) {
         world.run(stragglers_ms + passed_ms);
         if !world.is_converged() {
-            last_unequal_ms = passed_ms + 50;
+            last_unequal_ms = passed_ms + 250;
         }
     }
     world.run(stragglers_ms + CONVERGENCE_MS);
