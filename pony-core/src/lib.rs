@@ -1,5 +1,6 @@
 //! The cloud without I/O: tables, JSON document and patches, placement, reconcile engine, Controller and Agent.
 
+pub mod controller;
 pub mod document;
 pub mod host;
 pub mod placement;

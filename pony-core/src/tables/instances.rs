@@ -17,6 +17,8 @@ pub struct Instance {
     pub uuid: Uuid,
     /// What was ordered.
     pub desired: Option<InstanceDesired>,
+    /// What is, on whichever host it runs.
+    pub current: Option<InstanceCurrent>,
 }
 
 /// What is ordered of an [`Instance`].
@@ -47,6 +49,24 @@ pub struct InstanceDesired {
     pub boot: BootDevice,
     /// For the software inside (cloud-init).
     pub user_data: Option<Text>,
+}
+
+/// What is, of an [`Instance`]; Sparkle composes it from the reports of its host and from placement.
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct InstanceCurrent {
+    /// What it is doing.
+    pub status: InstanceStatus,
+    /// Where it is placed.
+    #[part(references = "host", soft)]
+    pub host: Option<Uuid>,
+    /// Why it is not as ordered.
+    pub error: Option<Text>,
+    /// How often the present order was tried.
+    pub attempts: i64,
+    /// When it is tried next, Unix time in seconds.
+    pub next_retry: Option<i64>,
+    /// Where its serial console can be opened on the host.
+    pub console: Option<Text>,
 }
 
 /// What an instance should be doing.
@@ -106,6 +126,9 @@ pub struct HostInstanceDesired {
 pub struct HostInstanceCurrent {
     /// What it is doing.
     pub status: InstanceStatus,
+    /// Whether the host has let go of it, as ordered: nothing of it runs there, nor will.
+    #[part(default = false)]
+    pub released: bool,
     /// Why it is not as ordered.
     pub error: Option<Text>,
     /// How often the present order was tried.

@@ -142,6 +142,23 @@ pub struct Volume {
     pub uuid: Uuid,
     /// What was ordered.
     pub desired: Option<VolumeDesired>,
+    /// What is, on whichever host has it.
+    pub current: Option<VolumeCurrent>,
+}
+
+/// What is, of a [`Volume`]; Sparkle composes it from what hosts report.
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct VolumeCurrent {
+    /// Whether the data are there.
+    pub status: DataStatus,
+    /// How far it is filled, 0 to 1.
+    pub progress: Option<f64>,
+    /// Why it is not as ordered.
+    pub error: Option<Text>,
+    /// How often the present order was tried.
+    pub attempts: Option<i64>,
+    /// When it is tried next, Unix time in seconds.
+    pub next_retry: Option<i64>,
 }
 
 /// What is ordered of a [`Volume`].
@@ -164,7 +181,7 @@ pub struct VolumeDesired {
     #[part(references = "image", scope = "brings")]
     pub base_image: Option<Uuid>,
     /// The volume that it is to be filled from.
-    #[part(references = "volume", scope = "brings")]
+    #[part(references = "volume")]
     pub base_volume: Option<Uuid>,
     /// The image that it backs.
     #[part(references = "image", scope = "brings")]

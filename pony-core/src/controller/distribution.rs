@@ -1,0 +1,286 @@
+//! Which desired rows go to which hosts, kept up to date by repairing exactly what a change damaged.
+//!
+//! The rules are the schema's [`Scope`]s: a row goes where the row that it *follows* goes, and a row that another
+//! one *brings* goes along with that one. A host's own row goes to that host. Nothing else decides; there is no
+//! list of tables here.
+//!
+//! Tables are ranked so that whatever a row's hosts are computed from ranks lower. Damage is repaired in rank order,
+//! hence each row once per transaction, and a row is computed from rows that are repaired already.
+
+use pony_state::{Change, Key, Read, Schema, Value};
+use pony_state::{PartKind, Scope, TableId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// A row with a desired part.
+pub(crate) type RowRef = (TableId, Key);
+
+/// The schema's scopes do not say clearly where rows go.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DistributionError {
+    /// There is no such table.
+    #[error("rows are to be distributed by table `{0}`, which the schema does not have")]
+    NoRoot(String),
+    /// Tables follow or bring each other in a circle.
+    #[error("the scopes of table `{0}` lead back to it")]
+    Circle(String),
+}
+
+/// A host must be told again about a row: that it is there, has changed, or concerns it no more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Delivery {
+    pub(crate) host: Uuid,
+    pub(crate) table: TableId,
+    pub(crate) key: Key,
+}
+
+/// How one table's rows are connected with others.
+#[derive(Debug, Default, Clone)]
+struct Edges {
+    rank: u16,
+    /// Columns whose referenced row decides where this table's rows go.
+    follows: Vec<(String, TableId)>,
+    /// Columns whose referenced row goes along.
+    brings: Vec<(String, TableId)>,
+    /// Columns of other tables that follow this table's rows.
+    followers: Vec<(TableId, String)>,
+    /// Columns of other tables that bring this table's rows.
+    bringers: Vec<(TableId, String)>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Distribution {
+    root: TableId,
+    edges: Vec<Edges>,
+    hosts: HashMap<RowRef, BTreeSet<Uuid>>,
+    rows: HashMap<Uuid, BTreeSet<(u16, TableId, Key)>>,
+}
+
+impl Distribution {
+    /// `root` is the table whose rows are the hosts.
+    pub(crate) fn new(schema: &Schema, root: &str) -> Result<Self, DistributionError> {
+        let root = schema.table(root).ok_or_else(|| DistributionError::NoRoot(root.to_owned()))?.id();
+        let mut edges = connect(schema);
+        rank(schema, &mut edges)?;
+        Ok(Self { root, edges, hosts: HashMap::new(), rows: HashMap::new() })
+    }
+
+    /// The rows for `host`, those that others depend on first.
+    pub(crate) fn rows_of(&self, host: Uuid) -> impl Iterator<Item = (TableId, &Key)> {
+        self.rows.get(&host).into_iter().flatten().map(|(_, table, key)| (*table, key))
+    }
+
+    /// Whether the row goes to `host`.
+    pub(crate) fn concerns(&self, host: Uuid, row: &RowRef) -> bool {
+        self.hosts.get(row).is_some_and(|hosts| hosts.contains(&host))
+    }
+
+    /// The hosts that the row goes to.
+    pub(crate) fn hosts_of(&self, row: &RowRef) -> Vec<Uuid> {
+        self.hosts.get(row).into_iter().flatten().copied().collect()
+    }
+
+    /// Takes in changes that `view` shows already. The answer has each row and host once.
+    pub(crate) fn repair(&mut self, view: &impl Read, changes: &[Change]) -> Vec<Delivery> {
+        let mut damaged = BTreeSet::new();
+        let mut changed = BTreeSet::new();
+        for change in changes.iter().filter(|change| change.part_changed(PartKind::Desired)) {
+            let row = (change.table().id(), change.key());
+            for version in [change.before(), change.after()].into_iter().flatten() {
+                for (target, key) in self.brought_by(row.0, |column| version.value(PartKind::Desired, column))
+                {
+                    damaged.insert((self.rank(target), target, key));
+                }
+            }
+            damaged.insert((self.rank(row.0), row.0, row.1.clone()));
+            changed.insert(row);
+        }
+        let mut deliveries = Vec::new();
+        while let Some((_, table, key)) = damaged.pop_first() {
+            let row = (table, key);
+            self.repair_row(view, &row, changed.contains(&row), &mut deliveries, &mut damaged);
+        }
+        deliveries
+    }
+
+    fn repair_row(
+        &mut self,
+        view: &impl Read,
+        row: &RowRef,
+        changed: bool,
+        deliveries: &mut Vec<Delivery>,
+        damaged: &mut BTreeSet<(u16, TableId, Key)>,
+    ) {
+        let now = self.compute(view, row);
+        let before = self.hosts.get(row).cloned().unwrap_or_default();
+        let concerned =
+            now.union(&before).filter(|host| changed || now.contains(host) != before.contains(host));
+        deliveries.extend(concerned.map(|host| Delivery { host: *host, table: row.0, key: row.1.clone() }));
+        if now != before {
+            self.record(row, &before, now);
+            self.damage_dependents(view, row, damaged);
+        }
+    }
+
+    fn compute(&self, view: &impl Read, (table, key): &RowRef) -> BTreeSet<Uuid> {
+        let row = view.any(*table).and_then(|table| table.get(key));
+        let Some(row) = row.filter(|row| row.has(PartKind::Desired)) else { return BTreeSet::new() };
+        if *table == self.root {
+            return single(key).and_then(as_uuid).into_iter().collect();
+        }
+        let mut hosts = BTreeSet::new();
+        let edges = &self.edges[table.index()];
+        for (column, target) in &edges.follows {
+            if let Some(value) = row.value(PartKind::Desired, column).filter(|value| *value != Value::Null) {
+                hosts.extend(self.hosts.get(&(*target, Key::one(value))).into_iter().flatten());
+            }
+        }
+        for (bringer, column) in &edges.bringers {
+            for row in referring(view, *bringer, column, key) {
+                hosts.extend(self.hosts.get(&(*bringer, row)).into_iter().flatten());
+            }
+        }
+        hosts
+    }
+
+    fn record(&mut self, row: &RowRef, before: &BTreeSet<Uuid>, now: BTreeSet<Uuid>) {
+        let entry = (self.rank(row.0), row.0, row.1.clone());
+        for host in before.difference(&now) {
+            if let Some(rows) = self.rows.get_mut(host) {
+                rows.remove(&entry);
+                if rows.is_empty() {
+                    self.rows.remove(host);
+                }
+            }
+        }
+        for host in now.difference(before) {
+            self.rows.entry(*host).or_default().insert(entry.clone());
+        }
+        if now.is_empty() {
+            self.hosts.remove(row);
+        } else {
+            self.hosts.insert(row.clone(), now);
+        }
+    }
+
+    fn damage_dependents(&self, view: &impl Read, row: &RowRef, damaged: &mut BTreeSet<(u16, TableId, Key)>) {
+        for (follower, column) in &self.edges[row.0.index()].followers {
+            let rank = self.rank(*follower);
+            damaged.extend(
+                referring(view, *follower, column, &row.1).into_iter().map(|key| (rank, *follower, key)),
+            );
+        }
+        let Some(found) = view.any(row.0).and_then(|table| table.get(&row.1)) else { return };
+        for (target, key) in self.brought_by(row.0, |column| found.value(PartKind::Desired, column)) {
+            damaged.insert((self.rank(target), target, key));
+        }
+    }
+
+    fn brought_by(&self, table: TableId, value: impl Fn(&str) -> Option<Value>) -> Vec<RowRef> {
+        let brings = &self.edges[table.index()].brings;
+        let target = |(column, target): &(String, TableId)| {
+            value(column).filter(|value| *value != Value::Null).map(|value| (*target, Key::one(value)))
+        };
+        brings.iter().filter_map(target).collect()
+    }
+
+    fn rank(&self, table: TableId) -> u16 {
+        self.edges[table.index()].rank
+    }
+
+    /// Compares with what a computation from nothing gives. For tests: it reads every row.
+    #[cfg(test)]
+    pub(crate) fn check(&self, view: &impl Read) {
+        let mut fresh =
+            Self { root: self.root, edges: self.edges.clone(), hosts: HashMap::new(), rows: HashMap::new() };
+        let mut damaged: BTreeSet<_> = BTreeSet::new();
+        for table in view.view().tables() {
+            let id = table.def().id();
+            damaged.extend(table.iter().map(|row| (fresh.rank(id), id, row.key())));
+        }
+        while let Some((_, table, key)) = damaged.pop_first() {
+            fresh.repair_row(view, &(table, key), false, &mut Vec::new(), &mut BTreeSet::new());
+        }
+        assert_eq!(self.hosts, fresh.hosts, "hosts of rows, repaired against computed from nothing");
+        assert_eq!(self.rows, fresh.rows, "rows of hosts, repaired against computed from nothing");
+    }
+}
+
+/// Keys of the rows of `table` whose desired part (or key) has `key` in `column`.
+fn referring(view: &impl Read, table: TableId, column: &str, key: &Key) -> Vec<Key> {
+    let Some(value) = single(key) else { return Vec::new() };
+    let Some(rows) = view.any(table).and_then(|table| table.find(column, value).ok()) else {
+        return Vec::new();
+    };
+    rows.filter(|row| {
+        row.has(PartKind::Desired) && row.value(PartKind::Desired, column).as_ref() == Some(value)
+    })
+    .map(|row| row.key())
+    .collect()
+}
+
+fn single(key: &Key) -> Option<&Value> {
+    match key.values() {
+        [value] => Some(value),
+        _ => None,
+    }
+}
+
+fn as_uuid(value: &Value) -> Option<Uuid> {
+    match value {
+        Value::Uuid(uuid) => Some(*uuid),
+        _ => None,
+    }
+}
+
+fn connect(schema: &Schema) -> Vec<Edges> {
+    let mut edges = vec![Edges::default(); schema.tables().len()];
+    for table in schema.tables().iter().filter(|table| table.schema().has_desired) {
+        for column in table.schema().key.iter().chain(&table.schema().desired) {
+            let Some(target) = column.references.as_deref().and_then(|name| schema.table(name)) else {
+                continue;
+            };
+            let (this, that) = (table.id(), target.id());
+            match column.scope {
+                Some(Scope::Follows) => {
+                    edges[this.index()].follows.push((column.name.clone(), that));
+                    edges[that.index()].followers.push((this, column.name.clone()));
+                }
+                Some(Scope::Brings) => {
+                    edges[this.index()].brings.push((column.name.clone(), that));
+                    edges[that.index()].bringers.push((this, column.name.clone()));
+                }
+                None => {}
+            }
+        }
+    }
+    edges
+}
+
+/// Ranks tables by what they depend on.
+fn rank(schema: &Schema, edges: &mut [Edges]) -> Result<(), DistributionError> {
+    let names: BTreeMap<TableId, &str> =
+        schema.tables().iter().map(|table| (table.id(), table.name())).collect();
+    let mut open: BTreeSet<TableId> = names.keys().copied().collect();
+    let mut rank = 0;
+    while !open.is_empty() {
+        let free = |id: &TableId| {
+            let edges = &edges[id.index()];
+            let depends =
+                edges.follows.iter().map(|(_, id)| id).chain(edges.bringers.iter().map(|(id, _)| id));
+            !depends.into_iter().any(|on| open.contains(on))
+        };
+        let ready: Vec<TableId> = open.iter().filter(|id| free(id)).copied().collect();
+        if ready.is_empty() {
+            let first = open.first().and_then(|id| names.get(id)).copied().unwrap_or_default();
+            return Err(DistributionError::Circle(first.to_owned()));
+        }
+        for id in ready {
+            edges[id.index()].rank = rank;
+            open.remove(&id);
+        }
+        rank += 1;
+    }
+    Ok(())
+}

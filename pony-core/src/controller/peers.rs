@@ -1,0 +1,175 @@
+//! The hosts that the controller talks with: a session for each, what it may read, and what it may write.
+//!
+//! A host reads the desired rows that [`Distribution`] gives it, and writes current parts of its own rows: its
+//! `host` row, rows whose `host` column names it, and (where a table has no such column) rows that were
+//! distributed to it. Everything else that it sends is refused, row by row, and reported.
+
+use super::distribution::Distribution;
+use pony_state::sync::{Held, Part, Pkey, RowId, Source, WireChange};
+use pony_state::{AnyRow, Key, Read, Snapshot, Value};
+use pony_state::{PartKind, TableDef, TableId};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+/// Tables whose current parts the controller composes itself; no host writes them.
+pub(crate) const COMPOSED: [&str; 2] = ["instance", "volume"];
+
+/// What one host is sent: its rows of a snapshot.
+pub(crate) struct HostRows<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) distribution: &'a Distribution,
+    pub(crate) host: Uuid,
+}
+
+impl Source for HostRows<'_> {
+    fn part(&self, row: &RowId) -> Option<Part> {
+        let (table, key) = locate(self.snapshot, row)?;
+        let row = (table, key);
+        self.distribution.concerns(self.host, &row).then(|| desired_part(self.snapshot, row.0, &row.1))?
+    }
+
+    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
+        let snapshot = self.snapshot.clone();
+        let rows: Vec<_> =
+            self.distribution.rows_of(self.host).map(|(table, key)| (table, key.clone())).collect();
+        Box::new(rows.into_iter().filter_map(move |(table, key)| {
+            Some((row_id(&snapshot, table, &key)?, desired_part(&snapshot, table, &key)?))
+        }))
+    }
+}
+
+fn desired_part(view: &impl Read, table: TableId, key: &Key) -> Option<Part> {
+    let table = view.any(table)?;
+    table.def().part_to_json_with_key(table.get(key)?, PartKind::Desired)
+}
+
+/// A row as the wire names it.
+pub(crate) fn row_id(view: &impl Read, table: TableId, key: &Key) -> Option<RowId> {
+    let def = view.any(table)?.def();
+    Some(RowId::new(def.name(), Pkey::from_json(&key.to_json())?))
+}
+
+/// The row that the wire names.
+pub(crate) fn locate(view: &impl Read, row: &RowId) -> Option<(TableId, Key)> {
+    let def = view.any(&*row.table)?.def();
+    Some((def.id(), def.key_from_json(&row.pkey.to_json()).ok()?))
+}
+
+/// Why a host's change of a row is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It wrote a desired part.
+    #[error("a host writes current parts only")]
+    Desired,
+    /// It wrote a row that is not its own.
+    #[error("the row does not belong to this host")]
+    Foreign,
+    /// No host writes that table, or there is no such table.
+    #[error("hosts do not write this table")]
+    Table,
+    /// The part does not fit the table.
+    #[error("{0}")]
+    Part(String),
+}
+
+/// A change that a host may make, ready to be written.
+pub(crate) struct Accepted {
+    pub(crate) table: TableId,
+    pub(crate) key: Key,
+    pub(crate) part: Option<Json>,
+}
+
+/// Checks one change of a host.
+pub(crate) fn accept(
+    view: &impl Read,
+    distribution: &Distribution,
+    host: Uuid,
+    change: WireChange,
+) -> Result<Accepted, Refusal> {
+    if change.kind == PartKind::Desired {
+        return Err(Refusal::Desired);
+    }
+    let table = view.any(&*change.row.table).ok_or(Refusal::Table)?;
+    let def = table.def();
+    if !def.schema().has_current || COMPOSED.contains(&def.name()) {
+        return Err(Refusal::Table);
+    }
+    let key =
+        def.key_from_json(&change.row.pkey.to_json()).map_err(|error| Refusal::Part(error.to_string()))?;
+    let part = change.part.map(Json::Object);
+    let held = table.get(&key);
+    let owned_before =
+        held.is_none_or(|row| !row.has(PartKind::Current) || owns(distribution, host, def, &key, Some(row)));
+    let owned_after = part.as_ref().is_none_or(|part| names_host(def, part, host).unwrap_or(true));
+    let row_is_its = is_its(distribution, host, def, &key).unwrap_or(true);
+    if !(owned_before && owned_after && row_is_its) {
+        return Err(Refusal::Foreign);
+    }
+    Ok(Accepted { table: def.id(), key, part })
+}
+
+/// Whether key or distribution say whose row it is; `None` where only the part's own `host` column tells.
+fn is_its(distribution: &Distribution, host: Uuid, def: &TableDef, key: &Key) -> Option<bool> {
+    if def.name() == "host" {
+        return Some(key.values() == [Value::Uuid(host)]);
+    }
+    let places = def.places("host").unwrap_or_default();
+    if let Some(place) = places.key {
+        return Some(key.values().get(place) == Some(&Value::Uuid(host)));
+    }
+    match places.current {
+        Some(_) => None,
+        None => Some(distribution.concerns(host, &(def.id(), key.clone()))),
+    }
+}
+
+fn names_host(def: &TableDef, part: &Json, host: Uuid) -> Option<bool> {
+    def.places("host")?.current?;
+    Some(part.get("host").and_then(Json::as_str).and_then(|text| text.parse().ok()) == Some(host))
+}
+
+fn owns(distribution: &Distribution, host: Uuid, def: &TableDef, key: &Key, row: Option<AnyRow<'_>>) -> bool {
+    is_its(distribution, host, def, key).unwrap_or_else(|| {
+        row.and_then(|row| row.value(PartKind::Current, "host")) == Some(Value::Uuid(host))
+    })
+}
+
+/// Every row of which a current part is held from `host`.
+pub(crate) fn held(view: &impl Read, distribution: &Distribution, host: Uuid) -> Vec<RowId> {
+    let mut held = Vec::new();
+    for table in view.view().tables() {
+        let def = table.def();
+        if !def.schema().has_current || COMPOSED.contains(&def.name()) {
+            continue;
+        }
+        let mut note = |row: AnyRow<'_>| {
+            let key = row.key();
+            if row.has(PartKind::Current) && owns(distribution, host, def, &key, Some(row)) {
+                held.extend(row_id(view, def.id(), &key));
+            }
+        };
+        if def.name() == "host" {
+            table.get(&Key::one(host)).into_iter().for_each(&mut note);
+        } else if let Ok(rows) = table.find("host", &Value::Uuid(host)) {
+            rows.for_each(&mut note);
+        } else {
+            let own = distribution.rows_of(host).filter(|(id, _)| *id == def.id());
+            own.filter_map(|(_, key)| table.get(key)).for_each(&mut note);
+        }
+    }
+    held
+}
+
+/// Whether the held current part of a row is what the host says.
+pub(crate) fn compare(view: &impl Read, row: &RowId, part: &Part) -> Held {
+    let same = locate(view, row).and_then(|(table, key)| {
+        let table = view.any(table)?;
+        let held = table.get(&key)?.part(PartKind::Current)?;
+        let said = table
+            .def()
+            .part_from_json(PartKind::Current, &Json::Object(part.clone()), pony_state::KeyColumns::Ignore)
+            .ok()?;
+        (held == said).then_some(())
+    });
+    if same.is_some() { Held::Same } else { Held::Different }
+}

@@ -1,0 +1,99 @@
+//! The current parts that the controller composes for users: what an instance or a volume is, whichever host it is
+//! on, and why it is not yet as ordered.
+
+use super::damage::Settled;
+use super::instances::placement_of;
+use crate::tables::{
+    DataStatus, HostInstanceCurrent, HostVolume, Instance, InstanceCurrent, InstanceDesired, InstanceState,
+    InstanceStatus, Volume, VolumeCurrent,
+};
+use pony_state::{Read, Text, Transaction};
+use uuid::Uuid;
+
+/// Writes the composed parts of all that was decided about.
+pub(crate) fn write(tx: &mut Transaction<'_>, view: &impl Read, settled: &Settled) {
+    for uuid in &settled.instances {
+        match instance(view, *uuid, settled.stuck.get(uuid).map(String::as_str)) {
+            Some(current) => tx.set_current::<Instance>(uuid, current),
+            None => tx.remove_current::<Instance>(uuid),
+        };
+    }
+    for uuid in &settled.volumes {
+        match volume(view, *uuid) {
+            Some(current) => tx.set_current::<Volume>(uuid, current),
+            None => tx.remove_current::<Volume>(uuid),
+        };
+    }
+}
+
+fn instance(view: &impl Read, uuid: Uuid, stuck: Option<&str>) -> Option<InstanceCurrent> {
+    let order = view.get::<Instance>(&uuid)?.desired.as_ref()?;
+    let stuck = stuck.map(Text::from);
+    let placement = placement_of(view, uuid);
+    let host = placement.map(|(row, _)| row.host);
+    let reported = placement.and_then(|(row, _)| row.current.as_ref());
+    Some(match reported {
+        Some(reported) => from_host(reported, host, stuck),
+        None => InstanceCurrent {
+            status: unreported(order),
+            host,
+            error: stuck.or_else(|| host.map(|_| "its host has not answered yet".into())),
+            attempts: 0,
+            next_retry: None,
+            console: None,
+        },
+    })
+}
+
+fn unreported(order: &InstanceDesired) -> InstanceStatus {
+    match order.state {
+        InstanceState::Stopped => InstanceStatus::Stopped,
+        InstanceState::Running | InstanceState::Paused => InstanceStatus::Starting,
+    }
+}
+
+fn from_host(reported: &HostInstanceCurrent, host: Option<Uuid>, stuck: Option<Text>) -> InstanceCurrent {
+    InstanceCurrent {
+        status: reported.status,
+        host,
+        error: stuck.or_else(|| reported.error.clone()),
+        attempts: reported.attempts,
+        next_retry: reported.next_retry,
+        console: reported.console.clone(),
+    }
+}
+
+fn volume(view: &impl Read, uuid: Uuid) -> Option<VolumeCurrent> {
+    view.get::<Volume>(&uuid)?.desired.as_ref()?;
+    // A volume in a shared pool is seen by several hosts: the one that has come furthest speaks for it.
+    let reported = view
+        .table::<HostVolume>()
+        .find("volume", uuid)
+        .filter_map(|row| row.current.as_ref())
+        .min_by_key(|current| distance(current.status));
+    Some(match reported {
+        Some(current) => VolumeCurrent {
+            status: current.status,
+            progress: current.progress,
+            error: current.error.clone(),
+            attempts: current.attempts,
+            next_retry: current.next_retry,
+        },
+        None => VolumeCurrent {
+            status: DataStatus::Absent,
+            progress: None,
+            error: Some("no host with its storage pool has reported it yet".into()),
+            attempts: None,
+            next_retry: None,
+        },
+    })
+}
+
+fn distance(status: DataStatus) -> u8 {
+    match status {
+        DataStatus::Ready => 0,
+        DataStatus::Initializing => 1,
+        DataStatus::Broken => 2,
+        DataStatus::Absent => 3,
+    }
+}

@@ -1,1 +1,0 @@
-//! What requests come to.
