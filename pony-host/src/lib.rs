@@ -5,10 +5,14 @@
 mod discovery;
 #[cfg(feature = "sim")]
 mod sim;
+#[cfg(feature = "storage")]
+mod storage;
 mod traits;
 
 #[cfg(feature = "discovery")]
 pub use discovery::{Machine, MachineOptions, machine_uuid};
 #[cfg(feature = "sim")]
 pub use sim::{SimHost, SimOp, SimOptions};
+#[cfg(feature = "storage")]
+pub use storage::{DirStorage, StorageOptions};
 pub use traits::{Discovery, Hypervisor, Network, Progress, Result, Storage};

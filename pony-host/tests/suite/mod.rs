@@ -3,7 +3,7 @@
 //!
 //! Put another driver under them with `mod suite;` in an integration test.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod discovery;
 mod hypervisor;

@@ -1,0 +1,123 @@
+//! `Storage` over directories.
+
+use super::error::StorageError;
+use super::http::Http;
+use super::options::StorageOptions;
+use super::pool::{LOOKS_MAX, Pool};
+use super::slots::Slots;
+use super::sweep;
+use crate::{Progress, Result, Storage};
+use async_trait::async_trait;
+use pony_core::host::{PoolBackend, PoolFact, PoolSpec, Source, VolumeFact, VolumeSpec};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+/// Keeps volumes in directories of this host (pools of type `dir`).
+///
+/// # Who may order what
+///
+/// A `file:` source reads any regular file of this host that [`StorageOptions::file_roots`] allows, with the
+/// agent's rights, other tenants' volumes among them: **only operators may order one**. This driver does not know
+/// who ordered; whoever takes orders must refuse `file:` from anybody else. Likewise, an `http:` source is fetched
+/// from where this host stands in the network.
+///
+/// ```
+/// use pony_core::host::{PoolBackend, PoolSpec};
+/// use pony_host::{DirStorage, Storage, StorageOptions};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let storage = DirStorage::new(StorageOptions::default());
+/// let backend = PoolBackend::Dir { path: "/no/such/directory".into() };
+/// let error = storage.open_pool(&PoolSpec { pool: uuid::Uuid::nil(), backend }).await.unwrap_err();
+/// assert!(error.message.contains("does not exist"));
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct DirStorage {
+    shared: Arc<Shared>,
+}
+
+/// What all calls share.
+pub(super) struct Shared {
+    pub(super) options: StorageOptions,
+    pub(super) http: Http,
+    pub(super) slots: Arc<Slots>,
+    /// How many looks at each directory may go on. One entry per pool of this host: there are few.
+    looks: Mutex<HashMap<PathBuf, Arc<Semaphore>>>,
+}
+
+impl DirStorage {
+    /// A storage that goes about its work as `options` say.
+    #[must_use]
+    pub fn new(options: StorageOptions) -> Self {
+        let shared = Shared {
+            options,
+            http: Http::default(),
+            slots: Arc::new(Slots::default()),
+            looks: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Default for DirStorage {
+    fn default() -> Self {
+        Self::new(StorageOptions::default())
+    }
+}
+
+impl Shared {
+    pub(super) fn pool(&self, spec: &PoolSpec) -> std::result::Result<Pool, StorageError> {
+        let path = match &spec.backend {
+            PoolBackend::Dir { path } => path.clone(),
+            PoolBackend::Unsupported(kind) => return Err(StorageError::Backend { kind: kind.clone() }),
+        };
+        let looks = self.looks(&path);
+        Ok(Pool { uuid: spec.pool, path, patience: self.options.pool_patience, looks })
+    }
+
+    fn looks(&self, path: &Path) -> Arc<Semaphore> {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.entry(path.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LOOKS_MAX))).clone()
+    }
+}
+
+#[async_trait]
+impl Storage for DirStorage {
+    async fn open_pool(&self, pool: &PoolSpec) -> Result<PoolFact> {
+        let pool = self.shared.pool(pool)?;
+        let (slots, keep) = (self.shared.slots.clone(), self.shared.options.partial_keep);
+        let open = move |pool: &Pool| {
+            pool.prepare()?;
+            sweep::forgotten(pool, &slots, keep)?;
+            pool.fact()
+        };
+        Ok(pool.look(open).await?)
+    }
+
+    async fn list_volumes(&self, pool: &PoolSpec) -> Result<Vec<VolumeFact>> {
+        Ok(self.shared.pool(pool)?.look(Pool::list).await?)
+    }
+
+    async fn create_volume(
+        &self,
+        spec: &VolumeSpec,
+        source: &Source,
+        progress: Progress,
+    ) -> Result<VolumeFact> {
+        Ok(self.shared.create(spec, source, progress).await?)
+    }
+
+    /// Wins over a fill that runs, and over what is left of one that was abandoned.
+    async fn delete_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        let pool = self.shared.pool(&spec.pool)?;
+        let slot = self.shared.slots.slot(spec.volume);
+        let delete = move |pool: &Pool| {
+            pool.check()?;
+            slot.revoke(|| sweep::remove_volume(pool, slot.volume))
+        };
+        Ok(pool.look(delete).await?)
+    }
+}

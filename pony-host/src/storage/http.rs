@@ -1,0 +1,147 @@
+//! The HTTP client: who is trusted, how long is waited, where redirects may lead.
+
+use super::error::StorageError;
+use super::options::StorageOptions;
+use super::pool::blocking;
+use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, ClientBuilder, Response, Url};
+use std::error::Error;
+use std::sync::Once;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// Redirects that one request follows: download sites use two or three.
+const REDIRECTS_MAX: usize = 8;
+
+/// Longest URI in a message, characters.
+const SHOWN_MAX: usize = 200;
+
+static PROVIDER: Once = Once::new();
+
+/// The client, made when it is first needed.
+#[derive(Default)]
+pub(super) struct Http(OnceCell<Client>);
+
+/// Bytes of a download that are here already, and what proves that they still count.
+pub(super) struct Resume<'a> {
+    pub(super) from: u64,
+    pub(super) validator: &'a str,
+}
+
+impl Http {
+    /// Asks for a resource, or for the rest of it; waits for the head of the answer.
+    pub(super) async fn get(
+        &self,
+        uri: &Url,
+        resume: Option<Resume<'_>>,
+        options: &StorageOptions,
+    ) -> Result<Response, StorageError> {
+        let client = self.client(uri, options.connect_timeout).await?;
+        let mut request = client.get(uri.clone()).header(ACCEPT_ENCODING, "identity");
+        if let Some(Resume { from, validator }) = resume {
+            request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
+        }
+        match tokio::time::timeout(options.http_stall, request.send()).await {
+            Ok(answer) => answer.map_err(|error| failed(uri, error)),
+            Err(_) => Err(stalled(uri, options.http_stall)),
+        }
+    }
+
+    async fn client(&self, uri: &Url, connect_timeout: Duration) -> Result<Client, StorageError> {
+        let build = || blocking(move || Ok(builder(connect_timeout).build()));
+        if let Some(client) = self.0.get() {
+            return Ok(client.clone());
+        }
+        match build().await? {
+            Ok(client) => Ok(self.0.get_or_init(|| async { client }).await.clone()),
+            Err(error) if uri.scheme() == "https" => Err(failed(uri, error)),
+            // Most likely no certificate authorities are installed: nothing is trusted then, and plain HTTP works.
+            Err(error) => {
+                tracing::warn!(why = %causes(&error), "https sources do not work on this host");
+                let client =
+                    blocking(move || Ok(builder(connect_timeout).tls_certs_only([]).build())).await?;
+                client.map_err(|error| failed(uri, error))
+            }
+        }
+    }
+}
+
+fn builder(connect_timeout: Duration) -> ClientBuilder {
+    PROVIDER.call_once(|| {
+        // Another part of the process may have installed one already: as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    Client::builder()
+        .user_agent(concat!("ponycloud/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(connect_timeout)
+        .redirect(Policy::custom(redirect))
+        .referer(false)
+}
+
+/// Redirects are followed for a while, and never from a protected connection to an open one.
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let protected = attempt.previous().last().is_some_and(|from| from.scheme() == "https");
+    if attempt.previous().len() > REDIRECTS_MAX {
+        attempt.error(format!("more than {REDIRECTS_MAX} redirects"))
+    } else if protected && attempt.url().scheme() != "https" {
+        attempt.error("from https to something less")
+    } else if !matches!(attempt.url().scheme(), "http" | "https") {
+        let scheme = attempt.url().scheme().to_owned();
+        attempt.error(format!("to {scheme}:, which is not HTTP"))
+    } else {
+        attempt.follow()
+    }
+}
+
+/// What to say of a request that failed.
+pub(super) fn failed(uri: &Url, error: reqwest::Error) -> StorageError {
+    let (is_redirect, is_builder) = (error.is_redirect(), error.is_builder() && error.url().is_some());
+    let (uri, why) = (shown(uri), causes(&error.without_url()));
+    match (is_redirect, is_builder) {
+        (true, _) => StorageError::Redirect { uri, why },
+        (_, true) => StorageError::Uri { uri, why },
+        _ => StorageError::Http { uri, why },
+    }
+}
+
+pub(super) fn stalled(uri: &Url, after: Duration) -> StorageError {
+    StorageError::Stalled { what: format!("the download of {}", shown(uri)), seconds: after.as_secs() }
+}
+
+/// The chain of causes in one line, without repetitions.
+fn causes(error: &dyn Error) -> String {
+    let mut words = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !words.iter().any(|word| word.contains(&text)) {
+            words.push(text);
+        }
+        next = cause.source();
+    }
+    words.join(": ")
+}
+
+/// A URI as messages show it: without passwords and what may be a token.
+pub(super) fn shown(uri: &Url) -> String {
+    let mut uri = uri.clone();
+    // These fail for URIs that cannot hold any.
+    let _ = uri.set_password(None);
+    let _ = uri.set_username("");
+    if uri.query().is_some() {
+        uri.set_query(Some("…"));
+    }
+    uri.as_str().replace("%E2%80%A6", "…").chars().take(SHOWN_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_do_not_tell_secrets() {
+        let uri = Url::parse("https://rarity:opal@images.example/a.qcow2?token=secret").unwrap();
+        assert_eq!(shown(&uri), "https://images.example/a.qcow2?…");
+    }
+}

@@ -1,0 +1,39 @@
+//! Keeps volumes in directories of the host, and fills them from images and other volumes.
+//!
+//! A pool is a directory that must exist. In it, `volumes/<uuid>.raw|.qcow2` are the finished volumes, and
+//! `partial/` is where everything else happens: a volume appears by one `rename`, complete and durable, or not
+//! at all. A download that was cut off stays in `partial/` with a note of what it is part of, and is resumed.
+//!
+//! **What is downloaded is hostile.** Its format is told by its content, a qcow2 header is read here before QEMU
+//! sees the file, everything that leads out of the file is refused (backing files, data files), `qemu-img` runs
+//! with limits, and what becomes a volume is always written anew by `qemu-img` or is raw.
+//!
+//! **Abandoned work cannot do harm.** Each call writes into a directory of its own and has to be the current one
+//! when it renames; dropping the future revokes it, stops its threads within about 100 ms and kills its processes.
+//!
+//! It does not know what a volume is for, holds no state that is not on the disk, and never shrinks anything.
+
+mod attempt;
+mod content;
+mod copy;
+mod create;
+mod dir;
+mod download;
+mod error;
+mod fill;
+mod http;
+mod image_lock;
+mod inspect;
+mod local;
+mod options;
+mod partial;
+mod pool;
+mod qcow2;
+mod qemu_img;
+mod size;
+mod slots;
+mod stage;
+mod sweep;
+
+pub use dir::DirStorage;
+pub use options::StorageOptions;

@@ -1,0 +1,34 @@
+//! How a storage goes about its work.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a [`DirStorage`](super::DirStorage) goes about its work.
+#[derive(Debug, Clone)]
+pub struct StorageOptions {
+    /// How long a server may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// How long a server may send nothing at all. There is no limit to a download as a whole.
+    pub http_stall: Duration,
+    /// How long a copy or a conversion on this host may make no headway.
+    pub copy_stall: Duration,
+    /// How long a pool's file system may take to answer a look.
+    pub pool_patience: Duration,
+    /// Where `file:` sources may lie. See [`DirStorage`](super::DirStorage) on who may order them.
+    pub file_roots: Vec<PathBuf>,
+    /// How long a cut-off download, and anything else unfinished, is kept that nobody asks for.
+    pub partial_keep: Duration,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            http_stall: Duration::from_secs(60),
+            copy_stall: Duration::from_secs(120),
+            pool_patience: Duration::from_secs(10),
+            file_roots: vec![PathBuf::from("/")],
+            partial_keep: Duration::from_secs(24 * 3600),
+        }
+    }
+}

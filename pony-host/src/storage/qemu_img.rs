@@ -1,0 +1,199 @@
+//! Runs `qemu-img`: in a process group of its own, with limits, with the format always given, killed when the
+//! future is dropped.
+
+use super::attempt::Attempt;
+use super::error::StorageError;
+use super::pool::{extension, free_bytes};
+use super::size::MIB;
+use super::stage::{Stage, while_moving};
+use pony_core::host::VolumeFormat;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+
+/// Address space, bytes. What looks at a header needs little; what converts has buffers and threads.
+const LOOK_MEMORY: u64 = 1024 * MIB;
+const CONVERT_MEMORY: u64 = 4096 * MIB;
+
+/// CPU time of whatever is not a conversion, seconds: they take milliseconds.
+const BRIEF_CPU_S: u64 = 30;
+
+/// The same in time of day: a busy disk makes them wait.
+const BRIEF: Duration = Duration::from_secs(60);
+
+/// Output that is kept, bytes.
+const OUTPUT_MAX: u64 = 1 << 20;
+
+/// Longest reason in a message, characters.
+const WHY_MAX: usize = 300;
+
+/// What a process said, and how it ended.
+struct Outcome {
+    status: ExitStatus,
+    output: Vec<u8>,
+    complaints: String,
+}
+
+/// Describes an image, in JSON. `-U`: a look needs no lock.
+pub(super) async fn info(
+    attempt: &Attempt,
+    path: &Path,
+    format: VolumeFormat,
+) -> Result<Vec<u8>, StorageError> {
+    let args = ["-U", "-f", extension(format), "--output=json"].map(OsStr::new);
+    let mut command = command("info", LOOK_MEMORY, Some(BRIEF_CPU_S));
+    command.args(args).arg(path);
+    brief(attempt, "info", path, command).await
+}
+
+/// Makes an empty qcow2 image.
+pub(super) async fn create(attempt: &Attempt, path: &Path, bytes: u64) -> Result<(), StorageError> {
+    let mut command = command("create", LOOK_MEMORY, Some(BRIEF_CPU_S));
+    command.args(["-q", "-f", "qcow2"]).arg(path).arg(bytes.to_string());
+    brief(attempt, "create", path, command).await.map(drop)
+}
+
+/// Grows a qcow2 image; refuses to shrink it.
+pub(super) async fn resize(attempt: &Attempt, path: &Path, bytes: u64) -> Result<(), StorageError> {
+    let mut command = command("resize", LOOK_MEMORY, Some(BRIEF_CPU_S));
+    command.args(["-q", "-f", "qcow2"]).arg(path).arg(bytes.to_string());
+    brief(attempt, "resize", path, command).await.map(drop)
+}
+
+/// Writes an image anew in another format (or the same: nothing of the old one's structure is left then).
+pub(super) async fn convert(
+    attempt: &Attempt,
+    from: (&Path, VolumeFormat),
+    to: (&Path, VolumeFormat),
+    stall: Duration,
+    stage: &Stage,
+) -> Result<(), StorageError> {
+    let mut command = command("convert", CONVERT_MEMORY, None);
+    command.args(["-p", "-f", extension(from.1), "-O", extension(to.1)]).arg(from.0).arg(to.0);
+    let percents = AtomicU64::new(0);
+    let told = |line: &[u8]| {
+        if let Some(percent) = percent(line) {
+            percents.store((percent * 100.0) as u64, Ordering::Relaxed);
+            stage.report(percent / 100.0);
+        }
+    };
+    let blocks = || std::fs::metadata(to.0).map(|meta| meta.blocks()).unwrap_or_default();
+    let headway = || percents.load(Ordering::Relaxed).wrapping_add(blocks().wrapping_mul(0x1_0001));
+    let what = format!("the conversion of {}", from.0.display());
+    let outcome = while_moving(&what, stall, headway, run(command, told)).await?;
+    judge(attempt, "convert", from.0, outcome).map(drop)
+}
+
+fn command(verb: &str, memory: u64, cpu_s: Option<u64>) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--as={memory}")).arg("--core=0");
+    if let Some(seconds) = cpu_s {
+        command.arg(format!("--cpu={seconds}"));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+    command.args(["--", "qemu-img", verb]).env_clear().env("PATH", path).env("LC_ALL", "C");
+    // Otherwise every thread reserves 64 MiB of the address space.
+    command.env("MALLOC_ARENA_MAX", "2");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0).kill_on_drop(true);
+    command
+}
+
+async fn brief(
+    attempt: &Attempt,
+    verb: &'static str,
+    path: &Path,
+    command: Command,
+) -> Result<Vec<u8>, StorageError> {
+    let slow = |_| StorageError::Stalled { what: format!("qemu-img {verb}"), seconds: BRIEF.as_secs() };
+    let outcome = tokio::time::timeout(BRIEF, run(command, |_| {})).await.map_err(slow)??;
+    judge(attempt, verb, path, outcome)
+}
+
+async fn run(mut command: Command, told: impl FnMut(&[u8])) -> Result<Outcome, StorageError> {
+    let no_limits = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => StorageError::NoTool { tool: "prlimit", package: "util-linux" },
+        _ => StorageError::io("run", Path::new("prlimit"))(error),
+    };
+    let mut child = command.spawn().map_err(no_limits)?;
+    talk(&mut child, told).await.map_err(StorageError::io("listen to", Path::new("qemu-img")))
+}
+
+async fn talk(child: &mut Child, told: impl FnMut(&[u8])) -> io::Result<Outcome> {
+    let (output, complaints) = (child.stdout.take(), child.stderr.take());
+    let (output, complaints) = tokio::try_join!(read(output, told), read(complaints, |_| {}))?;
+    let status = child.wait().await?;
+    Ok(Outcome { status, output, complaints: String::from_utf8_lossy(&complaints).into_owned() })
+}
+
+/// Reads to the end, keeping no more than the last part of it that fits.
+async fn read(from: Option<impl AsyncRead + Unpin>, mut told: impl FnMut(&[u8])) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut piece = vec![0; 4096];
+    let Some(mut from) = from else { return Ok(kept) };
+    loop {
+        let size = from.read(&mut piece).await?;
+        if size == 0 {
+            return Ok(kept);
+        }
+        told(&piece[..size]);
+        if kept.len() as u64 > OUTPUT_MAX {
+            kept.clear();
+        }
+        kept.extend_from_slice(&piece[..size]);
+    }
+}
+
+/// The last percentage in a piece of output, `    (12.34/100%)`.
+fn percent(output: &[u8]) -> Option<f64> {
+    let text = String::from_utf8_lossy(output);
+    let (before, _) = text.rsplit_once("/100%)")?;
+    before.rsplit_once('(')?.1.trim().parse().ok()
+}
+
+/// Tells what went wrong by what QEMU says in the C locale.
+fn judge(
+    attempt: &Attempt,
+    verb: &'static str,
+    path: &Path,
+    outcome: Outcome,
+) -> Result<Vec<u8>, StorageError> {
+    let Outcome { status, output, complaints } = outcome;
+    if status.success() {
+        return Ok(output);
+    }
+    if complaints.contains("failed to execute") {
+        return Err(StorageError::NoTool { tool: "qemu-img", package: "qemu-utils" });
+    }
+    if complaints.contains("No space left on device") || complaints.contains("Disk quota exceeded") {
+        let pool = attempt.pool.path.clone();
+        let free_mib = free_bytes(&pool).unwrap_or(0) / MIB;
+        let done_mib = std::fs::metadata(attempt.work("out")).map_or(0, |meta| meta.blocks() * 512 / MIB);
+        return Err(StorageError::Full { path: pool, done_mib, free_mib });
+    }
+    if complaints.contains(" lock") && complaints.contains("another process using") {
+        return Err(StorageError::InUse { path: path.to_owned() });
+    }
+    let why: String = complaints.trim().replace("qemu-img: ", "").chars().take(WHY_MAX).collect();
+    let why = if why.is_empty() { status.to_string() } else { why };
+    let origin = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Err(StorageError::QemuImg { verb, origin, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_percentage_counts() {
+        assert_eq!(percent(b"    (0.00/100%)\r    (12.50/100%)\r"), Some(12.5));
+        assert_eq!(percent(b"    (12.5"), None);
+        assert_eq!(percent(b""), None);
+    }
+}
