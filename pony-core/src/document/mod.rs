@@ -1,17 +1,44 @@
-//! The cloud as one JSON document.
+//! The cloud as one JSON document over the rows: paths, reading, and requests that change it as pure functions.
+//!
+//! - [`Tree`] is the tree of endpoints, computed from the mounts of the schema; [`Tree::describe`] shows it.
+//! - [`Reader`] reads entities and collections as one [`Caller`] may see them.
+//! - [`evaluate`] turns a request into its [`Effect`], operations on rows, or says why not. It works on a draft over
+//!   the rows: every operation of a patch sees what those before it did, and nothing is changed by a refused one.
+//!
+//! It performs no I/O and makes nothing durable: whoever calls it commits the effect (`pony-store`) and brings
+//! memory up to date. It does not decide who the caller is, and knows nothing of HTTP but the shape of URLs.
+
 mod access;
+mod apply;
+mod body;
+mod change;
+mod create;
 mod describe;
+mod draft;
+mod effect;
 mod error;
+mod lifecycle;
+mod operation;
 mod pointer;
 mod query;
 mod read;
 mod resolve;
 mod rows;
+mod settle;
 mod tree;
-pub use access::*;
-pub use error::*;
-pub use pointer::*;
-pub use query::*;
-pub use read::*;
-pub use rows::*;
-pub use tree::*;
+mod verify;
+mod within;
+mod write;
+
+pub use access::{AccessMode, Caller, Grant};
+pub use body::{DEPTH_MAX, check_body, parse_body};
+pub use draft::ROWS_MAX;
+pub use effect::Effect;
+pub use error::{DocumentError, ErrorCode, Problem};
+pub use operation::OPERATIONS_MAX;
+pub use pointer::{PATH_TOKENS_MAX, Pointer, UrlPath};
+pub use query::Query;
+pub use read::{Listing, PlaceKind, Reader, show_part};
+pub use rows::Rows;
+pub use tree::{Endpoint, EndpointId, Tree, TreeError};
+pub use write::{Write, evaluate};

@@ -1,0 +1,317 @@
+//! What must hold when all of a request is done: references that lead somewhere, uniqueness, ranges, what nobody may
+//! bring back. The database enforces most of it, too; here the client learns where in the request it went wrong.
+
+use super::access::Grant;
+use super::draft::{Draft, Entry};
+use super::error::{DocumentError, Problem};
+use super::lifecycle::is_going;
+use super::pointer::Pointer;
+use super::read::{Reader, is_indexed};
+use super::resolve::root_keys;
+use super::rows::Rows;
+use crate::tables::MemberRole;
+use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, TableDef, TableId, Value};
+use serde_json::Value as Json;
+
+/// Keys that a message about something in use names.
+const NAMED_MAX: usize = 5;
+
+impl<R: Rows> Draft<'_, R> {
+    /// Finishes what follows from the changes, and checks that what came out of them may be.
+    pub(super) fn settle(&mut self) -> Result<(), DocumentError> {
+        self.settle_volumes()?;
+        for ((id, key), entry) in self.entries() {
+            let Some(table) = self.table(*id) else { continue };
+            if self.is_unchanged(*id, key, entry) {
+                continue;
+            }
+            match &entry.desired {
+                Some(columns) => self.check_row(table, key, columns, &entry.path)?,
+                None => self.check_gone(table, key, &entry.path)?,
+            }
+            if !entry.direct {
+                self.check_dragged(table, key, &entry.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_unchanged(&self, table: TableId, key: &Key, entry: &Entry) -> bool {
+        self.base.columns(table, key, PartKind::Desired) == entry.desired
+    }
+
+    /// A volume that became `deleted` by whatever way is let go of; one that was stays so.
+    fn settle_volumes(&mut self) -> Result<(), DocumentError> {
+        let Some(table) = self.tree.schema().table("volume").cloned() else { return Ok(()) };
+        let of_volumes = |((id, key), entry): (&(TableId, Key), &Entry)| {
+            (*id == table.id()).then(|| (key.clone(), entry.clone()))
+        };
+        let touched: Vec<(Key, Entry)> = self.entries().iter().filter_map(of_volumes).collect();
+        for (key, Entry { desired, path, .. }) in touched {
+            let Some(columns) = desired else { continue };
+            let was_going =
+                self.base.columns(table.id(), &key, PartKind::Desired).is_some_and(|it| is_going(&it));
+            match (was_going, is_going(&columns)) {
+                (true, false) => {
+                    let problem = Problem::VolumeGoing(key.to_string());
+                    return Err(DocumentError::at(&path.join("state"), problem));
+                }
+                (false, true) => self.unplug(&table, &key, &path)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_row(
+        &self,
+        table: &TableDef,
+        key: &Key,
+        columns: &Columns,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        for column in table.schema().desired.iter().filter(|column| !column.soft) {
+            if let Some(value) = columns.get(&column.name) {
+                self.check_reference(table, key, column, value, at)?;
+            }
+        }
+        for (column, value) in table.schema().key.iter().zip(key.values()).filter(|(column, _)| !column.soft)
+        {
+            self.check_reference(table, key, column, &value.to_json(), at)?;
+        }
+        if table.name() == "storage_pool" {
+            check_pool(columns).map_err(|problem| DocumentError::at(&at.join("config"), problem))?;
+        }
+        for rule in &table.schema().rules {
+            self.check_rule(table, key, columns, rule, at)?;
+        }
+        Ok(())
+    }
+
+    /// What a row refers to must have been ordered, and a caller must be able to see what it newly refers to:
+    /// otherwise knowing a UUID would be enough to use what is somebody else's.
+    fn check_reference(
+        &self,
+        table: &TableDef,
+        key: &Key,
+        column: &ColumnSchema,
+        value: &Json,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        let Some(target) = column.references.as_ref().and_then(|name| self.tree.schema().table(name)) else {
+            return Ok(());
+        };
+        let target_key = Key::one(Value::from_json(&column.ty, value).unwrap_or_default());
+        let before = self.base.columns(table.id(), key, PartKind::Desired);
+        let kept = before.is_some_and(|before| before.get(&column.name) == Some(value));
+        let there = self.has(target.id(), &target_key, PartKind::Desired)
+            && (kept || target.name() == "user" || self.reachable(target.id(), &target_key));
+        if there {
+            return Ok(());
+        }
+        let shown = self.names().iter().find(|(_, uuid)| target_key == Key::one(**uuid));
+        let problem = Problem::Dangling {
+            column: column.name.clone(),
+            table: target.name().to_owned(),
+            key: shown.map_or_else(|| target_key.to_string(), |(placeholder, _)| placeholder.clone()),
+        };
+        Err(DocumentError::at(&at.join(&column.name), problem))
+    }
+
+    /// Whether the caller may use a row: see it at some mount, or be one of those whom a switch is shared with.
+    fn reachable(&self, table: TableId, key: &Key) -> bool {
+        if self.caller.is_alicorn()
+            || Reader::new(self.tree, self, self.caller).granted(table, key) >= Grant::Read
+        {
+            return true;
+        }
+        let schema = self.tree.schema();
+        let (Some(def), Some(shares)) = (schema.get(table), schema.table("switch_tenant")) else {
+            return false;
+        };
+        let Some(switch) = key.values().first().filter(|_| def.name() == "switch") else { return false };
+        let shares = self.find(shares.id(), "switch", switch).into_iter();
+        shares
+            .filter_map(|share| share.values().get(1)?.as_uuid())
+            .any(|tenant| self.caller.role(tenant).is_some())
+    }
+
+    /// Nothing that stays may refer to what goes.
+    fn check_gone(&self, table: &TableDef, key: &Key, at: &Pointer) -> Result<(), DocumentError> {
+        let referrers = self.referrers(table, key);
+        if referrers.is_empty() {
+            return Ok(());
+        }
+        let mut by: Vec<String> = referrers
+            .iter()
+            .take(NAMED_MAX)
+            .map(|(other, _, key)| format!("{} `{key}`", other.name()))
+            .collect();
+        if let Some(more) = referrers.len().checked_sub(NAMED_MAX + 1) {
+            by.push(format!("{} more", more + 1));
+        }
+        let right = match table.name() {
+            "host" => "evacuate it first, or have it fenced",
+            "image" => "wait until they are filled, or delete them",
+            _ => "remove or change that first",
+        };
+        let problem =
+            Problem::InUse { table: table.name().to_owned(), key: key.to_string(), by: by.join(", "), right };
+        Err(DocumentError::at(at, problem))
+    }
+
+    /// What changes along with something else must be as much the caller's as that.
+    fn check_dragged(&self, table: &TableDef, key: &Key, at: &Pointer) -> Result<(), DocumentError> {
+        if self.caller.is_alicorn() {
+            return Ok(());
+        }
+        let tenants =
+            self.tree.endpoints_of(table.id()).filter(|endpoint| endpoint.path.starts_with("/tenant"));
+        let foreign =
+            tenants.flat_map(|endpoint| root_keys(self.tree, self.base, endpoint, key)).find(|tenant| {
+                let tenant = tenant.values().first().and_then(Value::as_uuid);
+                let role = tenant.and_then(|tenant| self.caller.role(tenant));
+                !matches!(role, Some(MemberRole::Owner | MemberRole::Admin))
+            });
+        match foreign {
+            None => Ok(()),
+            Some(_) => {
+                let problem = Problem::AccessDenied {
+                    what: format!("remove this: a {} of somebody else depends on it", table.name()),
+                };
+                Err(DocumentError::at(at, problem))
+            }
+        }
+    }
+
+    fn check_rule(
+        &self,
+        table: &TableDef,
+        key: &Key,
+        columns: &Columns,
+        rule: &Rule,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        match rule {
+            Rule::Unique(names) => self.check_unique(table, key, columns, names, false, at),
+            Rule::UniqueNullsEqual(names) => self.check_unique(table, key, columns, names, true, at),
+            Rule::NoOverlap { within, range } => self.check_overlap(table, key, columns, within, range, at),
+            Rule::Inside { column, via, range } => self.check_inside(table, columns, column, via, range, at),
+            // An SQL expression: the database's affair.
+            Rule::Check { .. } => Ok(()),
+        }
+    }
+
+    /// Looks for a row with the same values, through an index; where none of the columns has one, the database looks.
+    fn check_unique(
+        &self,
+        table: &TableDef,
+        key: &Key,
+        columns: &Columns,
+        names: &[String],
+        nulls_equal: bool,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        let value = |name: &String| column_value(table, key, columns, name);
+        let values: Vec<(&String, Value)> = names.iter().map(|name| (name, value(name))).collect();
+        if !nulls_equal && values.iter().any(|(_, value)| value.is_null()) {
+            return Ok(());
+        }
+        let Some((by, wanted)) = values.iter().find(|(name, it)| is_indexed(table, name) && !it.is_null())
+        else {
+            return Ok(());
+        };
+        let twin = self.find(table.id(), by, wanted).into_iter().find(|other| {
+            let theirs = self.desired(table.id(), other);
+            other != key
+                && theirs.is_some_and(|theirs| {
+                    values.iter().all(|(name, value)| column_value(table, other, &theirs, name) == *value)
+                })
+        });
+        match twin {
+            None => Ok(()),
+            Some(other) => {
+                let (table, columns) = (table.name().to_owned(), names.to_vec());
+                let problem = Problem::NotUnique { table, columns, other: other.to_string() };
+                Err(DocumentError::at(at, problem))
+            }
+        }
+    }
+
+    fn check_overlap(
+        &self,
+        table: &TableDef,
+        key: &Key,
+        columns: &Columns,
+        within: &str,
+        range: &str,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        let Value::Range(start, end) = column_value(table, key, columns, range) else { return Ok(()) };
+        let group = column_value(table, key, columns, within);
+        for other in self.find(table.id(), within, &group).into_iter().filter(|other| other != key) {
+            let theirs = self.desired(table.id(), &other).unwrap_or_default();
+            let Value::Range(from, to) = column_value(table, &other, &theirs, range) else { continue };
+            if from < end && start < to {
+                let problem = Problem::Overlap { column: range.to_owned(), other: other.to_string() };
+                return Err(DocumentError::at(&at.join(range), problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_inside(
+        &self,
+        table: &TableDef,
+        columns: &Columns,
+        column: &str,
+        via: &str,
+        range: &str,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        let references = table.column(via).and_then(|via| via.references.as_ref());
+        let Some(target) = references.and_then(|name| self.tree.schema().table(name)) else { return Ok(()) };
+        let target_key = Key::one(column_value(table, &Key::of([]), columns, via));
+        let holder = self.value(target.id(), &target_key, PartKind::Desired, range);
+        let address = column_value(table, &Key::of([]), columns, column);
+        match (&address, holder) {
+            (Value::Inet(inet), Some(Value::Cidr(cidr))) if !cidr.contains(inet.addr()) => {
+                let (column, range) = (column.to_owned(), cidr.to_string());
+                let problem = Problem::Outside { column, address: address.to_string(), range };
+                Err(DocumentError::at(at, problem))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The value of a column of the key or of a desired part; null where there is none.
+fn column_value(table: &TableDef, key: &Key, columns: &Columns, name: &str) -> Value {
+    if let Some(value) = table.places(name).and_then(|places| key.values().get(places.key?)) {
+        return value.clone();
+    }
+    let column = table.schema().desired.iter().find(|column| column.name == name);
+    let json = columns.get(name);
+    column.zip(json).and_then(|(column, json)| Value::from_json(&column.ty, json).ok()).unwrap_or_default()
+}
+
+/// A pool's options, by its type.
+fn check_pool(columns: &Columns) -> Result<(), Problem> {
+    let text = |name: &str| columns.get(name).and_then(Json::as_str);
+    if !matches!(text("type"), Some("dir" | "btrfs")) {
+        return Ok(());
+    }
+    let config = columns.get("config").and_then(Json::as_object);
+    let path = config.and_then(|config| config.get("path")).and_then(Json::as_str);
+    let Some(path) = path else {
+        return Err(Problem::PoolConfig("a pool of type dir needs {\"path\": \"/…\"}"));
+    };
+    let clean = path.starts_with('/') && path.split('/').all(|part| part != ".." && part != ".");
+    if !clean {
+        return Err(Problem::PoolConfig("path must be absolute, without `.` and `..`"));
+    }
+    if config.is_some_and(|config| config.len() > 1) {
+        return Err(Problem::PoolConfig("a pool of type dir has no option but path"));
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! What requests come to.
