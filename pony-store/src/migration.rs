@@ -1,0 +1,30 @@
+//! Steps that bring a database from one version of the schema to the next. What they *do* is SQL of one dialect; this
+//! module only names them. Fresh databases are made from the tables themselves, not from the steps.
+
+use crate::ddl;
+use crate::error::SchemaError;
+use pony_state::TableSchema;
+use std::borrow::Cow;
+
+/// One step. The n-th of a list makes version n; the first creates everything.
+///
+/// A step changes tables and data only: indexes, triggers and views derive from the schema and are made anew after
+/// the last step. References are checked at the end. `pony-store/migrations/README.md` says how to write one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// What it does, in a few words.
+    pub name: Cow<'static, str>,
+    /// The SQL for SQLite.
+    pub sqlite: Cow<'static, str>,
+}
+
+impl Migration {
+    /// The step that creates these tables, for an embedder whose schema has no history yet.
+    ///
+    /// # Errors
+    /// [`SchemaError`], where the tables cannot be kept in a database.
+    pub fn initial(tables: &[TableSchema]) -> Result<Self, SchemaError> {
+        let sqlite = ddl::sqlite(tables)?;
+        Ok(Self { name: Cow::Borrowed("initial"), sqlite: Cow::Owned(sqlite) })
+    }
+}

@@ -1,0 +1,6 @@
+//! The SQLite store: the conformance suite, and what only a file can be tested for.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod fixture;
+
+pony_store::conformance_suite!(fixture::fixture);
