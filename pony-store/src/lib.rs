@@ -24,7 +24,7 @@ pub use error::{
     Broken, CommitError, FeedError, LoadError, MigrationFault, OpenError, Outage, Referrer, SchemaError,
     Unavailable, Violation,
 };
-pub use migration::Migration;
+pub use migration::{Migration, cloud_migrations};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Migrated, SqliteConfig, SqliteStore};
 pub use store::{

@@ -28,3 +28,10 @@ impl Migration {
         Ok(Self { name: Cow::Borrowed("initial"), sqlite: Cow::Owned(sqlite) })
     }
 }
+
+/// The steps of the cloud's own tables (those of `pony-core`).
+#[must_use]
+pub fn cloud_migrations() -> Vec<Migration> {
+    let step = |name, sqlite| Migration { name: Cow::Borrowed(name), sqlite: Cow::Borrowed(sqlite) };
+    vec![step("initial", include_str!("../migrations/sqlite/0001_initial.sql"))]
+}

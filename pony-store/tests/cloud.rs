@@ -1,0 +1,66 @@
+//! The cloud's own tables: what their database looks like, and that the migrations lead there.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use pony_core::tables::table_schemas;
+use pony_store::{Migrated, SqliteConfig, SqliteStore, cloud_migrations, ddl};
+use rusqlite::Connection;
+use std::path::Path;
+
+const GOLDEN: &str = "tests/golden/cloud.sqlite.sql";
+
+const HOW_TO_GO_ON: &str = "
+The database that the tables ask for is not the one of tests/golden/cloud.sqlite.sql any more. If that is meant:
+  1. UPDATE_GOLDEN=1 cargo test -p pony-store --test cloud
+  2. look at `git diff pony-store/tests/golden`
+  3. write the step from the old schema to the new one: pony-store/migrations/README.md says how.
+";
+
+#[test]
+fn the_database_is_the_golden_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
+    let generated = ddl::sqlite(&table_schemas()).unwrap();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    let differences: Vec<String> = differences(&golden, &generated);
+    assert!(differences.is_empty(), "{HOW_TO_GO_ON}\n{}", differences.join("\n"));
+}
+
+/// Lines that only one of the texts has.
+fn differences(golden: &str, generated: &str) -> Vec<String> {
+    let lines = |text: &str, other: &str, sign: char| -> Vec<String> {
+        let other: Vec<&str> = other.lines().collect();
+        text.lines().filter(|line| !other.contains(line)).map(|line| format!("{sign} {line}")).collect()
+    };
+    let mut all = lines(golden, generated, '-');
+    all.extend(lines(generated, golden, '+'));
+    if all.is_empty() && golden != generated {
+        all.push("the same lines in another order".to_owned());
+    }
+    all
+}
+
+/// Makes a database as the first step alone leaves it, which is the oldest that there is.
+fn oldest(path: &Path) {
+    let first = &cloud_migrations()[0];
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(&format!("BEGIN; {}; COMMIT", first.sqlite)).unwrap();
+    connection.pragma_update(None, "application_id", 0x506f_6e79).unwrap();
+    connection.execute("INSERT INTO _migration (version, name) VALUES (1, ?1)", [&first.name]).unwrap();
+}
+
+#[test]
+fn the_migrations_lead_to_the_present_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("old.sqlite");
+    oldest(&path);
+    let config = SqliteConfig::new(&path, table_schemas(), cloud_migrations());
+    let migrated = SqliteStore::migrate(&config);
+    match migrated {
+        Ok(Migrated::Upgraded { from: 1 }) => assert!(cloud_migrations().len() > 1),
+        Ok(Migrated::Current) => assert_eq!(cloud_migrations().len(), 1),
+        other => panic!("{HOW_TO_GO_ON}\n{other:?}"),
+    }
+    SqliteStore::open(&config).unwrap();
+}
