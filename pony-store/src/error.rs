@@ -1,7 +1,7 @@
 //! What can go wrong, one enumeration per operation. Messages are for people and speak of tables, columns and
 //! values; the fields beside them are for programs. No variant carries SQL.
 
-use crate::store::{COMMIT_OPS_MAX, Position};
+use crate::store::Position;
 use serde_json::Value as Json;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -170,6 +170,7 @@ impl CommitError {
 
     #[cfg(feature = "sqlite")]
     pub(crate) fn too_many(count: usize) -> Self {
+        use crate::store::COMMIT_OPS_MAX;
         Self::Invalid(Box::new(Violation {
             op: None,
             table: String::new(),

@@ -13,8 +13,10 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "sqlite")]
 pub mod ddl;
 mod error;
+#[cfg(feature = "sqlite")]
 mod migration;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -24,6 +26,7 @@ pub use error::{
     Broken, CommitError, FeedError, LoadError, MigrationFault, OpenError, Outage, Referrer, SchemaError,
     Unavailable, Violation,
 };
+#[cfg(feature = "sqlite")]
 pub use migration::{Migration, cloud_migrations};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Migrated, SqliteConfig, SqliteStore};

@@ -3,12 +3,9 @@
 
 mod check;
 pub(crate) mod plan;
-#[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-#[cfg(feature = "sqlite")]
 use crate::error::SchemaError;
-#[cfg(feature = "sqlite")]
 use pony_state::TableSchema;
 
 /// The statements that create an empty SQLite database for these tables, as one text.
@@ -17,7 +14,6 @@ use pony_state::TableSchema;
 ///
 /// # Errors
 /// [`SchemaError`], where the tables cannot be kept in a database.
-#[cfg(feature = "sqlite")]
 pub fn sqlite(tables: &[TableSchema]) -> Result<String, SchemaError> {
     let plan = plan::Plan::new(tables)?;
     let mut text = String::new();
