@@ -9,9 +9,10 @@ pub use error::PartError;
 
 use crate::read::AnyRow;
 use crate::row::ColumnError;
+use crate::row_op::Columns;
 use crate::schema::{ColumnSchema, PartKind, TableDef, TableSchema};
 use crate::value::{Key, Value};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 /// What to do with key columns in a JSON part that is read.
 #[derive(Debug, Clone, Copy)]
@@ -44,22 +45,29 @@ impl TableDef {
     /// # Errors
     /// [`PartError`], where one is missing or does not fit.
     pub fn key_of_part(&self, kind: PartKind, part: &Json) -> Result<Key, PartError> {
-        let part = self.object(part)?;
-        let columns = self.schema().key.iter();
-        let values =
-            columns.map(|column| self.member(kind, column, part.get(&column.name).unwrap_or(&Json::Null)));
-        Ok(Key(values.collect::<Result<_, _>>()?))
+        self.key_of_columns(kind, self.object(part)?)
+    }
+
+    /// The same from the object's members.
+    ///
+    /// # Errors
+    /// [`PartError`], where one is missing or does not fit.
+    pub fn key_of_columns(&self, kind: PartKind, columns: &Columns) -> Result<Key, PartError> {
+        let read = |column: &ColumnSchema| {
+            self.member(kind, column, columns.get(&column.name).unwrap_or(&Json::Null))
+        };
+        Ok(Key(self.schema().key.iter().map(read).collect::<Result<_, _>>()?))
     }
 
     /// A row's part as JSON, without key columns. `None` where the row has no such part.
     #[must_use]
-    pub fn part_to_json(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Map<String, Json>> {
+    pub fn part_to_json(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Columns> {
         row.part(kind).map(|values| self.values_to_json(kind, &values))
     }
 
     /// The same with key columns.
     #[must_use]
-    pub fn part_to_json_with_key(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Map<String, Json>> {
+    pub fn part_to_json_with_key(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Columns> {
         let mut part = self.part_to_json(row, kind)?;
         self.add_key(&mut part, &row.key());
         Some(part)
@@ -67,12 +75,12 @@ impl TableDef {
 
     /// The values of a part as JSON; nulls are left out.
     #[must_use]
-    pub fn values_to_json(&self, kind: PartKind, values: &[Value]) -> Map<String, Json> {
+    pub fn values_to_json(&self, kind: PartKind, values: &[Value]) -> Columns {
         members(self.schema().part(kind), values).collect()
     }
 
     /// Puts key columns into a JSON part.
-    pub fn add_key(&self, part: &mut Map<String, Json>, key: &Key) {
+    pub fn add_key(&self, part: &mut Columns, key: &Key) {
         part.extend(members(&self.schema().key, key.values()));
     }
 
@@ -87,7 +95,20 @@ impl TableDef {
         part: &Json,
         key_columns: KeyColumns<'_>,
     ) -> Result<Vec<Value>, PartError> {
-        let part = self.checked_object(kind, part, key_columns)?;
+        self.part_from_columns(kind, self.object(part)?, key_columns)
+    }
+
+    /// The same from the object's members.
+    ///
+    /// # Errors
+    /// [`PartError`], where a column is unknown, missing, or does not fit.
+    pub fn part_from_columns(
+        &self,
+        kind: PartKind,
+        part: &Columns,
+        key_columns: KeyColumns<'_>,
+    ) -> Result<Vec<Value>, PartError> {
+        self.check_columns(kind, part, key_columns)?;
         let read = |column: &ColumnSchema| {
             let member = part.get(&column.name).filter(|member| !member.is_null());
             self.member(kind, column, member.or(column.default.as_ref()).unwrap_or(&Json::Null))
@@ -106,7 +127,21 @@ impl TableDef {
         columns: &Json,
         key_columns: KeyColumns<'_>,
     ) -> Result<Vec<Value>, PartError> {
-        let columns = self.checked_object(kind, columns, key_columns)?;
+        self.patch_columns(kind, old, self.object(columns)?, key_columns)
+    }
+
+    /// The same from the object's members.
+    ///
+    /// # Errors
+    /// [`PartError`], where a column is unknown, must not be null, or does not fit.
+    pub fn patch_columns(
+        &self,
+        kind: PartKind,
+        old: &[Value],
+        columns: &Columns,
+        key_columns: KeyColumns<'_>,
+    ) -> Result<Vec<Value>, PartError> {
+        self.check_columns(kind, columns, key_columns)?;
         self.check_part(kind, old)?;
         let read = |(column, old): (&ColumnSchema, &Value)| match columns.get(&column.name) {
             Some(member) => self.member(kind, column, member),
@@ -145,26 +180,26 @@ impl TableDef {
         if schema.has_part(kind) { Ok(schema.part(kind)) } else { Err(self.no_part(kind)) }
     }
 
-    fn object<'j>(&self, part: &'j Json) -> Result<&'j Map<String, Json>, PartError> {
+    fn object<'j>(&self, part: &'j Json) -> Result<&'j Columns, PartError> {
         part.as_object().ok_or_else(|| self.not_an_object(part))
     }
 
-    /// The object, if its members are columns of the part, and key columns as they should be.
-    fn checked_object<'j>(
+    /// Whether members are columns of the part, and key columns as they should be.
+    fn check_columns(
         &self,
         kind: PartKind,
-        part: &'j Json,
+        members: &Columns,
         key_columns: KeyColumns<'_>,
-    ) -> Result<&'j Map<String, Json>, PartError> {
-        let (columns, object) = (self.columns_of(kind)?, self.object(part)?);
-        for (name, member) in object {
+    ) -> Result<(), PartError> {
+        let columns = self.columns_of(kind)?;
+        for (name, member) in members {
             if let Some(place) = self.schema().key.iter().position(|column| column.name == *name) {
                 self.check_key_column(kind, place, member, key_columns)?;
             } else if !columns.iter().any(|column| column.name == *name) {
                 return Err(self.unknown_column(name, Some(kind)));
             }
         }
-        Ok(object)
+        Ok(())
     }
 
     fn check_key_column(

@@ -1,4 +1,108 @@
-//! Dual-state tables.
+//! Dual-state tables: every row has a *desired* part (what somebody ordered) and a *current* part (what is), either
+//! of which may be absent, under one primary key.
+//!
+//! The crate holds such tables in memory for one writer and many readers: indexes over both parts, N:M joins,
+//! transactions, a feed of changes, snapshots in O(1). It opens no file or socket, reads no clock and draws no
+//! randomness. Durability is somebody else's: it enforces neither references nor rules, it only knows that they were
+//! declared.
+//!
+//! # Declaring tables
+//!
+//! A table is a struct of key fields and one or two parts. Everything else follows from it: typed access, access
+//! without Rust types (for the wire, documents, bindings), the schema as data ([`TableSchema`]) for DDL and endpoints.
+//!
+//! ```
+//! use pony_state::{Entity, Enum, Mac, Part, Read, State, Text};
+//! use uuid::Uuid;
+//!
+//! /// A machine.
+//! #[derive(Debug, Clone, PartialEq, Entity)]
+//! #[entity(table = "host", user_key, mount(path = "/host", access = "protected"))]
+//! struct Host {
+//!     #[entity(key)]
+//!     uuid: Uuid,
+//!     desired: Option<HostDesired>,
+//! }
+//!
+//! #[derive(Debug, Clone, PartialEq, Part)]
+//! struct HostDesired {
+//!     #[part(index)]
+//!     name: Option<Text>,
+//! }
+//!
+//! /// An Ethernet card.
+//! #[derive(Debug, Clone, PartialEq, Entity)]
+//! #[entity(table = "nic", user_key, mount(path = "/host/nic", access = "protected", via = "host"))]
+//! struct Nic {
+//!     #[entity(key)]
+//!     hwaddr: Mac,
+//!     desired: Option<NicDesired>,
+//!     current: Option<NicCurrent>,
+//! }
+//!
+//! #[derive(Debug, Clone, PartialEq, Part)]
+//! struct NicDesired {
+//!     /// The host that it should sit in.
+//!     #[part(references = "host", on_delete = "cascade", scope = "follows")]
+//!     host: Uuid,
+//! }
+//!
+//! #[derive(Debug, Clone, PartialEq, Part)]
+//! struct NicCurrent {
+//!     /// The host that it does sit in.
+//!     #[part(references = "host")]
+//!     host: Uuid,
+//!     status: NicStatus,
+//! }
+//!
+//! #[derive(Debug, Clone, Copy, PartialEq, Enum)]
+//! enum NicStatus {
+//!     Missing,
+//!     Ready,
+//! }
+//!
+//! let mut state = State::builder().table::<Host>().table::<Nic>().build()?;
+//!
+//! let (nic, ordered, found) = (Mac([2, 0, 0, 0, 0, 1]), Uuid::from_u128(1), Uuid::from_u128(2));
+//! let mut tx = state.transaction();
+//! tx.set_desired::<Nic>(&nic, NicDesired { host: ordered });
+//! tx.set_current::<Nic>(&nic, NicCurrent { host: found, status: NicStatus::Ready });
+//! let commit = tx.commit();
+//! assert_eq!(commit.len(), 1);
+//!
+//! // A look-up finds a row by either part.
+//! assert_eq!(state.table::<Nic>().find("host", ordered).count(), 1);
+//! assert_eq!(state.table::<Nic>().find("host", found).count(), 1);
+//!
+//! // A snapshot never changes.
+//! let snapshot = state.snapshot();
+//! let mut tx = state.transaction();
+//! tx.remove::<Nic>(&nic);
+//! tx.commit();
+//! assert!(snapshot.get::<Nic>(&nic).is_some() && state.get::<Nic>(&nic).is_none());
+//! # Ok::<_, pony_state::SchemaError>(())
+//! ```
+//!
+//! See [`derive@Entity`], [`derive@Part`] and [`derive@Enum`] for all attributes, [`Column`] for the types that
+//! columns may have. Tables that are known only at run time are declared by [`StateBuilder::table_dyn`].
+//!
+//! # The two doors
+//!
+//! [`Read`] (of a [`State`], [`Transaction`], [`Snapshot`] or [`View`]) and [`Transaction`] offer everything twice:
+//!
+//! | | typed | by name |
+//! |---|---|---|
+//! | a table | [`Read::table`]: [`Table`] | [`Read::any`]: [`AnyTable`] |
+//! | a row | the entity itself | [`AnyRow`], [`Key`], [`Value`], JSON |
+//! | writing | [`Transaction::set_desired`] … | [`Transaction::set`], [`Transaction::set_json`] … |
+//! | changes | [`Change::row`] | [`Change::before`], [`Change::after`] |
+//!
+//! # How it is built
+//!
+//! Rows lie in pages that are copied on write, and only where a living snapshot shares them; nothing is published
+//! at a commit. Indexes hold 32-bit row ids. [`Read::check_invariants`] recomputes all of them from the rows.
+//!
+//! [`sync`] replicates parts between two processes; it shares nothing with the tables but the vocabulary.
 
 mod change;
 mod codec;

@@ -24,11 +24,18 @@ pub struct View<'a>(pub(crate) &'a Root);
 pub trait TableName {
     /// Its number in a schema.
     fn resolve(&self, schema: &Schema) -> Option<TableId>;
+
+    /// What a message calls it.
+    fn shown(&self) -> String;
 }
 
 impl TableName for str {
     fn resolve(&self, schema: &Schema) -> Option<TableId> {
         schema.table(self).map(|table| table.id())
+    }
+
+    fn shown(&self) -> String {
+        self.to_owned()
     }
 }
 
@@ -36,17 +43,29 @@ impl TableName for String {
     fn resolve(&self, schema: &Schema) -> Option<TableId> {
         self.as_str().resolve(schema)
     }
+
+    fn shown(&self) -> String {
+        self.clone()
+    }
 }
 
 impl TableName for TableId {
     fn resolve(&self, schema: &Schema) -> Option<TableId> {
         schema.get(*self).map(|_| *self)
     }
+
+    fn shown(&self) -> String {
+        format!("#{}", self.index())
+    }
 }
 
 impl<T: TableName + ?Sized> TableName for &T {
     fn resolve(&self, schema: &Schema) -> Option<TableId> {
         (**self).resolve(schema)
+    }
+
+    fn shown(&self) -> String {
+        (**self).shown()
     }
 }
 

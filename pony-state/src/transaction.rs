@@ -4,6 +4,7 @@ use crate::change::{Change, Commit};
 use crate::codec::{KeyColumns, PartError};
 use crate::read::{Read, TableName, View};
 use crate::row::{Entity, Row};
+use crate::row_op::RowOp;
 use crate::schema::{PartKind, TableDef, TableId};
 use crate::state::State;
 use crate::table::{TableData, TableOps, Written};
@@ -236,6 +237,33 @@ impl<'s> Transaction<'s> {
             };
         }
         Ok(changed)
+    }
+
+    /// Does to the desired part of a row what `op` says: an insertion of a part that is there replaces it, a removal
+    /// of one that is not there does nothing. Says whether that changed anything.
+    ///
+    /// # Errors
+    /// [`PartError`], where table, key or columns do not fit, or there is no part to update.
+    pub fn apply_op(&mut self, op: &RowOp) -> Result<bool, PartError> {
+        let (kind, def) = (PartKind::Desired, self.def(op.table())?);
+        match op {
+            RowOp::Insert { row, .. } => {
+                let key = def.key_of_columns(kind, row)?;
+                let values = def.part_from_columns(kind, row, KeyColumns::Ignore)?;
+                self.set(def.id(), &key, kind, &values)
+            }
+            RowOp::Update { key, columns, .. } => {
+                let key = def.key_of_columns(kind, key)?;
+                let old = self.any(def.id()).and_then(|table| table.get(&key)?.part(kind));
+                let old = old.ok_or_else(|| def.absent(&key, kind))?;
+                let values = def.patch_columns(kind, &old, columns, KeyColumns::Check(&key))?;
+                self.set(def.id(), &key, kind, &values)
+            }
+            RowOp::Delete { key, .. } => {
+                let key = def.key_of_columns(kind, key)?;
+                self.remove_part(def.id(), &key, kind)
+            }
+        }
     }
 
     /// Whether nothing has been written that changed anything at its time.

@@ -1,4 +1,5 @@
 //! The typed and the erased door lead into the same tables.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod cloud;
 
@@ -9,7 +10,7 @@ use cloud::{mac, nic_current, nic_desired, state, uuid};
 use pony_state::{
     ColumnSchema, ColumnType, Key, KeyColumns, OnDelete, PartKind, Range, Read, Row, Rule, Scope,
 };
-use pony_state::{State, TableSchema, Value};
+use pony_state::{RowOp, State, TableSchema, Value};
 use serde_json::{Value as Json, json};
 
 #[test]
@@ -170,10 +171,31 @@ fn what_does_not_fit_is_refused_with_table_and_column() {
     );
     assert_eq!(message("volume", json!({})).unwrap_err(), "table `volume`: its rows have no desired part");
     assert!(message("host", json!({})).unwrap_err().starts_with("table `host`: key column `uuid`"));
-    assert!(message("tenant", json!({})).unwrap_err().contains("host, nic, instance, volume, vdisk"));
+    assert_eq!(
+        message("tenant", json!({})).unwrap_err(),
+        "there is no table `tenant`; the tables are host, nic, instance, volume, vdisk"
+    );
     let patch = tx.patch_json("nic", &key, PartKind::Desired, &json!({"bond": null})).unwrap_err();
     assert_eq!(patch.to_string(), "table `nic`: there is no desired part of `52:54:00:00:00:01` to change");
     assert!(tx.is_empty());
+}
+
+#[test]
+fn operations_do_what_they_say() {
+    let mut state = state();
+    let mut tx = state.transaction();
+    let columns = |json: Json| json.as_object().cloned().unwrap();
+    let (key, table) = (columns(json!({"hwaddr": mac(1).to_string()})), String::from("nic"));
+    let row = columns(json!({"hwaddr": mac(1).to_string(), "host": uuid(1).to_string()}));
+    let update = columns(json!({"bond": uuid(2).to_string()}));
+    let insert = RowOp::Insert { table: table.clone(), row };
+    let update = RowOp::Update { table: table.clone(), key: key.clone(), columns: update };
+    let delete = RowOp::Delete { table, key };
+    assert!(tx.apply_op(&update).unwrap_err().to_string().contains("no desired part"));
+    assert_eq!((tx.apply_op(&insert), tx.apply_op(&insert)), (Ok(true), Ok(false)));
+    assert_eq!((tx.apply_op(&update), tx.apply_op(&update)), (Ok(true), Ok(false)));
+    assert_eq!(tx.get::<Nic>(&mac(1)).unwrap().desired, Some(nic_desired(1, Some(2))));
+    assert_eq!((tx.apply_op(&delete), tx.apply_op(&delete)), (Ok(true), Ok(false)));
 }
 
 #[test]

@@ -9,8 +9,10 @@ use serde_json::Value as Json;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartError {
     /// There is no such table.
-    #[error("there is no such table; the tables are {}", .known.join(", "))]
+    #[error("there is no table `{table}`; the tables are {}", .known.join(", "))]
     UnknownTable {
+        /// The name, or the number.
+        table: String,
         /// The names of all tables.
         known: Vec<String>,
     },
@@ -107,8 +109,9 @@ pub enum PartError {
 }
 
 impl PartError {
-    pub(crate) fn unknown_table(_: &impl TableName, schema: &Schema) -> Self {
-        Self::UnknownTable { known: schema.tables().iter().map(|table| table.name().to_owned()).collect() }
+    pub(crate) fn unknown_table(table: &impl TableName, schema: &Schema) -> Self {
+        let known = schema.tables().iter().map(|table| table.name().to_owned()).collect();
+        Self::UnknownTable { table: table.shown(), known }
     }
 
     /// The column at fault, where there is one.

@@ -286,8 +286,8 @@ fn check_references<'a>(
             Err(SchemaError::ReferenceProperty { table, column, problem })
         };
         let Some(to) = &column.references else {
-            if column.scope.is_some() || column.on_delete != OnDelete::Restrict {
-                return property("has `scope` or `on_delete`, but references nothing");
+            if column.scope.is_some() || column.soft || column.on_delete != OnDelete::Restrict {
+                return property("has `soft`, `scope` or `on_delete`, but references nothing");
             }
             continue;
         };
