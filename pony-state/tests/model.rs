@@ -7,7 +7,9 @@ use cloud::{
     Instance, InstanceDesired, Nic, NicStatus, Vdisk, VdiskCurrent, VdiskDesired, Volume, VolumeCurrent,
 };
 use cloud::{mac, nic_current, nic_desired, state, uuid};
-use pony_state::{Change, Commit, Entity, FeedError, Key, Mac, PartKind, Range, Read, Row, Snapshot, State};
+use pony_state::{
+    AnyRow, Change, Commit, Entity, FeedError, Key, Mac, PartKind, Range, Read, Row, Snapshot, State,
+};
 use pony_state::{Subscription, Transaction, Value};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -209,7 +211,7 @@ fn compare(read: &impl Read, model: &Model) {
 fn compare_rows<R: Entity>(read: &impl Read, rows: &Rows<R>) {
     let (table, any) = (read.table::<R>(), read.any(R::TABLE).unwrap());
     assert!(table.ordered().eq(rows.values()));
-    assert!(any.ordered().filter_map(|row| row.row::<R>()).eq(rows.values()));
+    assert!(any.ordered().filter_map(AnyRow::row::<R>).eq(rows.values()));
     assert_eq!((table.len(), any.len(), table.iter().count()), (rows.len(), rows.len(), rows.len()));
     for (place, (key, row)) in rows.iter().enumerate().step_by(1 + rows.len() / 8) {
         assert_eq!(table.get(key), Some(row));
