@@ -1,1 +1,32 @@
-fn main() {}
+//! `pony`: parse, run, report. What is done stands in the library.
+
+use clap::Parser;
+use pony::cli::Cli;
+use pony::session::note;
+use pony::wait::WaitError;
+use std::io;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(pony::cmd::run(cli)),
+        Err(error) => Err(error.into()),
+    };
+    result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
+}
+
+/// Tells what went wrong; the exit codes are part of the command's help.
+fn report(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if error.downcast_ref::<io::Error>().is_some_and(broken_pipe) {
+        // Whoever read the output has had enough, as `head` does.
+        return ExitCode::SUCCESS;
+    }
+    note(&format!("{error:#}"));
+    match error.downcast_ref::<WaitError>() {
+        Some(WaitError::Interrupted { .. }) => ExitCode::from(130),
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,282 @@
+//! The command line's grammar: what can be said. What is done about it stands in [`crate::cmd`].
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The command line of PonyCloud.
+///
+/// Exit codes: 0 done; 1 refused, failed or not in time; 2 the command line is wrong; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pony",
+    version,
+    max_term_width = 110,
+    after_help = "PONY_AUTH=email:password signs in, else what `pony login` stored."
+)]
+pub struct Cli {
+    /// Where Sparkle is [default: what `pony login` stored, else http://127.0.0.1:9860]
+    #[arg(long, env = "PONY_URL", global = true)]
+    pub url: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sign in, and store the URL and the credentials for later commands
+    Login(LoginArgs),
+    /// Show the rows of a table, or one row: what was ordered, what is, and why
+    Get(GetArgs),
+    /// Merge documents (YAML or JSON) into the cloud, in one transaction
+    Apply(ApplyArgs),
+    /// Remove rows of a table, and what belongs to them, in one transaction
+    Delete(DeleteArgs),
+    /// Create, start, stop, pause, delete instances; open their consoles
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+    /// Add images
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Add volumes
+    #[command(subcommand)]
+    Volume(VolumeCommand),
+}
+
+/// `pony login`
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// Whom to be; asked for when left out
+    #[arg(long)]
+    pub email: Option<String>,
+    /// Read the password (or email:password) from standard input instead of asking
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// How to show rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: desired and current side by side, and why
+    Table,
+    /// As the API answers
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// `pony get`
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The table: instance, volume, storage-pool…, also in the plural
+    pub table: String,
+    /// The row: a name, a UUID, or the beginning of one
+    pub key: Option<String>,
+    /// How to show it
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Show it again whenever it changes, until interrupted
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// `pony apply`
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The file; - for standard input
+    ///
+    /// A document holds a piece of the cloud: {tenant: {acme: {desired: {…}, children: {instance: {web: {desired: {…}}}}}}}.
+    /// Where a UUID should stand, a name will do: of what is there, else of what is made now. null removes.
+    #[arg(short, long)]
+    pub file: PathBuf,
+    /// Show the patch instead of sending it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `pony delete`
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// The table
+    pub table: String,
+    /// The rows: names, UUIDs, or beginnings of some
+    #[arg(required = true)]
+    pub keys: Vec<String>,
+}
+
+/// Waiting for an order to be carried out.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct WaitArgs {
+    /// Wait until it is as ordered, showing progress (Ctrl-C leaves; the order stands)
+    #[arg(long)]
+    pub wait: bool,
+    /// Seconds to wait at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+}
+
+/// `pony instance`
+#[derive(Debug, Subcommand)]
+pub enum InstanceCommand {
+    /// Order a new instance with its disks and cards, in one transaction
+    Create(Box<CreateArgs>),
+    /// Order instances to run
+    Start(InstancesArgs),
+    /// Order instances to be off
+    Stop(InstancesArgs),
+    /// Order instances to stand still
+    Pause(InstancesArgs),
+    /// Remove instances
+    Delete(DeleteInstancesArgs),
+    /// Attach to an instance's serial console (Ctrl-] leaves)
+    Console(ConsoleArgs),
+}
+
+/// `pony instance create`
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Its name
+    pub name: String,
+    /// Boot from a new volume filled from this image
+    #[arg(long, conflicts_with = "volume")]
+    pub image: Option<String>,
+    /// Use these volumes, in this order
+    #[arg(long)]
+    pub volume: Vec<String>,
+    /// Size of the new volume, MiB [default: the image's own]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(i64).range(1..))]
+    pub size: Option<i64>,
+    /// Where to make the volume [default: the only pool, else one that holds the image]
+    #[arg(long)]
+    pub pool: Option<String>,
+    /// Virtual CPUs
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
+    pub vcpu: i64,
+    /// Memory, MiB
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(i64).range(1..))]
+    pub mem: i64,
+    /// Plug a card into this switch; may be repeated
+    #[arg(long)]
+    pub switch: Vec<String>,
+    /// Whose it is [default: the only tenant; where there is none, `default` is made]
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Do not start it
+    #[arg(long)]
+    pub stopped: bool,
+    /// Waiting.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// Some instances.
+#[derive(Debug, Args)]
+pub struct InstancesArgs {
+    /// Names, UUIDs, or beginnings of some
+    #[arg(required = true)]
+    pub instances: Vec<String>,
+    /// Waiting.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// `pony instance delete`
+#[derive(Debug, Args)]
+pub struct DeleteInstancesArgs {
+    /// Names, UUIDs, or beginnings of some
+    #[arg(required = true)]
+    pub instances: Vec<String>,
+    /// Also delete their volumes, but those that other instances use
+    #[arg(long)]
+    pub volumes: bool,
+}
+
+/// `pony instance console`
+#[derive(Debug, Args)]
+pub struct ConsoleArgs {
+    /// A name, a UUID, or the beginning of one
+    pub instance: String,
+}
+
+/// `pony image`
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Make an image from a URI, with a backing volume in each pool
+    Add(ImageAddArgs),
+}
+
+/// `pony image add`
+#[derive(Debug, Args)]
+pub struct ImageAddArgs {
+    /// Its name
+    pub name: String,
+    /// Where its bytes come from: http:, https:, or file: on the host
+    pub uri: String,
+    /// Where to keep it; may be repeated [default: the only pool]
+    #[arg(long)]
+    pub pool: Vec<String>,
+    /// Whose it is [default: everybody's]
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Waiting.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// `pony volume`
+#[derive(Debug, Subcommand)]
+pub enum VolumeCommand {
+    /// Make a volume, empty or filled from an image
+    Add(VolumeAddArgs),
+}
+
+/// `pony volume add`
+#[derive(Debug, Args)]
+pub struct VolumeAddArgs {
+    /// Its name
+    pub name: String,
+    /// Its size, MiB [default: the image's own]
+    #[arg(long, value_name = "MIB", required_unless_present = "image", value_parser = clap::value_parser!(i64).range(1..))]
+    pub size: Option<i64>,
+    /// Fill it from this image
+    #[arg(long)]
+    pub image: Option<String>,
+    /// Where to make it [default: the only pool, else one that holds the image]
+    #[arg(long)]
+    pub pool: Option<String>,
+    /// raw or qcow2 [default: the pool's choice]
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Whose it is [default: the only tenant; where there is none, `default` is made]
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Waiting.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for bad in [
+            "pony instance create web --image a --volume b",
+            "pony instance create web --mem 0",
+            "pony volume add data",
+            "pony delete instance",
+            "pony get instance -o xml",
+        ] {
+            assert!(Cli::try_parse_from(bad.split(' ')).is_err(), "{bad}");
+        }
+        assert!(Cli::try_parse_from("pony volume add data --image a".split(' ')).is_ok());
+    }
+}

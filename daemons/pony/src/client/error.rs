@@ -1,0 +1,95 @@
+//! Why a request failed.
+
+use serde::Deserialize;
+
+/// What the API says when it refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Refusal {
+    /// The HTTP status.
+    #[serde(skip)]
+    pub status: u16,
+    /// The code, such as `path-not-found`.
+    #[serde(default)]
+    pub error: String,
+    /// For people.
+    #[serde(default)]
+    pub message: String,
+    /// Where in the document.
+    pub path: Option<String>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.message.as_str(), self.error.as_str()) {
+            ("", "") => write!(f, "refused with HTTP status {}", self.status)?,
+            ("", code) => write!(f, "refused: {code}")?,
+            (message, _) => f.write_str(message)?,
+        }
+        self.path.as_ref().map_or(Ok(()), |path| write!(f, " (at {path})"))
+    }
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The URL is none.
+    #[error("`{url}` is no URL of Sparkle; expected something like http://127.0.0.1:9860")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// The HTTP client could not be set up.
+    #[error("cannot set up the HTTP client")]
+    Setup(#[source] reqwest::Error),
+    /// Nobody answered, or not in time.
+    #[error("no answer from {url}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The API refused.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The answer is no JSON of the expected shape: not Sparkle, or not of this version.
+    #[error("{url} answered something else than Sparkle does: {what}")]
+    Answer {
+        /// Where.
+        url: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The answer is longer than a client should hold.
+    #[error("the answer from {url} is longer than {max_mib} MiB; ask for less")]
+    TooLong {
+        /// Where.
+        url: String,
+        /// The limit.
+        max_mib: usize,
+    },
+}
+
+impl ClientError {
+    /// The HTTP status of a refusal.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may work later: the server is away, overloaded or without its database.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. }) || matches!(self.status(), Some(429 | 502 | 503 | 504))
+    }
+
+    /// Whether the caller may not see what was asked for, or it is not there.
+    #[must_use]
+    pub fn is_out_of_sight(&self) -> bool {
+        matches!(self.status(), Some(401 | 403 | 404))
+    }
+}

@@ -1,0 +1,33 @@
+//! `pony delete`
+
+use crate::browse::Located;
+use crate::cli::DeleteArgs;
+use crate::escape;
+use crate::session::{Session, say};
+use serde_json::{Value as Json, json};
+
+pub(super) async fn run(session: &Session, args: &DeleteArgs) -> anyhow::Result<()> {
+    let mut browser = session.browser();
+    let table = session.catalog.find(&args.table)?;
+    let mut rows: Vec<Located> = Vec::new();
+    for word in &args.keys {
+        let row = browser.one(table, word).await?;
+        if !rows.iter().any(|known| known.path == row.path) {
+            rows.push(row);
+        }
+    }
+    let operations: Vec<Json> = rows.iter().map(|row| removal(&table.name, row)).collect();
+    session.client.patch(&operations).await?;
+    for row in rows {
+        say(&escape::text(&format!("deleted {} {} ({})", table.name, row.label(), row.key)))?;
+    }
+    Ok(())
+}
+
+/// The operation that removes a row. A volume is ordered away: its row goes once its data are gone.
+pub(super) fn removal(table: &str, row: &Located) -> Json {
+    if table == "volume" {
+        return json!({"op": "x-merge", "path": row.pointer(), "value": {"desired": {"state": "deleted"}}});
+    }
+    json!({"op": "remove", "path": row.pointer()})
+}

@@ -1,0 +1,59 @@
+//! `pony image add`
+
+use super::common::{made, merge, pool};
+use crate::browse::Browser;
+use crate::cli::ImageAddArgs;
+use crate::escape;
+use crate::overview;
+use crate::session::{Session, now_unix_s, say};
+use crate::wait::{self, Look};
+use anyhow::Context;
+use serde_json::{Value as Json, json};
+
+/// What stands for the new image's UUID.
+const IMAGE: &str = "$image";
+
+pub(super) async fn add(session: &Session, args: &ImageAddArgs) -> anyhow::Result<()> {
+    let operations = plan(&mut session.browser(), args).await?;
+    let uuids = session.client.patch(&operations).await?;
+    let uuid = made(&uuids, IMAGE).context("Sparkle did not tell the new image's UUID")?;
+    say(&escape::text(&format!("created image {} ({uuid})", args.name)))?;
+    if args.wait.wait {
+        let look = async |browser: &mut Browser<'_>| {
+            let row = browser.one_of("image", &uuid).await?;
+            let (status, why) = overview::image(browser, &row, now_unix_s()).await?;
+            let done = status == "ready";
+            Ok(Look { done, progress: if why.is_empty() { status } else { format!("{status}: {why}") } })
+        };
+        wait::until(session, args.wait, &format!("image {}", args.name), look).await?;
+    }
+    Ok(())
+}
+
+/// The image and a backing volume in each pool, as one patch.
+pub(super) async fn plan(browser: &mut Browser<'_>, args: &ImageAddArgs) -> anyhow::Result<Vec<Json>> {
+    let tenant = match &args.tenant {
+        Some(word) => Some(browser.one_of("tenant", word).await?.key),
+        None => None,
+    };
+    let mut pools = Vec::new();
+    for word in &args.pool {
+        pools.push(pool(browser, Some(word), &[]).await?);
+    }
+    if pools.is_empty() {
+        pools.push(pool(browser, None, &[]).await?);
+    }
+    let mut path = tenant.as_deref().map_or_else(Vec::new, |tenant| vec!["tenant", tenant, "children"]);
+    path.extend(["image", IMAGE]);
+    let mut operations = vec![merge(&path, &json!({"name": args.name, "source_uri": args.uri}))];
+    for (index, pool) in pools.iter().enumerate() {
+        let placeholder = format!("$volume-{index}");
+        let volume = [&path[..], &["children", "volume", &placeholder]].concat();
+        let mut desired = json!({"name": args.name, "storage_pool": pool});
+        if let Some(tenant) = &tenant {
+            desired["tenant"] = Json::from(tenant.as_str());
+        }
+        operations.push(merge(&volume, &desired));
+    }
+    Ok(operations)
+}

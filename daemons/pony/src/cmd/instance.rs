@@ -1,0 +1,169 @@
+//! `pony instance create|start|stop|pause|delete`
+
+use super::common::{backing, made, merge, pool, size_mib, tenant};
+use super::delete::removal;
+use crate::browse::{Browser, Located};
+use crate::cli::{CreateArgs, DeleteInstancesArgs, InstancesArgs, WaitArgs};
+use crate::escape;
+use crate::overview;
+use crate::session::{Session, note, now_unix_s, say};
+use crate::wait::{self, Look};
+use anyhow::Context;
+use serde_json::{Value as Json, json};
+use std::collections::HashSet;
+
+/// What stands for the new instance's UUID.
+const INSTANCE: &str = "$instance";
+/// What stands for the UUID of its new volume.
+const VOLUME: &str = "$volume";
+
+pub(super) async fn create(session: &Session, args: &CreateArgs) -> anyhow::Result<()> {
+    let operations = plan(&mut session.browser(), args).await?;
+    let uuids = session.client.patch(&operations).await?;
+    let uuid = made(&uuids, INSTANCE).context("Sparkle did not tell the new instance's UUID")?;
+    say(&escape::text(&format!("created instance {} ({uuid})", args.name)))?;
+    if args.wait.wait {
+        let state = if args.stopped { "stopped" } else { "running" };
+        arrive(session, args.wait, &uuid, &args.name, state).await?;
+    }
+    Ok(())
+}
+
+/// Everything that a new instance needs, as one patch.
+pub(super) async fn plan(browser: &mut Browser<'_>, args: &CreateArgs) -> anyhow::Result<Vec<Json>> {
+    let (tenant, making_tenant) = tenant(browser, args.tenant.as_deref()).await?;
+    let mut operations: Vec<Json> = making_tenant.into_iter().collect();
+    let state = if args.stopped { "stopped" } else { "running" };
+    let mut volumes = Vec::new();
+    if let Some(word) = &args.image {
+        let (key, operation) = boot_volume(browser, args, &tenant, word).await?;
+        operations.push(operation);
+        volumes.push(key);
+    }
+    for word in &args.volume {
+        volumes.push(browser.one_of("volume", word).await?.key);
+    }
+    let mut switches = Vec::new();
+    for word in &args.switch {
+        switches.push(browser.one_of("switch", word).await?.key);
+    }
+    let instance = ["tenant", &tenant, "children", "instance", INSTANCE];
+    let desired = json!({"name": args.name, "state": state, "vcpu": args.vcpu, "rcpu": args.vcpu as f64, "mem": args.mem});
+    operations.push(merge(&instance, &desired));
+    operations.extend(parts(&instance, "vdisk", "volume", &volumes));
+    operations.extend(parts(&instance, "vnic", "switch", &switches));
+    Ok(operations)
+}
+
+async fn boot_volume(
+    browser: &mut Browser<'_>,
+    args: &CreateArgs,
+    tenant: &str,
+    image: &str,
+) -> anyhow::Result<(String, Json)> {
+    let image = browser.one_of("image", image).await?;
+    let backing = backing(browser, &image).await?;
+    let pool = pool(browser, args.pool.as_deref(), &backing).await?;
+    let size = size_mib(browser, args.size, &image, &backing).await?;
+    let desired = json!({"name": args.name, "size": size, "storage_pool": pool, "base_image": image.key});
+    Ok((VOLUME.to_owned(), merge(&["tenant", tenant, "children", "volume", VOLUME], &desired)))
+}
+
+/// Disks or cards: one entity each, in order.
+fn parts(instance: &[&str], mount: &str, column: &str, targets: &[String]) -> Vec<Json> {
+    let part = |(index, target): (usize, &String)| {
+        let placeholder = format!("${mount}-{index}");
+        let path = [instance, &["children", mount, &placeholder]].concat();
+        let mut desired = json!({"index": index});
+        desired[column] = Json::from(target.as_str());
+        merge(&path, &desired)
+    };
+    targets.iter().enumerate().map(part).collect()
+}
+
+pub(super) async fn order(session: &Session, args: &InstancesArgs, state: &str) -> anyhow::Result<()> {
+    let instances = chosen(&mut session.browser(), &args.instances).await?;
+    let operation = |row: &Located| json!({"op": "x-merge", "path": row.pointer(), "value": {"desired": {"state": state}}});
+    session.client.patch(&instances.iter().map(operation).collect::<Vec<_>>()).await?;
+    for instance in &instances {
+        say(&escape::text(&format!("ordered instance {} to be {state}", instance.label())))?;
+    }
+    if args.wait.wait {
+        for instance in &instances {
+            arrive(session, args.wait, &instance.key, instance.label(), state).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn chosen(browser: &mut Browser<'_>, words: &[String]) -> anyhow::Result<Vec<Located>> {
+    let mut rows: Vec<Located> = Vec::new();
+    for word in words {
+        let row = browser.one_of("instance", word).await?;
+        if !rows.iter().any(|known| known.key == row.key) {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// Waits until an instance is as ordered.
+async fn arrive(
+    session: &Session,
+    args: WaitArgs,
+    uuid: &str,
+    name: &str,
+    state: &str,
+) -> anyhow::Result<()> {
+    let what = format!("instance {name}");
+    let look = async |browser: &mut Browser<'_>| {
+        let row = browser.one_of("instance", uuid).await?;
+        let view = overview::instance(browser, &row, now_unix_s()).await?;
+        // Without a host it is off.
+        let status = view.status().unwrap_or(if view.placements.is_empty() { "stopped" } else { "-" });
+        let why = if view.why.is_empty() { String::new() } else { format!(": {}", view.why) };
+        Ok(Look { done: status == state, progress: format!("{status}{why}") })
+    };
+    Ok(wait::until(session, args, &what, look).await?)
+}
+
+pub(super) async fn delete(session: &Session, args: &DeleteInstancesArgs) -> anyhow::Result<()> {
+    let mut browser = session.browser();
+    let instances = chosen(&mut browser, &args.instances).await?;
+    let mut operations: Vec<Json> = instances.iter().map(|row| removal("instance", row)).collect();
+    let volumes = if args.volumes { own_volumes(&mut browser, &instances).await? } else { Vec::new() };
+    operations.extend(volumes.iter().map(|row| removal("volume", row)));
+    session.client.patch(&operations).await?;
+    for (kind, row) in
+        instances.iter().map(|row| ("instance", row)).chain(volumes.iter().map(|row| ("volume", row)))
+    {
+        say(&escape::text(&format!("deleted {kind} {} ({})", row.label(), row.key)))?;
+    }
+    Ok(())
+}
+
+/// The volumes of instances that no other instance uses.
+async fn own_volumes(browser: &mut Browser<'_>, instances: &[Located]) -> anyhow::Result<Vec<Located>> {
+    let vdisks = browser.rows(browser.catalog().find("vdisk")?).await?;
+    let volumes = browser.rows(browser.catalog().find("volume")?).await?;
+    let goes: HashSet<&str> = instances.iter().map(|row| row.key.as_str()).collect();
+    let owner = |vdisk: &Located| {
+        vdisk.row.text("instance").or_else(|| vdisk.ancestor("instance").map(str::to_owned))
+    };
+    let users = |volume: &Located, going: bool| {
+        let uses = |vdisk: &&Located| {
+            vdisk.row.desired_text("volume") == Some(&volume.key)
+                && owner(vdisk).is_some_and(|owner| goes.contains(owner.as_str()) == going)
+        };
+        vdisks.iter().filter(uses).count()
+    };
+    let mut own = Vec::new();
+    for volume in volumes.into_iter().filter(|volume| users(volume, true) > 0) {
+        if users(&volume, false) > 0 {
+            note(&format!("volume {} stays: another instance uses it", volume.label()));
+        } else {
+            own.push(volume);
+        }
+    }
+    Ok(own)
+}

@@ -1,0 +1,43 @@
+//! `pony login`
+
+use crate::cli::LoginArgs;
+use crate::client::Client;
+use crate::credentials::{self, Credentials, DEFAULT_URL, Login};
+use crate::escape;
+use crate::session::{note, say};
+use crate::terminal;
+use anyhow::Context;
+use serde_json::Value as Json;
+
+pub(super) async fn run(url: Option<&str>, args: &LoginArgs) -> anyhow::Result<()> {
+    let path = credentials::login_path()?;
+    // An unusable file is about to be replaced.
+    let before = Login::load(&path).ok().flatten();
+    let url =
+        url.map(str::to_owned).or(before.map(|login| login.url)).unwrap_or_else(|| DEFAULT_URL.to_owned());
+    let credentials = ask(args)?;
+    let client = Client::new(&url, Some(credentials.clone()))?;
+    if client.exposes_credentials() {
+        note(&format!("the password goes to {url} unencrypted; use https"));
+    }
+    let token =
+        client.get(&["token"]).await.with_context(|| format!("{} could not sign in", credentials.email()))?;
+    anyhow::ensure!(token.get("token").is_some_and(Json::is_string), "{url} is not Sparkle");
+    let email = credentials.email().to_owned();
+    Login { url: url.clone(), credentials }.store(&path)?;
+    Ok(say(&escape::text(&format!("signed in at {url} as {email}; stored in {}", path.display())))?)
+}
+
+fn ask(args: &LoginArgs) -> anyhow::Result<Credentials> {
+    if let Ok(text) = std::env::var("PONY_AUTH") {
+        return text.parse().context("PONY_AUTH is not usable");
+    }
+    let Some(email) = &args.email else {
+        if args.password_stdin {
+            return terminal::ask("email:password", true)?.parse().context("standard input is not usable");
+        }
+        let email = terminal::ask("E-mail", false)?;
+        return Ok(Credentials::new(&email, &terminal::ask("Password", true)?));
+    };
+    Ok(Credentials::new(email, &terminal::ask("Password", true)?))
+}

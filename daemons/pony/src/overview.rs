@@ -1,0 +1,335 @@
+//! Lists for people: per table, the columns that matter, desired and current side by side, and why.
+
+use crate::browse::{BrowseError, Browser, Located};
+use crate::catalog::Table;
+use crate::row::Row;
+use crate::text::{Grid, percent, short, size_mib};
+use crate::why::{self, Placement, VolumeState};
+use serde_json::Value as Json;
+
+/// Instances of one list whose volumes are looked at to say what they wait for.
+const EXPLAINED_MAX: usize = 50;
+/// Columns that a table without a list of its own shows of each part.
+const PLAIN_COLUMNS_MAX: usize = 6;
+
+/// The list of a table's rows.
+///
+/// # Errors
+/// See [`BrowseError`].
+pub async fn list(
+    browser: &mut Browser<'_>,
+    table: &Table,
+    rows: &[Located],
+    now_unix_s: i64,
+) -> Result<Grid, BrowseError> {
+    match table.name.as_str() {
+        "instance" => instances(browser, rows, now_unix_s).await,
+        "volume" => volumes(browser, rows, now_unix_s).await,
+        "image" => images(browser, rows, now_unix_s).await,
+        "storage_pool" => pools(browser, rows, now_unix_s).await,
+        "host" => Ok(hosts(rows)),
+        _ => Ok(plain(table, rows, now_unix_s)),
+    }
+}
+
+/// An instance with all that is known of it.
+#[derive(Debug, Clone)]
+pub struct InstanceView {
+    /// Where it is, or still is.
+    pub placements: Vec<Placement>,
+    /// Why it is not as ordered; empty when it is.
+    pub why: String,
+}
+
+impl InstanceView {
+    /// What it is doing.
+    #[must_use]
+    pub fn status(&self) -> Option<&str> {
+        why::main_placement(&self.placements)?.status()
+    }
+}
+
+/// What is known of an instance beyond its order.
+///
+/// # Errors
+/// See [`BrowseError`].
+pub async fn instance(
+    browser: &mut Browser<'_>,
+    instance: &Located,
+    now_unix_s: i64,
+) -> Result<InstanceView, BrowseError> {
+    let hosts = browser.rows_if_visible("host").await?;
+    let placements = placements(&hosts, &browser.views("host_instance", "instance", instance).await?);
+    explain(browser, instance, placements, now_unix_s, true).await
+}
+
+async fn explain(
+    browser: &mut Browser<'_>,
+    instance: &Located,
+    placements: Vec<Placement>,
+    now_unix_s: i64,
+    thoroughly: bool,
+) -> Result<InstanceView, BrowseError> {
+    let desired = instance.row.desired_text("state");
+    let status = why::main_placement(&placements).and_then(Placement::status);
+    let waits = status != desired && !matches!(desired, None | Some("stopped"));
+    let volumes = if waits && thoroughly { instance_volumes(browser, instance).await? } else { Vec::new() };
+    let why = why::instance(desired, &placements, &volumes, now_unix_s);
+    Ok(InstanceView { placements, why })
+}
+
+fn placements(hosts: &[Located], rows: &[(String, Row)]) -> Vec<Placement> {
+    let placement = |(host, row): &(String, Row)| {
+        let of_host = hosts.iter().find(|candidate| candidate.key == *host);
+        Placement {
+            host: host.clone(),
+            host_name: why::label(hosts, host),
+            host_status: of_host.and_then(|host| host.row.current_text("status")).map(str::to_owned),
+            row: row.clone(),
+        }
+    };
+    rows.iter().map(placement).collect()
+}
+
+/// The volumes of an instance and how far they are.
+async fn instance_volumes(
+    browser: &mut Browser<'_>,
+    instance: &Located,
+) -> Result<Vec<VolumeState>, BrowseError> {
+    let vdisks = browser.children(instance, "vdisk").await?;
+    let rows = browser.rows_if_visible("volume").await?;
+    let mut states = Vec::new();
+    for volume in vdisks.iter().filter_map(|vdisk| vdisk.row.desired_text("volume")) {
+        let views = match rows.iter().find(|row| row.key == volume) {
+            Some(row) => browser.views("host_volume", "volume", row).await?,
+            None => Vec::new(),
+        };
+        let views: Vec<Row> = views.into_iter().map(|(_, row)| row).collect();
+        states.push(VolumeState { label: why::label(&rows, volume), row: why::best_view(&views).cloned() });
+    }
+    Ok(states)
+}
+
+async fn instances(
+    browser: &mut Browser<'_>,
+    rows: &[Located],
+    now_unix_s: i64,
+) -> Result<Grid, BrowseError> {
+    let mut grid = Grid::new(&["NAME", "UUID", "TENANT", "DESIRED", "CURRENT", "HOST", "WHY"]);
+    let hosts = browser.rows_if_visible("host").await?;
+    let tenants = browser.rows_if_visible("tenant").await?;
+    let all = browser.all_views("host_instance", "instance").await?;
+    let mut explained = 0;
+    for row in rows {
+        let own: Vec<(String, Row)> = all
+            .iter()
+            .filter(|view| view.of == row.key)
+            .map(|view| (view.host.clone(), view.row.clone()))
+            .collect();
+        let placed = placements(&hosts, &own);
+        let view = explain(browser, row, placed, now_unix_s, explained < EXPLAINED_MAX).await?;
+        explained += usize::from(!view.why.is_empty());
+        let tenant = row.row.desired_text("tenant").filter(|_| tenants.len() > 1);
+        grid.push(vec![
+            row.label().to_owned(),
+            short(&row.key).to_owned(),
+            tenant.map_or_else(String::new, |tenant| why::label(&tenants, tenant)),
+            text(row.row.desired("state")),
+            view.status().unwrap_or("-").to_owned(),
+            why::main_placement(&view.placements)
+                .map_or_else(String::new, |placement| placement.host_name.clone()),
+            view.why,
+        ]);
+    }
+    Ok(grid)
+}
+
+async fn volumes(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> Result<Grid, BrowseError> {
+    let mut grid = Grid::new(&["NAME", "UUID", "DESIRED", "CURRENT", "SIZE", "POOL", "FOR", "WHY"]);
+    let pools = browser.rows_if_visible("storage_pool").await?;
+    let images = browser.rows_if_visible("image").await?;
+    let all = browser.all_views("host_volume", "volume").await?;
+    for row in rows {
+        let views: Vec<Row> =
+            all.iter().filter(|view| view.of == row.key).map(|view| view.row.clone()).collect();
+        let best = why::best_view(&views);
+        let size = row.row.desired("size").or_else(|| best.and_then(|view| view.current("size")));
+        let pool = row.row.desired_text("storage_pool").unwrap_or_default();
+        let image =
+            row.row.desired_text("image").map(|image| format!("image {}", why::label(&images, image)));
+        grid.push(vec![
+            row.row.name().unwrap_or_default().to_owned(),
+            short(&row.key).to_owned(),
+            text(row.row.desired("state")),
+            best.and_then(|view| view.current_text("status")).unwrap_or("-").to_owned(),
+            mib(size),
+            why::label(&pools, pool),
+            image.unwrap_or_default(),
+            why::volume(row.row.desired_text("state"), &views, now_unix_s),
+        ]);
+    }
+    Ok(grid)
+}
+
+/// What an image's backing volumes say of it: a status and why it is not ready.
+///
+/// # Errors
+/// See [`BrowseError`].
+pub async fn image(
+    browser: &mut Browser<'_>,
+    image: &Located,
+    now_unix_s: i64,
+) -> Result<(String, String), BrowseError> {
+    let rows = browser.rows_if_visible("volume").await?;
+    let all = browser.all_views("host_volume", "volume").await?;
+    let mut views = Vec::new();
+    for backing in rows.iter().filter(|row| row.row.desired_text("image") == Some(&image.key)) {
+        views.extend(all.iter().filter(|view| view.of == backing.key).map(|view| view.row.clone()));
+    }
+    // Callers who may not see where the data lie see the image through its own table.
+    if views.is_empty() {
+        views.extend(browser.views("host_image", "image", image).await?.into_iter().map(|(_, row)| row));
+    }
+    let Some(best) = why::best_view(&views) else { return Ok(("-".to_owned(), String::new())) };
+    let status = best.current_text("status").unwrap_or("-").to_owned();
+    Ok((status, why::volume(Some("present"), &views, now_unix_s)))
+}
+
+async fn images(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> Result<Grid, BrowseError> {
+    let mut grid = Grid::new(&["NAME", "UUID", "TENANT", "CURRENT", "FROM", "WHY"]);
+    let tenants = browser.rows_if_visible("tenant").await?;
+    for row in rows {
+        let (status, why) = image(browser, row, now_unix_s).await?;
+        grid.push(vec![
+            row.label().to_owned(),
+            short(&row.key).to_owned(),
+            row.row.desired_text("tenant").map_or_else(String::new, |tenant| why::label(&tenants, tenant)),
+            status,
+            text(row.row.desired("source_uri")),
+            why,
+        ]);
+    }
+    Ok(grid)
+}
+
+async fn pools(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> Result<Grid, BrowseError> {
+    let mut grid = Grid::new(&["NAME", "UUID", "TYPE", "HOST", "CURRENT", "SIZE", "USED", "WHY"]);
+    let hosts = browser.rows_if_visible("host").await?;
+    let all = browser.all_views("host_storage_pool", "storage_pool").await?;
+    for row in rows {
+        let views: Vec<Row> =
+            all.iter().filter(|view| view.of == row.key).map(|view| view.row.clone()).collect();
+        let best = why::best_view(&views);
+        let figure = |column| best.and_then(|view| view.current(column)).and_then(Json::as_i64);
+        let used = figure("allocated").zip(figure("capacity").filter(|capacity| *capacity > 0));
+        grid.push(vec![
+            row.label().to_owned(),
+            short(&row.key).to_owned(),
+            text(row.row.desired("type")),
+            row.row.desired_text("host").map_or_else(|| "shared".to_owned(), |host| why::label(&hosts, host)),
+            best.and_then(|view| view.current_text("status")).unwrap_or("-").to_owned(),
+            figure("capacity").map_or_else(String::new, size_mib),
+            used.map_or_else(String::new, |(used, of)| percent(used as f64 / of as f64)),
+            best.map_or_else(String::new, |view| why::trouble(view, now_unix_s)),
+        ]);
+    }
+    Ok(grid)
+}
+
+fn hosts(rows: &[Located]) -> Grid {
+    let mut grid =
+        Grid::new(&["NAME", "UUID", "DESIRED", "CURRENT", "CPUS", "MEM", "GUESTS BY", "VERSION", "WHY"]);
+    for row in rows {
+        let (ordered, status) = (row.row.desired_text("state"), row.row.current_text("status"));
+        let why = match (ordered, status) {
+            (None, _) => "it has reported itself and is not approved yet",
+            (_, None) => "not heard of yet",
+            (_, Some("missing")) => "it has fallen silent",
+            _ => "",
+        };
+        grid.push(vec![
+            row.row.name().or_else(|| row.row.alias()).unwrap_or(&row.key).to_owned(),
+            short(&row.key).to_owned(),
+            ordered.unwrap_or("-").to_owned(),
+            status.unwrap_or("-").to_owned(),
+            text(row.row.current("cpus")),
+            mib(row.row.current("mem")),
+            text(row.row.current("accel")),
+            text(row.row.current("version")),
+            why.to_owned(),
+        ]);
+    }
+    grid
+}
+
+/// A table that has no list of its own: the first plain columns of both parts.
+fn plain(table: &Table, rows: &[Located], now_unix_s: i64) -> Grid {
+    const ELSEWHERE: [&str; 7] = ["name", "state", "status", "error", "attempts", "next_retry", "data"];
+    let of = |part: &str| -> Vec<&str> {
+        let belongs = |(name, column): &(&String, &crate::catalog::Column)| {
+            column.parts.iter().any(|own| own == part)
+                && column.kind != "json"
+                && !ELSEWHERE.contains(&name.as_str())
+                && !table.key.contains(name)
+        };
+        table.columns.iter().filter(belongs).map(|(name, _)| name.as_str()).take(PLAIN_COLUMNS_MAX).collect()
+    };
+    let (desired, current) = (of("desired"), of("current"));
+    let title = |name: &str| name.to_uppercase();
+    let mut header = vec!["KEY".to_owned(), "NAME".to_owned(), "DESIRED".to_owned(), "CURRENT".to_owned()];
+    header.extend(desired.iter().map(|name| title(name)));
+    header.extend(current.iter().map(|name| format!("({})", title(name))));
+    header.push("WHY".to_owned());
+    let mut grid = Grid::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
+    for row in rows {
+        let (ordered, actual) = (row.row.desired("state"), row.row.current("status"));
+        let mut cells = vec![
+            short(&row.key).to_owned(),
+            row.row.name().unwrap_or_default().to_owned(),
+            text(ordered),
+            text(actual),
+        ];
+        cells.extend(desired.iter().map(|name| text(row.row.desired(name))));
+        cells.extend(current.iter().map(|name| text(row.row.current(name))));
+        cells.push(why::trouble(&row.row, now_unix_s));
+        grid.push(cells);
+    }
+    grid
+}
+
+/// All columns of one row, desired and current side by side.
+#[must_use]
+pub fn detail(table: &Table, row: &Located) -> Grid {
+    let mut grid = Grid::new(&["COLUMN", "DESIRED", "CURRENT"]);
+    grid.push(vec![table.key.join("/"), row.key.clone(), String::new()]);
+    let parts = [&row.row.desired, &row.row.current];
+    let mut names: Vec<&String> =
+        parts.iter().filter_map(|part| part.as_ref()).flat_map(serde_json::Map::keys).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names.into_iter().filter(|name| !table.key.contains(name)) {
+        grid.push(vec![name.clone(), whole(row.row.desired(name)), whole(row.row.current(name))]);
+    }
+    grid
+}
+
+/// A value as a cell of a list.
+fn text(value: Option<&Json>) -> String {
+    match value {
+        Some(Json::String(text)) => short(text).to_owned(),
+        other => whole(other),
+    }
+}
+
+fn whole(value: Option<&Json>) -> String {
+    match value {
+        None | Some(Json::Null) => String::new(),
+        Some(Json::String(text)) => text.clone(),
+        Some(Json::Array(items)) => items.iter().map(|item| whole(Some(item))).collect::<Vec<_>>().join(", "),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn mib(value: Option<&Json>) -> String {
+    value.and_then(Json::as_i64).map_or_else(String::new, size_mib)
+}
