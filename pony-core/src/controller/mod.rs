@@ -221,10 +221,15 @@ impl Controller {
         self.reports.pop_front()
     }
 
-    /// Orders a host to be part of the cloud that has just shown up (*enrolment*), with the key that it proved.
+    /// Takes a host in that has just shown up (*enrolment*): orders it, with the key that it proved.
     pub fn enroll(&mut self, host: Uuid, key: Option<String>) {
-        let row = [("uuid", json!(host)), ("state", json!("present")), ("key", json!(key))];
-        self.writes.enroll(host, ops::insert("host", row));
+        let ordered = self.shared.snapshot().get::<Host>(&host).is_some_and(|row| row.desired.is_some());
+        let op = if ordered {
+            ops::update("host", [("uuid", json!(host))], [("key", json!(key))])
+        } else {
+            ops::insert("host", [("uuid", json!(host)), ("state", json!("present")), ("key", json!(key))])
+        };
+        self.writes.enroll(host, op);
     }
 
     fn handle_session(&mut self, host: Uuid, now: Now) {

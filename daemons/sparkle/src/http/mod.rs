@@ -1,0 +1,170 @@
+//! The REST API: HTTP on one side, [`pony_core::document`] on the other. Every endpoint but the few below is one
+//! generic handler over the tree that the schema gives; nothing in here knows a table by name but `user`.
+
+mod caller;
+mod problem;
+mod read;
+mod write;
+
+use crate::auth::Verifier;
+use crate::writer::WriterHandle;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use pony_core::document::{PlaceKind, Tree, TreeError, UrlPath};
+use pony_state::{Read, SharedState};
+use problem::Fault;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
+
+/// The largest request body, bytes: a patch that orders thousands of instances fits.
+pub(crate) const BODY_BYTES_MAX: usize = 8 << 20;
+/// How long a request may take in all; writes are answered or refused well before.
+pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// The longest URL path with its query, bytes.
+pub(crate) const URL_BYTES_MAX: usize = 8 << 10;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    tree: Tree,
+    state: SharedState,
+    writer: WriterHandle,
+    available: watch::Receiver<bool>,
+    verifier: Verifier,
+}
+
+impl App {
+    pub(crate) fn new(
+        state: SharedState,
+        writer: WriterHandle,
+        available: watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
+        let tree: Result<Tree, TreeError> = Tree::new(Arc::clone(state.snapshot().schema()));
+        Ok(Self(Arc::new(Inner { tree: tree?, state, writer, available, verifier: Verifier::new()? })))
+    }
+
+    fn router(self) -> Router {
+        Router::new()
+            .route("/", get(root))
+            .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
+            .route("/readyz", get(ready))
+            .route("/v1/schema", get(schema))
+            .route("/v1", any(document))
+            .route("/v1/", any(document))
+            .route("/v1/{*path}", any(document))
+            .fallback(unknown)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_MAX))
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .with_state(self)
+    }
+}
+
+/// Serves until told to stop; requests under way are finished.
+pub(crate) async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
+    let served = axum::serve(listener, app.router()).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!("the REST API cannot be served any longer: {error}");
+    }
+}
+
+async fn root() -> impl IntoResponse {
+    Json(json!({"application": "Sparkle", "capabilities": ["v1"]}))
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    if *app.0.available.borrow() {
+        return Json(json!({"status": "ready", "database": "available"})).into_response();
+    }
+    let body = Json(json!({"status": "degraded", "database": "unavailable"}));
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}
+
+async fn schema(State(app): State<App>) -> impl IntoResponse {
+    Json(app.0.tree.describe())
+}
+
+async fn unknown(OriginalUri(uri): OriginalUri) -> Response {
+    Fault::not_found(uri.path(), "there is nothing here; the API begins at /v1/").into_response()
+}
+
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+    Fault::method(uri.path(), &method, &["GET"]).into_response()
+}
+
+/// Every path below `/v1` that the schema gives.
+async fn document(
+    State(app): State<App>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let path = uri.path();
+    if uri.to_string().len() > URL_BYTES_MAX {
+        return Fault::too_large(path, format!("a URL has at most {URL_BYTES_MAX} bytes")).into_response();
+    }
+    match answer(&app, &method, &uri, &headers, request).await {
+        Ok(response) => response,
+        Err(fault) => fault.at(path).into_response(),
+    }
+}
+
+async fn answer(
+    app: &App,
+    method: &Method,
+    uri: &axum::http::Uri,
+    headers: &HeaderMap,
+    request: Request,
+) -> Result<Response, Fault> {
+    let caller = caller::identify(app, headers).await?;
+    let url = UrlPath::parse(uri.path().strip_prefix("/v1").unwrap_or_default())?;
+    let (place, methods) = app.0.tree.place(&url)?;
+    // HEAD is GET without the body, which the server leaves out.
+    let wanted = if *method == Method::HEAD { "GET" } else { method.as_str() };
+    if *method == Method::OPTIONS {
+        return Ok((StatusCode::NO_CONTENT, [(header::ALLOW, allow(methods))]).into_response());
+    }
+    if !methods.contains(&wanted) {
+        return Err(Fault::method(uri.path(), method, methods));
+    }
+    match wanted {
+        "GET" => read::answer(app, &caller, &url, place, uri.query().unwrap_or_default(), headers),
+        _ => {
+            let body = body(request).await?;
+            write::answer(app, caller, url, wanted, headers, &body).await
+        }
+    }
+}
+
+fn allow(methods: &[&str]) -> String {
+    let head = methods.contains(&"GET").then_some("HEAD");
+    methods.iter().copied().chain(head).chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
+}
+
+async fn body(request: Request) -> Result<Bytes, Fault> {
+    axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
+        use http_body_util::LengthLimitError;
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+            return Fault::too_large("", format!("a request body has at most {BODY_BYTES_MAX} bytes"));
+        }
+        Fault::invalid(format!("the request body did not arrive: {error}"))
+    })
+}
+
+/// Whether a place is a list.
+fn is_list(place: PlaceKind) -> bool {
+    matches!(place, PlaceKind::Collection | PlaceKind::Join)
+}

@@ -1,0 +1,85 @@
+//! GET: entities with their tag, and collections, which are written out as they are read.
+
+use super::problem::Fault;
+use super::{App, is_list};
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use pony_core::document::{Caller, PlaceKind, Query, Reader, UrlPath};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Entities in one listing without `limit`; more are had in pages. Bounds the memory of a request.
+pub(super) const LIST_MAX: usize = 1_000_000;
+
+pub(super) fn answer(
+    app: &App,
+    caller: &Caller,
+    url: &UrlPath,
+    place: PlaceKind,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Fault> {
+    let snapshot = app.0.state.snapshot();
+    let reader = Reader::new(&app.0.tree, &snapshot, caller);
+    let pairs = decode(query)?;
+    if place == PlaceKind::Root {
+        let children = pairs.iter().any(|(name, value)| name == "children" && value == "1");
+        return Ok(json_response(if children { reader.root() } else { json!({}) }.to_string()));
+    }
+    if is_list(place) {
+        let query = Query::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+        let text = match place {
+            PlaceKind::Join => write_object(reader.join(url, &query)?.into_iter()),
+            _ => write_object(reader.list(url, &query)?.take(LIST_MAX)),
+        };
+        return Ok(json_response(text));
+    }
+    let entity = reader.entity(url)?;
+    let text = entity.to_string();
+    let tag = etag(&text);
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| names(known, &tag)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let mut response = json_response(text);
+    if let Ok(tag) = tag.parse() {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// The tag of an entity as the caller sees it.
+pub(super) fn etag(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+/// Whether an `If-Match` or `If-None-Match` header names the tag.
+pub(super) fn names(header: &str, tag: &str) -> bool {
+    header.split(',').map(|it| it.trim().trim_start_matches("W/")).any(|it| it == "*" || it == tag)
+}
+
+fn json_response(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], Body::from(text)).into_response()
+}
+
+fn write_object(entries: impl Iterator<Item = (String, Value)>) -> String {
+    let mut text = String::from("{");
+    for (key, value) in entries {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&Value::String(key).to_string());
+        text.push(':');
+        text.push_str(&value.to_string());
+    }
+    text.push('}');
+    text
+}
+
+fn decode(query: &str) -> Result<Vec<(String, String)>, Fault> {
+    serde_urlencoded::from_str(query)
+        .map_err(|error| Fault::invalid(format!("the URL's query cannot be read: {error}")))
+}

@@ -1,0 +1,112 @@
+//! POST, PATCH, DELETE: evaluated by the writer against everything committed before, answered once memory has it.
+
+use super::App;
+use super::problem::Fault;
+use super::read::{etag, names};
+use crate::auth;
+use crate::writer::Request;
+use axum::Json;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use pony_core::document::{Caller, Effect, Reader, Tree, UrlPath, Write, evaluate, parse_body};
+use pony_state::{RowOp, Snapshot};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// Why a request was refused, or what it comes to.
+type Evaluated = Result<(Vec<String>, Value), Fault>;
+
+pub(super) async fn answer(
+    app: &App,
+    caller: Caller,
+    url: UrlPath,
+    method: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Fault> {
+    let write = parse(method, headers, body)?;
+    let if_match = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (evaluated_in, evaluated) = oneshot::channel::<Evaluated>();
+    let (answer, answered) = oneshot::channel();
+    let shared = app.clone();
+    let evaluate = Box::new(move |snapshot: &Snapshot| {
+        let result = decide(&shared.0.tree, snapshot, &caller, &url, &write, if_match.as_deref());
+        let (ops, evaluated) = match result {
+            Ok(effect) => {
+                let paths = effect.paths.iter().map(ToString::to_string).collect();
+                (Some(effect.ops), Ok((paths, json!({"uuids": effect.uuids}))))
+            }
+            Err(fault) => (None, Err(fault)),
+        };
+        // Where the caller has gone, nothing is committed.
+        evaluated_in.send(evaluated).ok().and(ops)
+    });
+    app.0.writer.put(Request { evaluate, answer }).map_err(|busy| Fault::busy(busy.to_string()))?;
+    let gone = |_| Fault::unavailable("Sparkle is shutting down".to_owned());
+    let (paths, reply) = evaluated.await.map_err(gone)??;
+    match answered.await.map_err(gone)? {
+        Ok(()) => Ok(Json(reply).into_response()),
+        Err(error) => Err(Fault::commit(&error, &paths)),
+    }
+}
+
+fn decide(
+    tree: &Tree,
+    snapshot: &Snapshot,
+    caller: &Caller,
+    url: &UrlPath,
+    write: &Write,
+    if_match: Option<&str>,
+) -> Result<Effect, Fault> {
+    if let Some(wanted) = if_match {
+        let entity = Reader::new(tree, snapshot, caller).entity(url)?;
+        if !names(wanted, &etag(&entity.to_string())) {
+            return Err(Fault::precondition());
+        }
+    }
+    let mut effect = evaluate(tree, snapshot, caller, url, write, &mut Uuid::new_v4)?;
+    hash_passwords(&mut effect.ops)?;
+    Ok(effect)
+}
+
+fn parse(method: &str, headers: &HeaderMap, body: &[u8]) -> Result<Write, Fault> {
+    match method {
+        "DELETE" => return Ok(Write::Delete),
+        "POST" => return Ok(Write::Create(parse_body(body)?)),
+        _ => {}
+    }
+    let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = content.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media.as_str() {
+        "" | "application/json-patch+json" | "application/json" | "application/x-www-form-urlencoded" => {
+            Ok(Write::Patch(parse_body(body)?))
+        }
+        "application/merge-patch+json" => Ok(Write::Merge(parse_body(body)?)),
+        other => Err(Fault::unsupported(format!(
+            "a patch is application/json-patch+json or application/merge-patch+json, not {other}"
+        ))),
+    }
+}
+
+/// Passwords are stored as their argon2id hash only: a user's `data.password` becomes `data.hash`. It costs tens of
+/// milliseconds of the writer's time, in the rare request that sets one.
+fn hash_passwords(ops: &mut [RowOp]) -> Result<(), Fault> {
+    for op in ops.iter_mut().filter(|op| op.table() == "user") {
+        let (RowOp::Insert { row: columns, .. } | RowOp::Update { columns, .. }) = op else { continue };
+        let Some(data) = columns.get_mut("data").and_then(Value::as_object_mut) else { continue };
+        let Some(password) = data.remove("password") else { continue };
+        let Some(password) =
+            password.as_str().filter(|it| !it.is_empty() && it.len() <= auth::PASSWORD_LEN_MAX)
+        else {
+            return Err(Fault::invalid(format!(
+                "user.data.password: a text of 1 to {} bytes is needed",
+                auth::PASSWORD_LEN_MAX
+            )));
+        };
+        let hash = auth::hash_password(password).map_err(|error| Fault::unavailable(error.to_string()))?;
+        data.insert("method".to_owned(), json!("password"));
+        data.insert("hash".to_owned(), json!(hash));
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The first operator: made once, when the database knows no operator at all.
+
+use crate::auth;
+use anyhow::Context;
+use pony_core::controller::StoredRow;
+use pony_state::RowOp;
+use pony_store::DesiredStore;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Makes sure that there is an operator; answers with the file that holds the first one's credentials. An operator
+/// who was removed or changed later stays so: this acts only where there is none.
+///
+/// # Errors
+/// When the file or the database cannot be written.
+pub(crate) async fn ensure(
+    dir: &Path,
+    store: &dyn DesiredStore,
+    rows: &[StoredRow],
+) -> anyhow::Result<PathBuf> {
+    let is_operator = |row: &StoredRow| {
+        row.table == "user" && row.row.as_ref().is_some_and(|row| row.get("alicorn") == Some(&json!(true)))
+    };
+    if rows.iter().any(is_operator) {
+        return Ok(dir.join(auth::CREDENTIALS_FILE));
+    }
+    let (path, email, password) = auth::operator_credentials(dir)?;
+    let hash = tokio::task::spawn_blocking(move || auth::hash_password(&password)).await??;
+    let row = json!({"email": email, "alicorn": true, "data": {"method": "password", "hash": hash}});
+    let serde_json::Value::Object(row) = row else { anyhow::bail!("a user is an object") };
+    let insert = RowOp::Insert { table: "user".to_owned(), row };
+    store.commit(vec![insert]).await.context("making the first operator")?;
+    Ok(path)
+}
