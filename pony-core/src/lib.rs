@@ -1,8 +1,10 @@
 //! The cloud without I/O: tables, JSON document and patches, placement, reconcile engine, Controller and Agent.
 
+pub mod agent;
 pub mod controller;
 pub mod document;
 pub mod host;
 pub mod placement;
 pub mod reconcile;
+pub mod sim;
 pub mod tables;

@@ -45,6 +45,22 @@ pub struct Ended<I, S> {
     pub step: S,
 }
 
+/// A failure, as [`Engine::poll_failure`] tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureEvent<I, S> {
+    /// The resource.
+    pub id: I,
+    /// What failed.
+    pub step: S,
+    /// Why.
+    pub error: DriverError,
+    /// Failures since the last recovery, this one included.
+    pub attempts: u32,
+}
+
+/// Failures that nobody has asked for yet; the oldest are dropped beyond it, as they are news, not state.
+const FAILURES_MAX: usize = 256;
+
 /// What the engine remembers of a resource.
 #[derive(Debug)]
 struct Resource<S> {
@@ -70,6 +86,7 @@ pub struct Engine<I, S> {
     runs: Runs<I, S>,
     /// Bounded: a resource has one step under way, and each step is cancelled once.
     commands: VecDeque<Command<I, S>>,
+    failures: VecDeque<FailureEvent<I, S>>,
     next_run: u64,
     reviewed_ms: Option<u64>,
 }
@@ -83,6 +100,7 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
             resources: BTreeMap::new(),
             runs: Runs::default(),
             commands: VecDeque::new(),
+            failures: VecDeque::new(),
             next_run: 1,
             reviewed_ms: None,
         }
@@ -96,18 +114,27 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
         for id in self.queue(world) {
             self.note_changes(now_ms, id, world);
             match self.mind_active(now_ms, id, world) {
-                Some(phase) => self.hold(id, phase, None),
+                Some(phase) => self.hold(id, phase),
                 None => idle.push(id),
             }
         }
         for id in idle {
             self.advance(now_ms, id, world);
         }
+        for (id, resource) in &mut self.resources {
+            let due = world.due(*id).filter(|due| *due > now_ms);
+            resource.wake_ms = resource.wake_ms.into_iter().chain(due).min();
+        }
     }
 
     /// What to do next; to be called until it has nothing more to say.
     pub fn poll_command(&mut self) -> Option<Command<I, S>> {
         self.commands.pop_front()
+    }
+
+    /// A failure that happened, once.
+    pub fn poll_failure(&mut self) -> Option<FailureEvent<I, S>> {
+        self.failures.pop_front()
     }
 
     /// A step ended. Returns what it was, also when its successor has long taken over; `None` for an execution
@@ -126,7 +153,7 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
                 };
                 match error {
                     None => resource.retry.succeed(now_ms, step.clone()),
-                    Some(e) => resource.retry.fail(now_ms, step.clone(), e, &self.config, &mut self.random),
+                    Some(e) => self.fail(now_ms, id, step.clone(), e),
                 }
             }
         }
@@ -144,9 +171,7 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
     /// Counts a failure that showed itself outside any step, such as a guest that breaks down after `step`
     /// started it: the step will be tried again with back-off.
     pub fn penalize(&mut self, now_ms: u64, id: I, step: S, error: DriverError) {
-        if let Some(resource) = self.resources.get_mut(&id) {
-            resource.retry.fail(now_ms, step, error, &self.config, &mut self.random);
-        }
+        self.fail(now_ms, id, step, error);
     }
 
     /// When to call [`review`](Self::review) at the latest, if nothing else happens.
@@ -188,8 +213,8 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
             Plan::Gone => self.forget(id),
             Plan::Done => self.settle(now_ms, id),
             Plan::Step(step) => self.want(now_ms, id, step, world),
-            Plan::Wait { reason, until_ms } => self.hold(id, Phase::Waiting(reason), until_ms),
-            Plan::Cannot(reason) => self.hold(id, Phase::Cannot(reason), None),
+            Plan::Wait(reason) => self.hold(id, Phase::Waiting(reason)),
+            Plan::Cannot(reason) => self.hold(id, Phase::Cannot(reason)),
         }
     }
 
@@ -241,9 +266,19 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
         let Some(run) = self.runs.0.get_mut(&run_id) else { return };
         run.cancelled_ms = Some(now_ms);
         self.commands.push_back(Command::Cancel { run: run_id });
-        if failed && let Some(resource) = self.resources.get_mut(&run.id) {
+        if failed {
             let error = stalled(self.config.lane(run.lane).stall_ms);
-            resource.retry.fail(now_ms, run.step.clone(), error, &self.config, &mut self.random);
+            let (id, step) = (run.id, run.step.clone());
+            self.fail(now_ms, id, step, error);
+        }
+    }
+
+    fn fail(&mut self, now_ms: u64, id: I, step: S, error: DriverError) {
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        resource.retry.fail(now_ms, step.clone(), error.clone(), &self.config, &mut self.random);
+        self.failures.push_back(FailureEvent { id, step, error, attempts: resource.retry.attempts });
+        while self.failures.len() > FAILURES_MAX {
+            self.failures.pop_front();
         }
     }
 
@@ -252,14 +287,15 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
         let Some(resource) = self.resources.get_mut(&id) else { return };
         resource.done_ms = None;
         if resource.retry.repeats(&step, now_ms, &self.config) {
-            let error = not_as_promised();
-            resource.retry.fail(now_ms, step.clone(), error, &self.config, &mut self.random);
+            self.fail(now_ms, id, step.clone(), not_as_promised());
         }
+        let Some(resource) = self.resources.get_mut(&id) else { return };
         if let Some(next_ms) = resource.retry.blocked_until(&step, now_ms) {
-            return self.hold(id, Phase::Retrying, Some(next_ms));
+            self.hold(id, Phase::Retrying);
+            return self.wake(id, next_ms);
         }
         if self.runs.of(id).count() >= self.config.leftover_max {
-            return self.hold(id, Phase::Cancelling, None);
+            return self.hold(id, Phase::Cancelling);
         }
         let lane = self.config.lane_index(world.lane(&step));
         if self.runs.in_lane(lane) < self.config.lane(lane).slots {
@@ -284,10 +320,16 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
         self.runs.0.insert(run, started);
     }
 
-    fn hold(&mut self, id: I, phase: Phase, wake_ms: Option<u64>) {
+    fn hold(&mut self, id: I, phase: Phase) {
         let Some(resource) = self.resources.get_mut(&id) else { return };
-        (resource.phase, resource.wake_ms) = (phase, wake_ms);
+        (resource.phase, resource.wake_ms) = (phase, None);
         (resource.queued_ms, resource.done_ms) = (None, None);
+    }
+
+    fn wake(&mut self, id: I, at_ms: u64) {
+        if let Some(resource) = self.resources.get_mut(&id) {
+            resource.wake_ms = Some(at_ms);
+        }
     }
 
     /// It is as ordered; once it stayed so, its failures are forgotten.
@@ -304,7 +346,7 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
 
     fn forget(&mut self, id: I) {
         if self.runs.of(id).next().is_some() {
-            return self.hold(id, Phase::Cancelling, None);
+            return self.hold(id, Phase::Cancelling);
         }
         self.resources.remove(&id);
     }

@@ -24,7 +24,7 @@ mod tests;
 
 pub use backoff::SplitMix64;
 pub use config::{Config, LaneConfig};
-pub use engine::{Command, Ended, Engine, Outcome};
+pub use engine::{Command, Ended, Engine, FailureEvent, Outcome};
 pub use runs::{Run, RunId, Runs};
 pub use status::{Phase, Status};
 pub use world::{Plan, Stamp, World, stamp};

@@ -49,6 +49,11 @@ impl<I: Copy + Eq, S> Runs<I, S> {
         self.0.values()
     }
 
+    /// One of them.
+    pub fn get(&self, run: RunId) -> Option<&Run<I, S>> {
+        self.0.get(&run)
+    }
+
     /// Those for one resource.
     pub fn of(&self, id: I) -> impl Iterator<Item = &Run<I, S>> {
         self.0.values().filter(move |run| run.id == id)

@@ -21,13 +21,8 @@ pub enum Plan<S> {
     Done,
     /// This step brings it closer.
     Step(S),
-    /// Nothing can be done before something else happens.
-    Wait {
-        /// For what, in words for the person who ordered it.
-        reason: String,
-        /// When to look again even if nothing is signalled.
-        until_ms: Option<u64>,
-    },
+    /// Nothing can be done before something else happens: what, in words for the person who ordered it.
+    Wait(String),
     /// The order cannot be met as it stands; only another order (or another fact) helps.
     Cannot(String),
     /// Nothing is ordered and nothing is there: the engine may forget the resource.
@@ -35,9 +30,9 @@ pub enum Plan<S> {
 }
 
 impl<S> Plan<S> {
-    /// Waiting for `reason`, which will be signalled.
+    /// Waiting for `reason`.
     pub fn wait(reason: impl Into<String>) -> Self {
-        Self::Wait { reason: reason.into(), until_ms: None }
+        Self::Wait(reason.into())
     }
 }
 
@@ -60,6 +55,12 @@ pub trait World {
 
     /// The next step. `runs` are the steps under way, including those that were told to end and have not.
     fn plan(&self, id: Self::Id, runs: &Runs<Self::Id, Self::Step>) -> Plan<Self::Step>;
+
+    /// When the plan, or whether a step still serves, changes by itself as time passes.
+    fn due(&self, id: Self::Id) -> Option<u64> {
+        let _ = id;
+        None
+    }
 
     /// Whether a step under way still serves what is ordered now; one that does not is cancelled.
     fn serves(&self, run: &Run<Self::Id, Self::Step>) -> bool {

@@ -1,0 +1,74 @@
+//! The agent's bounds, each with its unit and its reason.
+
+use super::looks::Subject;
+use crate::reconcile::{self, LaneConfig};
+
+/// The lanes that steps run in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Links, and removals: short.
+    Quick = 0,
+    /// Guests: seconds.
+    Guest = 1,
+    /// Filling volumes: minutes to hours.
+    Fill = 2,
+}
+
+/// The agent's bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Those of the engine; its lanes are those of [`Lane`].
+    pub engine: reconcile::Config,
+    /// How long a guest may take to shut down after its power button was pressed, before its plug is pulled.
+    /// 0: the plug is pulled at once.
+    pub shutdown_grace_ms: u64,
+    /// Guests and links are looked at this often, to find what no event told.
+    pub look_guests_ms: u64,
+    /// Pools and their volumes: slower to read, and nobody else's business to change.
+    pub look_pools_ms: u64,
+    /// The machine itself: hardly ever changes, and says so when it does.
+    pub look_machine_ms: u64,
+    /// A look that is not answered for this long has failed.
+    pub look_timeout_ms: u64,
+    /// Progress of a fill is reported at most this often per volume, to keep messages few.
+    pub progress_ms: u64,
+    /// Notifications that wait to be sent; beyond it the oldest is dropped, as they are news, not state.
+    pub notifications_max: usize,
+    /// The same news of the same thing is sent at most this often.
+    pub notification_repeat_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let quick = LaneConfig { slots: 16, stall_ms: 60_000 };
+        let guest = LaneConfig { slots: 8, stall_ms: 120_000 };
+        let fill = LaneConfig { slots: 4, stall_ms: 300_000 };
+        Self {
+            engine: reconcile::Config { lanes: vec![quick, guest, fill], ..reconcile::Config::default() },
+            shutdown_grace_ms: 10_000,
+            look_guests_ms: 10_000,
+            look_pools_ms: 30_000,
+            look_machine_ms: 60_000,
+            look_timeout_ms: 30_000,
+            progress_ms: 1_000,
+            notifications_max: 256,
+            notification_repeat_ms: 60_000,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn look_period(&self, subject: Subject) -> u64 {
+        match subject {
+            Subject::Host | Subject::Nics | Subject::Disks => self.look_machine_ms,
+            Subject::Guests | Subject::Switches | Subject::Taps => self.look_guests_ms,
+            Subject::Pool(_) | Subject::Volumes(_) => self.look_pools_ms,
+        }
+    }
+
+    /// A failed look is tried again sooner than a good one is repeated: nothing can be decided without it.
+    pub(super) fn look_retry_ms(&self, failures: u32) -> u64 {
+        let doublings = failures.saturating_sub(1).min(16);
+        self.engine.backoff_first_ms.saturating_mul(1 << doublings).min(self.look_guests_ms)
+    }
+}

@@ -1,0 +1,222 @@
+//! Everything that is known of the host, and how what comes in changes it. Decides nothing.
+
+use super::belief::{Accepted, Beliefs};
+use super::looks::Subject;
+use super::orders::Orders;
+use super::step::{Output, Step};
+use crate::host::{
+    DiskFact, GuestState, HostFact, InstanceFact, NicFact, PoolFact, PoolSpec, SwitchFact, TapFact,
+    VolumeFact,
+};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A storage pool as it was found.
+#[derive(Debug, Clone)]
+pub(super) struct PoolState {
+    /// What it was looked at with; another one is another pool.
+    pub(super) spec: PoolSpec,
+    /// The last that was found.
+    pub(super) fact: Option<PoolFact>,
+    pub(super) volumes: Beliefs<Uuid, VolumeFact>,
+}
+
+impl PoolState {
+    pub(super) fn new(spec: PoolSpec) -> Self {
+        Self { spec, fact: None, volumes: Beliefs::default() }
+    }
+}
+
+/// Everything that is known of the host.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    pub(super) host: Option<HostFact>,
+    pub(super) nics: Vec<NicFact>,
+    pub(super) disks: Vec<DiskFact>,
+    pub(super) guests: Beliefs<Uuid, InstanceFact>,
+    pub(super) switches: Beliefs<Uuid, SwitchFact>,
+    pub(super) taps: Beliefs<Uuid, TapFact>,
+    pub(super) pools: BTreeMap<Uuid, PoolState>,
+    /// Why the last look at something failed.
+    pub(super) trouble: BTreeMap<Subject, String>,
+}
+
+/// Whether two UUIDs mean the same thing when one was read from a link's name, which holds only its first
+/// bytes: the rest is zero then.
+pub(super) fn same_link(a: Uuid, b: Uuid) -> bool {
+    /// Bytes that a link's name holds at the least.
+    const PREFIX_MIN: usize = 4;
+    let prefix = |of: Uuid| of.as_bytes().iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+    let shared = prefix(a).min(prefix(b)).max(PREFIX_MIN);
+    a == b || a.as_bytes()[..shared] == b.as_bytes()[..shared] && (prefix(a) == shared || prefix(b) == shared)
+}
+
+impl Facts {
+    /// The guest, if one is there.
+    pub(super) fn guest(&self, instance: Uuid) -> Option<&InstanceFact> {
+        self.guests.get(instance)
+    }
+
+    /// Whether the guest is surely not executing, and will not be by anything that was done so far.
+    pub(super) fn is_surely_off(&self, instance: Uuid) -> bool {
+        !self.guests.is_vague(instance) && self.guest(instance).is_none_or(|g| !is_up(g.state))
+    }
+
+    /// Why the pool cannot be used, if a look failed.
+    pub(super) fn pool_trouble(&self, pool: Uuid) -> Option<&str> {
+        let trouble =
+            self.trouble.get(&Subject::Pool(pool)).or_else(|| self.trouble.get(&Subject::Volumes(pool)));
+        trouble.map(String::as_str)
+    }
+
+    /// The pool, once volumes can be made in it, and all that are there are known.
+    pub(super) fn ready_pool(&self, pool: Uuid) -> Option<&PoolState> {
+        let state = self.pools.get(&pool).filter(|p| p.fact.is_some() && p.volumes.looked())?;
+        self.pool_trouble(pool).is_none().then_some(state)
+    }
+
+    /// The finished volume.
+    pub(super) fn volume(&self, volume: Uuid, pool: Uuid) -> Option<&VolumeFact> {
+        self.pools.get(&pool)?.volumes.get(volume)
+    }
+
+    /// Takes in a list of taps: what links' names tell of UUIDs is completed from what is known or ordered.
+    pub(super) fn accept_taps(
+        &mut self,
+        count: u64,
+        found: Vec<TapFact>,
+        orders: &Orders,
+    ) -> Accepted<Uuid, TapFact> {
+        let ordered = orders.placed().flat_map(|(_, _, h)| h.nics.iter().map(|n| n.vnic));
+        let full: Vec<Uuid> = self.taps.keys().chain(ordered).collect();
+        let named = found.into_iter().map(|fact| {
+            let vnic = full.iter().copied().find(|v| same_link(*v, fact.vnic)).unwrap_or(fact.vnic);
+            (vnic, TapFact { vnic, ..fact })
+        });
+        self.taps.accept(count, named)
+    }
+
+    /// As [`accept_taps`](Self::accept_taps), for switches.
+    pub(super) fn accept_switches(
+        &mut self,
+        count: u64,
+        found: Vec<SwitchFact>,
+        orders: &Orders,
+    ) -> Accepted<Uuid, SwitchFact> {
+        let full: Vec<Uuid> = self.switches.keys().chain(orders.switches.keys().copied()).collect();
+        let named = found.into_iter().map(|fact| {
+            let switch = full.iter().copied().find(|s| same_link(*s, fact.switch)).unwrap_or(fact.switch);
+            (switch, SwitchFact { switch, ..fact })
+        });
+        self.switches.accept(count, named)
+    }
+
+    /// Orders tell the whole of UUIDs of which links' names told the beginning.
+    pub(super) fn name_links(&mut self, orders: &Orders) {
+        for vnic in orders.placed().flat_map(|(_, _, h)| h.nics.iter().map(|n| n.vnic)) {
+            let short = self.taps.keys().find(|known| *known != vnic && same_link(*known, vnic));
+            short.into_iter().for_each(|short| self.taps.rename(short, vnic));
+        }
+        for switch in orders.switches.keys() {
+            let short = self.switches.keys().find(|known| known != switch && same_link(*known, *switch));
+            short.into_iter().for_each(|short| self.switches.rename(short, *switch));
+        }
+    }
+
+    /// What a step promises that succeeded.
+    pub(super) fn promise(&mut self, step: &Step, output: Output) {
+        match (step, output) {
+            (Step::EnsureSwitch(spec), Output::Switch(fact)) => {
+                self.switches.promise(spec.switch, Some(SwitchFact { switch: spec.switch, ..fact }));
+            }
+            (Step::EnsureTap(spec), Output::Tap(fact)) => {
+                self.taps.promise(spec.vnic, Some(TapFact { vnic: spec.vnic, ..fact }));
+            }
+            (Step::RemoveSwitch(switch), _) => self.switches.promise(*switch, None),
+            (Step::RemoveTap(vnic), _) => self.taps.promise(*vnic, None),
+            (Step::CreateVolume { spec, .. }, Output::Volume(fact)) => {
+                self.volumes_of(&spec.pool).promise(spec.volume, Some(fact));
+            }
+            (Step::DeleteVolume(spec), _) => self.volumes_of(&spec.pool).promise(spec.volume, None),
+            (Step::EnsureSwitch(_) | Step::EnsureTap(_) | Step::CreateVolume { .. }, _) => self.doubt(step),
+            (step, _) => self.promise_guest(step),
+        }
+    }
+
+    fn promise_guest(&mut self, step: &Step) {
+        let instance = guest_of(step).unwrap_or_default();
+        let mut fact = self.guest(instance).cloned().unwrap_or(InstanceFact {
+            instance,
+            state: GuestState::Off,
+            spec: None,
+            live: None,
+            console: None,
+        });
+        match step {
+            Step::Define(spec) => fact.spec = Some(spec.clone()),
+            Step::Start(_) => (fact.state, fact.live) = (GuestState::Running, fact.spec.clone()),
+            Step::Pause(_) => fact.state = GuestState::Paused,
+            Step::Resume(_) => fact.state = GuestState::Running,
+            Step::Destroy(_) => (fact.state, fact.live, fact.console) = (GuestState::Off, None, None),
+            Step::Undefine(_) => return self.guests.promise(instance, None),
+            _ => {}
+        }
+        self.guests.promise(instance, Some(fact));
+    }
+
+    /// A step ended in a way that tells nothing about its effect.
+    pub(super) fn doubt(&mut self, step: &Step) {
+        match step {
+            Step::EnsureSwitch(spec) => self.switches.doubt(spec.switch),
+            Step::RemoveSwitch(switch) => self.switches.doubt(*switch),
+            Step::EnsureTap(spec) => self.taps.doubt(spec.vnic),
+            Step::RemoveTap(vnic) => self.taps.doubt(*vnic),
+            Step::CreateVolume { spec, .. } | Step::DeleteVolume(spec) => {
+                self.volumes_of(&spec.pool).doubt(spec.volume);
+            }
+            step => self.guests.doubt(guest_of(step).unwrap_or_default()),
+        }
+    }
+
+    fn volumes_of(&mut self, pool: &PoolSpec) -> &mut Beliefs<Uuid, VolumeFact> {
+        let state = self.pools.entry(pool.pool).or_insert_with(|| PoolState::new(pool.clone()));
+        &mut state.volumes
+    }
+}
+
+/// Whether a guest in this state holds its disks and links.
+pub(super) fn is_up(state: GuestState) -> bool {
+    match state {
+        GuestState::Off | GuestState::Crashed => false,
+        GuestState::Running | GuestState::Paused | GuestState::ShuttingDown => true,
+    }
+}
+
+/// The instance that a step is about, where it is about one.
+pub(super) fn guest_of(step: &Step) -> Option<Uuid> {
+    match step {
+        Step::Define(spec) => Some(spec.instance),
+        Step::Start(i)
+        | Step::Pause(i)
+        | Step::Resume(i)
+        | Step::Shutdown(i)
+        | Step::Destroy(i)
+        | Step::Undefine(i) => Some(*i),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_uuid_means_the_whole_one() {
+        let whole = Uuid::from_u128(0x1234_5678_9abc_def0_1122_3344_5566_7788);
+        let short = Uuid::from_u128(0x1234_5678_9a00_0000_0000_0000_0000_0000);
+        let other = Uuid::from_u128(0x1234_5678_9b00_0000_0000_0000_0000_0000);
+        assert!(same_link(whole, short) && same_link(short, whole) && same_link(whole, whole));
+        assert!(!same_link(whole, other) && !same_link(short, other));
+        assert!(!same_link(whole, Uuid::nil()) && !same_link(whole, Uuid::from_u128(1)));
+    }
+}

@@ -1,0 +1,387 @@
+//! Keeps the host as ordered: orders and facts in, steps and looks out. Knows no tables and no messages; the
+//! agent around it brings the orders and takes the reports away.
+
+use super::config::Config;
+use super::facts::{Facts, PoolState, guest_of, is_up};
+use super::looks::{Looks, Subject};
+use super::memo::Memos;
+use super::news::{News, Notification};
+use super::orders::Orders;
+use super::plan::View;
+use super::report::{Report, report};
+use super::step::{Command, Found, Hint, LookId, Output, ResourceId, Step, StepOutcome};
+use crate::host::{DriverError, DriverErrorKind, GuestState, InstanceFact, Source};
+use crate::reconcile::{self, Engine, Outcome, RunId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use uuid::Uuid;
+
+/// How far a fill has come, as told.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    told_ms: u64,
+    /// What has come since and is told in time.
+    pending: Option<f64>,
+}
+
+/// Keeps the host as ordered. See the module's documentation.
+#[derive(Debug)]
+pub struct Keeper {
+    config: Config,
+    orders: Orders,
+    /// Whether there has been any order: without one nothing is done.
+    ordered: bool,
+    facts: Facts,
+    memos: Memos,
+    looks: Looks,
+    engine: Engine<ResourceId, Step>,
+    news: News,
+    /// Bounded: one look per subject, one step per resource, and each step is cancelled once.
+    commands: VecDeque<Command>,
+    progress: BTreeMap<Uuid, f64>,
+    shown: BTreeMap<Uuid, Shown>,
+    dirty: bool,
+    changed: bool,
+}
+
+impl Keeper {
+    /// One that has neither orders nor facts. `seed` sets its retries apart from other hosts'.
+    pub fn new(config: Config, seed: u64, now_ms: u64) -> Self {
+        let mut looks = Looks::default();
+        let subjects =
+            [Subject::Host, Subject::Nics, Subject::Disks, Subject::Guests, Subject::Switches, Subject::Taps];
+        for subject in subjects {
+            looks.watch(subject, now_ms);
+        }
+        Self {
+            engine: Engine::new(config.engine.clone(), seed),
+            config,
+            orders: Orders::default(),
+            ordered: false,
+            facts: Facts::default(),
+            memos: Memos::default(),
+            looks,
+            news: News::default(),
+            commands: VecDeque::new(),
+            progress: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            dirty: true,
+            changed: true,
+        }
+    }
+
+    /// Everything that is ordered from now on. The first call is what lets anything happen at all.
+    pub fn set_orders(&mut self, now_ms: u64, orders: Orders) {
+        if self.ordered && orders == self.orders {
+            return;
+        }
+        (self.orders, self.ordered, self.dirty) = (orders, true, true);
+        self.facts.name_links(&self.orders);
+        let ordered = &self.orders.pools;
+        for pool in self.facts.pools.keys().filter(|p| !ordered.contains_key(p)) {
+            forget_pool(&mut self.looks, &mut self.facts.trouble, *pool);
+        }
+        self.facts.pools.retain(|pool, _| ordered.contains_key(pool));
+        for (pool, order) in ordered.iter().filter(|(_, o)| o.fault.is_none()) {
+            if self.facts.pools.get(pool).is_none_or(|p| p.spec != order.spec) {
+                forget_pool(&mut self.looks, &mut self.facts.trouble, *pool);
+                self.facts.pools.insert(*pool, PoolState::new(order.spec.clone()));
+            }
+            self.looks.watch(Subject::Pool(*pool), now_ms);
+        }
+    }
+
+    /// A step ended.
+    pub fn handle_outcome(&mut self, now_ms: u64, run: RunId, outcome: StepOutcome) {
+        let cancelled = self.engine.runs().get(run).is_none_or(reconcile::Run::is_cancelled);
+        let (ending, output) = match outcome {
+            StepOutcome::Done(output) => (Outcome::Done, Some(output)),
+            StepOutcome::Failed(error) => (Outcome::Failed(error), None),
+            StepOutcome::Cancelled => (Outcome::Cancelled, None),
+        };
+        let Some(ended) = self.engine.handle_outcome(now_ms, run, &ending) else { return };
+        match output.filter(|_| !cancelled) {
+            Some(output) => self.note_success(now_ms, &ended.step, output),
+            None => {
+                self.facts.doubt(&ended.step);
+                self.look_after(now_ms, &ended.step);
+            }
+        }
+        if let ResourceId::Volume(volume) = ended.id {
+            self.progress.remove(&volume);
+            self.shown.remove(&volume);
+        }
+        self.dirty = true;
+    }
+
+    fn note_success(&mut self, now_ms: u64, step: &Step, output: Output) {
+        match step {
+            Step::Shutdown(instance) => {
+                self.memos.instances.entry(*instance).or_default().pressed = true;
+            }
+            Step::DeleteVolume(spec) => {
+                self.memos.deleted.insert(spec.volume);
+                self.memos.had_data.remove(&spec.volume);
+            }
+            Step::CreateVolume { spec, source } if *source != Source::Empty => {
+                if let Output::Volume(fact) = &output {
+                    self.news.volume_filled(now_ms, spec.volume, fact.size_mib, &self.config);
+                }
+            }
+            _ => {}
+        }
+        self.facts.promise(step, output);
+        if guest_of(step).is_some() {
+            self.looks.hint(Subject::Guests, now_ms);
+        }
+    }
+
+    /// What a step that did not succeed brought about must be looked for.
+    fn look_after(&mut self, now_ms: u64, step: &Step) {
+        let subject = match step {
+            Step::EnsureSwitch(_) | Step::RemoveSwitch(_) => Subject::Switches,
+            Step::EnsureTap(_) | Step::RemoveTap(_) => Subject::Taps,
+            Step::CreateVolume { spec, .. } | Step::DeleteVolume(spec) => Subject::Volumes(spec.pool.pool),
+            _ => Subject::Guests,
+        };
+        self.looks.hint(subject, now_ms);
+    }
+
+    /// A step has come so far, from 0 to 1. Cheap.
+    pub fn handle_progress(&mut self, now_ms: u64, run: RunId, fraction: f64) {
+        let id = self.engine.handle_progress(now_ms, run, fraction);
+        let Some(ResourceId::Volume(volume)) = id else { return };
+        let Some(fraction) = self.engine.runs().progress(ResourceId::Volume(volume)) else { return };
+        let shown = self.shown.entry(volume).or_insert(Shown { told_ms: now_ms, pending: None });
+        let first = !self.progress.contains_key(&volume);
+        shown.pending = Some(fraction);
+        if first {
+            shown.told_ms = now_ms.saturating_sub(self.config.progress_ms);
+        }
+    }
+
+    /// A look was answered.
+    pub fn handle_look(&mut self, now_ms: u64, look: LookId, found: Result<Found, DriverError>) {
+        let Some((subject, count)) = self.looks.end(look, found.is_ok(), now_ms, &self.config) else {
+            return;
+        };
+        self.dirty = true;
+        match found {
+            Ok(found) => {
+                let recovered = self.facts.trouble.remove(&subject).is_some();
+                self.accept(now_ms, subject, count, found, recovered);
+            }
+            Err(error) => drop(self.facts.trouble.insert(subject, error.message)),
+        }
+    }
+
+    fn accept(&mut self, now_ms: u64, subject: Subject, count: u64, found: Found, recovered: bool) {
+        let again = match (subject, found) {
+            (Subject::Host, Found::Host(host)) => return self.facts.host = Some(host),
+            (Subject::Nics, Found::Nics(nics)) => return self.facts.nics = nics,
+            (Subject::Disks, Found::Disks(disks)) => return self.facts.disks = disks,
+            (Subject::Guests, Found::Guests(guests)) => self.accept_guests(now_ms, count, guests),
+            (Subject::Switches, Found::Switches(found)) => {
+                self.facts.accept_switches(count, found, &self.orders).again
+            }
+            (Subject::Taps, Found::Taps(found)) => self.facts.accept_taps(count, found, &self.orders).again,
+            (Subject::Pool(pool), Found::Pool(fact)) => {
+                let Some(state) = self.facts.pools.get_mut(&pool) else { return };
+                state.fact = Some(fact);
+                self.looks.watch(Subject::Volumes(pool), now_ms);
+                recovered && {
+                    self.looks.hint(Subject::Volumes(pool), now_ms);
+                    false
+                }
+            }
+            (Subject::Volumes(pool), Found::Volumes(volumes)) => {
+                let Some(state) = self.facts.pools.get_mut(&pool) else { return };
+                state.volumes.accept(count, volumes.into_iter().map(|v| (v.volume, v))).again
+            }
+            _ => return,
+        };
+        if again {
+            self.looks.hint(subject, now_ms);
+        }
+    }
+
+    fn accept_guests(&mut self, now_ms: u64, count: u64, guests: Vec<InstanceFact>) -> bool {
+        let accepted = self.facts.guests.accept(count, guests.into_iter().map(|g| (g.instance, g)));
+        for (instance, before) in accepted.replaced {
+            let now = self.facts.guest(instance).map(|g| g.state);
+            let was_up = before.is_some_and(|b| matches!(b.state, GuestState::Running | GuestState::Paused));
+            let busy = self.engine.runs().of(ResourceId::Instance(instance)).next().is_some();
+            if was_up && !now.is_some_and(is_up) && !busy && self.orders.target(instance).is_up() {
+                self.note_incident(now_ms, instance, now == Some(GuestState::Crashed));
+            }
+        }
+        accepted.again
+    }
+
+    /// A guest went off that was ordered to be up.
+    fn note_incident(&mut self, now_ms: u64, instance: Uuid, crashed: bool) {
+        self.news.guest_went_off(now_ms, instance, crashed, &self.config);
+        let what = if crashed { "the guest crashed" } else { "the guest switched itself off" };
+        let message = format!("{what}: it is started again");
+        let error = DriverError { kind: DriverErrorKind::Transient, message };
+        self.engine.penalize(now_ms, ResourceId::Instance(instance), Step::Start(instance), error);
+    }
+
+    /// Something may have changed.
+    pub fn handle_hint(&mut self, now_ms: u64, hint: Hint) {
+        let subjects: &[Subject] = match hint {
+            Hint::Instance(_) => &[Subject::Guests],
+            Hint::Machine => &[Subject::Host, Subject::Nics, Subject::Disks],
+            Hint::Links => &[Subject::Switches, Subject::Taps],
+        };
+        for subject in subjects {
+            self.looks.hint(*subject, now_ms);
+        }
+    }
+
+    /// Does what is due: to be called after input, and when [`poll_timeout`](Self::poll_timeout) says so.
+    pub fn poll(&mut self, now_ms: u64) {
+        self.look_around(now_ms);
+        self.show_progress(now_ms);
+        let due = self.engine.poll_timeout().is_none_or(|at| at <= now_ms);
+        if self.ordered && (self.dirty || due) {
+            self.review(now_ms);
+        }
+        self.changed |= std::mem::take(&mut self.dirty);
+    }
+
+    fn look_around(&mut self, now_ms: u64) {
+        let seconds = self.config.look_timeout_ms / 1_000;
+        for look in self.looks.expired(now_ms, &self.config) {
+            let message = format!("no answer within {seconds} s");
+            let error = DriverError { kind: DriverErrorKind::Transient, message };
+            self.handle_look(now_ms, look, Err(error));
+        }
+        while let Some(subject) = self.looks.due(now_ms) {
+            let count = self.count(subject);
+            let pools = &self.facts.pools;
+            let Some(what) = subject.look(|pool| pools.get(&pool).map(|p| p.spec.clone())) else {
+                self.looks.forget(subject);
+                continue;
+            };
+            let look = self.looks.begin(subject, now_ms, count);
+            self.commands.push_back(Command::Look { look, what });
+        }
+    }
+
+    fn count(&mut self, subject: Subject) -> u64 {
+        match subject {
+            Subject::Guests => self.facts.guests.look(),
+            Subject::Switches => self.facts.switches.look(),
+            Subject::Taps => self.facts.taps.look(),
+            Subject::Volumes(pool) => self.facts.pools.get_mut(&pool).map_or(0, |p| p.volumes.look()),
+            Subject::Host | Subject::Nics | Subject::Disks | Subject::Pool(_) => 0,
+        }
+    }
+
+    fn show_progress(&mut self, now_ms: u64) {
+        for (volume, shown) in &mut self.shown {
+            if now_ms >= shown.told_ms.saturating_add(self.config.progress_ms)
+                && let Some(fraction) = shown.pending.take()
+            {
+                shown.told_ms = now_ms;
+                self.dirty |= self.progress.insert(*volume, fraction) != Some(fraction);
+            }
+        }
+    }
+
+    fn review(&mut self, now_ms: u64) {
+        self.memos.update(now_ms, &self.orders, &self.facts, self.engine.runs());
+        let failing = self.failing_volumes();
+        let view = View {
+            now_ms,
+            config: &self.config,
+            orders: &self.orders,
+            facts: &self.facts,
+            memos: &self.memos,
+            failing: &failing,
+            progress: &self.progress,
+        };
+        self.engine.review(now_ms, &view);
+        self.dirty = true;
+        while let Some(command) = self.engine.poll_command() {
+            self.commands.push_back(match command {
+                reconcile::Command::Run { run, step, .. } => Command::Run { run, step },
+                reconcile::Command::Cancel { run } => Command::Cancel { run },
+            });
+        }
+        while let Some(failure) = self.engine.poll_failure() {
+            if failure.attempts == 1 {
+                let (verb, error) = (failure.step.verb(), &failure.error.message);
+                self.news.step_failing(now_ms, failure.id, verb, error, &self.config);
+            }
+        }
+    }
+
+    fn failing_volumes(&self) -> BTreeSet<Uuid> {
+        let failing = |volume: &Uuid| {
+            let status = self.engine.status(ResourceId::Volume(*volume));
+            status.is_some_and(|s| s.attempts > 0 || matches!(s.phase, reconcile::Phase::Cannot(_)))
+        };
+        self.orders.volumes.keys().copied().filter(failing).collect()
+    }
+
+    /// What to do next.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// What happened, once.
+    pub fn poll_notification(&mut self) -> Option<Notification> {
+        self.news.pop()
+    }
+
+    /// How many notifications were dropped because nobody took them in time.
+    pub fn notifications_dropped(&self) -> u64 {
+        self.news.dropped()
+    }
+
+    /// When to call [`poll`](Self::poll) at the latest.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        if self.dirty {
+            return Some(0);
+        }
+        let engine = self.engine.poll_timeout().filter(|_| self.ordered);
+        let pending = self.shown.values().filter(|s| s.pending.is_some());
+        let progress = pending.map(|s| s.told_ms.saturating_add(self.config.progress_ms));
+        progress.chain(engine).chain(self.looks.poll_timeout(&self.config)).min()
+    }
+
+    /// Whether it is known which guests there are. Before that nothing may be told: a report without an
+    /// instance says that this host let go of it.
+    pub fn knows_guests(&self) -> bool {
+        self.facts.guests.looked()
+    }
+
+    /// What is to be told, if that may have changed since the last call.
+    pub fn poll_report(&mut self, now_ms: u64) -> Option<Report> {
+        std::mem::take(&mut self.changed).then(|| self.report(now_ms))
+    }
+
+    /// What is to be told.
+    pub fn report(&self, now_ms: u64) -> Report {
+        let failing = BTreeSet::new();
+        let view = View {
+            now_ms,
+            config: &self.config,
+            orders: &self.orders,
+            facts: &self.facts,
+            memos: &self.memos,
+            failing: &failing,
+            progress: &self.progress,
+        };
+        report(&view, &self.engine, self.ordered)
+    }
+}
+
+/// The pool is no longer this host's, or no longer the same.
+fn forget_pool(looks: &mut Looks, trouble: &mut BTreeMap<Subject, String>, pool: Uuid) {
+    for subject in [Subject::Pool(pool), Subject::Volumes(pool)] {
+        looks.forget(subject);
+        trouble.remove(&subject);
+    }
+}

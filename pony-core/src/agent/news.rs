@@ -1,0 +1,85 @@
+//! One-time news for people: what happened, as opposed to what is. Bounded, and without repetition.
+
+use super::config::Config;
+use super::step::ResourceId;
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, VecDeque};
+use uuid::Uuid;
+
+/// Something that happened on this host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// The instance that it happened to.
+    pub instance: Option<Uuid>,
+    /// What happened, a word: `instance-crashed`, `instance-stopped`, `volume-filled`, `step-failing`.
+    pub kind: &'static str,
+    /// The rest.
+    pub data: Json,
+}
+
+/// What has happened and has not been sent.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    queue: VecDeque<Notification>,
+    /// When the like of it was last told, by what makes two of them alike.
+    told: BTreeMap<(&'static str, ResourceId), u64>,
+    dropped: u64,
+}
+
+impl News {
+    /// The guest broke down, or went off without an order.
+    pub(super) fn guest_went_off(&mut self, now_ms: u64, instance: Uuid, crashed: bool, config: &Config) {
+        let kind = if crashed { "instance-crashed" } else { "instance-stopped" };
+        let news = Notification { instance: Some(instance), kind, data: json!({}) };
+        self.tell(now_ms, ResourceId::Instance(instance), news, config);
+    }
+
+    /// A volume has its data.
+    pub(super) fn volume_filled(&mut self, now_ms: u64, volume: Uuid, size_mib: i64, config: &Config) {
+        let data = json!({ "volume": volume, "size": size_mib });
+        let news = Notification { instance: None, kind: "volume-filled", data };
+        self.tell(now_ms, ResourceId::Volume(volume), news, config);
+    }
+
+    /// A step failed for the first time since its resource was as ordered.
+    pub(super) fn step_failing(
+        &mut self,
+        now_ms: u64,
+        id: ResourceId,
+        verb: &str,
+        error: &str,
+        config: &Config,
+    ) {
+        let (kind, uuid) = match id {
+            ResourceId::Volume(uuid) => ("volume", uuid),
+            ResourceId::Switch(uuid) => ("switch", uuid),
+            ResourceId::Tap(uuid) => ("vnic", uuid),
+            ResourceId::Instance(uuid) => ("instance", uuid),
+        };
+        let instance = (kind == "instance").then_some(uuid);
+        let data = json!({ kind: uuid, "step": verb, "error": error });
+        self.tell(now_ms, id, Notification { instance, kind: "step-failing", data }, config);
+    }
+
+    fn tell(&mut self, now_ms: u64, id: ResourceId, news: Notification, config: &Config) {
+        self.told.retain(|_, at| now_ms < at.saturating_add(config.notification_repeat_ms));
+        if self.told.insert((news.kind, id), now_ms).is_some_and(|_| news.kind != "volume-filled") {
+            return;
+        }
+        self.queue.push_back(news);
+        while self.queue.len() > config.notifications_max {
+            self.queue.pop_front();
+            self.dropped += 1;
+        }
+    }
+
+    /// The next to be sent.
+    pub(super) fn pop(&mut self) -> Option<Notification> {
+        self.queue.pop_front()
+    }
+
+    /// How many were dropped because nobody took them.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}

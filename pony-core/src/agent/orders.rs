@@ -1,0 +1,200 @@
+//! What is ordered of this host, in plain values: the desired rows that were replicated here, put together.
+//!
+//! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
+
+use crate::host::{Boot, PoolSpec, SwitchKind, VolumeFormat};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Everything that is ordered of this host. Keys are the rows' own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Orders {
+    /// Storage pools that this host is to use.
+    pub pools: BTreeMap<Uuid, PoolOrder>,
+    /// Volumes in them, and those that its instances refer to.
+    pub volumes: BTreeMap<Uuid, VolumeOrder>,
+    /// Images that those refer to.
+    pub images: BTreeMap<Uuid, ImageOrder>,
+    /// Switches that its instances are plugged into.
+    pub switches: BTreeMap<Uuid, SwitchKind>,
+    /// Instances that are placed here, and those that it is to let go of.
+    pub instances: BTreeMap<Uuid, InstanceOrder>,
+}
+
+/// A storage pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolOrder {
+    /// For the driver.
+    pub spec: PoolSpec,
+    /// Whether several guests may write to one of its volumes.
+    pub shareable: bool,
+    /// Why this host cannot even try, in words.
+    pub fault: Option<String>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VolumeOrder {
+    /// Whether there should be data.
+    pub wish: VolumeWish,
+    /// Where it lies.
+    pub pool: Uuid,
+    /// Its format, where somebody cared.
+    pub format: Option<VolumeFormat>,
+    /// Its size; `None`: that of what it is filled from.
+    pub size_mib: Option<i64>,
+    /// The image that it is to be filled from.
+    pub base_image: Option<Uuid>,
+    /// The volume that it is to be filled from.
+    pub base_volume: Option<Uuid>,
+    /// The image that it backs.
+    pub image: Option<Uuid>,
+}
+
+/// Whether there should be data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VolumeWish {
+    /// There should.
+    Present,
+    /// There should as soon as something on this host needs them: see [`crate::agent`].
+    Optional,
+    /// There should not.
+    Deleted,
+}
+
+/// An image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct ImageOrder {
+    /// Where it can be had, as long as it is had nowhere else.
+    pub source_uri: Option<String>,
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InstanceOrder {
+    /// What it should be doing.
+    pub target: Target,
+    /// What it is made of. `None` where its row is gone, which only a released one may be.
+    pub hardware: Option<Hardware>,
+}
+
+/// What an instance should be doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Run.
+    Running,
+    /// Stand still, in memory.
+    Paused,
+    /// Be off.
+    Stopped,
+    /// Be off, and forgotten by this host.
+    Released,
+}
+
+impl Target {
+    /// Whether it needs its disks and links.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+}
+
+/// What an instance is made of, without what only facts can tell (paths, link names).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hardware {
+    /// For people.
+    pub name: String,
+    /// Virtual CPUs.
+    pub vcpu: u32,
+    /// Hundredths of a physical CPU that it may use at most.
+    pub cpu_percent: u32,
+    /// Memory, MiB.
+    pub mem_mib: i64,
+    /// What it boots from.
+    pub boot: Boot,
+    /// In `vdisk.index` order.
+    pub disks: Vec<DiskOrder>,
+    /// In `vnic.index` order.
+    pub nics: Vec<NicOrder>,
+}
+
+/// A disk of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DiskOrder {
+    /// `vdisk.uuid`.
+    pub vdisk: Uuid,
+    /// Its place on the bus.
+    pub index: u32,
+    /// What it shows.
+    pub data: DiskData,
+}
+
+/// What a disk of an instance shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DiskData {
+    /// A volume, to read and write.
+    Volume(Uuid),
+    /// An image, read-only: a CD-ROM.
+    Image(Uuid),
+    /// Nothing yet: it is a template's.
+    Template,
+}
+
+/// A network card of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NicOrder {
+    /// `vnic.uuid`.
+    pub vnic: Uuid,
+    /// Its place on the bus.
+    pub index: u32,
+    /// What it is plugged into.
+    pub switch: Uuid,
+    /// The guest's address.
+    pub mac: String,
+}
+
+impl Orders {
+    /// What the instance should be doing. One without an order is to be let go of: it was placed elsewhere or
+    /// removed while this host was not listening.
+    pub fn target(&self, instance: Uuid) -> Target {
+        self.instances.get(&instance).map_or(Target::Released, |o| o.target)
+    }
+
+    /// What the instance is made of.
+    pub fn hardware(&self, instance: Uuid) -> Option<&Hardware> {
+        self.instances.get(&instance)?.hardware.as_ref()
+    }
+
+    /// The instances that are placed here, with what they are made of.
+    pub fn placed(&self) -> impl Iterator<Item = (Uuid, Target, &Hardware)> {
+        self.instances.iter().filter(|(_, o)| o.target != Target::Released).filter_map(|(uuid, o)| {
+            let hardware = o.hardware.as_ref()?;
+            Some((*uuid, o.target, hardware))
+        })
+    }
+
+    /// The card, and the instance that it belongs to.
+    pub fn nic(&self, vnic: Uuid) -> Option<(Uuid, Target, &NicOrder)> {
+        self.placed().find_map(|(instance, target, hardware)| {
+            let nic = hardware.nics.iter().find(|n| n.vnic == vnic)?;
+            Some((instance, target, nic))
+        })
+    }
+
+    /// The volumes that back an image and are not on their way out.
+    pub fn backing(&self, image: Uuid) -> impl Iterator<Item = (Uuid, &VolumeOrder)> {
+        self.volumes
+            .iter()
+            .filter(move |(_, v)| v.image == Some(image) && v.wish != VolumeWish::Deleted)
+            .map(|(uuid, v)| (*uuid, v))
+    }
+}
+
+impl Hardware {
+    /// The volumes that the instance writes to.
+    pub fn volumes(&self) -> impl Iterator<Item = Uuid> {
+        self.disks.iter().filter_map(|d| match d.data {
+            DiskData::Volume(volume) => Some(volume),
+            DiskData::Image(_) | DiskData::Template => None,
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! Instances.
+
+use super::usage::is_starting;
+use super::{Obstacle, StepRuns, View};
+use crate::agent::facts::is_up;
+use crate::agent::looks::Subject;
+use crate::agent::orders::{DiskData, DiskOrder, Hardware, Target};
+use crate::agent::step::{ResourceId, Step};
+use crate::host::{DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec};
+use crate::reconcile::{Plan, Stamp, stamp};
+use uuid::Uuid;
+
+impl View<'_> {
+    /// What it is made of counts only while it is to be up: nothing that is under way to switch it off is
+    /// disturbed by a change of it.
+    pub(super) fn instance_order(&self, instance: Uuid) -> Stamp {
+        let target = self.orders.target(instance);
+        stamp(&(target, self.orders.hardware(instance).filter(|_| target.is_up())))
+    }
+
+    pub(super) fn instance_circumstances(&self, instance: Uuid) -> Stamp {
+        let Some(hardware) = self.orders.hardware(instance) else { return 0 };
+        let volumes: Vec<bool> = hardware.volumes().map(|v| self.volume_fact(v).is_some()).collect();
+        let links: Vec<bool> = hardware.nics.iter().map(|n| self.tap_link(n).is_ok()).collect();
+        stamp(&(volumes, links))
+    }
+
+    /// Says that it is not known what the hypervisor does, and why.
+    pub(super) fn looking_at_guests(&self) -> String {
+        match self.facts.trouble.get(&Subject::Guests) {
+            None => "looking at the hypervisor".to_owned(),
+            Some(error) => format!("cannot look at the hypervisor: {error}"),
+        }
+    }
+
+    pub(super) fn plan_instance(&self, instance: Uuid, runs: &StepRuns) -> Plan<Step> {
+        if self.facts.guests.is_vague(instance) {
+            return Plan::wait(self.looking_at_guests());
+        }
+        let (target, guest) = (self.orders.target(instance), self.facts.guest(instance));
+        match (target, self.orders.hardware(instance)) {
+            (Target::Released, _) => self.plan_release(instance, guest, runs),
+            (Target::Stopped, _) => self.plan_stop(instance, guest, runs),
+            (_, None) => Plan::wait("the rest of its order has not arrived yet"),
+            (_, Some(hardware)) => self.plan_up(instance, target, hardware, guest, runs),
+        }
+    }
+
+    fn plan_release(&self, instance: Uuid, guest: Option<&InstanceFact>, runs: &StepRuns) -> Plan<Step> {
+        match guest {
+            _ if is_starting(instance, runs) => Plan::Step(Step::Destroy(instance)),
+            Some(guest) if is_up(guest.state) => Plan::Step(Step::Destroy(instance)),
+            Some(_) => Plan::Step(Step::Undefine(instance)),
+            None => match self.holds(instance, runs) {
+                Some(reason) => Plan::wait(reason),
+                None => Plan::Gone,
+            },
+        }
+    }
+
+    /// Why this host cannot yet say that it let go of the instance. `None`: a look found nothing of it, nothing
+    /// that may bring it back is under way, and its taps are gone.
+    pub(in crate::agent) fn holds(&self, instance: Uuid, runs: &StepRuns) -> Option<String> {
+        use crate::agent::belief::Certainty;
+        let seen = self.facts.guests.certainty(instance) == Certainty::Seen;
+        if !seen || self.facts.guest(instance).is_some() {
+            return Some(self.looking_at_guests());
+        }
+        if runs.of(ResourceId::Instance(instance)).next().is_some() {
+            return Some("waiting for an earlier step to end".to_owned());
+        }
+        let vnic =
+            self.memos.instances.get(&instance)?.vnics.iter().find(|v| self.facts.taps.get(**v).is_some())?;
+        Some(format!("waiting for the tap of vnic {vnic} to go"))
+    }
+
+    fn plan_stop(&self, instance: Uuid, guest: Option<&InstanceFact>, runs: &StepRuns) -> Plan<Step> {
+        let Some(guest) = guest.filter(|g| is_up(g.state)) else {
+            let starting = is_starting(instance, runs);
+            return if starting { Plan::Step(Step::Destroy(instance)) } else { Plan::Done };
+        };
+        if self.is_grace_over(instance) {
+            return Plan::Step(Step::Destroy(instance));
+        }
+        let memo = self.memos.instances.get(&instance);
+        match guest.state {
+            GuestState::Paused => Plan::Step(Step::Resume(instance)),
+            GuestState::Running if !memo.is_some_and(|m| m.pressed) => Plan::Step(Step::Shutdown(instance)),
+            _ => Plan::wait("its power button was pressed: its plug is pulled if it does not shut down"),
+        }
+    }
+
+    pub(super) fn grace_ends_ms(&self, instance: Uuid) -> Option<u64> {
+        let since = self.memos.instances.get(&instance)?.stopping_since_ms?;
+        Some(since.saturating_add(self.config.shutdown_grace_ms))
+    }
+
+    /// Whether the guest has had its time to shut down.
+    pub(super) fn is_grace_over(&self, instance: Uuid) -> bool {
+        self.grace_ends_ms(instance).is_some_and(|end| self.now_ms >= end)
+    }
+
+    fn plan_up(
+        &self,
+        instance: Uuid,
+        target: Target,
+        hardware: &Hardware,
+        guest: Option<&InstanceFact>,
+        runs: &StepRuns,
+    ) -> Plan<Step> {
+        match guest.map(|g| g.state) {
+            Some(GuestState::ShuttingDown) if self.is_grace_over(instance) => {
+                Plan::Step(Step::Destroy(instance))
+            }
+            Some(GuestState::ShuttingDown) => {
+                Plan::wait("it shuts down after an earlier order, and starts again then")
+            }
+            Some(GuestState::Running) if target == Target::Paused => Plan::Step(Step::Pause(instance)),
+            Some(GuestState::Paused) if target == Target::Running => Plan::Step(Step::Resume(instance)),
+            Some(GuestState::Running | GuestState::Paused) => {
+                self.plan_redefine(instance, hardware, guest, runs)
+            }
+            Some(GuestState::Off | GuestState::Crashed) | None => {
+                match self.instance_spec(instance, hardware, runs) {
+                    Err(obstacle) => obstacle.into(),
+                    Ok(spec) if guest.and_then(|g| g.spec.as_ref()) == Some(&spec) => {
+                        Plan::Step(Step::Start(instance))
+                    }
+                    Ok(spec) => Plan::Step(Step::Define(spec)),
+                }
+            }
+        }
+    }
+
+    /// A guest that is up gets the new definition for its next start. One whose definition cannot be read is
+    /// left alone, rather than defined over and over.
+    fn plan_redefine(
+        &self,
+        instance: Uuid,
+        hardware: &Hardware,
+        guest: Option<&InstanceFact>,
+        runs: &StepRuns,
+    ) -> Plan<Step> {
+        let Some(defined) = guest.and_then(|g| g.spec.as_ref()) else { return Plan::Done };
+        match self.instance_spec(instance, hardware, runs) {
+            Ok(spec) if spec == *defined => Plan::Done,
+            Ok(spec) => Plan::Step(Step::Define(spec)),
+            Err(obstacle) => obstacle.into(),
+        }
+    }
+
+    /// The definition that is ordered, once everything that it needs is there.
+    fn instance_spec(
+        &self,
+        instance: Uuid,
+        hardware: &Hardware,
+        runs: &StepRuns,
+    ) -> Result<InstanceSpec, Obstacle> {
+        let disks =
+            hardware.disks.iter().map(|d| self.disk_spec(instance, d, runs)).collect::<Result<_, _>>()?;
+        let nic = |n: &crate::agent::orders::NicOrder| {
+            let tap = self.tap_link(n).map_err(Obstacle::Wait)?;
+            Ok(NicSpec { vnic: n.vnic, index: n.index, mac: n.mac.clone(), tap })
+        };
+        let nics = hardware.nics.iter().map(nic).collect::<Result<_, Obstacle>>()?;
+        Ok(InstanceSpec {
+            instance,
+            name: hardware.name.clone(),
+            vcpu: hardware.vcpu,
+            cpu_percent: hardware.cpu_percent,
+            mem_mib: hardware.mem_mib,
+            boot: hardware.boot,
+            disks,
+            nics,
+        })
+    }
+
+    fn disk_spec(&self, instance: Uuid, disk: &DiskOrder, runs: &StepRuns) -> Result<DiskSpec, Obstacle> {
+        let (fact, read_only) = match disk.data {
+            DiskData::Volume(volume) => (self.usable_volume(volume, instance, runs), false),
+            DiskData::Image(image) => (self.usable_image(image), true),
+            DiskData::Template => {
+                let why = format!("vdisk {} has neither volume nor image: it is a template's", disk.vdisk);
+                return Err(Obstacle::Cannot(why));
+            }
+        };
+        let fact = fact.map_err(Obstacle::Wait)?;
+        let (path, format) = (fact.path.clone(), fact.format);
+        Ok(DiskSpec { vdisk: disk.vdisk, index: disk.index, path, format, read_only })
+    }
+
+    fn usable_image(&self, image: Uuid) -> Result<&crate::host::VolumeFact, String> {
+        let ready = self.ready_copy(image).and_then(|v| self.volume_fact(v));
+        ready.ok_or_else(|| match self.pending_copy(image) {
+            Some(copy) => self.volume_reason(copy),
+            None => {
+                format!("image {image} has no copy on this host: order a volume with `image` set to it here")
+            }
+        })
+    }
+}

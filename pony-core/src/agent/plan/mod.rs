@@ -1,0 +1,143 @@
+//! What is to be done: pure functions from orders, facts and memory to the next step of each resource.
+//!
+//! [`View`] is the engine's `World`. One file per kind of resource; nothing here is changed or remembered.
+
+mod instance;
+mod links;
+mod text;
+mod usage;
+mod volume;
+
+use super::config::{Config, Lane};
+use super::facts::Facts;
+use super::memo::Memos;
+use super::orders::Orders;
+use super::step::{ResourceId, Step};
+use crate::reconcile::{Plan, Run, Runs, Stamp, World, stamp};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+pub(super) use text::live_differences;
+
+/// The steps under way.
+pub(super) type StepRuns = Runs<ResourceId, Step>;
+
+/// Why something cannot be done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Something else has to happen first; in words.
+    Wait(String),
+    /// Only another order helps; in words.
+    Cannot(String),
+}
+
+impl Obstacle {
+    fn wait(reason: impl Into<String>) -> Self {
+        Self::Wait(reason.into())
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Wait(reason) | Self::Cannot(reason) => reason,
+        }
+    }
+}
+
+impl From<Obstacle> for Plan<Step> {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Wait(reason) => Self::wait(reason),
+            Obstacle::Cannot(reason) => Self::Cannot(reason),
+        }
+    }
+}
+
+/// Orders, facts and memory at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) now_ms: u64,
+    pub(super) config: &'a Config,
+    pub(super) orders: &'a Orders,
+    pub(super) facts: &'a Facts,
+    pub(super) memos: &'a Memos,
+    /// Volumes whose last try failed: nobody should wait for them.
+    pub(super) failing: &'a BTreeSet<Uuid>,
+    /// How far fills have come, as last reported.
+    pub(super) progress: &'a BTreeMap<Uuid, f64>,
+}
+
+impl World for View<'_> {
+    type Id = ResourceId;
+    type Step = Step;
+
+    fn ids(&self) -> Vec<ResourceId> {
+        let volumes = self.orders.volumes.keys().copied().map(ResourceId::Volume);
+        let switches = self.facts.switches.keys().chain(self.wanted_switches()).map(ResourceId::Switch);
+        let cards = self.orders.placed().flat_map(|(_, _, h)| h.nics.iter().map(|n| n.vnic));
+        let taps = self.facts.taps.keys().chain(cards).map(ResourceId::Tap);
+        let placed = self.orders.instances.keys().copied();
+        let instances = self.facts.guests.keys().chain(placed).map(ResourceId::Instance);
+        volumes.chain(switches).chain(taps).chain(instances).collect()
+    }
+
+    fn order(&self, id: ResourceId) -> Stamp {
+        match id {
+            ResourceId::Volume(volume) => self.volume_order(volume),
+            ResourceId::Switch(switch) => self.switch_order(switch),
+            ResourceId::Tap(vnic) => stamp(&self.tap_wish(vnic)),
+            ResourceId::Instance(instance) => self.instance_order(instance),
+        }
+    }
+
+    fn circumstances(&self, id: ResourceId) -> Stamp {
+        match id {
+            ResourceId::Volume(volume) => self.volume_circumstances(volume),
+            ResourceId::Switch(_) => 0,
+            ResourceId::Tap(vnic) => self.tap_circumstances(vnic),
+            ResourceId::Instance(instance) => self.instance_circumstances(instance),
+        }
+    }
+
+    fn plan(&self, id: ResourceId, runs: &StepRuns) -> Plan<Step> {
+        match id {
+            ResourceId::Volume(volume) => self.plan_volume(volume, runs),
+            ResourceId::Switch(switch) => self.plan_switch(switch, runs),
+            ResourceId::Tap(vnic) => self.plan_tap(vnic, runs),
+            ResourceId::Instance(instance) => self.plan_instance(instance, runs),
+        }
+    }
+
+    fn due(&self, id: ResourceId) -> Option<u64> {
+        match id {
+            ResourceId::Instance(instance) => self.grace_ends_ms(instance),
+            ResourceId::Volume(_) | ResourceId::Switch(_) | ResourceId::Tap(_) => None,
+        }
+    }
+
+    fn serves(&self, run: &Run<ResourceId, Step>) -> bool {
+        match (&run.step, run.id) {
+            (Step::CreateVolume { spec, source }, ResourceId::Volume(v)) => self.fill_serves(v, spec, source),
+            (Step::DeleteVolume(_), ResourceId::Volume(v)) => self.delete_serves(v),
+            (Step::Shutdown(instance), _) => {
+                run.order == self.order(run.id) && !self.is_grace_over(*instance)
+            }
+            _ => run.order == self.order(run.id),
+        }
+    }
+
+    fn lane(&self, step: &Step) -> usize {
+        let lane = match step {
+            Step::CreateVolume { .. } => Lane::Fill,
+            Step::Define(_) | Step::Start(_) | Step::Pause(_) | Step::Resume(_) => Lane::Guest,
+            Step::Shutdown(_)
+            | Step::Destroy(_)
+            | Step::Undefine(_)
+            | Step::EnsureSwitch(_)
+            | Step::RemoveSwitch(_)
+            | Step::EnsureTap(_)
+            | Step::RemoveTap(_)
+            | Step::DeleteVolume(_) => Lane::Quick,
+        };
+        lane as usize
+    }
+}

@@ -1,0 +1,44 @@
+//! Words for the person who ordered something.
+
+use crate::host::{DiskSpec, InstanceSpec, NicSpec};
+use uuid::Uuid;
+
+/// A fraction as a percentage.
+pub(super) fn percent(fraction: f64) -> String {
+    format!("{:.0} %", (fraction * 100.0).floor())
+}
+
+/// What a running guest has and what the next start gives it, where that differs.
+pub(in crate::agent) fn live_differences(live: &InstanceSpec, next: &InstanceSpec) -> Option<String> {
+    let mut parts = Vec::new();
+    let mut compare = |what: &str, live: String, next: String| {
+        if live != next {
+            parts.push(format!("{what}: running with {live}, {next} after the next stop/start"));
+        }
+    };
+    compare("vcpu", live.vcpu.to_string(), next.vcpu.to_string());
+    compare("rcpu", rcpu(live), rcpu(next));
+    compare("mem", live.mem_mib.to_string(), next.mem_mib.to_string());
+    compare("boot", format!("{:?}", live.boot).to_lowercase(), format!("{:?}", next.boot).to_lowercase());
+    compare("disks", disks(&live.disks), disks(&next.disks));
+    compare("network cards", nics(&live.nics), nics(&next.nics));
+    compare("name", live.name.clone(), next.name.clone());
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn rcpu(spec: &InstanceSpec) -> String {
+    (f64::from(spec.cpu_percent) / 100.0).to_string()
+}
+
+fn disks(disks: &[DiskSpec]) -> String {
+    list(disks.iter().map(|d| (d.index, d.vdisk)))
+}
+
+fn nics(nics: &[NicSpec]) -> String {
+    list(nics.iter().map(|n| (n.index, n.vnic)))
+}
+
+fn list(things: impl Iterator<Item = (u32, Uuid)>) -> String {
+    let words: Vec<String> = things.map(|(index, uuid)| format!("{index} = {uuid}")).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}

@@ -1,0 +1,306 @@
+//! Volumes.
+//!
+//! Data are deleted by the order `deleted` alone; that a row is absent means nothing. What a volume is filled
+//! from is decided anew at each try, by what is there then. Where a guest and a copy want the same volume, the
+//! guest has it: it is the order that somebody waits for, and a copy can start afresh.
+
+use super::text::percent;
+use super::usage::copy_of;
+use super::{Obstacle, StepRuns, View};
+use crate::agent::facts::PoolState;
+use crate::agent::orders::{DiskData, VolumeOrder, VolumeWish};
+use crate::agent::step::{ResourceId, Step};
+use crate::host::{Source, VolumeFact, VolumeFormat, VolumeSpec};
+use crate::reconcile::{Plan, Stamp, stamp};
+use uuid::Uuid;
+
+/// Says in place of a URI that an image is made from a volume of the same host.
+const VOLUME_SCHEME: &str = "volume:";
+
+impl View<'_> {
+    pub(super) fn volume_order(&self, volume: Uuid) -> Stamp {
+        let order = self.orders.volumes.get(&volume);
+        let image = order.and_then(|o| o.image.or(o.base_image)).and_then(|i| self.orders.images.get(&i));
+        let pool = order.and_then(|o| self.orders.pools.get(&o.pool));
+        stamp(&(order, image, pool))
+    }
+
+    pub(super) fn volume_circumstances(&self, volume: Uuid) -> Stamp {
+        let Some(order) = self.orders.volumes.get(&volume) else { return 0 };
+        let usable = self.facts.ready_pool(order.pool).is_some();
+        stamp(&(usable, self.source(volume, order, None).ok()))
+    }
+
+    /// The finished volume.
+    pub(in crate::agent) fn volume_fact(&self, volume: Uuid) -> Option<&VolumeFact> {
+        self.facts.volume(volume, self.orders.volumes.get(&volume)?.pool)
+    }
+
+    pub(super) fn plan_volume(&self, volume: Uuid, runs: &StepRuns) -> Plan<Step> {
+        let Some(order) = self.orders.volumes.get(&volume) else { return Plan::Gone };
+        let pool = match self.usable_pool(order.pool) {
+            Ok(pool) => pool,
+            Err(obstacle) => return obstacle.into(),
+        };
+        if order.wish == VolumeWish::Deleted {
+            return self.plan_deletion(volume, order, runs);
+        }
+        if pool.volumes.is_vague(volume) {
+            return Plan::wait("looking at the storage pool");
+        }
+        match pool.volumes.get(volume) {
+            Some(fact) => self.plan_existing(volume, order, fact, runs),
+            None if self.memos.had_data.contains(&volume) => Plan::Cannot(format!(
+                "its data are gone from storage pool {}, and nothing empty is put in their place: \
+                 bring them back, or order it deleted",
+                order.pool
+            )),
+            None if order.wish == VolumeWish::Optional && !self.is_needed(volume, order) => Plan::Done,
+            None => match (self.source(volume, order, Some(runs)), self.spec(volume, order)) {
+                (Ok(source), Some(spec)) => Plan::Step(Step::CreateVolume { spec, source }),
+                (Err(obstacle), _) => obstacle.into(),
+                (_, None) => Plan::wait("looking at the storage pool"),
+            },
+        }
+    }
+
+    fn usable_pool(&self, pool: Uuid) -> Result<&PoolState, Obstacle> {
+        let order = self.orders.pools.get(&pool);
+        let order = order
+            .ok_or_else(|| Obstacle::wait(format!("storage pool {pool} is not known on this host yet")))?;
+        if let Some(fault) = &order.fault {
+            return Err(Obstacle::Cannot(format!("storage pool {pool}: {fault}")));
+        }
+        if let Some(error) = self.facts.pool_trouble(pool) {
+            return Err(Obstacle::wait(format!("storage pool {pool} cannot be used: {error}")));
+        }
+        let looking = || Obstacle::wait(format!("looking at storage pool {pool}"));
+        self.facts.ready_pool(pool).ok_or_else(looking)
+    }
+
+    fn plan_deletion(&self, volume: Uuid, order: &VolumeOrder, runs: &StepRuns) -> Plan<Step> {
+        if let Some(guest) = self.user_of_volume(volume, None, runs) {
+            return Plan::wait(format!("instance {guest} still uses it: it goes once the instance is off"));
+        }
+        if !self.facts.guests.looked() {
+            return Plan::wait(self.looking_at_guests());
+        }
+        match self.spec(volume, order) {
+            _ if self.memos.deleted.contains(&volume) => Plan::Done,
+            Some(spec) => Plan::Step(Step::DeleteVolume(spec)),
+            None => Plan::wait("looking at the storage pool"),
+        }
+    }
+
+    /// A finished volume is left as it is, but for its size.
+    fn plan_existing(
+        &self,
+        volume: Uuid,
+        order: &VolumeOrder,
+        fact: &VolumeFact,
+        runs: &StepRuns,
+    ) -> Plan<Step> {
+        if let Some(format) = order.format.filter(|f| *f != fact.format) {
+            return Plan::Cannot(format!(
+                "it is {:?}, and {format:?} is ordered: make a new one",
+                fact.format
+            ));
+        }
+        let (Some(size_mib), Some(spec)) = (order.size_mib, self.spec(volume, order)) else {
+            return Plan::Done;
+        };
+        if size_mib < fact.size_mib {
+            let has = fact.size_mib;
+            return Plan::Cannot(format!(
+                "it has {has} MiB and does not shrink to {size_mib}: order {has} or more"
+            ));
+        }
+        if size_mib == fact.size_mib {
+            return Plan::Done;
+        }
+        if !self.facts.guests.looked() {
+            return Plan::wait(self.looking_at_guests());
+        }
+        match self.user_of_volume(volume, None, runs).or(copy_of(volume, runs)) {
+            Some(user) => Plan::wait(format!("grows to {size_mib} MiB once {user} does not use it")),
+            None => Plan::Step(Step::CreateVolume { spec, source: Source::Empty }),
+        }
+    }
+
+    /// The volume for a driver. `None` where its pool is not known.
+    fn spec(&self, volume: Uuid, order: &VolumeOrder) -> Option<VolumeSpec> {
+        let pool = self.orders.pools.get(&order.pool)?.spec.clone();
+        let found = self.facts.volume(volume, order.pool).map(|f| f.format);
+        let format = order.format.or(found).unwrap_or(VolumeFormat::Qcow2);
+        Some(VolumeSpec { volume, pool, format, size_mib: order.size_mib })
+    }
+
+    /// What the volume is to be filled from now, or why that is not possible yet. Without `runs`, only orders
+    /// count.
+    fn source(&self, volume: Uuid, order: &VolumeOrder, runs: Option<&StepRuns>) -> Result<Source, Obstacle> {
+        if let Some(base) = order.base_volume {
+            return self.copy_source(base, runs);
+        }
+        let Some(image) = order.base_image.or(order.image) else { return Ok(Source::Empty) };
+        if let Some(ready) = self.ready_copy(image).filter(|v| *v != volume) {
+            return self.copy_source(ready, None);
+        }
+        let uri = self.orders.images.get(&image).and_then(|i| i.source_uri.as_deref());
+        let pending = order.base_image.and_then(|_| self.pending_copy(image)).filter(|copy| *copy != volume);
+        match (pending, uri) {
+            (Some(copy), _) => Err(Obstacle::wait(self.volume_reason(copy))),
+            (None, Some(uri)) => self.uri_source(uri, runs),
+            (None, None) => Err(Obstacle::wait(format!(
+                "image {image} has no data that this host can reach: no finished copy here, and no source_uri"
+            ))),
+        }
+    }
+
+    fn uri_source(&self, uri: &str, runs: Option<&StepRuns>) -> Result<Source, Obstacle> {
+        match uri.strip_prefix(VOLUME_SCHEME) {
+            None => Ok(Source::Uri(uri.to_owned())),
+            Some(name) => match Uuid::try_parse(name) {
+                Ok(base) => self.copy_source(base, runs),
+                Err(_) => Err(Obstacle::Cannot(format!("{uri} names no volume: write volume:UUID"))),
+            },
+        }
+    }
+
+    /// A volume of this host as the source of a copy: finished, and written to by nobody.
+    fn copy_source(&self, base: Uuid, runs: Option<&StepRuns>) -> Result<Source, Obstacle> {
+        let Some(order) = self.orders.volumes.get(&base) else {
+            return Err(Obstacle::wait(format!("volume {base} is not on this host")));
+        };
+        if order.wish == VolumeWish::Deleted {
+            return Err(Obstacle::Cannot(format!(
+                "volume {base}, which it is to be filled from, is deleted"
+            )));
+        }
+        if !self.facts.guests.looked() {
+            return Err(Obstacle::Wait(self.looking_at_guests()));
+        }
+        let user = self.writer_ordered(base).or_else(|| self.user_of_volume(base, None, runs?));
+        if let Some(user) = user.filter(|_| order.image.is_none()) {
+            return Err(Obstacle::wait(format!(
+                "instance {user} writes to volume {base}: it is copied once that is off"
+            )));
+        }
+        let vague = self.facts.pools.get(&order.pool).is_none_or(|p| p.volumes.is_vague(base));
+        match (self.volume_fact(base), self.spec(base, order)) {
+            (Some(_), Some(spec)) if !vague => Ok(Source::Volume(spec)),
+            _ => Err(Obstacle::wait(self.volume_reason(base))),
+        }
+    }
+
+    /// A finished copy of the image on this host.
+    pub(super) fn ready_copy(&self, image: Uuid) -> Option<Uuid> {
+        self.orders
+            .backing(image)
+            .find(|(uuid, order)| {
+                let sure = self.facts.pools.get(&order.pool).is_some_and(|p| !p.volumes.is_vague(*uuid));
+                sure && self.facts.volume(*uuid, order.pool).is_some()
+            })
+            .map(|(uuid, _)| uuid)
+    }
+
+    /// A copy of the image that is on its way to this host and in no trouble.
+    pub(super) fn pending_copy(&self, image: Uuid) -> Option<Uuid> {
+        let coming = |(uuid, order): &(Uuid, &VolumeOrder)| {
+            let made = order.wish == VolumeWish::Present || self.is_needed(*uuid, order);
+            let broken = self.facts.pool_trouble(order.pool).is_some();
+            made && !broken && !self.failing.contains(uuid)
+        };
+        self.orders.backing(image).find(coming).map(|(uuid, _)| uuid)
+    }
+
+    /// Whether something on this host would use an optional volume: a disk of an instance that is placed here,
+    /// or a volume here that is still to be filled from the image that it backs.
+    pub(in crate::agent) fn is_needed(&self, volume: Uuid, order: &VolumeOrder) -> bool {
+        let shows = |data: DiskData| match data {
+            DiskData::Volume(v) => v == volume,
+            DiskData::Image(i) => order.image == Some(i),
+            DiskData::Template => false,
+        };
+        let fills = |(uuid, other): (&Uuid, &VolumeOrder)| {
+            other.wish == VolumeWish::Present
+                && order.image.is_some()
+                && other.base_image == order.image
+                && self.facts.volume(*uuid, other.pool).is_none()
+        };
+        self.orders.placed().any(|(_, _, h)| h.disks.iter().any(|d| shows(d.data)))
+            || self.orders.volumes.iter().any(fills)
+    }
+
+    /// Whether a fill under way still is what is ordered. What it is filled from may be nulled behind its back
+    /// (somebody else finished first), and the volume may be ordered larger: it grows afterwards.
+    pub(super) fn fill_serves(&self, volume: Uuid, spec: &VolumeSpec, source: &Source) -> bool {
+        let Some(order) = self.orders.volumes.get(&volume) else { return false };
+        let same_place =
+            self.orders.pools.get(&order.pool).is_some_and(|p| p.spec == spec.pool && p.fault.is_none());
+        let same_shape = order.format.is_none_or(|f| f == spec.format) && order.size_mib >= spec.size_mib;
+        order.wish != VolumeWish::Deleted && same_place && same_shape && self.source_serves(order, source)
+    }
+
+    fn source_serves(&self, order: &VolumeOrder, source: &Source) -> bool {
+        let image = order.base_image.or(order.image).and_then(|i| self.orders.images.get(&i));
+        match source {
+            Source::Empty => true,
+            Source::Uri(uri) => {
+                let now = image.and_then(|i| i.source_uri.as_ref());
+                order.base_volume.is_none() && now.is_none_or(|now| now == uri)
+            }
+            Source::Volume(from) => {
+                let backs = self.orders.volumes.get(&from.volume).filter(|o| o.wish != VolumeWish::Deleted);
+                let free =
+                    backs.is_some_and(|o| o.image.is_some()) || self.writer_ordered(from.volume).is_none();
+                backs.is_some() && free
+            }
+        }
+    }
+
+    /// A deletion under way goes on when the row is gone: nothing else can have been meant.
+    pub(super) fn delete_serves(&self, volume: Uuid) -> bool {
+        self.orders.volumes.get(&volume).is_none_or(|o| o.wish == VolumeWish::Deleted)
+    }
+
+    /// The path and format of a finished volume that a guest may have now, or why it may not.
+    pub(super) fn usable_volume(
+        &self,
+        volume: Uuid,
+        for_guest: Uuid,
+        runs: &StepRuns,
+    ) -> Result<&VolumeFact, String> {
+        let Some(order) = self.orders.volumes.get(&volume) else {
+            return Err(format!("volume {volume} is not on this host"));
+        };
+        if order.wish == VolumeWish::Deleted {
+            return Err(format!(
+                "volume {volume} is deleted: take it out of the instance, or order it present"
+            ));
+        }
+        if let Err(obstacle) = self.usable_pool(order.pool) {
+            return Err(format!("volume {volume}: {}", obstacle.reason()));
+        }
+        let busy = runs.of(ResourceId::Volume(volume)).next().is_some();
+        let vague = self.facts.pools.get(&order.pool).is_none_or(|p| p.volumes.is_vague(volume));
+        let Some(fact) = self.volume_fact(volume).filter(|_| !busy && !vague) else {
+            return Err(self.volume_reason(volume));
+        };
+        if let Some(copy) = copy_of(volume, runs) {
+            return Err(format!("waiting for the copy of volume {volume} into {copy} to let go of it"));
+        }
+        let shared = self.orders.pools.get(&order.pool).is_some_and(|p| p.shareable);
+        match self.user_of_volume(volume, Some(for_guest), runs).filter(|_| !shared) {
+            Some(user) => Err(format!("volume {volume} is in use by instance {user}")),
+            None => Ok(fact),
+        }
+    }
+
+    /// Why the volume is not ready.
+    pub(super) fn volume_reason(&self, volume: Uuid) -> String {
+        match self.progress.get(&volume) {
+            Some(fraction) => format!("waiting for volume {volume}: {} filled", percent(*fraction)),
+            None => format!("waiting for volume {volume}"),
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! What is told about the host: plain values, from which `rows` makes current parts.
+//!
+//! Times are the agent's clock in milliseconds; whoever writes rows turns them into Unix time.
+
+use super::facts::is_up;
+use super::orders::{Target, VolumeOrder, VolumeWish};
+use super::plan::{View, live_differences};
+use super::step::{ResourceId, Step};
+use crate::host::{DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind};
+use crate::reconcile::{Engine, Phase, Status};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// What is told about the host, its instances and everything that is kept for them. Keys are the rows' own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// The machine; `None` until it was looked at.
+    pub host: Option<crate::host::HostFact>,
+    /// Its network cards.
+    pub nics: Vec<crate::host::NicFact>,
+    /// Its disks.
+    pub disks: Vec<crate::host::DiskFact>,
+    /// Storage pools.
+    pub pools: BTreeMap<Uuid, PoolReport>,
+    /// Volumes. One is missing as long as nothing is known of it.
+    pub volumes: BTreeMap<Uuid, VolumeReport>,
+    /// Images.
+    pub images: BTreeMap<Uuid, DataReport>,
+    /// Switches.
+    pub switches: BTreeMap<Uuid, SwitchReport>,
+    /// Instances. One that is missing is not on this host, and nothing of it is: its guest was seen to be gone.
+    pub instances: BTreeMap<Uuid, InstanceReport>,
+}
+
+/// How it goes with an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Why it is not as ordered.
+    pub error: Option<String>,
+    /// Failed tries.
+    pub attempts: u32,
+    /// When it is tried next, on the agent's clock.
+    pub next_retry_ms: Option<u64>,
+}
+
+/// A storage pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolReport {
+    /// How it does.
+    pub status: PoolHealth,
+    /// MiB.
+    pub capacity_mib: Option<i64>,
+    /// MiB.
+    pub allocated_mib: Option<i64>,
+    /// Why it is not ready.
+    pub error: Option<String>,
+}
+
+/// How a pool does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolHealth {
+    /// It has not been looked at.
+    Pending,
+    /// It can be used.
+    Ready,
+    /// It cannot.
+    Broken,
+    /// There is no driver for it.
+    Unsupported,
+}
+
+/// How far data are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataHealth {
+    /// There are none, nor any trace of them, and none are on their way.
+    Absent,
+    /// They are on their way, or about to be removed.
+    Initializing,
+    /// They can be used.
+    Ready,
+    /// They cannot be had.
+    Broken,
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataReport {
+    /// How far the best copy of it here is.
+    pub status: DataHealth,
+    /// Why it is not ready.
+    pub error: Option<String>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VolumeReport {
+    /// How far it is.
+    pub status: DataHealth,
+    /// How much of it is filled, from 0 to 1.
+    pub progress: Option<f64>,
+    /// Its size as found, MiB.
+    pub size_mib: Option<i64>,
+    /// Where the hypervisor opens it.
+    pub path: Option<String>,
+    /// How it goes.
+    pub order: Progress,
+}
+
+/// A switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchReport {
+    /// Whether it is there.
+    pub ready: bool,
+    /// Whether it can never be there.
+    pub unsupported: bool,
+    /// Its link's name.
+    pub bridge: Option<String>,
+    /// Why it is not ready.
+    pub error: Option<String>,
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceReport {
+    /// What it is doing.
+    pub status: InstanceHealth,
+    /// Where its console can be opened.
+    pub console: Option<String>,
+    /// How it goes.
+    pub order: Progress,
+}
+
+/// What an instance is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceHealth {
+    /// It is not up and shall be.
+    Starting,
+    /// It runs.
+    Running,
+    /// It stands still.
+    Paused,
+    /// It is up or defined and shall not be.
+    Stopping,
+    /// It is off, as ordered.
+    Stopped,
+    /// It cannot be made to do as ordered.
+    Broken,
+}
+
+type StepEngine = Engine<ResourceId, Step>;
+
+/// Allocation of a pool is told in steps of this, MiB: guests write all the time, and each change costs a message.
+const ALLOCATED_STEP_MIB: i64 = 64;
+
+/// Puts together what is told. `ordered`: whether there is any order at all yet.
+pub(super) fn report(view: &View<'_>, engine: &StepEngine, ordered: bool) -> Report {
+    let reporter = Reporter { view, engine, ordered };
+    Report {
+        host: view.facts.host.clone(),
+        nics: view.facts.nics.clone(),
+        disks: view.facts.disks.clone(),
+        pools: view.orders.pools.keys().map(|pool| (*pool, reporter.pool(*pool))).collect(),
+        volumes: reporter.volumes(),
+        images: view.orders.images.keys().map(|image| (*image, reporter.image(*image))).collect(),
+        switches: view
+            .orders
+            .switches
+            .iter()
+            .map(|(uuid, kind)| (*uuid, reporter.switch(*uuid, kind)))
+            .collect(),
+        instances: reporter.instances(),
+    }
+}
+
+struct Reporter<'a> {
+    view: &'a View<'a>,
+    engine: &'a StepEngine,
+    ordered: bool,
+}
+
+impl Reporter<'_> {
+    fn pool(&self, pool: Uuid) -> PoolReport {
+        let order = self.view.orders.pools.get(&pool);
+        let state = self.view.facts.pools.get(&pool);
+        let fault = order.and_then(|o| o.fault.clone());
+        let error = fault.or_else(|| self.view.facts.pool_trouble(pool).map(str::to_owned));
+        let fact = state.and_then(|s| s.fact.as_ref()).filter(|_| error.is_none());
+        let unsupported = order.is_some_and(|o| matches!(o.spec.backend, PoolBackend::Unsupported(_)));
+        let status = match (&error, fact) {
+            (Some(_), _) if unsupported => PoolHealth::Unsupported,
+            (Some(_), _) => PoolHealth::Broken,
+            (None, Some(_)) => PoolHealth::Ready,
+            (None, None) => PoolHealth::Pending,
+        };
+        let allocated_mib = fact.map(|f| f.allocated_mib / ALLOCATED_STEP_MIB * ALLOCATED_STEP_MIB);
+        PoolReport { status, capacity_mib: fact.map(|f| f.capacity_mib), allocated_mib, error }
+    }
+
+    fn volumes(&self) -> BTreeMap<Uuid, VolumeReport> {
+        let known = |(uuid, order): (&Uuid, &VolumeOrder)| Some((*uuid, self.volume(*uuid, order)?));
+        self.view.orders.volumes.iter().filter_map(known).collect()
+    }
+
+    fn volume(&self, volume: Uuid, order: &VolumeOrder) -> Option<VolumeReport> {
+        let pool = self.view.facts.pools.get(&order.pool);
+        let fault = self.view.orders.pools.get(&order.pool).and_then(|p| p.fault.as_ref());
+        let unusable = fault.is_some() || self.view.facts.pool_trouble(order.pool).is_some();
+        if !unusable && !pool.is_some_and(|p| p.volumes.looked()) {
+            return None;
+        }
+        let status = self.engine.status(ResourceId::Volume(volume));
+        let fact = self.view.volume_fact(volume);
+        let health = match fact {
+            _ if unusable => DataHealth::Broken,
+            Some(_) => DataHealth::Ready,
+            None if self.is_absent(volume, order) => DataHealth::Absent,
+            None if status.as_ref().is_some_and(is_lasting) => DataHealth::Broken,
+            None => DataHealth::Initializing,
+        };
+        let filling = health == DataHealth::Initializing && order.wish != VolumeWish::Deleted;
+        Some(VolumeReport {
+            status: health,
+            progress: match health {
+                DataHealth::Ready => Some(1.0),
+                _ if filling => Some(self.view.progress.get(&volume).copied().unwrap_or(0.0)),
+                _ => None,
+            },
+            size_mib: fact.map(|f| f.size_mib),
+            path: fact.map(|f| f.path.display().to_string()),
+            order: progress(status),
+        })
+    }
+
+    /// Whether there is nothing of the volume, and nothing is to come.
+    fn is_absent(&self, volume: Uuid, order: &VolumeOrder) -> bool {
+        let idle = self.engine.runs().of(ResourceId::Volume(volume)).next().is_none();
+        idle && match order.wish {
+            VolumeWish::Present => false,
+            VolumeWish::Optional => !self.view.is_needed(volume, order),
+            VolumeWish::Deleted => self.view.memos.deleted.contains(&volume),
+        }
+    }
+
+    fn image(&self, image: Uuid) -> DataReport {
+        let copies: Vec<VolumeReport> =
+            self.view.orders.backing(image).filter_map(|(uuid, order)| self.volume(uuid, order)).collect();
+        let best = [DataHealth::Ready, DataHealth::Initializing, DataHealth::Broken];
+        let best = best.into_iter().find_map(|health| copies.iter().find(|c| c.status == health));
+        let status = best.map_or(DataHealth::Absent, |copy| copy.status);
+        let error = best.filter(|_| status != DataHealth::Ready).and_then(|copy| copy.order.error.clone());
+        DataReport { status, error }
+    }
+
+    fn switch(&self, switch: Uuid, kind: &SwitchKind) -> SwitchReport {
+        let fact = self.view.facts.switches.get(switch);
+        SwitchReport {
+            ready: fact.is_some(),
+            unsupported: matches!(kind, SwitchKind::Unsupported(_)),
+            bridge: fact.map(|f| f.bridge.clone()),
+            error: progress(self.engine.status(ResourceId::Switch(switch))).error,
+        }
+    }
+
+    fn instances(&self) -> BTreeMap<Uuid, InstanceReport> {
+        if !self.view.facts.guests.looked() {
+            return BTreeMap::new();
+        }
+        let ordered = self.view.orders.instances.keys().copied();
+        let remembered = self.view.memos.instances.keys().copied();
+        let all: BTreeSet<Uuid> = self.view.facts.guests.keys().chain(ordered).chain(remembered).collect();
+        all.into_iter().filter_map(|instance| Some((instance, self.instance(instance)?))).collect()
+    }
+
+    fn instance(&self, instance: Uuid) -> Option<InstanceReport> {
+        let target = self.view.orders.target(instance);
+        let guest = self.view.facts.guest(instance);
+        if target == Target::Released && self.view.holds(instance, self.engine.runs()).is_none() {
+            return None;
+        }
+        let status = self.engine.status(ResourceId::Instance(instance)).filter(|_| self.ordered);
+        let health = match guest.map(|g| g.state).filter(|s| is_up(*s)) {
+            Some(state) if !self.ordered => as_found(state),
+            _ if !self.ordered => InstanceHealth::Stopped,
+            Some(state) if target.is_up() => as_found(state),
+            _ if target == Target::Released => InstanceHealth::Stopping,
+            Some(_) => InstanceHealth::Stopping,
+            None if target == Target::Stopped && !self.is_unsettled(instance) => InstanceHealth::Stopped,
+            None if target == Target::Stopped => InstanceHealth::Stopping,
+            None if status.as_ref().is_some_and(is_lasting) => InstanceHealth::Broken,
+            None => InstanceHealth::Starting,
+        };
+        let mut order = progress(status);
+        let note = guest.filter(|_| target.is_up()).and_then(note);
+        order.error = order.error.or(note);
+        Some(InstanceReport { status: health, console: guest.and_then(|g| g.console.clone()), order })
+    }
+
+    fn is_unsettled(&self, instance: Uuid) -> bool {
+        let id = ResourceId::Instance(instance);
+        self.view.facts.guests.is_vague(instance) || self.engine.runs().of(id).next().is_some()
+    }
+}
+
+/// What a guest that is up does.
+fn as_found(state: GuestState) -> InstanceHealth {
+    match state {
+        GuestState::Paused => InstanceHealth::Paused,
+        GuestState::ShuttingDown => InstanceHealth::Stopping,
+        GuestState::Running | GuestState::Off | GuestState::Crashed => InstanceHealth::Running,
+    }
+}
+
+/// What a running guest gets only after its next stop and start.
+fn note(guest: &InstanceFact) -> Option<String> {
+    live_differences(guest.live.as_ref()?, guest.spec.as_ref()?)
+}
+
+/// Whether nothing but another order will help.
+fn is_lasting(status: &Status) -> bool {
+    let lasting = |kind| matches!(kind, DriverErrorKind::Order | DriverErrorKind::Unsupported);
+    matches!(status.phase, Phase::Cannot(_)) || status.error.as_ref().is_some_and(|e| lasting(e.kind))
+}
+
+fn progress(status: Option<Status>) -> Progress {
+    let Some(status) = status else { return Progress::default() };
+    let error = status.reason().map(str::to_owned);
+    Progress { error, attempts: status.attempts, next_retry_ms: status.next_retry_ms }
+}

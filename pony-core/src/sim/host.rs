@@ -1,0 +1,404 @@
+//! The simulated host in time: what is under way, what is answered when.
+
+use super::config::{Fate, SimConfig};
+use super::job::Job;
+use super::world::{SimWorld, short};
+use crate::agent::{Command, Found, Hint, Look, LookId, Output, Step, StepOutcome};
+use crate::host::{
+    DriverError, DriverErrorKind, GuestState, HostFact, PoolBackend, PoolFact, Source, SwitchFact, TapFact,
+};
+use crate::reconcile::{RunId, SplitMix64};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Something for the agent, as its input of the same name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SimAnswer {
+    /// A step ended.
+    Outcome(RunId, StepOutcome),
+    /// A step has come so far.
+    Progress(RunId, f64),
+    /// A look was answered.
+    Look(LookId, Result<Found, DriverError>),
+    /// Something may have changed.
+    Hint(Hint),
+}
+
+/// How often a fill reports progress, ms.
+const PROGRESS_MS: u64 = 250;
+
+#[derive(Debug)]
+struct PendingLook {
+    look: LookId,
+    what: Look,
+    /// When the host is looked at.
+    seen_ms: u64,
+    answer_ms: u64,
+    answer: Option<Result<Found, DriverError>>,
+}
+
+/// A simulated host. See the module's documentation.
+#[derive(Debug)]
+pub struct SimHost {
+    config: SimConfig,
+    faults: bool,
+    random: SplitMix64,
+    world: SimWorld,
+    jobs: BTreeMap<RunId, Job>,
+    looks: Vec<PendingLook>,
+    /// When a guest goes off by itself, and how.
+    endings: BTreeMap<Uuid, (u64, GuestState)>,
+    /// Steps that go a certain way, by [`Step::verb`].
+    fates: BTreeMap<&'static str, Fate>,
+    dead_uris: BTreeSet<String>,
+    answers: Vec<SimAnswer>,
+    progress_ms: u64,
+    boot_ms: u64,
+}
+
+impl SimHost {
+    /// An empty host. Faults are on, as far as `config` has any.
+    pub fn new(seed: u64, config: SimConfig) -> Self {
+        Self {
+            config,
+            faults: true,
+            random: SplitMix64::new(seed),
+            world: SimWorld::default(),
+            jobs: BTreeMap::new(),
+            looks: Vec::new(),
+            endings: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            dead_uris: BTreeSet::new(),
+            answers: Vec::new(),
+            progress_ms: 0,
+            boot_ms: 0,
+        }
+    }
+
+    /// What there is.
+    pub fn world(&self) -> &SimWorld {
+        &self.world
+    }
+
+    /// Changes what there is behind the agent's back.
+    pub fn world_mut(&mut self) -> &mut SimWorld {
+        &mut self.world
+    }
+
+    /// What must never happen and did.
+    pub fn violations(&self) -> &[String] {
+        &self.world.violations
+    }
+
+    /// Switches random faults on or off; those that are under way stay.
+    pub fn set_faults(&mut self, on: bool) {
+        self.faults = on;
+    }
+
+    /// Makes all steps of this [`verb`](Step::verb) go this way; `None`: as the rates say.
+    pub fn set_fate(&mut self, verb: &'static str, fate: Option<Fate>) {
+        match fate {
+            Some(fate) => drop(self.fates.insert(verb, fate)),
+            None => drop(self.fates.remove(verb)),
+        }
+    }
+
+    /// How long a step may take to end from now on, once it is cancelled.
+    pub fn set_cancel_ms(&mut self, ms: u64) {
+        self.config.cancel_ms = ms;
+    }
+
+    /// Makes the server behind a URI stop answering, or answer again.
+    pub fn set_dead(&mut self, uri: &str, dead: bool) {
+        if dead {
+            self.dead_uris.insert(uri.to_owned());
+        } else {
+            self.dead_uris.remove(uri);
+        }
+    }
+
+    /// Breaks the guest down, if it runs.
+    pub fn crash(&mut self, now_ms: u64, instance: Uuid) {
+        self.endings.insert(instance, (now_ms, GuestState::Crashed));
+    }
+
+    /// The agent's process dies, and all its answers are lost. Fills stop where they are; what a hypervisor or
+    /// the kernel was asked for has happened by the time that a new agent is there, or never will.
+    pub fn kill_agent(&mut self, now_ms: u64) {
+        self.looks.clear();
+        for job in std::mem::take(&mut self.jobs).into_values() {
+            let fills = matches!(job.step, Step::CreateVolume { .. });
+            if !fills && job.has_effect() && self.random.below(2) == 0 {
+                let effect = self.world.apply(&job.step);
+                self.follow(now_ms, &job.step, effect.is_ok());
+            }
+        }
+        self.answers.clear();
+    }
+
+    /// The machine starts anew, and with it the agent.
+    pub fn reboot(&mut self, now_ms: u64) {
+        self.kill_agent(now_ms);
+        self.endings.clear();
+        self.world.reboot();
+        self.boot_ms = now_ms;
+    }
+
+    /// Takes a command of the agent.
+    pub fn handle(&mut self, command: Command, now_ms: u64) {
+        match command {
+            Command::Run { run, step } => self.begin(now_ms, run, step),
+            Command::Cancel { run } => {
+                let delay = self.random.below(self.config.cancel_ms + 1);
+                if let Some(job) = self.jobs.get_mut(&run) {
+                    job.cancelled_end_ms.get_or_insert(now_ms + delay);
+                }
+            }
+            Command::Look { look, what } => self.begin_look(now_ms, look, what),
+        }
+    }
+
+    fn begin(&mut self, now_ms: u64, run: RunId, step: Step) {
+        let fate = self.fate(&step);
+        let fills = matches!(&step, Step::CreateVolume { source, .. } if *source != Source::Empty);
+        let base = if fills { self.config.fill_ms } else { 0 } + self.random.below(self.config.step_ms + 1);
+        let takes = if fate == Fate::Slow { base * 10 } else { base };
+        if let Step::CreateVolume { spec, source } = &step {
+            self.check_fill(spec.volume);
+            if !self.world.volumes.contains_key(&spec.volume) {
+                self.world.unfinished.insert(spec.volume);
+            }
+            if let Source::Volume(from) = source {
+                // A missing source fails at the end; a written one is noted here and now.
+                let _ = self.world.check_source(from);
+            }
+        }
+        let job = Job {
+            step,
+            fate,
+            started_ms: now_ms,
+            effect_ms: if fills { now_ms + takes } else { now_ms + takes / 2 },
+            end_ms: now_ms + takes,
+            cancelled_end_ms: None,
+            effect: None,
+        };
+        self.jobs.insert(run, job);
+    }
+
+    /// Two fills of one volume at a time, neither told to end, would write over each other.
+    fn check_fill(&mut self, volume: Uuid) {
+        let fills = |job: &Job| matches!(&job.step, Step::CreateVolume { spec, .. } if spec.volume == volume);
+        if self.jobs.values().any(|job| fills(job) && job.cancelled_end_ms.is_none()) {
+            self.world.violations.push(format!("volume {volume} is filled twice at a time"));
+        }
+    }
+
+    fn fate(&mut self, step: &Step) -> Fate {
+        if let Step::CreateVolume { source: Source::Uri(uri), .. } = step
+            && self.dead_uris.contains(uri)
+        {
+            return Fate::Hang;
+        }
+        if let Some(fate) = self.fates.get(step.verb()) {
+            return *fate;
+        }
+        let after = self.random.below(2) == 0;
+        if self.happens(self.config.fail_rate) {
+            return if after { Fate::FailAfter } else { Fate::Fail };
+        }
+        match self.happens(self.config.hang_rate) {
+            true if after => Fate::HangAfter,
+            true => Fate::Hang,
+            false => Fate::Succeed,
+        }
+    }
+
+    fn happens(&mut self, rate: u64) -> bool {
+        self.faults && self.random.below(1_000) < rate
+    }
+
+    fn begin_look(&mut self, now_ms: u64, look: LookId, what: Look) {
+        let takes = self.random.below(self.config.look_ms + 1);
+        let fails = self.happens(self.config.look_fail_rate);
+        if fails && self.random.below(4) == 0 {
+            return;
+        }
+        let error = DriverError { kind: DriverErrorKind::Transient, message: "nobody answers".to_owned() };
+        let answer = fails.then_some(Err(error));
+        let (seen_ms, answer_ms) = (now_ms + takes / 2, now_ms + takes);
+        self.looks.push(PendingLook { look, what, seen_ms, answer_ms, answer });
+    }
+
+    /// Lets time pass up to `now_ms`, and returns what the agent is to be told.
+    pub fn poll(&mut self, now_ms: u64) -> Vec<SimAnswer> {
+        while let Some(at) = self.next_ms().filter(|at| *at <= now_ms) {
+            self.advance(at);
+        }
+        self.tell_progress(now_ms);
+        std::mem::take(&mut self.answers)
+    }
+
+    /// When something happens next.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let fills = self.jobs.values().any(|j| j.progress(0).is_some());
+        let progress = fills.then_some(self.progress_ms + PROGRESS_MS);
+        self.next_ms().into_iter().chain(progress).min()
+    }
+
+    fn next_ms(&self) -> Option<u64> {
+        let jobs = self.jobs.values().filter_map(Job::next_ms);
+        let looks = self.looks.iter().map(|l| if l.answer.is_none() { l.seen_ms } else { l.answer_ms });
+        let endings = self.endings.values().map(|(at, _)| *at);
+        jobs.chain(looks).chain(endings).min()
+    }
+
+    fn tell_progress(&mut self, now_ms: u64) {
+        if now_ms < self.progress_ms + PROGRESS_MS {
+            return;
+        }
+        self.progress_ms = now_ms;
+        let answers =
+            self.jobs.iter().filter_map(|(run, j)| Some(SimAnswer::Progress(*run, j.progress(now_ms)?)));
+        self.answers.extend(answers);
+    }
+
+    /// Everything that happens at this moment.
+    fn advance(&mut self, at: u64) {
+        let due = self.jobs.iter().filter(|(_, j)| j.next_ms().is_some_and(|next| next <= at));
+        for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.advance_job(at, key);
+        }
+        let due = self.endings.iter().filter(|(_, (when, _))| *when <= at);
+        for (instance, state) in due.map(|(i, (_, s))| (*i, *s)).collect::<Vec<_>>() {
+            self.endings.remove(&instance);
+            self.end_guest(instance, state);
+        }
+        self.advance_looks(at);
+    }
+
+    fn advance_job(&mut self, at: u64, run: RunId) {
+        let Some(job) = self.jobs.get(&run) else { return };
+        if job.has_effect() && job.effect_ms <= at {
+            let step = job.step.clone();
+            let effect = self.world.apply(&step);
+            self.follow(at, &step, effect.is_ok());
+            if let Some(job) = self.jobs.get_mut(&run) {
+                job.effect = Some(effect);
+            }
+            return;
+        }
+        if let Some(job) = self.jobs.remove(&run) {
+            self.answers.push(SimAnswer::Outcome(run, answer(job)));
+        }
+    }
+
+    /// What a step sets in motion.
+    fn follow(&mut self, at: u64, step: &Step, ok: bool) {
+        match step {
+            Step::Start(instance) if ok => {
+                if self.happens(self.config.crash_rate) {
+                    let lives = self.random.below(30_000);
+                    self.endings.insert(*instance, (at + lives, GuestState::Crashed));
+                }
+                self.hint(*instance);
+            }
+            Step::Shutdown(instance) if ok && !self.happens(self.config.deaf_rate) => {
+                self.endings.insert(*instance, (at + self.config.shutdown_ms, GuestState::Off));
+            }
+            Step::Destroy(instance) => {
+                self.endings.remove(instance);
+                self.hint(*instance);
+            }
+            _ => {}
+        }
+    }
+
+    fn end_guest(&mut self, instance: Uuid, state: GuestState) {
+        let Some(guest) = self.world.guests.get_mut(&instance) else { return };
+        if guest.state == GuestState::Running {
+            (guest.state, guest.live) = (state, None);
+            self.hint(instance);
+        }
+    }
+
+    fn hint(&mut self, instance: Uuid) {
+        if !self.happens(self.config.hint_loss_rate) {
+            self.answers.push(SimAnswer::Hint(Hint::Instance(instance)));
+        }
+    }
+
+    fn advance_looks(&mut self, at: u64) {
+        for i in 0..self.looks.len() {
+            if self.looks[i].answer.is_none() && self.looks[i].seen_ms <= at {
+                let answer = self.see(&self.looks[i].what);
+                self.looks[i].answer = Some(answer);
+            }
+        }
+        let (due, rest) = std::mem::take(&mut self.looks)
+            .into_iter()
+            .partition(|l: &PendingLook| l.answer.is_some() && l.answer_ms <= at);
+        self.looks = rest;
+        let answers = due.into_iter().filter_map(|l: PendingLook| Some(SimAnswer::Look(l.look, l.answer?)));
+        self.answers.extend(answers);
+    }
+
+    fn see(&self, what: &Look) -> Result<Found, DriverError> {
+        Ok(match what {
+            Look::Host => Found::Host(self.host_fact()),
+            Look::Nics => Found::Nics(Vec::new()),
+            Look::Disks => Found::Disks(Vec::new()),
+            Look::Guests => Found::Guests(self.world.list_guests()),
+            Look::Switches => {
+                let name = |f: &SwitchFact| SwitchFact { switch: self.named(f.switch), ..f.clone() };
+                Found::Switches(self.world.switches.values().map(name).collect())
+            }
+            Look::Taps => {
+                let name = |f: &TapFact| TapFact { vnic: self.named(f.vnic), ..f.clone() };
+                Found::Taps(self.world.taps.values().map(name).collect())
+            }
+            Look::Pool(spec) => match &spec.backend {
+                PoolBackend::Dir { .. } => {
+                    Found::Pool(PoolFact { pool: spec.pool, capacity_mib: 1 << 20, allocated_mib: 0 })
+                }
+                PoolBackend::Unsupported(name) => {
+                    let message = format!("there is no driver for {name}");
+                    return Err(DriverError { kind: DriverErrorKind::Unsupported, message });
+                }
+            },
+            Look::Volumes(spec) => {
+                Found::Volumes(self.world.volumes.values().filter(|v| v.pool == spec.pool).cloned().collect())
+            }
+        })
+    }
+
+    /// What a link's name tells of a UUID.
+    fn named(&self, uuid: Uuid) -> Uuid {
+        if self.config.short_link_names { short(uuid) } else { uuid }
+    }
+
+    fn host_fact(&self) -> HostFact {
+        HostFact {
+            hostname: "sim".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cpus: 16,
+            mem_mib: self.config.mem_mib,
+            boot_time: i64::try_from(self.boot_ms / 1_000).unwrap_or(0),
+            accel: "sim".to_owned(),
+        }
+    }
+}
+
+/// How a job that ends now is answered.
+fn answer(job: Job) -> StepOutcome {
+    let failed = |message: &str| {
+        StepOutcome::Failed(DriverError { kind: DriverErrorKind::Transient, message: message.to_owned() })
+    };
+    match (job.fate, job.effect) {
+        _ if job.cancelled_end_ms.is_some() => StepOutcome::Cancelled,
+        (Fate::Fail, _) => failed("it failed, as simulated"),
+        (Fate::FailAfter, _) => failed("the answer was lost, as simulated"),
+        (_, Some(Ok(output))) => StepOutcome::Done(output),
+        (_, Some(Err(error))) => StepOutcome::Failed(error),
+        (_, None) => StepOutcome::Done(Output::None),
+    }
+}

@@ -1,0 +1,339 @@
+//! What there is on the simulated host, what steps do to it, and what must never happen.
+
+use crate::agent::{Output, Step};
+use crate::host::{
+    DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Source, SwitchFact, SwitchKind,
+    TapFact, VolumeFact, VolumeSpec,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// A guest.
+#[derive(Debug, Clone)]
+pub struct SimGuest {
+    /// The definition for its next start.
+    pub spec: InstanceSpec,
+    /// What it runs with.
+    pub live: Option<InstanceSpec>,
+    /// What it is doing.
+    pub state: GuestState,
+}
+
+/// The size of what comes from a URI, MiB.
+const IMAGE_MIB: i64 = 100;
+
+/// What there is on the simulated host.
+#[derive(Debug, Default)]
+pub struct SimWorld {
+    /// Guests by instance.
+    pub guests: BTreeMap<Uuid, SimGuest>,
+    /// Bridges by switch.
+    pub switches: BTreeMap<Uuid, SwitchFact>,
+    /// Taps by card.
+    pub taps: BTreeMap<Uuid, TapFact>,
+    /// Finished volumes.
+    pub volumes: BTreeMap<Uuid, VolumeFact>,
+    /// Volumes with traces of a fill that did not finish.
+    pub unfinished: BTreeSet<Uuid>,
+    /// Side effects by what was done and to what. A step that finds everything done has none.
+    pub effects: BTreeMap<(&'static str, Uuid), u32>,
+    /// Steps that found everything done.
+    pub redundant: u32,
+    /// What must never happen and did.
+    pub violations: Vec<String>,
+}
+
+pub(super) type Effect = Result<Output, DriverError>;
+
+fn refuse(message: String) -> DriverError {
+    DriverError { kind: DriverErrorKind::Transient, message }
+}
+
+/// The path of a volume.
+fn path_of(spec: &VolumeSpec) -> PathBuf {
+    PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume))
+}
+
+/// The first bytes of a UUID, as many as a link's name holds.
+pub(super) fn short(uuid: Uuid) -> Uuid {
+    Uuid::from_u128(uuid.as_u128() >> 80 << 80)
+}
+
+/// What is known under this UUID, or under one that begins with it.
+fn remove_named<F>(from: &mut BTreeMap<Uuid, F>, uuid: Uuid) -> Option<F> {
+    let key = from.keys().copied().find(|k| *k == uuid || short(*k) == uuid)?;
+    from.remove(&key)
+}
+
+fn is_up(state: GuestState) -> bool {
+    !matches!(state, GuestState::Off | GuestState::Crashed)
+}
+
+impl SimWorld {
+    /// The instances whose guests hold their disks.
+    pub fn up(&self) -> impl Iterator<Item = Uuid> {
+        self.guests.iter().filter(|(_, g)| is_up(g.state)).map(|(instance, _)| *instance)
+    }
+
+    /// The guests as a hypervisor lists them.
+    pub(super) fn list_guests(&self) -> Vec<InstanceFact> {
+        let fact = |(instance, guest): (&Uuid, &SimGuest)| InstanceFact {
+            instance: *instance,
+            state: guest.state,
+            spec: Some(guest.spec.clone()),
+            live: guest.live.clone(),
+            console: is_up(guest.state).then(|| format!("/sim/{instance}.console")),
+        };
+        self.guests.iter().map(fact).collect()
+    }
+
+    /// The whole effect of a step, at one moment.
+    pub(super) fn apply(&mut self, step: &Step) -> Effect {
+        match step {
+            Step::Define(spec) => self.define(spec),
+            Step::Start(instance) => self.start(*instance),
+            Step::Pause(i) => self.switch_state(*i, "pause", GuestState::Running, GuestState::Paused),
+            Step::Resume(i) => self.switch_state(*i, "resume", GuestState::Paused, GuestState::Running),
+            Step::Shutdown(i) => self.switch_state(*i, "shutdown", GuestState::Running, GuestState::Running),
+            Step::Destroy(instance) => self.destroy(*instance),
+            Step::Undefine(instance) => self.undefine(*instance),
+            Step::EnsureSwitch(spec) => self.ensure_switch(spec.switch, &spec.kind),
+            Step::RemoveSwitch(switch) => self.remove_switch(*switch),
+            Step::EnsureTap(spec) => self.ensure_tap(spec.vnic, spec.switch),
+            Step::RemoveTap(vnic) => self.remove_tap(*vnic),
+            Step::CreateVolume { spec, source } => self.create_volume(spec, source),
+            Step::DeleteVolume(spec) => self.delete_volume(spec),
+        }
+    }
+
+    fn count(&mut self, what: &'static str, uuid: Uuid) {
+        *self.effects.entry((what, uuid)).or_default() += 1;
+    }
+
+    /// Nothing to do.
+    fn redundant(&mut self, output: Output) -> Effect {
+        self.redundant += 1;
+        Ok(output)
+    }
+
+    fn violation(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    fn define(&mut self, spec: &InstanceSpec) -> Effect {
+        match self.guests.get_mut(&spec.instance) {
+            Some(guest) if guest.spec == *spec => return self.redundant(Output::None),
+            Some(guest) => guest.spec = spec.clone(),
+            None => {
+                let guest = SimGuest { spec: spec.clone(), live: None, state: GuestState::Off };
+                self.guests.insert(spec.instance, guest);
+            }
+        }
+        self.count("define", spec.instance);
+        Ok(Output::None)
+    }
+
+    fn start(&mut self, instance: Uuid) -> Effect {
+        let Some(guest) = self.guests.get(&instance) else {
+            return Err(refuse(format!("instance {instance} is not defined")));
+        };
+        if is_up(guest.state) {
+            return self.redundant(Output::None);
+        }
+        let spec = guest.spec.clone();
+        self.check_disks(&spec);
+        for nic in &spec.nics {
+            if !self.taps.values().any(|t| t.link == nic.tap && t.bridge.is_some()) {
+                return Err(refuse(format!("link {} is not there, or on no bridge", nic.tap)));
+            }
+        }
+        if let Some(guest) = self.guests.get_mut(&instance) {
+            (guest.state, guest.live) = (GuestState::Running, Some(spec));
+        }
+        self.count("start", instance);
+        Ok(Output::None)
+    }
+
+    fn check_disks(&mut self, spec: &InstanceSpec) {
+        for disk in &spec.disks {
+            if !self.volumes.values().any(|v| v.path == disk.path) {
+                self.violation(format!("instance {} starts without {}", spec.instance, disk.path.display()));
+            }
+            let writes = |g: &SimGuest| {
+                let live = g.live.as_ref().filter(|_| is_up(g.state));
+                live.is_some_and(|s| {
+                    s.disks.iter().any(|d| d.path == disk.path && !(d.read_only && disk.read_only))
+                })
+            };
+            if let Some((other, _)) = self.guests.iter().find(|(_, g)| writes(g)) {
+                self.violation(format!("{} is opened by {} and {other}", disk.path.display(), spec.instance));
+            }
+        }
+    }
+
+    fn switch_state(
+        &mut self,
+        instance: Uuid,
+        what: &'static str,
+        from: GuestState,
+        to: GuestState,
+    ) -> Effect {
+        match self.guests.get_mut(&instance) {
+            Some(guest) if guest.state == from => guest.state = to,
+            Some(guest) if guest.state == to => return self.redundant(Output::None),
+            _ => return Err(refuse(format!("instance {instance} is not {from:?}"))),
+        }
+        self.count(what, instance);
+        Ok(Output::None)
+    }
+
+    fn destroy(&mut self, instance: Uuid) -> Effect {
+        match self.guests.get_mut(&instance) {
+            Some(guest) if is_up(guest.state) => (guest.state, guest.live) = (GuestState::Off, None),
+            _ => return self.redundant(Output::None),
+        }
+        self.count("destroy", instance);
+        Ok(Output::None)
+    }
+
+    fn undefine(&mut self, instance: Uuid) -> Effect {
+        match self.guests.get(&instance) {
+            None => return self.redundant(Output::None),
+            Some(guest) if is_up(guest.state) => {
+                return Err(refuse(format!("instance {instance} is running")));
+            }
+            Some(_) => drop(self.guests.remove(&instance)),
+        }
+        self.count("undefine", instance);
+        Ok(Output::None)
+    }
+
+    fn ensure_switch(&mut self, switch: Uuid, kind: &SwitchKind) -> Effect {
+        if let SwitchKind::Unsupported(why) = kind {
+            return Err(DriverError { kind: DriverErrorKind::Unsupported, message: why.clone() });
+        }
+        if let Some(fact) = self.switches.get(&switch).cloned() {
+            return self.redundant(Output::Switch(fact));
+        }
+        let fact = SwitchFact { switch, bridge: format!("ponyb{}", &switch.simple().to_string()[..8]) };
+        self.switches.insert(switch, fact.clone());
+        self.count("switch", switch);
+        Ok(Output::Switch(fact))
+    }
+
+    fn remove_switch(&mut self, switch: Uuid) -> Effect {
+        let Some(fact) = remove_named(&mut self.switches, switch) else {
+            return self.redundant(Output::None);
+        };
+        for tap in self.taps.values_mut().filter(|t| t.bridge.as_ref() == Some(&fact.bridge)) {
+            tap.bridge = None;
+            self.violations.push(format!("switch {switch} is removed under tap {}", tap.link));
+        }
+        self.count("remove-switch", switch);
+        Ok(Output::None)
+    }
+
+    fn ensure_tap(&mut self, vnic: Uuid, switch: Uuid) -> Effect {
+        let Some(bridge) = self.switches.get(&switch).map(|s| s.bridge.clone()) else {
+            return Err(refuse(format!("switch {switch} has no bridge")));
+        };
+        if let Some(fact) = self.taps.get(&vnic).filter(|t| t.bridge.as_ref() == Some(&bridge)).cloned() {
+            return self.redundant(Output::Tap(fact));
+        }
+        let link = format!("ponyt{}", &vnic.simple().to_string()[..8]);
+        let fact = TapFact { vnic, link, bridge: Some(bridge) };
+        self.taps.insert(vnic, fact.clone());
+        self.count("tap", vnic);
+        Ok(Output::Tap(fact))
+    }
+
+    fn remove_tap(&mut self, vnic: Uuid) -> Effect {
+        let Some(fact) = remove_named(&mut self.taps, vnic) else { return self.redundant(Output::None) };
+        let uses = |g: &SimGuest| g.live.iter().any(|s| s.nics.iter().any(|n| n.tap == fact.link));
+        if let Some((instance, _)) = self.guests.iter().find(|(_, g)| is_up(g.state) && uses(g)) {
+            self.violation(format!("tap {} is removed under instance {instance}", fact.link));
+        }
+        self.count("remove-tap", vnic);
+        Ok(Output::None)
+    }
+
+    fn create_volume(&mut self, spec: &VolumeSpec, source: &Source) -> Effect {
+        if let Some(fact) = self.volumes.get(&spec.volume).cloned() {
+            return self.grow(spec, fact);
+        }
+        let source_mib = match source {
+            Source::Empty => 0,
+            Source::Uri(_) => IMAGE_MIB,
+            Source::Volume(from) => self.check_source(from)?,
+        };
+        let size_mib = spec.size_mib.unwrap_or(source_mib);
+        if size_mib < source_mib {
+            let message = format!("the source has {source_mib} MiB and does not fit into {size_mib}");
+            return Err(DriverError { kind: DriverErrorKind::Order, message });
+        }
+        let (volume, pool, format) = (spec.volume, spec.pool.pool, spec.format);
+        let fact = VolumeFact { volume, pool, size_mib, format, path: path_of(spec) };
+        self.unfinished.remove(&volume);
+        self.volumes.insert(volume, fact.clone());
+        self.count("fill", volume);
+        Ok(Output::Volume(fact))
+    }
+
+    fn grow(&mut self, spec: &VolumeSpec, mut fact: VolumeFact) -> Effect {
+        if spec.size_mib.is_none_or(|size| size <= fact.size_mib) {
+            return self.redundant(Output::Volume(fact));
+        }
+        if let Some(instance) = self.user_of(&fact.path, false) {
+            self.violation(format!("volume {} grows under instance {instance}", spec.volume));
+        }
+        fact.size_mib = spec.size_mib.unwrap_or(fact.size_mib);
+        self.volumes.insert(spec.volume, fact.clone());
+        self.count("grow", spec.volume);
+        Ok(Output::Volume(fact))
+    }
+
+    /// The source of a copy, which nobody may write to. Returns its size.
+    pub(super) fn check_source(&mut self, from: &VolumeSpec) -> Result<i64, DriverError> {
+        let Some(fact) = self.volumes.get(&from.volume).cloned() else {
+            return Err(refuse(format!("volume {} is not there", from.volume)));
+        };
+        if let Some(instance) = self.user_of(&fact.path, true) {
+            self.violation(format!(
+                "volume {} is copied while instance {instance} writes to it",
+                from.volume
+            ));
+        }
+        Ok(fact.size_mib)
+    }
+
+    fn delete_volume(&mut self, spec: &VolumeSpec) -> Effect {
+        let traces = self.unfinished.remove(&spec.volume);
+        match self.volumes.remove(&spec.volume) {
+            None if !traces => return self.redundant(Output::None),
+            None => {}
+            Some(fact) => {
+                if let Some(instance) = self.user_of(&fact.path, false) {
+                    self.violation(format!("volume {} is deleted under instance {instance}", spec.volume));
+                }
+            }
+        }
+        self.count("delete", spec.volume);
+        Ok(Output::None)
+    }
+
+    fn user_of(&self, path: &PathBuf, only_writers: bool) -> Option<Uuid> {
+        let has =
+            |s: &InstanceSpec| s.disks.iter().any(|d| d.path == *path && !(only_writers && d.read_only));
+        self.guests.iter().find(|(_, g)| is_up(g.state) && g.live.as_ref().is_some_and(has)).map(|(i, _)| *i)
+    }
+
+    /// The machine starts anew: guests are off, links and unfinished data are as after a power cut.
+    pub(super) fn reboot(&mut self) {
+        for guest in self.guests.values_mut() {
+            (guest.state, guest.live) = (GuestState::Off, None);
+        }
+        self.switches.clear();
+        self.taps.clear();
+    }
+}
