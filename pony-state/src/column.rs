@@ -38,6 +38,10 @@ use uuid::Uuid;
 /// assert_eq!(Tag::from_value(&Value::Int(7)), Ok(Tag(7)));
 /// assert!(Tag::from_value(&Value::Int(5000)).is_err());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a type of columns",
+    note = "for an enum without fields, derive `pony_state::Enum`; for other types, implement `pony_state::Column`"
+)]
 pub trait Column: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// Whether the column may be absent. `Option` sets it.
     const NULLABLE: bool = false;

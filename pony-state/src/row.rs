@@ -66,7 +66,8 @@ impl Part for NoPart {
 
 /// A row: key columns and two parts, each of which may be absent.
 pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
-    /// The key: the column's type, or a tuple of the columns' types.
+    /// The key: the column's type, or a tuple of the columns' types. It must be ordered like the [`Value`]s that it
+    /// becomes, as all types of this crate are: listings of both doors agree then.
     type Key: Clone + Eq + Ord + Hash + Debug + Send + Sync + 'static;
     /// The desired part.
     type Desired: PartValues;

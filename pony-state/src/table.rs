@@ -39,8 +39,8 @@ pub(crate) struct TableData<R: Row> {
     def: Arc<TableDef>,
     rows: Slab<R>,
     primary: HashIndex,
-    /// Row ids in the order of keys.
-    order: SortedIds,
+    /// Row ids in the order of keys. Behind an `Arc`, because only new and removed rows change it.
+    order: Arc<SortedIds>,
     /// In the order of [`TableDef::indexed`].
     indexes: Vec<Index>,
     log: Log<R>,
@@ -49,7 +49,7 @@ pub(crate) struct TableData<R: Row> {
 impl<R: Row> TableData<R> {
     pub(crate) fn new(def: Arc<TableDef>) -> Self {
         let indexes = vec![Index::default(); def.indexed().len()];
-        let (rows, primary, order) = (Slab::default(), HashIndex::default(), SortedIds::default());
+        let (rows, primary, order) = (Slab::default(), HashIndex::default(), Arc::default());
         Self { def, rows, primary, order, indexes, log: Log::default() }
     }
 
@@ -152,7 +152,8 @@ impl<R: Row> TableData<R> {
         let id = self.rows.insert(row);
         self.primary.insert(hash, id);
         let rows = &self.rows;
-        self.order.insert(id, |it| rows.get(it).map_or(Ordering::Less, |row| row.cmp_key(key)));
+        Arc::make_mut(&mut self.order)
+            .insert(id, |it| rows.get(it).map_or(Ordering::Less, |row| row.cmp_key(key)));
         update_indexes(&self.def, &mut self.indexes, id, None, self.rows.get(id));
     }
 
@@ -164,7 +165,8 @@ impl<R: Row> TableData<R> {
 
     fn remove(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<R> {
         let rows = &self.rows;
-        self.order.remove(|it| rows.get(it).map_or(Ordering::Less, |row| row.cmp_key(key)));
+        Arc::make_mut(&mut self.order)
+            .remove(|it| rows.get(it).map_or(Ordering::Less, |row| row.cmp_key(key)));
         self.primary.remove(hash, id);
         let old = self.rows.remove(id);
         update_indexes(&self.def, &mut self.indexes, id, old.as_ref(), None);

@@ -273,7 +273,6 @@ impl<'s> Transaction<'s> {
     }
 
     /// Makes it all last, and tells the subscribers.
-    #[allow(clippy::must_use_candidate)]
     pub fn commit(mut self) -> Commit {
         let touched = std::mem::take(&mut self.touched);
         let root = Arc::make_mut(&mut self.state.root);

@@ -2,21 +2,22 @@
 
 use super::sorted_ids::SortedIds;
 use std::iter;
+use std::sync::Arc;
 
 /// From this length on a list is kept in chunks.
 const FEW_IDS_MAX: usize = 128;
 
-/// A set of ids, sorted.
+/// A set of ids, sorted. Longer ones are behind an `Arc`: a page of many sets is copied where one of them changes.
 #[derive(Debug, Clone)]
 pub(crate) enum IdSet {
     One(u32),
-    Few(Vec<u32>),
-    Many(Box<SortedIds>),
+    Few(Arc<Vec<u32>>),
+    Many(Arc<SortedIds>),
 }
 
 impl Default for IdSet {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::Few(Arc::default())
     }
 }
 
@@ -34,18 +35,19 @@ impl IdSet {
         match self {
             Self::One(one) if *one == id => false,
             Self::One(one) => {
-                *self = Self::Few(if *one < id { vec![*one, id] } else { vec![id, *one] });
+                *self = Self::Few(Arc::new(if *one < id { vec![*one, id] } else { vec![id, *one] }));
                 true
             }
             Self::Few(ids) => {
                 let Err(place) = ids.binary_search(&id) else { return false };
+                let ids = Arc::make_mut(ids);
                 ids.insert(place, id);
                 if ids.len() > FEW_IDS_MAX {
-                    *self = Self::Many(Box::new(SortedIds::from_sorted(ids)));
+                    *self = Self::Many(Arc::new(SortedIds::from_sorted(ids)));
                 }
                 true
             }
-            Self::Many(ids) => ids.insert(id, |it| it.cmp(&id)),
+            Self::Many(ids) => Arc::make_mut(ids).insert(id, |it| it.cmp(&id)),
         }
     }
 
@@ -57,8 +59,12 @@ impl IdSet {
                 *self = Self::default();
                 true
             }
-            Self::Few(ids) => ids.binary_search(&id).map(|place| ids.remove(place)).is_ok(),
-            Self::Many(ids) => ids.remove(|it| it.cmp(&id)),
+            Self::Few(ids) => {
+                let Ok(place) = ids.binary_search(&id) else { return false };
+                Arc::make_mut(ids).remove(place);
+                true
+            }
+            Self::Many(ids) => Arc::make_mut(ids).remove(|it| it.cmp(&id)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// Pages under one chunk: how many page pointers a write copies at most besides its page.
-const CHUNK_PAGES_BITS: u32 = 8;
+const CHUNK_PAGES_BITS: u32 = 7;
 
 /// An array of pages of `2^BITS` items each, two levels deep. A clone shares everything; a write to a clone copies
 /// one page and one chunk of pointers.
