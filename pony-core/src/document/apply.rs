@@ -7,7 +7,7 @@ use super::draft::{Draft, Entry};
 use super::error::{DocumentError, Problem};
 use super::operation::{Action, Operation};
 use super::pointer::Pointer;
-use super::resolve::{Bound, Path, Step, Tail, bind_key, segment};
+use super::resolve::{Bound, Path, Step, Tail, bind_key};
 use super::rows::Rows;
 use super::verify::Depth;
 use super::within::{self, NoSuchMember};
@@ -222,9 +222,10 @@ impl<'a, R: Rows> Draft<'a, R> {
     /// What `remove` and `replace` name must be there.
     fn need_value(&self, place: &Place<'_, 'a>, step: &Step<'a>, column: &str) -> Result<(), DocumentError> {
         let table = &step.endpoint.table;
-        let known = table.schema().desired.iter().any(|it| it.name == column);
         let columns = self.desired(table.id(), &step.key).ok_or_else(|| self.no_desired(step, place.at))?;
-        if known && !columns.contains_key(column) {
+        self.check_name(table, column, &place.part())?;
+        let key = table.schema().key.iter().any(|it| it.name == column);
+        if !key && !columns.contains_key(column) {
             return Err(place.missing(NoSuchMember(column.to_owned())));
         }
         Ok(())
@@ -337,7 +338,7 @@ impl<'a, R: Rows> Draft<'a, R> {
             return Err(self.no_desired(step, to.at));
         };
         if *key != step.key {
-            self.check_rename(step, spot, key, to)?;
+            self.check_rename(step, key, to)?;
             self.put(table.id(), &step.key, Entry { desired: None, path: to.at.clone(), direct: true })?;
         }
         let parent = spot.above.as_ref().and_then(|above| above.values().first());
@@ -349,20 +350,13 @@ impl<'a, R: Rows> Draft<'a, R> {
     }
 
     /// A key changes only where people chose it, and nothing refers to it.
-    fn check_rename(
-        &self,
-        step: &Step<'a>,
-        spot: &Spot<'a>,
-        key: &Key,
-        to: &Place<'_, 'a>,
-    ) -> Result<(), DocumentError> {
+    fn check_rename(&self, step: &Step<'a>, key: &Key, to: &Place<'_, 'a>) -> Result<(), DocumentError> {
         let table = &step.endpoint.table;
         if !table.schema().user_key {
             return Err(self.new_identity(step, to));
         }
         if self.desired(table.id(), key).is_some() {
-            let problem =
-                Problem::Exists { table: table.name().to_owned(), key: segment(spot.endpoint, key) };
+            let problem = Problem::Exists { table: table.name().to_owned(), key: self.shown_key(key) };
             return Err(DocumentError::at(to.at, problem));
         }
         match self.referrers(table, &step.key).first() {

@@ -94,9 +94,11 @@ impl<'a, R: Rows> Draft<'a, R> {
         part_at: &Pointer,
         edit: impl FnOnce(&mut Json) -> Result<(), within::NoSuchMember>,
     ) -> Result<(), DocumentError> {
-        let Some(columns) = self.desired(step.endpoint.table.id(), &step.key) else {
+        let table = &step.endpoint.table;
+        let Some(columns) = self.desired(table.id(), &step.key) else {
             return Err(self.no_desired(step, at));
         };
+        self.check_name(table, name, part_at)?;
         let mut value = columns.get(name).cloned().unwrap_or(Json::Null);
         edit(&mut value)
             .map_err(|within::NoSuchMember(name)| DocumentError::at(at, Problem::NoMember { name }))?;
@@ -151,7 +153,12 @@ impl<'a, R: Rows> Draft<'a, R> {
                 }
                 (None, Json::Null) => {}
                 (Some(key), _) => self.merge_entity(spot, name, key, entity)?,
-                (None, _) => drop(self.create(spot, Some(name), entity)?),
+                (None, _) => {
+                    // What is merged into nothing is made without the nulls (RFC 7396).
+                    let mut made = Json::Null;
+                    within::merge(&mut made, entity);
+                    self.create(spot, Some(name), &made)?;
+                }
             }
         }
         Ok(())
@@ -220,7 +227,9 @@ impl<'a, R: Rows> Draft<'a, R> {
             return self.merge_part(step, patch, at);
         }
         writable(step.endpoint, at)?;
-        self.create_part(spot, &step.key, patch, at)
+        let mut made = Json::Null;
+        within::merge(&mut made, &Json::Object(patch.clone()));
+        self.create_part(spot, &step.key, object(&made, "an object of columns", at)?, at)
     }
 
     pub(super) fn merge_children(&mut self, parent: &Spot<'a>, patch: &Json) -> Result<(), DocumentError> {

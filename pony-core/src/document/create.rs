@@ -5,7 +5,7 @@ use super::body::kind;
 use super::draft::{Draft, Entry};
 use super::error::{DocumentError, Problem};
 use super::pointer::Pointer;
-use super::resolve::{Bound, assemble, bind_key, grant, need, segment};
+use super::resolve::{Bound, assemble, bind_key, grant, need};
 use super::rows::Rows;
 use super::tree::Endpoint;
 use crate::tables::MemberRole;
@@ -53,7 +53,7 @@ impl<'a, R: Rows> Draft<'a, R> {
         name: Option<&str>,
         entity: &Json,
     ) -> Result<Key, DocumentError> {
-        let at = name.map_or_else(|| spot.at.clone(), |name| spot.at.join(name));
+        let at = spot.at.join(name.unwrap_or(POSTED));
         writable(spot.endpoint, &at)?;
         let members = object(entity, "an entity, an object with `desired`", &at)?;
         check_members(members, &at)?;
@@ -105,8 +105,7 @@ impl<'a, R: Rows> Draft<'a, R> {
     ) -> Result<(), DocumentError> {
         let table = &spot.endpoint.table;
         if self.desired(table.id(), key).is_some() {
-            let problem =
-                Problem::Exists { table: table.name().to_owned(), key: segment(spot.endpoint, key) };
+            let problem = Problem::Exists { table: table.name().to_owned(), key: self.shown_key(key) };
             return Err(DocumentError::at(at, problem));
         }
         self.check_names(table, key, desired, at)?;
@@ -243,14 +242,26 @@ impl<'a, R: Rows> Draft<'a, R> {
                     continue;
                 };
                 self.check_key_column(column, fixed, given, at)?;
-            } else if !schema.desired.iter().any(|column| column.name == *name) {
-                let table = table.name().to_owned();
-                let known = known_columns_of(schema);
-                let problem = Problem::UnknownColumn { table, column: name.clone(), known };
-                return Err(DocumentError::at(&at.join(name), problem));
+            } else {
+                self.check_name(table, name, at)?;
             }
         }
         Ok(())
+    }
+
+    /// Refuses what is no column that can be ordered.
+    pub(super) fn check_name(&self, table: &TableDef, name: &str, at: &Pointer) -> Result<(), DocumentError> {
+        let schema = table.schema();
+        let columns = || schema.key.iter().chain(&schema.desired);
+        if columns().any(|column| column.name == name) {
+            return Ok(());
+        }
+        let problem = Problem::UnknownColumn {
+            table: table.name().to_owned(),
+            column: name.to_owned(),
+            known: columns().map(|column| column.name.clone()).collect(),
+        };
+        Err(DocumentError::at(&at.join(name), problem))
     }
 
     fn check_key_column(
@@ -272,7 +283,7 @@ impl<'a, R: Rows> Draft<'a, R> {
         }
         let problem = Problem::Contradiction {
             column: column.name.clone(),
-            fixed: fixed.to_string(),
+            fixed: self.shown(fixed),
             given: plain(given),
         };
         Err(DocumentError::at(&at.join(&column.name), problem))
@@ -324,10 +335,6 @@ impl<'a, R: Rows> Draft<'a, R> {
         }
         Ok(())
     }
-}
-
-fn known_columns_of(schema: &pony_state::TableSchema) -> Vec<String> {
-    schema.key.iter().chain(&schema.desired).map(|column| column.name.clone()).collect()
 }
 
 /// Refuses members that entities do not have, and `current`.

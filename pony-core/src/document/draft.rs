@@ -71,6 +71,20 @@ impl<'a, R: Rows> Draft<'a, R> {
         uuid
     }
 
+    /// A value as the client knows it: by its placeholder, if it has one.
+    pub(super) fn shown(&self, value: &Value) -> String {
+        let named = value.as_uuid().and_then(|uuid| self.names.iter().find(|(_, it)| **it == uuid));
+        named.map_or_else(|| value.to_string(), |(placeholder, _)| placeholder.clone())
+    }
+
+    /// The same of a key.
+    pub(super) fn shown_key(&self, key: &Key) -> String {
+        match key.values() {
+            [value] => self.shown(value),
+            _ => key.to_string(),
+        }
+    }
+
     /// A UUID that nobody hears of.
     pub(super) fn fresh(&mut self) -> Uuid {
         (self.fresh)()

@@ -3,7 +3,7 @@
 use super::draft::{Draft, Entry};
 use super::pointer::Pointer;
 use super::rows::Rows;
-use pony_state::{Columns, Key, PartKind, RowOp, TableDef, TableId, Value};
+use pony_state::{ColumnSchema, Columns, Key, OnDelete, PartKind, RowOp, TableDef, TableId, Value};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -31,8 +31,8 @@ impl<R: Rows> Draft<'_, R> {
     /// The operations that make the rows what the draft says.
     ///
     /// Removals come first, dependent rows before what they depend on, so that what is unique is free for others;
-    /// but what rows that stay referred to before is removed last, when they do so no more. In between come the new
-    /// and changed rows, what is referred to first.
+    /// but what rows that stay referred to before, and which would take them along or be refused, is removed last, when
+    /// they do so no more. In between come the new and changed rows, what is referred to first.
     pub(super) fn effect(&self) -> Effect {
         let mut changed = BTreeMap::new();
         for ((table, key), entry) in self.entries() {
@@ -70,13 +70,15 @@ impl<R: Rows> Draft<'_, R> {
         let is_gone = |id: &Rowid| changed.get(id).is_some_and(|it| it.entry.desired.is_none());
         let stays = changed.iter().filter(|(_, it)| it.entry.desired.is_some());
         let mut open: Vec<Rowid> = stays
-            .flat_map(|(id, it)| self.references(id, it.before.as_ref()))
+            .flat_map(|(id, it)| {
+                self.references(id, it.before.as_ref(), |column| column.on_delete != OnDelete::SetNull)
+            })
             .filter(|target| is_gone(target))
             .collect();
         let mut late = BTreeSet::new();
         while let Some(id) = open.pop() {
             let before = changed.get(&id).and_then(|it| it.before.as_ref());
-            let targets = self.references(&id, before).into_iter().filter(|target| is_gone(target));
+            let targets = self.references(&id, before, |_| true).into_iter().filter(|target| is_gone(target));
             if late.insert(id.clone()) {
                 open.extend(targets);
             }
@@ -101,15 +103,20 @@ impl<R: Rows> Draft<'_, R> {
                 found(&id, change);
             } else if done.insert(id.clone()) {
                 let columns = change.entry.desired.as_ref().or(change.before.as_ref());
-                let targets = self.references(&id, columns);
+                let targets = self.references(&id, columns, |_| true);
                 stack.push((id, true));
                 stack.extend(targets.into_iter().map(|target| (target, false)));
             }
         }
     }
 
-    /// The rows that a row refers to.
-    fn references(&self, (table, key): &Rowid, columns: Option<&Columns>) -> Vec<Rowid> {
+    /// The rows that a row refers to by columns that count.
+    fn references(
+        &self,
+        (table, key): &Rowid,
+        columns: Option<&Columns>,
+        counts: impl Fn(&ColumnSchema) -> bool,
+    ) -> Vec<Rowid> {
         let (Some(table), Some(columns)) = (self.table(*table), columns) else { return Vec::new() };
         let schema = table.schema();
         let keys = schema.key.iter().zip(key.values().iter().cloned());
@@ -118,7 +125,7 @@ impl<R: Rows> Draft<'_, R> {
             Some((column, Value::from_json(&column.ty, json).ok()?))
         });
         keys.chain(desired)
-            .filter(|(column, _)| !column.soft)
+            .filter(|(column, _)| !column.soft && counts(column))
             .filter_map(|(column, value)| {
                 let target = self.tree.schema().table(column.references.as_deref()?)?;
                 Some((target.id(), Key::one(value)))

@@ -170,6 +170,12 @@ pub enum Problem {
         found: &'static str,
     },
     /// Not a patch.
+    #[error("a JSON Patch is a list of operations, not {found}")]
+    NotAPatch {
+        /// What there is.
+        found: &'static str,
+    },
+    /// Not an operation of a patch.
     #[error("operation {index}: {reason}")]
     Operation {
         /// Its place in the patch, from 0.
@@ -368,7 +374,9 @@ impl Problem {
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::Unauthenticated => ErrorCode::Unauthenticated,
             Self::AccessDenied { .. } => ErrorCode::AccessDenied,
-            Self::Operation { .. } | Self::WrongPlace { .. } => ErrorCode::InvalidPatch,
+            Self::NotAPatch { .. } | Self::Operation { .. } | Self::WrongPlace { .. } => {
+                ErrorCode::InvalidPatch
+            }
             Self::TooManyOperations(_) | Self::TooManyRows(_) => ErrorCode::TooLarge,
             Self::TestFailed { .. }
             | Self::Exists { .. }

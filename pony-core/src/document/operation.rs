@@ -1,5 +1,6 @@
 //! JSON Patch as data: what a client sent, checked for shape alone.
 
+use super::body::kind;
 use super::error::{DocumentError, Problem};
 use super::pointer::Pointer;
 use serde_json::{Map, Value as Json};
@@ -47,8 +48,7 @@ impl Action {
 /// Reads a patch, its paths relative to `base`.
 pub(super) fn parse_patch(patch: &Json, base: &Pointer) -> Result<Vec<Operation>, DocumentError> {
     let Json::Array(operations) = patch else {
-        let reason = "a JSON Patch is a list of operations".to_owned();
-        return Err(DocumentError::anywhere(Problem::Operation { index: 0, reason }));
+        return Err(DocumentError::anywhere(Problem::NotAPatch { found: kind(patch) }));
     };
     if operations.len() > OPERATIONS_MAX {
         return Err(DocumentError::anywhere(Problem::TooManyOperations(OPERATIONS_MAX)));

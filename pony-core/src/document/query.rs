@@ -22,7 +22,7 @@ impl Query {
     /// Reads the pairs of a query. Everything but `limit`, `after` and `fields` is a filter.
     ///
     /// # Errors
-    /// [`Problem::Shape`], where the limit is not a positive whole number.
+    /// [`Problem::Filter`], where the limit is not a positive whole number.
     pub fn parse<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, DocumentError> {
         let mut query = Self::default();
         for (name, value) in pairs {
@@ -30,8 +30,8 @@ impl Query {
                 "limit" => match value.parse() {
                     Ok(limit) if limit > 0 => query.limit = Some(limit),
                     _ => {
-                        let expected = "limit: a positive whole number";
-                        let problem = Problem::Shape { expected, found: "something else" };
+                        let reason = "a positive whole number is needed".to_owned();
+                        let problem = Problem::Filter { column: "limit".to_owned(), reason };
                         return Err(DocumentError::anywhere(problem));
                     }
                 },
@@ -64,7 +64,7 @@ impl Query {
 }
 
 /// Refuses columns that are not there, or not shown: a filter must not find out what cannot be seen.
-fn known(table: &TableDef, column: &str, at: &Pointer) -> Result<(), DocumentError> {
+pub(super) fn known(table: &TableDef, column: &str, at: &Pointer) -> Result<(), DocumentError> {
     let schema = table.schema();
     let mut names: Vec<&str> = schema.key.iter().map(|it| it.name.as_str()).collect();
     for kind in PartKind::BOTH {

@@ -132,7 +132,7 @@ pub(super) fn need(
     }
     let problem = match (caller, needed) {
         (Caller::Nobody, _) => Problem::Unauthenticated,
-        (_, Grant::Write) if granted == Grant::Read => Problem::AccessDenied { what: "change this".into() },
+        (_, Grant::Write) => Problem::AccessDenied { what: "change this".into() },
         _ => Problem::AccessDenied { what: "see this".into() },
     };
     Err(DocumentError::at(path, problem))

@@ -109,11 +109,10 @@ impl<R: Rows> Draft<'_, R> {
         if there {
             return Ok(());
         }
-        let shown = self.names().iter().find(|(_, uuid)| target_key == Key::one(**uuid));
         let problem = Problem::Dangling {
             column: column.name.clone(),
             table: target.name().to_owned(),
-            key: shown.map_or_else(|| target_key.to_string(), |(placeholder, _)| placeholder.clone()),
+            key: self.shown_key(&target_key),
         };
         Err(DocumentError::at(&at.join(&column.name), problem))
     }
@@ -232,7 +231,7 @@ impl<R: Rows> Draft<'_, R> {
             None => Ok(()),
             Some(other) => {
                 let (table, columns) = (table.name().to_owned(), names.to_vec());
-                let problem = Problem::NotUnique { table, columns, other: other.to_string() };
+                let problem = Problem::NotUnique { table, columns, other: self.shown_key(&other) };
                 Err(DocumentError::at(at, problem))
             }
         }

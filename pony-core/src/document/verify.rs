@@ -6,6 +6,7 @@ use super::describe::shown;
 use super::draft::Draft;
 use super::error::{DocumentError, Problem};
 use super::pointer::Pointer;
+use super::query::known;
 use super::read::show_part;
 use super::resolve::{Bound, Path, Tail, appears, bind_key, grant, need};
 use super::rows::Rows;
@@ -134,7 +135,8 @@ impl<'a, R: Rows> Draft<'a, R> {
         if depth == Depth::Exact {
             let all = self.members(endpoint, above).filter(|key| self.visible(endpoint, root, above, key));
             if all.take(named + 1).count() != named {
-                return Err(failed(at, expected, Some(&Json::from("more entities"))));
+                let problem = Problem::TestFailed { expected: quote(expected), found: "more".to_owned() };
+                return Err(DocumentError::at(at, problem));
             }
         }
         Ok(())
@@ -198,6 +200,7 @@ impl<'a, R: Rows> Draft<'a, R> {
             (found, expected) => return Err(failed(at, expected, found.cloned().map(Json::Object).as_ref())),
         };
         for (name, expected) in expected {
+            known(&member.endpoint.table, name, at)?;
             let value = found.get(name);
             if !self.same(&member.endpoint.table, kind, name, value, expected, depth) {
                 return Err(failed(&at.join(name), expected, value));
@@ -224,6 +227,7 @@ impl<'a, R: Rows> Draft<'a, R> {
         expected: &Json,
         depth: Depth,
     ) -> Result<(), DocumentError> {
+        known(&member.endpoint.table, column, at)?;
         let part = self.part(member, kind).unwrap_or_default();
         let found = part.get(column);
         let same = if rest.is_empty() {

@@ -3,7 +3,9 @@
 
 use pony_core::document::{Caller, DocumentError, Effect, Query, Reader, Tree, UrlPath, Write, evaluate};
 use pony_core::tables::new_state;
-use pony_state::{Key, OnDelete, PartKind, Read, RowOp, State, TableDef, Value};
+use pony_state::{
+    AnyRow, ColumnSchema, Key, OnDelete, PartKind, Read, RowOp, State, TableDef, TableId, Value,
+};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -120,6 +122,7 @@ impl Cloud {
                 let mut tx = self.state.transaction();
                 tx.remove_part(table.id(), &key, desired).unwrap();
                 tx.commit();
+                self.set_null(&table, &key);
                 self.check_unreferenced(&table, &key, op);
             }
         }
@@ -142,6 +145,25 @@ impl Cloud {
             let value = row.value(PartKind::Desired, &column.name).unwrap();
             assert!(value.is_null() || self.has(target, &Key::one(value)), "{} dangles: {op:?}", column.name);
         }
+    }
+
+    /// `on_delete = "set-null"`, as the database does it.
+    fn set_null(&mut self, table: &TableDef, key: &Key) {
+        let [value] = key.values() else { return };
+        let mut tx = self.state.transaction();
+        for (id, name) in table_references(&tx, table) {
+            let referrer = Arc::clone(tx.any(id).unwrap().def());
+            let sets_null =
+                |column: &&ColumnSchema| column.name == name && column.on_delete == OnDelete::SetNull;
+            if referrer.schema().desired.iter().find(sets_null).is_some() {
+                let rows: Vec<Key> =
+                    tx.any(id).unwrap().find(&name, value).unwrap().map(AnyRow::key).collect();
+                for key in rows {
+                    tx.patch_json(id, &key, PartKind::Desired, &json!({&name: null})).unwrap();
+                }
+            }
+        }
+        tx.commit();
     }
 
     /// Cascades are the document's to spell out: a row that the database took along would be one that nobody checked.
@@ -184,4 +206,8 @@ impl Cloud {
             }
         }
     }
+}
+
+fn table_references(state: &impl Read, table: &TableDef) -> Vec<(TableId, String)> {
+    state.schema().referencing(table.id()).to_vec()
 }
