@@ -7,7 +7,7 @@
 use crate::browse::{BrowseError, Browser, Located, pointer};
 use crate::catalog::Table;
 use serde_json::{Map, Value as Json, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Levels that documents may nest: the API's paths have five.
@@ -123,8 +123,9 @@ pub async fn plan(browser: &mut Browser<'_>, documents: &[Json]) -> Result<Plan,
         planner.settle_key(browser, entity).await?;
     }
     let mut plan = Plan::default();
+    let mut made = HashSet::new();
     for entity in &entities {
-        planner.add(browser, entity, &mut plan).await?;
+        planner.add(browser, entity, &mut made, &mut plan).await?;
     }
     Ok(plan)
 }
@@ -266,6 +267,7 @@ impl Planner {
         &self,
         browser: &mut Browser<'_>,
         entity: &Entity,
+        made: &mut HashSet<String>,
         plan: &mut Plan,
     ) -> Result<(), ApplyError> {
         let keys: Option<Vec<&Key>> =
@@ -277,8 +279,9 @@ impl Planner {
             .zip(&keys)
             .flat_map(|(mount, key)| [mount.clone(), key.key.clone()])
             .collect();
-        let is_new = keys.last().is_some_and(|key| key.is_new);
         let place = entity.place();
+        // What an earlier document makes is there for a later one.
+        let is_new = keys.last().is_some_and(|key| key.is_new && !made.contains(&place));
         let (verb, operation) = match &entity.desired {
             None if is_new => return Ok(()),
             None => ("removed", json!({"op": "remove", "path": pointer(&path)})),
@@ -286,6 +289,7 @@ impl Planner {
             Some(desired) => {
                 let desired = self.desired(browser, table, entity, desired, is_new).await?;
                 let verb = if is_new { "created" } else { "merged" };
+                made.extend(is_new.then(|| place.clone()));
                 (verb, json!({"op": "x-merge", "path": pointer(&path), "value": {"desired": desired}}))
             }
         };
