@@ -220,7 +220,7 @@ impl<'a, R: Rows> Draft<'a, R> {
             return Err(DocumentError::at(at, problem));
         }
         let chosen = text.parse::<Uuid>().is_ok() && !table.schema().user_key;
-        if chosen && !self.exists(table.id(), &key) {
+        if chosen && self.desired(table.id(), &key).is_none() {
             let problem = Problem::ChosenUuid { table: table.name().to_owned(), uuid: text.to_owned() };
             return Err(DocumentError::at(at, problem));
         }

@@ -46,7 +46,7 @@ fn columns_say_all_that_a_form_needs() {
     let schema = Cloud::new().tree.describe();
     let instance = &schema["tenant"]["children"]["instance"];
     assert_eq!(instance["pkey"], "uuid");
-    assert_eq!(instance["fkeys"], serde_json::json!(["tenant", "cpu_profile"]));
+    assert_eq!(instance["fkeys"], serde_json::json!(["tenant", "cpu_profile", "host"]));
     let state = &instance["columns"]["state"];
     assert_eq!(state["type"], "enum");
     assert_eq!(state["values"], serde_json::json!(["running", "paused", "stopped"]));
