@@ -74,6 +74,10 @@ impl Attempt {
             settled.map_err(StorageError::io("sync", &work))?;
             let volume = attempt.pool.file(attempt.volume(), format);
             attempt.ticket.if_current(|| {
+                // One that was abandoned may have finished a moment before: a volume is never replaced.
+                if attempt.pool.find(attempt.volume())?.is_some() {
+                    return Ok(());
+                }
                 fs::rename(&work, &volume).map_err(StorageError::io("put into place", &volume))?;
                 sweep::remove_download(&attempt.pool, attempt.volume())
             })?;
