@@ -70,7 +70,7 @@ pub(super) fn unavailable(error: &rusqlite::Error) -> Unavailable {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (Outage::ReadOnly, "it can only be read"),
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => (Outage::Io, "reading or writing failed"),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (Outage::Corrupt, "its contents are damaged")
+            (Outage::Corrupt, "its contents are damaged, or no database")
         }
         _ => (Outage::Internal, "an unexpected error"),
     };

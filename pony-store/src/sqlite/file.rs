@@ -36,6 +36,13 @@ pub(super) fn require(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// The file may be written. SQLite would open it for reading, and complain only at the first write. To be asked before SQLite has
+/// the file open, whose locks closing it here would undo.
+pub(super) fn require_writable(path: &Path) -> Result<(), OpenError> {
+    let opened = OpenOptions::new().write(true).open(path);
+    opened.map(drop).map_err(|source| OpenError::File { doing: "written", path: path.to_owned(), source })
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
 }
@@ -43,7 +50,7 @@ fn open(path: &Path) -> io::Result<File> {
 /// The right to use a database, until it is dropped or the process ends.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    _file: File,
+    file: File,
 }
 
 impl FileLock {
@@ -55,9 +62,19 @@ impl FileLock {
         let wrong = |source| OpenError::File { doing: "locked", path: lock.clone(), source };
         let file = open(&lock).map_err(wrong)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned(), lock }),
             Err(TryLockError::Error(source)) => Err(wrong(source)),
+        }
+    }
+}
+
+impl Drop for FileLock {
+    /// Closing alone is not enough: a process that is just being started from this one holds a copy of the descriptor for a
+    /// moment, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock of a database could not be let go of");
         }
     }
 }

@@ -110,9 +110,9 @@ impl SqliteStore {
         let plan = Arc::new(Plan::new(&config.tables)?);
         file::require(&config.path)?;
         let lock = FileLock::take(&config.path)?;
+        file::require_writable(&config.path)?;
         let unavailable = |source| OpenError::Unavailable { path: config.path.clone(), source };
-        let connection = connection::writing(&config.path).map_err(unavailable)?;
-        schema::require(&connection, &config.path, &plan, &config.migrations)?;
+        let connection = schema::open(&config.path, &plan, &config.migrations)?;
         let reader = Arc::new(Reader::open(&config.path, Arc::clone(&plan)).map_err(unavailable)?);
         let start = reader.newest().map_err(unavailable)?;
         let (told, position) = watch::channel(start);

@@ -5,9 +5,9 @@ use super::connection::{self, unavailable};
 use super::transaction::Transaction;
 use crate::ddl::plan::Plan;
 use crate::ddl::sqlite::{Kind, Statement, ident, statements};
-use crate::error::{MigrationFault, OpenError};
+use crate::error::{MigrationFault, OpenError, Outage, Unavailable};
 use crate::migration::Migration;
-use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,9 +36,10 @@ enum Found {
 
 pub(super) fn migrate(path: &Path, plan: &Plan, migrations: &[Migration]) -> Result<Migrated, OpenError> {
     let at = At { path };
-    let connection = connection::writing(path).map_err(|source| at.outage(source))?;
     let wanted = version(migrations);
-    let found = match at.found(&connection)? {
+    let found = at.found()?;
+    let connection = connection::writing(path).map_err(|source| at.outage(source))?;
+    let found = match found {
         Found::Empty => {
             at.create(&connection, plan, migrations)?;
             return Ok(Migrated::Created);
@@ -56,21 +57,22 @@ pub(super) fn migrate(path: &Path, plan: &Plan, migrations: &[Migration]) -> Res
     Ok(Migrated::Current)
 }
 
-/// The file has the present version and schema.
-pub(super) fn require(
-    connection: &Connection,
-    path: &Path,
-    plan: &Plan,
-    migrations: &[Migration],
-) -> Result<(), OpenError> {
+/// Opens a file for writing that has the present version and schema.
+pub(super) fn open(path: &Path, plan: &Plan, migrations: &[Migration]) -> Result<Connection, OpenError> {
     let at = At { path };
     let wanted = version(migrations);
-    let path = path.to_owned();
-    match at.found(connection)? {
-        Found::Empty => Err(OpenError::Absent(path)),
-        Found::Version(found) if found > wanted => Err(OpenError::Newer { path, found, known: wanted }),
-        Found::Version(found) if found < wanted => Err(OpenError::Outdated { path, found, wanted }),
-        Found::Version(_) => at.compare(connection, plan, wanted),
+    let owned = path.to_owned();
+    match at.found()? {
+        Found::Empty => Err(OpenError::Absent(owned)),
+        Found::Version(found) if found > wanted => {
+            Err(OpenError::Newer { path: owned, found, known: wanted })
+        }
+        Found::Version(found) if found < wanted => Err(OpenError::Outdated { path: owned, found, wanted }),
+        Found::Version(_) => {
+            let connection = connection::writing(path).map_err(|source| at.outage(source))?;
+            at.compare(&connection, plan, wanted)?;
+            Ok(connection)
+        }
     }
 }
 
@@ -85,7 +87,7 @@ struct At<'a> {
 }
 
 impl At<'_> {
-    fn outage(&self, source: crate::error::Unavailable) -> OpenError {
+    fn outage(&self, source: Unavailable) -> OpenError {
         OpenError::Unavailable { path: self.path.to_owned(), source }
     }
 
@@ -97,13 +99,15 @@ impl At<'_> {
         OpenError::Foreign { path: self.path.to_owned(), reason: reason.into() }
     }
 
-    fn found(&self, connection: &Connection) -> Result<Found, OpenError> {
+    /// Looks without touching: a connection that writes changes the header of any database that it opens.
+    fn found(&self) -> Result<Found, OpenError> {
+        let connection = connection::reading(self.path).map_err(|source| match source.outage {
+            Outage::Corrupt => self.foreign(source.message),
+            _ => self.outage(source),
+        })?;
         let objects: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => self.foreign("it is no SQLite database"),
-            _ => self.sql(&error),
-        })?;
+            .map_err(|error| self.sql(&error))?;
         if objects == 0 {
             return Ok(Found::Empty);
         }
