@@ -13,6 +13,7 @@ The database that the tables ask for is not the one of tests/golden/cloud.sqlite
   1. UPDATE_GOLDEN=1 cargo test -p pony-store --test cloud
   2. look at `git diff pony-store/tests/golden`
   3. write the step from the old schema to the new one: pony-store/migrations/README.md says how.
+     (Before the first release: cp pony-store/tests/golden/cloud.sqlite.sql pony-store/migrations/sqlite/0001_initial.sql)
 ";
 
 #[test]

@@ -341,6 +341,7 @@ CREATE TABLE "host" (
   "name" TEXT CONSTRAINT "host.name: must be text [type host name]" CHECK ("name" IS NULL OR instr("name", char(0)) = 0),
   "info" TEXT CONSTRAINT "host.info: must be text [type host info]" CHECK ("info" IS NULL OR instr("info", char(0)) = 0),
   "fencing" TEXT NOT NULL DEFAULT '{}' CONSTRAINT "host.fencing: must be a JSON value [type host fencing]" CHECK (CASE WHEN json_valid("fencing") THEN json_type("fencing") <> 'null' ELSE 0 END),
+  "key" TEXT CONSTRAINT "host.key: must be text [type host key]" CHECK ("key" IS NULL OR instr("key", char(0)) = 0),
   PRIMARY KEY ("uuid")
 ) STRICT;
 
@@ -359,11 +360,11 @@ CREATE TRIGGER "host.before.delete" BEFORE DELETE ON "host" BEGIN
 END;
 
 CREATE TRIGGER "host.after.insert" AFTER INSERT ON "host" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'state', NEW."state", 'name', NEW."name", 'info', NEW."info", 'fencing', NEW."fencing" || '') FROM "_meta";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'state', NEW."state", 'name', NEW."name", 'info', NEW."info", 'fencing', NEW."fencing" || '', 'key', NEW."key") FROM "_meta";
 END;
 
 CREATE TRIGGER "host.after.update" AFTER UPDATE ON "host" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'state', NEW."state", 'name', NEW."name", 'info', NEW."info", 'fencing', NEW."fencing" || '') FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."state" IS NOT NEW."state" OR OLD."name" IS NOT NEW."name" OR OLD."info" IS NOT NEW."info" OR OLD."fencing" IS NOT NEW."fencing";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'state', NEW."state", 'name', NEW."name", 'info', NEW."info", 'fencing', NEW."fencing" || '', 'key', NEW."key") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."state" IS NOT NEW."state" OR OLD."name" IS NOT NEW."name" OR OLD."info" IS NOT NEW."info" OR OLD."fencing" IS NOT NEW."fencing" OR OLD."key" IS NOT NEW."key";
 END;
 
 CREATE TRIGGER "host.after.delete" AFTER DELETE ON "host" BEGIN
