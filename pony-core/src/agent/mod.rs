@@ -12,16 +12,21 @@
 //! - A later order wins in bounded time: what is under way and no longer serves is cancelled at once.
 //! - Nothing is remembered that matters: after a restart, what is found decides. What a step brought about that
 //!   failed or was abandoned is looked for before anything is decided on it.
-//! - An instance vanishes from the report only after a look found its guest gone, nothing is under way that
-//!   could bring it back, and its taps are gone: this is what lets Sparkle place it elsewhere.
+//! - An instance is told to be let go of (or, without an order, no longer told at all) only after a look found its
+//!   guest gone, while nothing is under way that could bring it back, and its taps are gone: this is what lets
+//!   Sparkle place it elsewhere. For the same reason nothing is told before the first complete look at guests.
 //! - An `optional` volume is made as soon as something on this host would use it (a disk of an instance that is
 //!   placed here shows it, or its image; or a volume here is still to be filled from its image, so that the
 //!   image crosses the network once) and stays until it is ordered `deleted`.
 //!
 //! It does not decide where instances run, nor what a failure means for other hosts.
+//!
+//! [`Agent`] is the whole: the tables, the session with Sparkle, and within it the [`Keeper`], which knows neither.
 
 mod belief;
 mod config;
+mod connection;
+mod driver;
 mod facts;
 mod keeper;
 mod looks;
@@ -30,12 +35,16 @@ mod news;
 mod orders;
 mod plan;
 mod report;
+mod rows;
 mod step;
+mod tell;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, Lane};
+pub use connection::Refused;
+pub use driver::{Agent, AgentEvent, AgentOptions};
 pub use keeper::Keeper;
 pub use news::Notification;
 pub use orders::{

@@ -28,7 +28,7 @@ pub struct Report {
     pub images: BTreeMap<Uuid, DataReport>,
     /// Switches.
     pub switches: BTreeMap<Uuid, SwitchReport>,
-    /// Instances. One that is missing is not on this host, and nothing of it is: its guest was seen to be gone.
+    /// Instances. One that is missing is neither ordered nor here: its guest was seen to be gone.
     pub instances: BTreeMap<Uuid, InstanceReport>,
 }
 
@@ -124,6 +124,9 @@ pub struct SwitchReport {
 pub struct InstanceReport {
     /// What it is doing.
     pub status: InstanceHealth,
+    /// It was ordered to be let go of, and was: its guest was seen to be gone, nothing that could bring it back
+    /// is under way, and its taps are gone. This is what lets it be placed elsewhere.
+    pub released: bool,
     /// Where its console can be opened.
     pub console: Option<String>,
     /// How it goes.
@@ -275,7 +278,9 @@ impl Reporter<'_> {
         let target = self.view.orders.target(instance);
         let guest = self.view.facts.guest(instance);
         if target == Target::Released && self.view.holds(instance, self.engine.runs()).is_none() {
-            return None;
+            let (status, released) = (InstanceHealth::Stopped, true);
+            let let_go = InstanceReport { status, released, console: None, order: Progress::default() };
+            return self.view.orders.instances.contains_key(&instance).then_some(let_go);
         }
         let status = self.engine.status(ResourceId::Instance(instance)).filter(|_| self.ordered);
         let health = match guest.map(|g| g.state).filter(|s| is_up(*s)) {
@@ -292,7 +297,12 @@ impl Reporter<'_> {
         let mut order = progress(status);
         let note = guest.filter(|_| target.is_up()).and_then(note);
         order.error = order.error.or(note);
-        Some(InstanceReport { status: health, console: guest.and_then(|g| g.console.clone()), order })
+        Some(InstanceReport {
+            status: health,
+            released: false,
+            console: guest.and_then(|g| g.console.clone()),
+            order,
+        })
     }
 
     fn is_unsettled(&self, instance: Uuid) -> bool {

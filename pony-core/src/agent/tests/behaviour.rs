@@ -102,7 +102,7 @@ fn stopping_presses_the_button_and_then_pulls_the_plug() {
 #[test]
 fn without_grace_the_plug_is_pulled_at_once() {
     let config = Config { shutdown_grace_ms: 0, ..Config::default() };
-    let mut rig = Rig::with_config(1, SimConfig::default(), config);
+    let mut rig = Rig::with_config(1, &SimConfig::default(), config);
     rig.order(orders(Target::Running));
     rig.expect(20_000, |r| is(r, Target::Running));
     rig.verbs();

@@ -1,6 +1,7 @@
-//! The keeper on a simulated host, in virtual time.
+//! The keeper, and the whole agent, on a simulated host in virtual time.
 
 mod behaviour;
+mod exchange;
 mod later_order;
 mod random;
 mod rig;

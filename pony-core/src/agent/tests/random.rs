@@ -60,7 +60,7 @@ fn start() -> Orders {
 fn history(seed: u64) -> (Rig, Orders) {
     let mut random = SplitMix64::new(seed);
     let config = Config { shutdown_grace_ms: 3_000, ..Config::default() };
-    let (mut rig, mut orders) = (Rig::with_config(seed, SimConfig::troubled(), config), start());
+    let (mut rig, mut orders) = (Rig::with_config(seed, &SimConfig::troubled(), config), start());
     for _ in 0..60 {
         match random.below(20) {
             0 => rig.restart_agent(),
@@ -87,12 +87,13 @@ fn converged(rig: &Rig, orders: &Orders) -> Result<(), String> {
         let state = world.guests.get(&instance(n)).map(|g| g.state);
         let target = orders.target(instance(n));
         let ok = match target {
-            Target::Running if deleted => true,
-            Target::Paused if deleted => true,
+            Target::Running | Target::Paused if deleted => true,
             Target::Running => state == Some(GuestState::Running),
             Target::Paused => state == Some(GuestState::Paused),
             Target::Stopped => !matches!(state, Some(GuestState::Running | GuestState::Paused)),
-            Target::Released => state.is_none() && !rig.report().instances.contains_key(&instance(n)),
+            Target::Released => {
+                state.is_none() && rig.report().instances.get(&instance(n)).is_none_or(|told| told.released)
+            }
         };
         if !ok {
             return Err(format!("instance {n} is {state:?}, ordered {target:?}"));
@@ -103,7 +104,7 @@ fn converged(rig: &Rig, orders: &Orders) -> Result<(), String> {
             return Err(format!("volume {n} there: {there}, to be deleted: {deleted}, lost: {lost}"));
         }
     }
-    let cards = orders.placed().map(|(instance, ..)| instance).count();
+    let cards = orders.placed().count();
     if world.taps.len() > cards || (cards == 0 && !world.switches.is_empty()) {
         return Err(format!("links are left over: {:?}", world.taps));
     }

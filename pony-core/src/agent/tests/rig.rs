@@ -77,11 +77,11 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(seed: u64, sim: SimConfig) -> Self {
-        Self::with_config(seed, sim, Config::default())
+        Self::with_config(seed, &sim, Config::default())
     }
 
-    pub(super) fn with_config(seed: u64, sim: SimConfig, config: Config) -> Self {
-        let sim = SimHost::new(seed, SimConfig { short_link_names: true, ..sim });
+    pub(super) fn with_config(seed: u64, sim: &SimConfig, config: Config) -> Self {
+        let sim = SimHost::new(seed, SimConfig { short_link_names: true, ..sim.clone() });
         let keeper = Keeper::new(config.clone(), seed, 0);
         Self { keeper, sim, now_ms: 0, news: Vec::new(), steps: Vec::new(), config }
     }
@@ -139,7 +139,8 @@ impl Rig {
         }
         let report = self.report();
         for instance in self.sim.world().guests.keys() {
-            assert!(report.instances.contains_key(instance), "at {}: {instance} is not told", self.now_ms);
+            let told = report.instances.get(instance).is_some_and(|told| !told.released);
+            assert!(told, "at {}: {instance} is there, and told as gone", self.now_ms);
         }
     }
 
@@ -209,6 +210,9 @@ pub(super) fn is(rig: &Rig, target: Target) -> bool {
         Target::Stopped => {
             !rig.sim.world().up().any(|i| i == id(INST)) && health == Some(InstanceHealth::Stopped)
         }
-        Target::Released => rig.guest().is_none() && health.is_none() && rig.sim.world().taps.is_empty(),
+        Target::Released => {
+            let let_go = rig.instance().is_none_or(|told| told.released);
+            rig.guest().is_none() && let_go && rig.sim.world().taps.is_empty()
+        }
     }
 }

@@ -1,0 +1,159 @@
+//! From the replicated desired rows to [`Orders`]. The only place in the agent that reads tables.
+
+use super::orders::{
+    DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, PoolOrder, Target,
+    VolumeOrder, VolumeWish,
+};
+use crate::host::{Boot, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
+use crate::tables;
+use crate::tables::{HostInstance, Image, Instance, StoragePool, Switch, Vdisk, Vnic, Volume};
+use pony_state::Read;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// Everything that the rows order of the host.
+pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
+    Orders {
+        pools: rows.table::<StoragePool>().iter().filter_map(|row| pool(row, host)).collect(),
+        volumes: rows.table::<Volume>().iter().filter_map(volume).collect(),
+        images: rows.table::<Image>().iter().filter_map(image).collect(),
+        switches: rows.table::<Switch>().iter().filter_map(switch).collect(),
+        instances: instances(rows, host),
+    }
+}
+
+fn pool(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
+    let order = row.desired.as_ref()?;
+    let path =
+        || order.config.get("path").and_then(|p| p.as_str()).map(PathBuf::from).filter(|p| p.is_absolute());
+    let name = order.kind.as_str();
+    let (backend, fault) = match (order.kind, order.host) {
+        (tables::StoragePoolType::Dir, Some(owner)) if owner == host => match path() {
+            Some(path) => (PoolBackend::Dir { path }, None),
+            None => {
+                let fault = "its config names no directory: {\"path\": \"/an/absolute/path\"}";
+                (PoolBackend::Dir { path: PathBuf::new() }, Some(fault.to_owned()))
+            }
+        },
+        (_, Some(owner)) if owner != host => {
+            (PoolBackend::Unsupported(name.to_owned()), Some(format!("it belongs to host {owner}")))
+        }
+        (tables::StoragePoolType::Dir, _) => {
+            let fault = "a pool of type dir belongs to one host, which it must name";
+            (PoolBackend::Unsupported(name.to_owned()), Some(fault.to_owned()))
+        }
+        _ => {
+            let fault = format!("this host has no driver for pools of type {name}");
+            (PoolBackend::Unsupported(name.to_owned()), Some(fault))
+        }
+    };
+    let spec = PoolSpec { pool: row.uuid, backend };
+    Some((row.uuid, PoolOrder { spec, shareable: order.shareable, fault }))
+}
+
+fn volume(row: &Volume) -> Option<(Uuid, VolumeOrder)> {
+    let order = row.desired.as_ref()?;
+    let wish = match order.state {
+        tables::VolumeState::Present => VolumeWish::Present,
+        tables::VolumeState::Optional => VolumeWish::Optional,
+        tables::VolumeState::Deleted => VolumeWish::Deleted,
+    };
+    let format = order.format.map(|format| match format {
+        tables::VolumeFormat::Raw => VolumeFormat::Raw,
+        tables::VolumeFormat::Qcow2 => VolumeFormat::Qcow2,
+    });
+    let (base_image, base_volume, image) = (order.base_image, order.base_volume, order.image);
+    let (pool, size_mib) = (order.storage_pool, order.size);
+    Some((row.uuid, VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image }))
+}
+
+fn image(row: &Image) -> Option<(Uuid, ImageOrder)> {
+    let order = row.desired.as_ref()?;
+    Some((row.uuid, ImageOrder { source_uri: order.source_uri.as_deref().map(str::to_owned) }))
+}
+
+fn switch(row: &Switch) -> Option<(Uuid, SwitchKind)> {
+    let order = row.desired.as_ref()?;
+    let kind = match (order.kind, order.tag) {
+        (tables::SwitchType::Bridge, None) => SwitchKind::Bridge,
+        (tables::SwitchType::Bridge, Some(tag)) => {
+            SwitchKind::Unsupported(format!("this host is not connected to VLAN {tag} of a core network"))
+        }
+        (tables::SwitchType::Vxlan, _) => {
+            SwitchKind::Unsupported("this host has no overlay network".to_owned())
+        }
+    };
+    Some((row.uuid, kind))
+}
+
+fn instances(rows: &impl Read, host: Uuid) -> BTreeMap<Uuid, InstanceOrder> {
+    let placed = rows.table::<HostInstance>().find("host", host);
+    placed
+        .filter_map(|row| Some((row.instance, instance(rows, row.instance, row.desired.as_ref()?))))
+        .collect()
+}
+
+fn instance(rows: &impl Read, uuid: Uuid, placement: &tables::HostInstanceDesired) -> InstanceOrder {
+    let order = rows.get::<Instance>(&uuid).and_then(|row| row.desired.as_ref());
+    let target = match order.map(|o| o.state).filter(|_| !placement.released) {
+        Some(tables::InstanceState::Running) => Target::Running,
+        Some(tables::InstanceState::Paused) => Target::Paused,
+        Some(tables::InstanceState::Stopped) => Target::Stopped,
+        None => Target::Released,
+    };
+    InstanceOrder { target, hardware: order.map(|order| hardware(rows, uuid, order)) }
+}
+
+fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Hardware {
+    let mut disks: Vec<DiskOrder> = rows.table::<Vdisk>().find("instance", uuid).filter_map(disk).collect();
+    disks.sort_by_key(|disk| disk.index);
+    let mut nics: Vec<NicOrder> = rows.table::<Vnic>().find("instance", uuid).filter_map(nic).collect();
+    nics.sort_by_key(|nic| nic.index);
+    let boot = match order.boot {
+        tables::BootDevice::Disk => Boot::Disk,
+        tables::BootDevice::Network => Boot::Network,
+    };
+    Hardware {
+        name: order.name.to_string(),
+        vcpu: u32::try_from(order.vcpu).unwrap_or(1).max(1),
+        cpu_percent: percent(order.rcpu),
+        mem_mib: order.mem,
+        boot,
+        disks,
+        nics,
+    }
+}
+
+/// CPUs as hundredths of one, at least one hundredth.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn percent(rcpu: f64) -> u32 {
+    // Saturates, also for what is not a number.
+    (rcpu * 100.0).round().clamp(1.0, f64::from(u32::MAX)) as u32
+}
+
+fn disk(row: &Vdisk) -> Option<DiskOrder> {
+    let order = row.desired.as_ref()?;
+    let data = match (order.volume, order.image) {
+        (Some(volume), _) => DiskData::Volume(volume),
+        (None, Some(image)) => DiskData::Image(image),
+        (None, None) => DiskData::Template,
+    };
+    Some(DiskOrder { vdisk: row.uuid, index: index(order.index), data })
+}
+
+fn nic(row: &Vnic) -> Option<NicOrder> {
+    let order = row.desired.as_ref()?;
+    let mac = order.macaddr.map_or_else(|| generated_mac(row.uuid), |mac| mac.to_string());
+    Some(NicOrder { vnic: row.uuid, index: index(order.index), switch: order.switch, mac })
+}
+
+/// Sparkle gives every card an address; should one have none, it is always the same.
+fn generated_mac(vnic: Uuid) -> String {
+    let [.., a, b, c] = vnic.into_bytes();
+    format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
+}
+
+fn index(index: i64) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,168 @@
+//! From a [`Report`] to current parts. The only place in the agent that writes them.
+//!
+//! A table is brought to what the report says by the smallest set of changes: each costs a message.
+
+use super::report::{
+    DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,
+    SwitchReport, VolumeReport,
+};
+use crate::host::{DiskFact, HostFact, NicFact};
+use crate::tables::{
+    DataStatus, Host, HostCurrent, HostDisk, HostDiskCurrent, HostImage, HostImageCurrent, HostInstance,
+    HostInstanceCurrent, HostStatus, HostStoragePool, HostStoragePoolCurrent, HostSwitch, HostSwitchCurrent,
+    HostVolume, HostVolumeCurrent, InstanceStatus, LinkStatus, Nic, NicCurrent, NicStatus, PoolStatus,
+};
+use pony_state::{Commit, Entity, Mac, Read, State, Text, Transaction};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Writes what is told about `host`. `unix_ms`: from the agent's clock to Unix time.
+pub(super) fn write(state: &mut State, host: Uuid, report: Report, unix_ms: impl Fn(u64) -> u64) -> Commit {
+    let due = |order: &Progress| order.next_retry_ms.map(|at| seconds(unix_ms(at)));
+    let mut tx = state.transaction();
+    put::<Host>(&mut tx, report.host.map(|fact| (host, machine(fact))));
+    put::<Nic>(&mut tx, report.nics.into_iter().filter_map(|fact| nic(host, fact)));
+    put::<HostDisk>(&mut tx, report.disks.into_iter().map(|fact| disk(host, fact)));
+    put::<HostStoragePool>(&mut tx, report.pools.into_iter().map(|(uuid, told)| ((host, uuid), pool(told))));
+    put::<HostImage>(&mut tx, report.images.into_iter().map(|(uuid, told)| ((host, uuid), image(told))));
+    put::<HostSwitch>(&mut tx, report.switches.into_iter().map(|(uuid, told)| ((host, uuid), switch(told))));
+    let volumes = report.volumes.into_iter().map(|(uuid, told)| {
+        let next = due(&told.order);
+        ((host, uuid), volume(told, next))
+    });
+    put::<HostVolume>(&mut tx, volumes);
+    let instances = report.instances.into_iter().map(|(uuid, told)| {
+        let next = due(&told.order);
+        ((host, uuid), instance(told, next))
+    });
+    put::<HostInstance>(&mut tx, instances);
+    tx.commit()
+}
+
+/// Makes the table's current parts exactly these.
+fn put<R: Entity>(tx: &mut Transaction<'_>, parts: impl IntoIterator<Item = (R::Key, R::Current)>) {
+    let mut told = BTreeSet::new();
+    for (key, part) in parts {
+        tx.set_current::<R>(&key, part);
+        told.insert(key);
+    }
+    let held = tx.table::<R>().iter().filter(|row| row.current().is_some()).map(R::key);
+    let gone: Vec<R::Key> = held.filter(|key| !told.contains(key)).collect();
+    for key in gone {
+        tx.remove_current::<R>(&key);
+    }
+}
+
+fn seconds(ms: u64) -> i64 {
+    i64::try_from(ms.div_ceil(1_000)).unwrap_or(i64::MAX)
+}
+
+fn text(of: Option<String>) -> Option<Text> {
+    of.map(Text::from)
+}
+
+fn machine(fact: HostFact) -> HostCurrent {
+    HostCurrent {
+        status: HostStatus::Present,
+        hostname: Some(fact.hostname.into()),
+        version: Some(fact.version.into()),
+        cpus: Some(fact.cpus),
+        mem: Some(fact.mem_mib),
+        boot_time: Some(fact.boot_time),
+        accel: Some(fact.accel.into()),
+    }
+}
+
+/// A card without an Ethernet address has no row.
+fn nic(host: Uuid, fact: NicFact) -> Option<(Mac, NicCurrent)> {
+    let hwaddr = fact.hwaddr.parse().ok()?;
+    let status = if fact.up { NicStatus::Ready } else { NicStatus::Inactive };
+    let (link_name, speed) = (Some(fact.link_name.into()), fact.speed_mbit);
+    Some((
+        hwaddr,
+        NicCurrent { host, link_name, bond_name: None, status, carrier: Some(fact.carrier), speed },
+    ))
+}
+
+fn disk(host: Uuid, fact: DiskFact) -> ((Uuid, Text), HostDiskCurrent) {
+    let part = HostDiskCurrent {
+        size: Some(fact.size_mib),
+        link_name: Some(fact.link_name.into()),
+        model: text(fact.model),
+        serial: text(fact.serial),
+        storage_pool: None,
+    };
+    ((host, fact.id.into()), part)
+}
+
+fn pool(told: PoolReport) -> HostStoragePoolCurrent {
+    let status = match told.status {
+        PoolHealth::Pending => PoolStatus::Pending,
+        PoolHealth::Ready => PoolStatus::Ready,
+        PoolHealth::Broken => PoolStatus::Broken,
+        PoolHealth::Unsupported => PoolStatus::Unsupported,
+    };
+    HostStoragePoolCurrent {
+        status,
+        capacity: told.capacity_mib,
+        allocated: told.allocated_mib,
+        error: text(told.error),
+        attempts: None,
+        next_retry: None,
+    }
+}
+
+fn data(health: DataHealth) -> DataStatus {
+    match health {
+        DataHealth::Absent => DataStatus::Absent,
+        DataHealth::Initializing => DataStatus::Initializing,
+        DataHealth::Ready => DataStatus::Ready,
+        DataHealth::Broken => DataStatus::Broken,
+    }
+}
+
+fn image(told: DataReport) -> HostImageCurrent {
+    HostImageCurrent { status: data(told.status), error: text(told.error) }
+}
+
+fn volume(told: VolumeReport, next_retry: Option<i64>) -> HostVolumeCurrent {
+    HostVolumeCurrent {
+        status: data(told.status),
+        progress: told.progress,
+        size: told.size_mib,
+        path: text(told.path),
+        error: text(told.order.error),
+        attempts: Some(told.order.attempts.into()),
+        next_retry,
+    }
+}
+
+fn switch(told: SwitchReport) -> HostSwitchCurrent {
+    let status = match (told.ready, told.unsupported, &told.error) {
+        (true, _, _) => LinkStatus::Active,
+        (false, true, _) => LinkStatus::Unsupported,
+        (false, false, Some(_)) => LinkStatus::Broken,
+        (false, false, None) => LinkStatus::Missing,
+    };
+    let (bridge_name, error) = (text(told.bridge), text(told.error));
+    HostSwitchCurrent { status, bridge_name, error, attempts: None, next_retry: None }
+}
+
+fn instance(told: InstanceReport, next_retry: Option<i64>) -> HostInstanceCurrent {
+    let status = match told.status {
+        InstanceHealth::Starting => InstanceStatus::Starting,
+        InstanceHealth::Running => InstanceStatus::Running,
+        InstanceHealth::Paused => InstanceStatus::Paused,
+        InstanceHealth::Stopping => InstanceStatus::Stopping,
+        InstanceHealth::Stopped => InstanceStatus::Stopped,
+        InstanceHealth::Broken => InstanceStatus::Broken,
+    };
+    HostInstanceCurrent {
+        status,
+        released: told.released,
+        error: text(told.order.error),
+        attempts: told.order.attempts.into(),
+        next_retry,
+        console: text(told.console),
+    }
+}
