@@ -292,6 +292,28 @@ impl<'a> Browser<'a> {
         Ok(rows.into_iter().filter_map(view).collect())
     }
 
+    /// One row, by its path.
+    ///
+    /// # Errors
+    /// See [`BrowseError`].
+    pub async fn entity(&mut self, path: &[String]) -> Result<Located, BrowseError> {
+        let row = Json::Object(self.client.get(path).await?);
+        let key = path.last().cloned().unwrap_or_default();
+        Ok(Located { path: path.to_vec(), key, row: Row::from(row) })
+    }
+
+    /// One row, by its path; none when it is not there, or not for the caller to see.
+    ///
+    /// # Errors
+    /// See [`BrowseError`].
+    pub async fn entity_if_visible(&mut self, path: &[String]) -> Result<Option<Located>, BrowseError> {
+        match self.entity(path).await {
+            Ok(row) => Ok(Some(row)),
+            Err(BrowseError::Client(error)) if error.is_out_of_sight() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The row that a word means: its key, its name if no other row has it, or an unambiguous beginning of its UUID.
     ///
     /// # Errors

@@ -102,7 +102,8 @@ impl Catalog {
         let forms = forms(word);
         let named = forms.iter().find_map(|form| self.tables.get(form));
         let mounted = || forms.iter().find_map(|form| self.mounted_as(&form.replace('_', "-")));
-        named.or_else(mounted).ok_or_else(|| CatalogError::Unknown {
+        let ended = || forms.iter().find_map(|form| self.ending_in(form));
+        named.or_else(mounted).or_else(ended).ok_or_else(|| CatalogError::Unknown {
             word: word.to_owned(),
             tables: self.tables.keys().cloned().collect(),
         })
@@ -113,6 +114,17 @@ impl Catalog {
             self.mounts.iter().filter(|mount| mount.path.last().is_some_and(|last| last == name));
         let first = tables.next()?;
         tables.all(|mount| mount.table == first.table).then(|| self.tables.get(&first.table))?
+    }
+
+    /// The one table whose name ends in a word: `pool` for `storage_pool`. How hosts see a table (`host_…`) is not
+    /// what is meant.
+    fn ending_in(&self, word: &str) -> Option<&Table> {
+        let end = format!("_{word}");
+        let mut tables = self
+            .tables
+            .values()
+            .filter(|table| table.name.ends_with(&end) && !table.name.starts_with("host_"));
+        tables.next().filter(|_| tables.next().is_none())
     }
 
     /// The table of exactly that name.
@@ -262,6 +274,7 @@ pub(crate) mod tests {
             ("roles", "net_role"),
             ("host", "host"),
             ("host-instance", "host_instance"),
+            ("pools", "storage_pool"),
         ] {
             assert_eq!(catalog.find(word).map(|table| table.name.as_str()), Ok(table), "{word}");
         }

@@ -4,7 +4,7 @@ use crate::browse::{BrowseError, Browser, Located};
 use crate::catalog::Table;
 use crate::row::Row;
 use crate::text::{Grid, percent, short, size_mib};
-use crate::why::{self, Placement, VolumeState};
+use crate::why::{self, HostState, VolumeState};
 use serde_json::Value as Json;
 
 /// Instances of one list whose volumes are looked at to say what they wait for.
@@ -32,24 +32,16 @@ pub async fn list(
     }
 }
 
-/// An instance with all that is known of it.
+/// Where an instance is and why it is not as ordered.
 #[derive(Debug, Clone)]
 pub struct InstanceView {
-    /// Where it is, or still is.
-    pub placements: Vec<Placement>,
+    /// Its host, if it has one.
+    pub host: Option<HostState>,
     /// Why it is not as ordered; empty when it is.
     pub why: String,
 }
 
-impl InstanceView {
-    /// What it is doing.
-    #[must_use]
-    pub fn status(&self) -> Option<&str> {
-        why::main_placement(&self.placements)?.status()
-    }
-}
-
-/// What is known of an instance beyond its order.
+/// Where an instance is and why it is not as ordered.
 ///
 /// # Errors
 /// See [`BrowseError`].
@@ -59,36 +51,26 @@ pub async fn instance(
     now_unix_s: i64,
 ) -> Result<InstanceView, BrowseError> {
     let hosts = browser.rows_if_visible("host").await?;
-    let placements = placements(&hosts, &browser.views("host_instance", "instance", instance).await?);
-    explain(browser, instance, placements, now_unix_s, true).await
+    explain(browser, &hosts, instance, now_unix_s, true).await
 }
 
 async fn explain(
     browser: &mut Browser<'_>,
+    hosts: &[Located],
     instance: &Located,
-    placements: Vec<Placement>,
     now_unix_s: i64,
     thoroughly: bool,
 ) -> Result<InstanceView, BrowseError> {
-    let desired = instance.row.desired_text("state");
-    let status = why::main_placement(&placements).and_then(Placement::status);
+    let host = instance.row.current_text("host").map(|key| {
+        let row = hosts.iter().find(|host| host.key == key);
+        let status = row.and_then(|host| host.row.current_text("status"));
+        HostState { label: why::label(hosts, key), status: status.map(str::to_owned) }
+    });
+    let (desired, status) = (instance.row.desired_text("state"), instance.row.current_text("status"));
     let waits = status != desired && !matches!(desired, None | Some("stopped"));
     let volumes = if waits && thoroughly { instance_volumes(browser, instance).await? } else { Vec::new() };
-    let why = why::instance(desired, &placements, &volumes, now_unix_s);
-    Ok(InstanceView { placements, why })
-}
-
-fn placements(hosts: &[Located], rows: &[(String, Row)]) -> Vec<Placement> {
-    let placement = |(host, row): &(String, Row)| {
-        let of_host = hosts.iter().find(|candidate| candidate.key == *host);
-        Placement {
-            host: host.clone(),
-            host_name: why::label(hosts, host),
-            host_status: of_host.and_then(|host| host.row.current_text("status")).map(str::to_owned),
-            row: row.clone(),
-        }
-    };
-    rows.iter().map(placement).collect()
+    let why = why::instance(&instance.row, host.as_ref(), &volumes, now_unix_s);
+    Ok(InstanceView { host, why })
 }
 
 /// The volumes of an instance and how far they are.
@@ -96,16 +78,14 @@ async fn instance_volumes(
     browser: &mut Browser<'_>,
     instance: &Located,
 ) -> Result<Vec<VolumeState>, BrowseError> {
-    let vdisks = browser.children(instance, "vdisk").await?;
-    let rows = browser.rows_if_visible("volume").await?;
     let mut states = Vec::new();
-    for volume in vdisks.iter().filter_map(|vdisk| vdisk.row.desired_text("volume")) {
-        let views = match rows.iter().find(|row| row.key == volume) {
-            Some(row) => browser.views("host_volume", "volume", row).await?,
-            None => Vec::new(),
-        };
-        let views: Vec<Row> = views.into_iter().map(|(_, row)| row).collect();
-        states.push(VolumeState { label: why::label(&rows, volume), row: why::best_view(&views).cloned() });
+    for vdisk in browser.children(instance, "vdisk").await? {
+        let Some(key) = vdisk.row.desired_text("volume") else { continue };
+        // Where its owner's volumes are; one that is nobody's would have to be looked for everywhere.
+        let path = [&instance.path[..2], &["volume".to_owned(), key.to_owned()]].concat();
+        if let Some(volume) = browser.entity_if_visible(&path).await? {
+            states.push(VolumeState { label: volume.label().to_owned(), row: volume.row });
+        }
     }
     Ok(states)
 }
@@ -118,26 +98,18 @@ async fn instances(
     let mut grid = Grid::new(&["NAME", "UUID", "TENANT", "DESIRED", "CURRENT", "HOST", "WHY"]);
     let hosts = browser.rows_if_visible("host").await?;
     let tenants = browser.rows_if_visible("tenant").await?;
-    let all = browser.all_views("host_instance", "instance").await?;
     let mut explained = 0;
     for row in rows {
-        let own: Vec<(String, Row)> = all
-            .iter()
-            .filter(|view| view.of == row.key)
-            .map(|view| (view.host.clone(), view.row.clone()))
-            .collect();
-        let placed = placements(&hosts, &own);
-        let view = explain(browser, row, placed, now_unix_s, explained < EXPLAINED_MAX).await?;
-        explained += usize::from(!view.why.is_empty());
+        let view = explain(browser, &hosts, row, now_unix_s, explained < EXPLAINED_MAX).await?;
+        explained += usize::from(row.row.current("status") != row.row.desired("state"));
         let tenant = row.row.desired_text("tenant").filter(|_| tenants.len() > 1);
         grid.push(vec![
             row.label().to_owned(),
             short(&row.key).to_owned(),
             tenant.map_or_else(String::new, |tenant| why::label(&tenants, tenant)),
             text(row.row.desired("state")),
-            view.status().unwrap_or("-").to_owned(),
-            why::main_placement(&view.placements)
-                .map_or_else(String::new, |placement| placement.host_name.clone()),
+            status(&row.row).to_owned(),
+            view.host.map_or_else(String::new, |host| host.label),
             view.why,
         ]);
     }
@@ -148,12 +120,7 @@ async fn volumes(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -
     let mut grid = Grid::new(&["NAME", "UUID", "DESIRED", "CURRENT", "SIZE", "POOL", "FOR", "WHY"]);
     let pools = browser.rows_if_visible("storage_pool").await?;
     let images = browser.rows_if_visible("image").await?;
-    let all = browser.all_views("host_volume", "volume").await?;
     for row in rows {
-        let views: Vec<Row> =
-            all.iter().filter(|view| view.of == row.key).map(|view| view.row.clone()).collect();
-        let best = why::best_view(&views);
-        let size = row.row.desired("size").or_else(|| best.and_then(|view| view.current("size")));
         let pool = row.row.desired_text("storage_pool").unwrap_or_default();
         let image =
             row.row.desired_text("image").map(|image| format!("image {}", why::label(&images, image)));
@@ -161,17 +128,31 @@ async fn volumes(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -
             row.row.name().unwrap_or_default().to_owned(),
             short(&row.key).to_owned(),
             text(row.row.desired("state")),
-            best.and_then(|view| view.current_text("status")).unwrap_or("-").to_owned(),
-            mib(size),
+            status(&row.row).to_owned(),
+            mib(row.row.desired("size")),
             why::label(&pools, pool),
             image.unwrap_or_default(),
-            why::volume(row.row.desired_text("state"), &views, now_unix_s),
+            why::volume(&row.row, now_unix_s),
         ]);
     }
     Ok(grid)
 }
 
-/// What an image's backing volumes say of it: a status and why it is not ready.
+/// The volumes that back an image; none when that is not for the caller to see.
+///
+/// # Errors
+/// See [`BrowseError`].
+pub async fn backing(
+    browser: &mut Browser<'_>,
+    image: &Located,
+) -> Result<Option<Vec<Located>>, BrowseError> {
+    match browser.children(image, "volume").await {
+        Err(BrowseError::Client(error)) if error.is_out_of_sight() => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// How far an image is, by the volume that is furthest: a status, and why it is not ready.
 ///
 /// # Errors
 /// See [`BrowseError`].
@@ -180,19 +161,11 @@ pub async fn image(
     image: &Located,
     now_unix_s: i64,
 ) -> Result<(String, String), BrowseError> {
-    let rows = browser.rows_if_visible("volume").await?;
-    let all = browser.all_views("host_volume", "volume").await?;
-    let mut views = Vec::new();
-    for backing in rows.iter().filter(|row| row.row.desired_text("image") == Some(&image.key)) {
-        views.extend(all.iter().filter(|view| view.of == backing.key).map(|view| view.row.clone()));
-    }
-    // Callers who may not see where the data lie see the image through its own table.
-    if views.is_empty() {
-        views.extend(browser.views("host_image", "image", image).await?.into_iter().map(|(_, row)| row));
-    }
-    let Some(best) = why::best_view(&views) else { return Ok(("-".to_owned(), String::new())) };
-    let status = best.current_text("status").unwrap_or("-").to_owned();
-    Ok((status, why::volume(Some("present"), &views, now_unix_s)))
+    let Some(volumes) = backing(browser, image).await? else { return Ok(("-".to_owned(), String::new())) };
+    let volumes: Vec<Row> = volumes.into_iter().map(|volume| volume.row).collect();
+    let best = why::best(&volumes);
+    let why = best.map_or_else(|| "no volume backs it".to_owned(), |volume| why::volume(volume, now_unix_s));
+    Ok((best.map_or("-", status).to_owned(), why))
 }
 
 async fn images(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> Result<Grid, BrowseError> {
@@ -212,6 +185,10 @@ async fn images(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) ->
     Ok(grid)
 }
 
+fn status(row: &Row) -> &str {
+    row.current_text("status").unwrap_or("-")
+}
+
 async fn pools(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> Result<Grid, BrowseError> {
     let mut grid = Grid::new(&["NAME", "UUID", "TYPE", "HOST", "CURRENT", "SIZE", "USED", "WHY"]);
     let hosts = browser.rows_if_visible("host").await?;
@@ -219,7 +196,7 @@ async fn pools(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> 
     for row in rows {
         let views: Vec<Row> =
             all.iter().filter(|view| view.of == row.key).map(|view| view.row.clone()).collect();
-        let best = why::best_view(&views);
+        let best = why::best(&views);
         let figure = |column| best.and_then(|view| view.current(column)).and_then(Json::as_i64);
         let used = figure("allocated").zip(figure("capacity").filter(|capacity| *capacity > 0));
         grid.push(vec![

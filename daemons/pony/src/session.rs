@@ -41,10 +41,7 @@ impl Session {
 /// # Errors
 /// An unusable URL, `PONY_AUTH` or login file.
 pub fn client(url: Option<&str>) -> anyhow::Result<Client> {
-    let given = match std::env::var("PONY_AUTH") {
-        Ok(text) => Some(text.parse::<Credentials>().context("PONY_AUTH is not usable")?),
-        Err(_) => None,
-    };
+    let given = given_credentials()?;
     let login = match (&given, url) {
         (Some(_), Some(_)) => None,
         _ => Login::load(&credentials::login_path()?)?,
@@ -55,6 +52,15 @@ pub fn client(url: Option<&str>) -> anyhow::Result<Client> {
         note(&format!("the password goes to {url} unencrypted; use https"));
     }
     Ok(client)
+}
+
+/// The credentials in `PONY_AUTH`; none when it is not set, or empty.
+///
+/// # Errors
+/// When it is not `email:password`.
+pub fn given_credentials() -> anyhow::Result<Option<Credentials>> {
+    let text = std::env::var("PONY_AUTH").ok().filter(|text| !text.is_empty());
+    text.map(|text| text.parse().context("PONY_AUTH is not usable")).transpose()
 }
 
 /// Says something on standard output, as it is: the caller has made it harmless.

@@ -5,37 +5,13 @@ use crate::row::Row;
 use crate::text::{percent, short, span};
 use serde_json::Value as Json;
 
-/// An instance on a host, as `host_instance` has it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Placement {
-    /// The host's key.
-    pub host: String,
-    /// The host's name.
-    pub host_name: String,
-    /// `present`, `missing`, `fenced`, where known.
-    pub host_status: Option<String>,
-    /// The row itself.
-    pub row: Row,
-}
-
-impl Placement {
-    /// Whether the host was told to let go of it.
-    #[must_use]
-    pub fn is_released(&self) -> bool {
-        self.row.desired("released").and_then(Json::as_bool).unwrap_or_default()
-    }
-
-    /// What it is doing there.
-    #[must_use]
-    pub fn status(&self) -> Option<&str> {
-        self.row.current_text("status")
-    }
-}
-
-/// The placement that counts: where the instance is to be, else where it still is.
-#[must_use]
-pub fn main_placement(placements: &[Placement]) -> Option<&Placement> {
-    placements.iter().find(|placement| !placement.is_released()).or_else(|| placements.first())
+/// The host of an instance, as far as the caller may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostState {
+    /// What to call it.
+    pub label: String,
+    /// `present`, `missing`, `fenced`.
+    pub status: Option<String>,
 }
 
 /// Data of an instance on their way: a volume and how far it is.
@@ -43,73 +19,52 @@ pub fn main_placement(placements: &[Placement]) -> Option<&Placement> {
 pub struct VolumeState {
     /// What to call it.
     pub label: String,
-    /// The `host_volume` row, if any host knows it.
-    pub row: Option<Row>,
-}
-
-impl VolumeState {
-    /// Whether it can be used.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.row.as_ref().is_some_and(|row| row.current_text("status") == Some("ready"))
-    }
+    /// The volume.
+    pub row: Row,
 }
 
 /// Why an instance is not as ordered; empty when it is.
 #[must_use]
-pub fn instance(
-    desired: Option<&str>,
-    placements: &[Placement],
-    volumes: &[VolumeState],
-    now_unix_s: i64,
-) -> String {
-    let Some(placement) = main_placement(placements) else {
-        return match desired {
-            None | Some("stopped") => String::new(),
-            Some(_) => format!("not placed on a host yet{}", prefixed("; ", &waiting_for(volumes))),
-        };
-    };
+pub fn instance(row: &Row, host: Option<&HostState>, volumes: &[VolumeState], now_unix_s: i64) -> String {
+    let (desired, status) = (row.desired_text("state"), row.current_text("status"));
     let mut reasons = Vec::new();
-    if let Some(status @ ("missing" | "fenced")) = placement.host_status.as_deref() {
-        reasons.push(format!("host {} is {status}; this is what was last heard", placement.host_name));
+    if let Some(HostState { label, status: Some(status) }) = host
+        && ["missing", "fenced"].contains(&status.as_str())
+    {
+        reasons.push(format!("host {label} is {status}; this is what was last heard"));
     }
-    let trouble = trouble(&placement.row, now_unix_s);
-    let arrived = placement.status() == desired;
-    if !arrived && trouble.is_empty() && desired != Some("stopped") {
-        reasons.push(waiting_for(volumes));
-    }
-    reasons.push(trouble);
-    if placement.is_released() && !arrived {
-        reasons.push(format!("{} is letting go of it", placement.host_name));
+    reasons.push(trouble(row, now_unix_s));
+    if status != desired && desired != Some("stopped") {
+        // Not twice, where the host says the same.
+        let told = reasons.join("; ");
+        let waiting = volumes.iter().filter(|volume| !told.contains(&volume.label)).filter_map(waiting_for);
+        reasons.extend(waiting.collect::<Vec<_>>());
     }
     reasons.retain(|reason| !reason.is_empty());
     reasons.join("; ")
 }
 
-/// Why a volume is not as ordered, by the hosts that know it; empty when it is.
+/// Why a volume is not as ordered; empty when it is.
 #[must_use]
-pub fn volume(state: Option<&str>, views: &[Row], now_unix_s: i64) -> String {
-    if state == Some("deleted") {
-        let trouble = views.iter().map(|view| trouble(view, now_unix_s)).find(|trouble| !trouble.is_empty());
-        return trouble.unwrap_or_else(|| "being deleted".to_owned());
-    }
-    let Some(best) = best_view(views) else { return "no host has reported it yet".to_owned() };
-    match (best.current_text("status"), trouble(best, now_unix_s)) {
-        (Some("ready"), trouble) => trouble,
-        (_, trouble) if !trouble.is_empty() => trouble,
-        _ => filling(best),
+pub fn volume(row: &Row, now_unix_s: i64) -> String {
+    let trouble = trouble(row, now_unix_s);
+    match (row.desired_text("state"), row.current_text("status")) {
+        _ if !trouble.is_empty() => trouble,
+        (Some("deleted"), _) => "being deleted".to_owned(),
+        (_, Some("ready")) => String::new(),
+        _ => filling(row),
     }
 }
 
-/// The view of the host where a volume (or image, or pool) is furthest.
+/// Of rows about the same thing, seen by several hosts or kept in several pools, the one that is furthest.
 #[must_use]
-pub fn best_view(views: &[Row]) -> Option<&Row> {
+pub fn best(rows: &[Row]) -> Option<&Row> {
     const ORDER: [&str; 6] = ["ready", "initializing", "pending", "broken", "unsupported", "absent"];
     let rank = |row: &&Row| {
         let status = row.current_text("status");
         ORDER.iter().position(|known| Some(*known) == status).unwrap_or(ORDER.len())
     };
-    views.iter().min_by_key(rank)
+    rows.iter().min_by_key(rank)
 }
 
 /// The error that a host reports with a row, how often it tried and when it tries again.
@@ -127,22 +82,12 @@ pub fn trouble(row: &Row, now_unix_s: i64) -> String {
     if notes.is_empty() { error.to_owned() } else { format!("{error} ({})", notes.join(", ")) }
 }
 
-fn waiting_for(volumes: &[VolumeState]) -> String {
-    let waiting: Vec<String> = volumes
-        .iter()
-        .filter(|volume| !volume.is_ready())
-        .map(|volume| {
-            let how_far = volume.row.as_ref().map_or_else(
-                || "not there yet".to_owned(),
-                |row| {
-                    let error = row.current_text("error").map(str::to_owned);
-                    error.unwrap_or_else(|| filling(row))
-                },
-            );
-            format!("waiting for volume {}: {how_far}", volume.label)
-        })
-        .collect();
-    waiting.join("; ")
+fn waiting_for(volume: &VolumeState) -> Option<String> {
+    if volume.row.current_text("status") == Some("ready") {
+        return None;
+    }
+    let error = volume.row.current_text("error").map(str::to_owned);
+    Some(format!("waiting for volume {}: {}", volume.label, error.unwrap_or_else(|| filling(&volume.row))))
 }
 
 fn filling(view: &Row) -> String {
@@ -151,10 +96,6 @@ fn filling(view: &Row) -> String {
         (_, Some("absent") | None) => "not there yet".to_owned(),
         (_, Some(status)) => status.to_owned(),
     }
-}
-
-fn prefixed(prefix: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{prefix}{text}") }
 }
 
 /// What to call a row that another one refers to: its name with a beginning of its key, or the key.
@@ -169,78 +110,78 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn placement(row: Json) -> Placement {
-        let (host, host_name) = ("h".to_owned(), "box-1".to_owned());
-        Placement { host, host_name, host_status: Some("present".to_owned()), row: Row::from(row) }
+    fn row(desired: &str, current: impl Into<Json>) -> Row {
+        Row::from(json!({"desired": {"state": desired}, "current": current.into()}))
     }
 
     fn volume_state(status: &str, progress: f64) -> VolumeState {
         let current = json!({"status": status, "progress": progress});
-        VolumeState { label: "boot".to_owned(), row: Some(Row::from(json!({"current": current}))) }
+        VolumeState { label: "boot".to_owned(), row: row("present", current) }
     }
 
     #[test]
     fn instances() {
-        let filling = || volume_state("initializing", 0.4299);
-        let ready = || volume_state("ready", 1.0);
-        let missing = Placement {
-            host_status: Some("missing".to_owned()),
-            ..placement(json!({"desired": {}, "current": {"status": "running"}}))
-        };
-        let here =
-            |current: Json| vec![placement(json!({"desired": {"released": false}, "current": current}))];
-        let going = placement(json!({"desired": {"released": true}, "current": {"status": "running"}}));
-        for (desired, placements, volumes, expected) in [
-            ("running", vec![], vec![ready()], "not placed on a host yet"),
+        let (filling, ready) = ([volume_state("initializing", 0.4299)], [volume_state("ready", 1.0)]);
+        let host = |status: &str| HostState { label: "box-1".to_owned(), status: Some(status.to_owned()) };
+        let broken = json!({"status": "broken", "error": "no bridge", "attempts": 3, "next_retry": 1005});
+        let told = json!({"status": "starting", "error": "volume boot is not ready"});
+        for (desired, current, status, volumes, expected) in [
             (
                 "running",
-                vec![],
-                vec![filling()],
-                "not placed on a host yet; waiting for volume boot: 42 % filled",
+                json!({"status": "starting", "error": "no host fits"}),
+                "present",
+                &ready,
+                "no host fits",
             ),
-            ("stopped", vec![], vec![filling()], ""),
-            ("running", here(json!({"status": "running"})), vec![ready()], ""),
+            ("stopped", json!({"status": "stopped"}), "present", &filling, ""),
+            ("running", json!({"status": "running"}), "present", &ready, ""),
             (
                 "running",
-                here(json!({"status": "starting"})),
-                vec![filling()],
+                json!({"status": "starting"}),
+                "present",
+                &filling,
                 "waiting for volume boot: 42 % filled",
             ),
-            ("running", here(json!({"status": "starting"})), vec![ready()], ""),
-            ("stopped", here(json!({"status": "stopping"})), vec![filling()], ""),
+            ("running", json!({"status": "starting"}), "present", &ready, ""),
+            ("running", told, "present", &filling, "volume boot is not ready"),
+            ("stopped", json!({"status": "stopping"}), "present", &filling, ""),
+            ("running", broken, "present", &ready, "no bridge (attempt 3, next try in 5 s)"),
             (
                 "running",
-                here(json!({"status": "broken", "error": "no bridge", "attempts": 3, "next_retry": 1005})),
-                vec![ready()],
-                "no bridge (attempt 3, next try in 5 s)",
+                json!({"status": "running"}),
+                "missing",
+                &ready,
+                "host box-1 is missing; this is what was last heard",
             ),
-            ("running", vec![missing], vec![], "host box-1 is missing; this is what was last heard"),
-            ("stopped", vec![going], vec![], "box-1 is letting go of it"),
         ] {
-            assert_eq!(
-                instance(Some(desired), &placements, &volumes, 1000),
-                expected,
-                "{desired} {placements:?}"
-            );
+            let row = row(desired, current);
+            assert_eq!(instance(&row, Some(&host(status)), volumes, 1000), expected, "{row:?}");
         }
+        assert_eq!(instance(&row("running", json!(null)), None, &[], 1000), "");
     }
 
     #[test]
     fn volumes() {
-        let view = |current: Json| Row::from(json!({"current": current}));
-        let broken =
-            || view(json!({"status": "broken", "error": "disk full", "attempts": 2, "next_retry": 900}));
-        for (state, views, expected) in [
-            ("present", vec![], "no host has reported it yet"),
-            ("present", vec![view(json!({"status": "ready"}))], ""),
-            ("present", vec![broken(), view(json!({"status": "ready"}))], ""),
-            ("present", vec![view(json!({"status": "initializing", "progress": 0.5}))], "50 % filled"),
-            ("present", vec![broken()], "disk full (attempt 2, trying again now)"),
-            ("present", vec![view(json!({"status": "absent"}))], "not there yet"),
-            ("deleted", vec![view(json!({"status": "ready"}))], "being deleted"),
-            ("deleted", vec![broken()], "disk full (attempt 2, trying again now)"),
+        let broken = || json!({"status": "broken", "error": "disk full", "attempts": 2, "next_retry": 900});
+        for (state, current, expected) in [
+            ("present", json!(null), "not there yet"),
+            ("present", json!({"status": "ready"}), ""),
+            ("present", json!({"status": "initializing", "progress": 0.5}), "50 % filled"),
+            ("present", broken(), "disk full (attempt 2, trying again now)"),
+            ("present", json!({"status": "absent"}), "not there yet"),
+            ("deleted", json!({"status": "ready"}), "being deleted"),
+            ("deleted", broken(), "disk full (attempt 2, trying again now)"),
         ] {
-            assert_eq!(volume(Some(state), &views, 1000), expected);
+            assert_eq!(volume(&row(state, current), 1000), expected);
         }
+    }
+
+    #[test]
+    fn the_furthest_speaks_for_all() {
+        let rows = ["absent", "broken", "ready", "initializing"]
+            .map(|status| row("present", json!({"status": status})));
+        assert_eq!(best(&rows).and_then(|row| row.current_text("status")), Some("ready"));
+        assert_eq!(best(&rows[..2]).and_then(|row| row.current_text("status")), Some("broken"));
+        assert_eq!(best(&[]), None);
     }
 }

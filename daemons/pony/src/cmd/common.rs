@@ -36,12 +36,6 @@ pub(super) async fn tenant(
     }
 }
 
-/// The volumes that back an image.
-pub(super) async fn backing(browser: &mut Browser<'_>, image: &Located) -> anyhow::Result<Vec<Located>> {
-    let volumes = browser.rows_if_visible("volume").await?;
-    Ok(volumes.into_iter().filter(|volume| volume.row.desired_text("image") == Some(&image.key)).collect())
-}
-
 /// The pool for something new: the one that was named, the only one, or one where the image is.
 pub(super) async fn pool(
     browser: &mut Browser<'_>,
@@ -95,4 +89,14 @@ fn labels(rows: &[Located]) -> String {
     let labels: Vec<&str> = rows.iter().take(SHOWN).map(Located::label).collect();
     let more = if rows.len() > SHOWN { "|…" } else { "" };
     format!("{}{more}", labels.join("|"))
+}
+
+/// How far something is, in a line of progress.
+pub(super) fn progress(status: &str, why: &str) -> String {
+    if why.is_empty() { status.to_owned() } else { format!("{status}: {why}") }
+}
+
+/// The path of something new, once it is known what the placeholders became.
+pub(super) fn path(segments: &[&str], uuids: &Map<String, Json>) -> Vec<String> {
+    segments.iter().map(|segment| made(uuids, segment).unwrap_or_else(|| (*segment).to_owned())).collect()
 }

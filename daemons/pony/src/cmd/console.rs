@@ -4,7 +4,6 @@ use crate::cli::ConsoleArgs;
 use crate::overview;
 use crate::session::{Session, note, now_unix_s};
 use crate::terminal::{self, Left};
-use crate::why;
 use anyhow::{Context, bail};
 use std::path::Path;
 
@@ -13,24 +12,19 @@ pub(super) async fn run(session: &Session, args: &ConsoleArgs) -> anyhow::Result
     let instance = browser.one_of("instance", &args.instance).await?;
     let view = overview::instance(&mut browser, &instance, now_unix_s()).await?;
     let name = instance.label();
-    let Some(placement) = why::main_placement(&view.placements) else {
-        bail!("instance {name} is on no host, so that there is no console");
-    };
-    let Some(console) = placement.row.current_text("console") else {
-        let status = placement.status().unwrap_or("not heard of");
-        bail!("instance {name} is {status} on {} and has no console there", placement.host_name);
+    let Some(host) = &view.host else { bail!("instance {name} is on no host, so that there is no console") };
+    let Some(console) = instance.row.current_text("console") else {
+        let status = instance.row.current_text("status").unwrap_or("not heard of");
+        bail!("instance {name} is {status} on {} and has no console there", host.label);
     };
     let hosts = browser.rows_if_visible("host").await?;
-    let host = hosts.iter().find(|host| host.key == placement.host);
-    if host.and_then(|host| host.row.alias()).is_some_and(|hostname| !is_here(hostname)) {
-        bail!(
-            "instance {name} runs on {}: run this command there (its console is {console})",
-            placement.host_name
-        );
+    let row = hosts.iter().find(|row| Some(row.key.as_str()) == instance.row.current_text("host"));
+    if row.and_then(|host| host.row.alias()).is_some_and(|hostname| !is_here(hostname)) {
+        bail!("instance {name} runs on {}: run this command there (its console is {console})", host.label);
     }
     let path = console.rsplit_once(':').map_or(console, |(_, path)| path);
     let fd = terminal::open_console(Path::new(path)).with_context(|| {
-        format!("cannot open the console {path} of instance {name}, which runs on {}", placement.host_name)
+        format!("cannot open the console {path} of instance {name}, which runs on {}", host.label)
     })?;
     note(&format!("console of {name}; Ctrl-] leaves"));
     match terminal::attach(fd)? {

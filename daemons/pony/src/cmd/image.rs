@@ -1,6 +1,6 @@
 //! `pony image add`
 
-use super::common::{made, merge, pool};
+use super::common::{made, merge, path, pool, progress};
 use crate::browse::Browser;
 use crate::cli::ImageAddArgs;
 use crate::escape;
@@ -14,24 +14,28 @@ use serde_json::{Value as Json, json};
 const IMAGE: &str = "$image";
 
 pub(super) async fn add(session: &Session, args: &ImageAddArgs) -> anyhow::Result<()> {
-    let operations = plan(&mut session.browser(), args).await?;
+    let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
     let uuid = made(&uuids, IMAGE).context("Sparkle did not tell the new image's UUID")?;
     say(&escape::text(&format!("created image {} ({uuid})", args.name)))?;
     if args.wait.wait {
+        let place = tenant.as_deref().map_or_else(Vec::new, |tenant| vec!["tenant", tenant]);
+        let path = path(&[&place[..], &["image", IMAGE]].concat(), &uuids);
         let look = async |browser: &mut Browser<'_>| {
-            let row = browser.one_of("image", &uuid).await?;
+            let row = browser.entity(&path).await?;
             let (status, why) = overview::image(browser, &row, now_unix_s()).await?;
-            let done = status == "ready";
-            Ok(Look { done, progress: if why.is_empty() { status } else { format!("{status}: {why}") } })
+            Ok(Look { done: status == "ready", progress: progress(&status, &why) })
         };
         wait::until(session, args.wait, &format!("image {}", args.name), look).await?;
     }
     Ok(())
 }
 
-/// The image and a backing volume in each pool, as one patch.
-pub(super) async fn plan(browser: &mut Browser<'_>, args: &ImageAddArgs) -> anyhow::Result<Vec<Json>> {
+/// Whose it will be; and the image with a backing volume in each pool, as one patch.
+pub(super) async fn plan(
+    browser: &mut Browser<'_>,
+    args: &ImageAddArgs,
+) -> anyhow::Result<(Option<String>, Vec<Json>)> {
     let tenant = match &args.tenant {
         Some(word) => Some(browser.one_of("tenant", word).await?.key),
         None => None,
@@ -55,5 +59,5 @@ pub(super) async fn plan(browser: &mut Browser<'_>, args: &ImageAddArgs) -> anyh
         }
         operations.push(merge(&volume, &desired));
     }
-    Ok(operations)
+    Ok((tenant, operations))
 }

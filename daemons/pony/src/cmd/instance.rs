@@ -1,6 +1,6 @@
 //! `pony instance create|start|stop|pause|delete`
 
-use super::common::{backing, made, merge, pool, size_mib, tenant};
+use super::common::{made, merge, path, pool, progress, size_mib, tenant};
 use super::delete::removal;
 use crate::browse::{Browser, Located};
 use crate::cli::{CreateArgs, DeleteInstancesArgs, InstancesArgs, WaitArgs};
@@ -18,19 +18,23 @@ const INSTANCE: &str = "$instance";
 const VOLUME: &str = "$volume";
 
 pub(super) async fn create(session: &Session, args: &CreateArgs) -> anyhow::Result<()> {
-    let operations = plan(&mut session.browser(), args).await?;
+    let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
     let uuid = made(&uuids, INSTANCE).context("Sparkle did not tell the new instance's UUID")?;
     say(&escape::text(&format!("created instance {} ({uuid})", args.name)))?;
     if args.wait.wait {
         let state = if args.stopped { "stopped" } else { "running" };
-        arrive(session, args.wait, &uuid, &args.name, state).await?;
+        let path = path(&["tenant", &tenant, "instance", INSTANCE], &uuids);
+        arrive(session, args.wait, &path, &args.name, state).await?;
     }
     Ok(())
 }
 
-/// Everything that a new instance needs, as one patch.
-pub(super) async fn plan(browser: &mut Browser<'_>, args: &CreateArgs) -> anyhow::Result<Vec<Json>> {
+/// Whose it will be, and everything that a new instance needs, as one patch.
+pub(super) async fn plan(
+    browser: &mut Browser<'_>,
+    args: &CreateArgs,
+) -> anyhow::Result<(String, Vec<Json>)> {
     let (tenant, making_tenant) = tenant(browser, args.tenant.as_deref()).await?;
     let mut operations: Vec<Json> = making_tenant.into_iter().collect();
     let state = if args.stopped { "stopped" } else { "running" };
@@ -52,7 +56,7 @@ pub(super) async fn plan(browser: &mut Browser<'_>, args: &CreateArgs) -> anyhow
     operations.push(merge(&instance, &desired));
     operations.extend(parts(&instance, "vdisk", "volume", &volumes));
     operations.extend(parts(&instance, "vnic", "switch", &switches));
-    Ok(operations)
+    Ok((tenant, operations))
 }
 
 async fn boot_volume(
@@ -62,7 +66,7 @@ async fn boot_volume(
     image: &str,
 ) -> anyhow::Result<(String, Json)> {
     let image = browser.one_of("image", image).await?;
-    let backing = backing(browser, &image).await?;
+    let backing = overview::backing(browser, &image).await?.unwrap_or_default();
     let pool = pool(browser, args.pool.as_deref(), &backing).await?;
     let size = size_mib(browser, args.size, &image, &backing).await?;
     let desired = json!({"name": args.name, "size": size, "storage_pool": pool, "base_image": image.key});
@@ -90,7 +94,7 @@ pub(super) async fn order(session: &Session, args: &InstancesArgs, state: &str) 
     }
     if args.wait.wait {
         for instance in &instances {
-            arrive(session, args.wait, &instance.key, instance.label(), state).await?;
+            arrive(session, args.wait, &instance.path, instance.label(), state).await?;
         }
     }
     Ok(())
@@ -111,18 +115,16 @@ async fn chosen(browser: &mut Browser<'_>, words: &[String]) -> anyhow::Result<V
 async fn arrive(
     session: &Session,
     args: WaitArgs,
-    uuid: &str,
+    path: &[String],
     name: &str,
     state: &str,
 ) -> anyhow::Result<()> {
     let what = format!("instance {name}");
     let look = async |browser: &mut Browser<'_>| {
-        let row = browser.one_of("instance", uuid).await?;
+        let row = browser.entity(path).await?;
         let view = overview::instance(browser, &row, now_unix_s()).await?;
-        // Without a host it is off.
-        let status = view.status().unwrap_or(if view.placements.is_empty() { "stopped" } else { "-" });
-        let why = if view.why.is_empty() { String::new() } else { format!(": {}", view.why) };
-        Ok(Look { done: status == state, progress: format!("{status}{why}") })
+        let status = row.row.current_text("status").unwrap_or("-");
+        Ok(Look { done: status == state, progress: progress(status, &view.why) })
     };
     Ok(wait::until(session, args, &what, look).await?)
 }

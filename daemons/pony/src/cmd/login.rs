@@ -4,10 +4,9 @@ use crate::cli::LoginArgs;
 use crate::client::Client;
 use crate::credentials::{self, Credentials, DEFAULT_URL, Login};
 use crate::escape;
-use crate::session::{note, say};
+use crate::session::{self, note, say};
 use crate::terminal;
 use anyhow::Context;
-use serde_json::Value as Json;
 
 pub(super) async fn run(url: Option<&str>, args: &LoginArgs) -> anyhow::Result<()> {
     let path = credentials::login_path()?;
@@ -20,17 +19,16 @@ pub(super) async fn run(url: Option<&str>, args: &LoginArgs) -> anyhow::Result<(
     if client.exposes_credentials() {
         note(&format!("the password goes to {url} unencrypted; use https"));
     }
-    let token =
-        client.get(&["token"]).await.with_context(|| format!("{} could not sign in", credentials.email()))?;
-    anyhow::ensure!(token.get("token").is_some_and(Json::is_string), "{url} is not Sparkle");
+    // Wrong credentials are refused wherever they are shown.
+    client.list(&["tenant"]).await.with_context(|| format!("{} could not sign in", credentials.email()))?;
     let email = credentials.email().to_owned();
     Login { url: url.clone(), credentials }.store(&path)?;
     Ok(say(&escape::text(&format!("signed in at {url} as {email}; stored in {}", path.display())))?)
 }
 
 fn ask(args: &LoginArgs) -> anyhow::Result<Credentials> {
-    if let Ok(text) = std::env::var("PONY_AUTH") {
-        return text.parse().context("PONY_AUTH is not usable");
+    if let Some(credentials) = session::given_credentials()? {
+        return Ok(credentials);
     }
     let Some(email) = &args.email else {
         if args.password_stdin {

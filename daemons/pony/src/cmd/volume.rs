@@ -1,10 +1,10 @@
 //! `pony volume add`
 
-use super::common::{backing, made, merge, pool, size_mib, tenant};
+use super::common::{made, merge, path, pool, progress, size_mib, tenant};
 use crate::browse::{Browser, Located};
 use crate::cli::VolumeAddArgs;
 use crate::escape;
-use crate::row::Row;
+use crate::overview;
 use crate::session::{Session, now_unix_s, say};
 use crate::wait::{self, Look};
 use crate::why;
@@ -15,34 +15,34 @@ use serde_json::{Value as Json, json};
 const VOLUME: &str = "$volume";
 
 pub(super) async fn add(session: &Session, args: &VolumeAddArgs) -> anyhow::Result<()> {
-    let operations = plan(&mut session.browser(), args).await?;
+    let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
     let uuid = made(&uuids, VOLUME).context("Sparkle did not tell the new volume's UUID")?;
     say(&escape::text(&format!("created volume {} ({uuid})", args.name)))?;
     if args.wait.wait {
+        let path = path(&["tenant", &tenant, "volume", VOLUME], &uuids);
         let look = async |browser: &mut Browser<'_>| {
-            let row = browser.one_of("volume", &uuid).await?;
-            let views: Vec<Row> =
-                browser.views("host_volume", "volume", &row).await?.into_iter().map(|(_, row)| row).collect();
-            let status = why::best_view(&views).and_then(|view| view.current_text("status")).unwrap_or("-");
-            let why = why::volume(row.row.desired_text("state"), &views, now_unix_s());
-            let progress = if why.is_empty() { status.to_owned() } else { format!("{status}: {why}") };
-            Ok(Look { done: status == "ready", progress })
+            let row = browser.entity(&path).await?.row;
+            let status = row.current_text("status").unwrap_or("-");
+            Ok(Look { done: status == "ready", progress: progress(status, &why::volume(&row, now_unix_s())) })
         };
         wait::until(session, args.wait, &format!("volume {}", args.name), look).await?;
     }
     Ok(())
 }
 
-/// The volume, and its tenant where there is none yet, as one patch.
-pub(super) async fn plan(browser: &mut Browser<'_>, args: &VolumeAddArgs) -> anyhow::Result<Vec<Json>> {
+/// Whose it will be; and the volume, with its tenant where there is none yet, as one patch.
+pub(super) async fn plan(
+    browser: &mut Browser<'_>,
+    args: &VolumeAddArgs,
+) -> anyhow::Result<(String, Vec<Json>)> {
     let (tenant, making_tenant) = tenant(browser, args.tenant.as_deref()).await?;
     let image = match &args.image {
         Some(word) => Some(browser.one_of("image", word).await?),
         None => None,
     };
     let sources: Vec<Located> = match &image {
-        Some(image) => backing(browser, image).await?,
+        Some(image) => overview::backing(browser, image).await?.unwrap_or_default(),
         None => Vec::new(),
     };
     let pool = pool(browser, args.pool.as_deref(), &sources).await?;
@@ -56,6 +56,6 @@ pub(super) async fn plan(browser: &mut Browser<'_>, args: &VolumeAddArgs) -> any
     if let Some(format) = &args.format {
         desired["format"] = Json::from(format.as_str());
     }
-    let path = ["tenant", &tenant, "children", "volume", VOLUME];
-    Ok(making_tenant.into_iter().chain([merge(&path, &desired)]).collect())
+    let merge = merge(&["tenant", &tenant, "children", "volume", VOLUME], &desired);
+    Ok((tenant, making_tenant.into_iter().chain([merge]).collect()))
 }

@@ -74,22 +74,12 @@ impl Cloud {
         uuids.get("POST").map(Uuid::to_string).unwrap_or_default()
     }
 
-    /// What a host reports.
+    /// What is, as hosts report it and Sparkle composes it.
     pub fn report(&self, table: &str, key: &[&str], current: Json) {
         let document = &mut *self.document.lock().unwrap();
         let key = Key(key.iter().map(|part| pony_state::Value::Uuid(part.parse().unwrap())).collect());
         let mut tx = document.state.transaction();
         tx.set_json(table, &key, PartKind::Current, &current).unwrap();
-        tx.commit();
-    }
-
-    /// Places an instance, as Sparkle does.
-    pub fn place(&self, host: &str, instance: &str) {
-        let document = &mut *self.document.lock().unwrap();
-        let key =
-            Key([host, instance].iter().map(|part| pony_state::Value::Uuid(part.parse().unwrap())).collect());
-        let mut tx = document.state.transaction();
-        tx.set_json("host_instance", &key, PartKind::Desired, &json!({"released": false})).unwrap();
         tx.commit();
     }
 
@@ -231,9 +221,6 @@ impl Document {
     ) -> Result<Json, DocumentError> {
         if path == "/schema" {
             return Ok(self.tree.describe());
-        }
-        if path == "/token" && *caller != Caller::Nobody {
-            return Ok(json!({"token": "t", "valid": 1}));
         }
         let url = UrlPath::parse(path)?;
         match *method {

@@ -48,9 +48,8 @@ fn lists_show_desired_current_and_why() {
     let volume = json!({"name": "data", "size": 2048, "storage_pool": pool});
     let volume = cloud.post(&format!("/tenant/{tenant}/volume/"), volume);
     cloud.post(&format!("/tenant/{tenant}/instance/{web}/vdisk/"), json!({"volume": volume, "index": 0}));
-    cloud.place(&host, &web);
-    cloud.report("host_instance", &[&host, &web], json!({"status": "starting", "attempts": 0}));
-    cloud.report("host_volume", &[&host, &volume], json!({"status": "initializing", "progress": 0.42}));
+    cloud.report("instance", &[&web], json!({"host": host, "status": "starting", "attempts": 0}));
+    cloud.report("volume", &[&volume], json!({"status": "initializing", "progress": 0.42}));
 
     let words = |list: &str| -> Vec<String> {
         list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()

@@ -10,6 +10,7 @@ fn image(cloud: &Cloud, host: &str, pool: &str) -> String {
     let image = cloud.post("/image/", json!({"name": "cirros"}));
     let backing = cloud.post(&format!("/storage-pool/{pool}/volume/"), json!({"image": image}));
     cloud.report("host_volume", &[host, &backing], json!({"status": "ready", "size": 112}));
+    cloud.report("volume", &[&backing], json!({"status": "ready"}));
     image
 }
 
@@ -95,22 +96,18 @@ fn waiting_shows_progress_until_it_runs() {
     let tenant = tenant(&cloud);
     let mut pony = cloud.spawn("instance create web --image cirros --wait --timeout 50");
     let mut progress = BufReader::new(pony.stderr.take().unwrap()).lines().map(Result::unwrap);
-    next(
-        &mut progress,
-        "instance web: stopped: not placed on a host yet; waiting for volume web: not there yet",
-    );
+    next(&mut progress, "instance web: -: waiting for volume web: not there yet");
     let (instance, _) = cloud.row(&format!("/tenant/{tenant}/instance/"));
     let (volume, _) = cloud.row(&format!("/tenant/{tenant}/volume/"));
-    cloud.place(&host, &instance);
-    cloud.report("host_volume", &[&host, &volume], json!({"status": "initializing", "progress": 0.42}));
-    cloud.report("host_instance", &[&host, &instance], json!({"status": "starting", "attempts": 0}));
+    cloud.report("volume", &[&volume], json!({"status": "initializing", "progress": 0.42}));
+    cloud.report("instance", &[&instance], json!({"host": host, "status": "starting", "attempts": 0}));
     next(&mut progress, "instance web: starting: waiting for volume web: 42 % filled");
-    cloud.report("host_volume", &[&host, &volume], json!({"status": "ready", "size": 112}));
+    cloud.report("volume", &[&volume], json!({"status": "ready"}));
     let trouble =
         json!({"status": "broken", "attempts": 3, "error": "no bridge", "next_retry": 4_000_000_000_i64});
-    cloud.report("host_instance", &[&host, &instance], trouble);
+    cloud.report("instance", &[&instance], trouble);
     next(&mut progress, "instance web: broken: no bridge (attempt 3, next try in ");
-    cloud.report("host_instance", &[&host, &instance], json!({"status": "running", "attempts": 0}));
+    cloud.report("instance", &[&instance], json!({"host": host, "status": "running", "attempts": 0}));
     next(&mut progress, "instance web: running");
     assert!(finish(pony).status.success());
 }
@@ -134,7 +131,8 @@ fn waiting_ends_in_time_or_when_the_user_has_had_enough() {
     progress.read_to_string(&mut rest).unwrap();
     assert_eq!(finish(pony).status.code(), Some(130));
     assert!(rest.contains("no longer waiting for instance web; the order stands"), "{rest}");
-    // Off is what an instance without a host is.
+    let (instance, _) = cloud.row(&format!("/tenant/{tenant}/instance/"));
+    cloud.report("instance", &[&instance], json!({"status": "stopped", "attempts": 0}));
     cloud.pony("instance stop web --wait --timeout 20");
 }
 
@@ -197,7 +195,7 @@ fn volumes_go_with_their_instance_when_nobody_else_uses_them() {
 #[test]
 fn an_image_gets_a_volume_in_each_pool_and_is_waited_for() {
     let cloud = Cloud::start();
-    let (host, pool) = cloud.host("box-1");
+    let (_, pool) = cloud.host("box-1");
     let (_, other) = cloud.host("box-2");
     let mut pony =
         cloud.spawn("image add cirros http://example.org/c.img --pool box-1-pool --pool box-2-pool --wait");
@@ -210,7 +208,7 @@ fn an_image_gets_a_volume_in_each_pool_and_is_waited_for() {
         assert_eq!(row["desired"]["image"], image.as_str());
     }
     let (volume, _) = cloud.row(&format!("/storage-pool/{pool}/volume/"));
-    cloud.report("host_volume", &[&host, &volume], json!({"status": "ready", "size": 50}));
+    cloud.report("volume", &[&volume], json!({"status": "ready"}));
     assert!(progress.any(|line| line.contains("image cirros: ready")));
     assert!(finish(pony).status.success());
 }
@@ -236,22 +234,20 @@ fn the_console_is_opened_on_this_machine_only() {
     let path = dir.path().join("console");
     let listener = UnixListener::bind(&path).unwrap();
     let console = path.to_str().unwrap();
-    cloud.place(&elsewhere, &far);
     cloud.report(
-        "host_instance",
-        &[&elsewhere, &far],
-        json!({"status": "running", "attempts": 0, "console": console}),
+        "instance",
+        &[&far],
+        json!({"host": elsewhere, "status": "running", "attempts": 0, "console": console}),
     );
     let said = cloud.refused("instance console far", 1);
     assert!(said.contains("runs on far-away.example: run this command there"), "{said}");
 
-    cloud.place(&host, &near);
-    cloud.report("host_instance", &[&host, &near], json!({"status": "stopped", "attempts": 0}));
+    cloud.report("instance", &[&near], json!({"host": host, "status": "stopped", "attempts": 0}));
     assert!(cloud.refused("instance console near", 1).contains("is stopped on"));
     cloud.report(
-        "host_instance",
-        &[&host, &near],
-        json!({"status": "running", "attempts": 0, "console": console}),
+        "instance",
+        &[&near],
+        json!({"host": host, "status": "running", "attempts": 0, "console": console}),
     );
     let mut pony =
         cloud.command(&["instance", "console", "near"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
@@ -283,8 +279,7 @@ fn a_tenants_user_works_within_the_tenant() {
     let output = pony("instance create mine");
     assert!(output.status.success(), "{}", stderr(&output));
     let (instance, _) = cloud.row(&format!("/tenant/{acme}/instance/"));
-    cloud.place(&host, &instance);
-    cloud.report("host_instance", &[&host, &instance], json!({"status": "running", "attempts": 0}));
+    cloud.report("instance", &[&instance], json!({"host": host, "status": "running", "attempts": 0}));
     let list = String::from_utf8(pony("get instances").stdout).unwrap();
     assert!(list.contains("mine") && list.contains("running  running") && !list.contains("theirs"), "{list}");
     let output = pony("get hosts");
