@@ -3,6 +3,8 @@
 
 #[cfg(feature = "discovery")]
 mod discovery;
+#[cfg(feature = "hypervisor")]
+mod hypervisor;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(feature = "storage")]
@@ -11,6 +13,11 @@ mod traits;
 
 #[cfg(feature = "discovery")]
 pub use discovery::{Machine, MachineOptions, machine_uuid};
+#[cfg(feature = "hypervisor")]
+pub use hypervisor::{
+    Accel, BOOT_SECTOR_BYTES, DaemonFound, Libvirt, LibvirtOptions, ensure_libvirtd, marker_boot_sector,
+    probe_accel,
+};
 #[cfg(feature = "sim")]
 pub use sim::{SimHost, SimOp, SimOptions};
 #[cfg(feature = "storage")]

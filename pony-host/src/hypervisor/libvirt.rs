@@ -1,0 +1,170 @@
+//! The driver itself.
+
+use super::accel::Accel;
+use super::domain::Maker;
+use super::error::order;
+use super::facts;
+use super::hub::Hub;
+use super::link::Link;
+use super::turns::Turns;
+use super::xml::Recipe;
+use crate::{Hypervisor, Result};
+use async_trait::async_trait;
+use pony_core::host::{InstanceFact, InstanceSpec};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+use virt::connect::Connect;
+
+/// How long pulling the plug waits for an earlier step to end. Then it overtakes: libvirt lets it kill a guest
+/// whose start hangs.
+const DESTROY_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How a [`Libvirt`] makes guests.
+#[derive(Debug, Clone)]
+pub struct LibvirtOptions {
+    /// The host's uuid: guests carry it, and only those that do are this driver's.
+    pub host: Uuid,
+    /// What guests run on; see [`probe_accel`](super::probe_accel).
+    pub accel: Accel,
+    /// Where consoles are: `<instance>.sock` to open, `<instance>.log` with all that was written. Made if
+    /// missing, for root's eyes only. `None`: a pty, and no log. (A path that is too long for a socket's address,
+    /// about 65 characters, also means a pty.)
+    pub console_dir: Option<PathBuf>,
+}
+
+/// Guests as libvirt domains; see the trait for what each step promises.
+///
+/// Beyond the trait: `start` and `resume` of a guest that was told to shut down and still runs take that order
+/// back (it is reported as running again), since a later order wins. Guests of other owners, even with the same
+/// uuid, are treated as if they did not exist; only `define` says that they are in the way.
+///
+/// ```no_run
+/// # async fn doc() -> pony_host::Result<()> {
+/// use pony_host::{Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, probe_accel};
+/// let uri = "qemu:///system";
+/// ensure_libvirtd(uri).await?;
+/// let accel = probe_accel(uri).await?;
+/// let host = uuid::Uuid::from_u128(1);
+/// let libvirt = Libvirt::connect(uri, LibvirtOptions { host, accel, console_dir: None }).await?;
+/// for guest in libvirt.list().await? {
+///     println!("{} {:?}", guest.instance, guest.state);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Libvirt {
+    link: Arc<Link>,
+    hub: Arc<Hub>,
+    maker: Arc<Maker>,
+    turns: Turns,
+}
+
+impl Libvirt {
+    /// Connects, and stays connected: when libvirt goes away, steps fail with `Transient` until it is back, and
+    /// then events of all guests tell that they should be looked at.
+    ///
+    /// # Errors
+    ///
+    /// `Transient` if libvirt does not answer at `uri`; `Order` if the console directory cannot be made.
+    pub async fn connect(uri: &str, options: LibvirtOptions) -> Result<Self> {
+        if let Some(dir) = &options.console_dir {
+            make_private_dir(dir)?;
+        }
+        let hub = Arc::new(Hub::default());
+        let link = Link::new(uri, Arc::clone(&hub));
+        let recipe = Recipe { host: options.host, accel: options.accel, quota: true };
+        let maker = Arc::new(Maker::new(recipe, options.console_dir));
+        link.call("connect", (), |_| Ok(())).await?;
+        tokio::spawn(Link::watch(Arc::downgrade(&link)));
+        Ok(Self { link, hub, maker, turns: Turns::default() })
+    }
+
+    /// A step for one guest, after all earlier ones for it.
+    async fn step<F>(&self, verb: &str, instance: Uuid, step: F) -> Result<()>
+    where
+        F: FnOnce(&Maker, &Connect) -> Result<()> + Send + 'static,
+    {
+        let turn = self.turns.take(instance).await;
+        self.run(verb, instance, Some(turn), step).await
+    }
+
+    async fn run<H, F>(&self, verb: &str, instance: Uuid, held: H, step: F) -> Result<()>
+    where
+        H: Send + 'static,
+        F: FnOnce(&Maker, &Connect) -> Result<()> + Send + 'static,
+    {
+        let maker = Arc::clone(&self.maker);
+        let doing = format!("{verb} instance {instance}");
+        self.link.call(&doing, held, move |conn| step(&maker, conn)).await
+    }
+}
+
+fn make_private_dir(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if !dir.is_absolute() {
+        return Err(order(format!("the console directory {} must be an absolute path", dir.display())));
+    }
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| order(format!("cannot make the console directory {}: {e}", dir.display())))
+}
+
+#[async_trait]
+impl Hypervisor for Libvirt {
+    async fn define(&self, spec: &InstanceSpec) -> Result<()> {
+        let spec = spec.clone();
+        let hub = Arc::clone(&self.hub);
+        self.step("define", spec.instance, move |maker, conn| {
+            // Before the call, so that its own event is told.
+            hub.know(spec.instance);
+            maker.define(conn, &spec)
+        })
+        .await
+    }
+
+    async fn start(&self, instance: Uuid) -> Result<()> {
+        self.step("start", instance, move |maker, conn| maker.start(conn, instance)).await
+    }
+
+    async fn pause(&self, instance: Uuid) -> Result<()> {
+        self.step("pause", instance, move |maker, conn| maker.pause(conn, instance)).await
+    }
+
+    async fn resume(&self, instance: Uuid) -> Result<()> {
+        self.step("resume", instance, move |maker, conn| maker.resume(conn, instance)).await
+    }
+
+    async fn shutdown(&self, instance: Uuid) -> Result<()> {
+        self.step("shut down", instance, move |maker, conn| maker.shutdown(conn, instance)).await
+    }
+
+    async fn destroy(&self, instance: Uuid) -> Result<()> {
+        let turn = tokio::time::timeout(DESTROY_PATIENCE, self.turns.take(instance)).await.ok();
+        self.run("stop", instance, turn, move |maker, conn| maker.destroy(conn, instance)).await
+    }
+
+    async fn undefine(&self, instance: Uuid) -> Result<()> {
+        self.step("forget", instance, move |maker, conn| maker.undefine(conn, instance)).await
+    }
+
+    async fn list(&self) -> Result<Vec<InstanceFact>> {
+        let asked_at = self.hub.before_list();
+        let host = self.maker.host();
+        let facts = self.link.call("list the guests", (), move |conn| facts::list(conn, host)).await?;
+        self.hub.know_exactly(facts.iter().map(|fact| fact.instance), asked_at);
+        Ok(facts)
+    }
+
+    fn events(&self) -> mpsc::Receiver<Uuid> {
+        self.hub.subscribe()
+    }
+}
+
+impl Drop for Libvirt {
+    fn drop(&mut self) {
+        self.hub.close();
+        self.link.close();
+    }
+}

@@ -1,0 +1,31 @@
+//! The hypervisor driver: guests as libvirt domains under QEMU, with KVM or without.
+//!
+//! What it does: turns an [`InstanceSpec`](pony_core::host::InstanceSpec) into a domain and back, carries out one
+//! step at a time, tells what changes, finds out whether KVM really runs guests ([`probe_accel`]) and starts the
+//! daemon where nobody else does ([`ensure_libvirtd`]). What it does not do: decide anything, touch disks or links,
+//! or look at domains of anybody else: a domain belongs to this agent if its metadata name this host's uuid.
+//!
+//! Neighbours: `libvirt` (the driver) asks `link` (the connection) to run the blocking steps of `domain`, which
+//! speak the texts of `xml` and `metadata`; `ffi` is the only unsafe code, `hub` spreads what it hears.
+
+mod accel;
+mod boot_sector;
+mod daemon;
+mod domain;
+mod error;
+mod facts;
+#[allow(unsafe_code)]
+mod ffi;
+mod hub;
+mod libvirt;
+mod link;
+mod metadata;
+mod probe;
+mod turns;
+mod xml;
+
+pub use accel::Accel;
+pub use boot_sector::{BOOT_SECTOR_BYTES, marker_boot_sector};
+pub use daemon::{DaemonFound, ensure_libvirtd};
+pub use libvirt::{Libvirt, LibvirtOptions};
+pub use probe::probe_accel;

@@ -1,0 +1,519 @@
+//! The text of a domain, written by a serializer from own structs: names and paths are input, never markup.
+
+use super::accel::Accel;
+use super::error::order;
+use super::metadata::OwnerXml;
+use crate::Result;
+use pony_core::host::{Boot, DiskSpec, InstanceSpec, NicSpec, VolumeFormat};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Length of a domain's title: names may be longer than a person wants to read in a list.
+const TITLE_CHARS_MAX: usize = 200;
+
+/// Length of a link's name in the kernel, without the final zero.
+const LINK_NAME_BYTES_MAX: usize = 15;
+
+/// Length of a disk's serial number that virtio-blk shows to the guest.
+const SERIAL_CHARS_MAX: usize = 20;
+
+/// CPU time is given out per this period, µs; the kernel's default.
+const CPU_PERIOD_US: u64 = 100_000;
+
+/// The CPU that TCG plays: x86-64-v2, what current distributions ask for, and the same on every host.
+const TCG_CPU_MODEL: &str = "Nehalem";
+
+/// How guests of one host are made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recipe {
+    /// Owner of the domain.
+    pub(super) host: Uuid,
+    /// What it runs on.
+    pub(super) accel: Accel,
+    /// Whether this machine's cgroups can hold a guest to its CPU share.
+    pub(super) quota: bool,
+}
+
+/// Where the first serial port goes.
+#[derive(Debug, Clone)]
+pub(super) enum Console {
+    /// A terminal; what nobody reads is lost.
+    Pty,
+    /// A socket for whoever wants to type, and a file with everything that was said.
+    Socket {
+        /// The socket.
+        socket: PathBuf,
+        /// The file.
+        log: PathBuf,
+    },
+    /// A file only.
+    File(PathBuf),
+}
+
+/// The domain's name.
+pub(super) fn domain_name(instance: Uuid) -> String {
+    format!("pony-{instance}")
+}
+
+/// A whole domain.
+#[derive(Debug, Serialize)]
+#[serde(rename = "domain")]
+pub(super) struct DomainXml {
+    #[serde(rename = "@type")]
+    domain_type: &'static str,
+    name: String,
+    uuid: Uuid,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    title: String,
+    metadata: Metadata,
+    memory: Mib,
+    vcpu: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cputune: Option<CpuTune>,
+    os: Os,
+    features: Features,
+    cpu: Cpu,
+    clock: Clock,
+    on_poweroff: &'static str,
+    on_reboot: &'static str,
+    /// Not `preserve`: a broken guest must not hold memory and disks; that it broke stays known (`Crashed`).
+    on_crash: &'static str,
+    devices: Devices,
+}
+
+#[derive(Debug, Serialize)]
+struct Metadata {
+    #[serde(rename = "pony:instance")]
+    owner: OwnerXml,
+}
+
+#[derive(Debug, Serialize)]
+struct Mib {
+    #[serde(rename = "@unit")]
+    unit: &'static str,
+    #[serde(rename = "$text")]
+    value: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct CpuTune {
+    global_period: u64,
+    global_quota: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Os {
+    #[serde(rename = "type")]
+    kind: OsType,
+}
+
+#[derive(Debug, Serialize)]
+struct OsType {
+    #[serde(rename = "@arch")]
+    arch: &'static str,
+    #[serde(rename = "@machine")]
+    machine: &'static str,
+    #[serde(rename = "$text")]
+    kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Features {
+    acpi: (),
+    apic: (),
+}
+
+#[derive(Debug, Serialize)]
+struct Cpu {
+    #[serde(rename = "@mode")]
+    mode: &'static str,
+    #[serde(rename = "@match", skip_serializing_if = "Option::is_none")]
+    matching: Option<&'static str>,
+    #[serde(rename = "@check")]
+    check: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Clock {
+    #[serde(rename = "@offset")]
+    offset: &'static str,
+}
+
+/// No graphics and no video: nothing listens anywhere.
+#[derive(Debug, Serialize)]
+struct Devices {
+    disk: Vec<Disk>,
+    interface: Vec<Interface>,
+    controller: Controller,
+    serial: Serial,
+    memballoon: Model,
+    rng: Rng,
+    panic: Model,
+}
+
+#[derive(Debug, Serialize)]
+struct Model {
+    #[serde(rename = "@model")]
+    model: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Controller {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+    #[serde(rename = "@model")]
+    model: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Rng {
+    #[serde(rename = "@model")]
+    model: &'static str,
+    backend: RngBackend,
+}
+
+#[derive(Debug, Serialize)]
+struct RngBackend {
+    #[serde(rename = "@model")]
+    model: &'static str,
+    #[serde(rename = "$text")]
+    device: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Disk {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+    #[serde(rename = "@device")]
+    device: &'static str,
+    driver: DiskDriver,
+    source: FileSource,
+    target: DiskTarget,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readonly: Option<()>,
+    serial: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot: Option<BootOrder>,
+}
+
+#[derive(Debug, Serialize)]
+struct DiskDriver {
+    #[serde(rename = "@name")]
+    name: &'static str,
+    #[serde(rename = "@type")]
+    format: &'static str,
+    #[serde(rename = "@cache")]
+    cache: &'static str,
+    #[serde(rename = "@discard")]
+    discard: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct FileSource {
+    #[serde(rename = "@file")]
+    file: String,
+}
+
+#[derive(Debug, Serialize)]
+struct DiskTarget {
+    #[serde(rename = "@dev")]
+    dev: String,
+    #[serde(rename = "@bus")]
+    bus: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct BootOrder {
+    #[serde(rename = "@order")]
+    order: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Interface {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+    mac: Mac,
+    target: Tap,
+    model: ModelType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot: Option<BootOrder>,
+}
+
+#[derive(Debug, Serialize)]
+struct Mac {
+    #[serde(rename = "@address")]
+    address: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Tap {
+    #[serde(rename = "@dev")]
+    dev: String,
+    /// The tap is the network driver's: libvirt neither makes nor removes it.
+    #[serde(rename = "@managed")]
+    managed: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelType {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Serial {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<SerialSource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<SerialLog>,
+}
+
+#[derive(Debug, Serialize)]
+struct SerialSource {
+    #[serde(rename = "@mode", skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
+    #[serde(rename = "@path")]
+    path: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SerialLog {
+    #[serde(rename = "@file")]
+    file: String,
+    #[serde(rename = "@append")]
+    append: &'static str,
+}
+
+impl DomainXml {
+    /// # Errors
+    ///
+    /// `Order` if the spec holds something that no domain can have.
+    pub(super) fn new(recipe: Recipe, console: &Console, spec: &InstanceSpec) -> Result<Self> {
+        if spec.vcpu == 0 || spec.mem_mib < 1 {
+            let what = format!("{} vCPUs and {} MiB", spec.vcpu, spec.mem_mib);
+            return Err(order(format!("an instance cannot have {what}: at least 1 of each")));
+        }
+        let owner = OwnerXml::new(recipe.host, recipe.accel, recipe.quota, spec)
+            .map_err(|e| order(format!("the path of a disk is not UTF-8: {e}")))?;
+        Ok(Self {
+            domain_type: recipe.accel.domain_type(),
+            name: domain_name(spec.instance),
+            uuid: spec.instance,
+            title: title(&spec.name),
+            metadata: Metadata { owner },
+            memory: Mib { unit: "MiB", value: spec.mem_mib },
+            vcpu: spec.vcpu,
+            cputune: (recipe.quota && spec.cpu_percent > 0).then(|| cpu_tune(spec.cpu_percent)),
+            os: Os { kind: OsType { arch: "x86_64", machine: "q35", kind: "hvm" } },
+            features: Features { acpi: (), apic: () },
+            cpu: cpu(recipe.accel),
+            clock: Clock { offset: "utc" },
+            on_poweroff: "destroy",
+            on_reboot: "restart",
+            on_crash: "destroy",
+            devices: devices(spec, console)?,
+        })
+    }
+
+    /// The text.
+    ///
+    /// # Errors
+    ///
+    /// `Order` if the serializer refuses the values.
+    pub(super) fn text(&self) -> Result<String> {
+        quick_xml::se::to_string(self)
+            .map_err(|e| order(format!("cannot describe the instance to libvirt: {e}")))
+    }
+
+    /// What the domain will say about itself.
+    pub(super) fn owner(&self) -> &OwnerXml {
+        &self.metadata.owner
+    }
+}
+
+/// A title is for people and takes no line breaks; the exact name is in the metadata.
+fn title(name: &str) -> String {
+    let plain = |c: char| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c };
+    name.chars().take(TITLE_CHARS_MAX).map(plain).collect()
+}
+
+fn cpu_tune(cpu_percent: u32) -> CpuTune {
+    CpuTune { global_period: CPU_PERIOD_US, global_quota: u64::from(cpu_percent) * CPU_PERIOD_US / 100 }
+}
+
+fn cpu(accel: Accel) -> Cpu {
+    match accel {
+        Accel::Kvm => Cpu { mode: "host-passthrough", matching: None, check: "none", model: None },
+        Accel::Tcg => {
+            Cpu { mode: "custom", matching: Some("exact"), check: "none", model: Some(TCG_CPU_MODEL) }
+        }
+    }
+}
+
+fn devices(spec: &InstanceSpec, console: &Console) -> Result<Devices> {
+    // What the order names first, then the other disks, as a real machine does.
+    let first_disk = match spec.boot {
+        Boot::Disk => 1,
+        Boot::Network => 2,
+    };
+    let mut cds = 0..;
+    let disk = spec.disks.iter().enumerate().map(|(n, disk)| {
+        let place = if disk.read_only { cds.next().unwrap_or_default() } else { disk.index };
+        disk_xml(disk, place, first_disk + n)
+    });
+    let nic = spec.nics.iter().enumerate().map(|(n, nic)| nic_xml(nic, n == 0 && spec.boot == Boot::Network));
+    Ok(Devices {
+        disk: disk.collect::<Result<_>>()?,
+        interface: nic.collect::<Result<_>>()?,
+        controller: Controller { kind: "usb", model: "none" },
+        serial: serial_xml(console)?,
+        memballoon: Model { model: "virtio" },
+        rng: Rng { model: "virtio", backend: RngBackend { model: "random", device: "/dev/urandom" } },
+        panic: Model { model: "isa" },
+    })
+}
+
+fn disk_xml(disk: &DiskSpec, place: u32, boot: usize) -> Result<Disk> {
+    let (device, prefix, bus) =
+        if disk.read_only { ("cdrom", "sd", "sata") } else { ("disk", "vd", "virtio") };
+    let format = match disk.format {
+        VolumeFormat::Raw => "raw",
+        VolumeFormat::Qcow2 => "qcow2",
+    };
+    let discard = if disk.read_only { "ignore" } else { "unmap" };
+    Ok(Disk {
+        kind: "file",
+        device,
+        driver: DiskDriver { name: "qemu", format, cache: cache_mode(&disk.path), discard },
+        source: FileSource { file: path_text(&disk.path)? },
+        target: DiskTarget { dev: format!("{prefix}{}", letters(place)), bus },
+        readonly: disk.read_only.then_some(()),
+        serial: disk.vdisk.simple().to_string().chars().take(SERIAL_CHARS_MAX).collect(),
+        boot: Some(BootOrder { order: boot }),
+    })
+}
+
+/// Past the host's page cache where the file system can: what a guest flushed is then on the disk, and memory is
+/// not spent twice. Otherwise through it, with flushes honoured, which is as safe and only slower.
+fn cache_mode(path: &Path) -> &'static str {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let direct = nix::fcntl::OFlag::O_DIRECT.bits();
+    match std::fs::OpenOptions::new().read(true).custom_flags(direct).open(path) {
+        Ok(_) => "none",
+        Err(_) => "writeback",
+    }
+}
+
+fn nic_xml(nic: &NicSpec, boots: bool) -> Result<Interface> {
+    let name_fits = (1..=LINK_NAME_BYTES_MAX).contains(&nic.tap.len());
+    if !name_fits || !nic.tap.chars().all(|c| c.is_ascii_graphic() && c != '/') {
+        return Err(order(format!("{:?} is not the name of a link (1 to 15 printable characters)", nic.tap)));
+    }
+    let octets: Vec<_> = nic.mac.split(':').collect();
+    let is_octet = |o: &&str| o.len() == 2 && o.chars().all(|c| c.is_ascii_hexdigit());
+    if octets.len() != 6 || !octets.iter().all(is_octet) {
+        return Err(order(format!("{:?} is not a hardware address (such as 52:54:00:12:34:56)", nic.mac)));
+    }
+    Ok(Interface {
+        kind: "ethernet",
+        mac: Mac { address: nic.mac.clone() },
+        target: Tap { dev: nic.tap.clone(), managed: "no" },
+        model: ModelType { kind: "virtio" },
+        boot: boots.then_some(BootOrder { order: 1 }),
+    })
+}
+
+fn serial_xml(console: &Console) -> Result<Serial> {
+    Ok(match console {
+        Console::Pty => Serial { kind: "pty", source: None, log: None },
+        Console::Socket { socket, log } => Serial {
+            kind: "unix",
+            source: Some(SerialSource { mode: Some("bind"), path: path_text(socket)? }),
+            log: Some(SerialLog { file: path_text(log)?, append: "on" }),
+        },
+        Console::File(path) => Serial {
+            kind: "file",
+            source: Some(SerialSource { mode: None, path: path_text(path)? }),
+            log: None,
+        },
+    })
+}
+
+/// XML folds line breaks in attributes and knows no control characters.
+fn path_text(path: &Path) -> Result<String> {
+    match path.to_str() {
+        Some(text)
+            if path.is_absolute()
+                && !text.chars().any(|c| c.is_control() || c >= '\u{fffe}' && c <= '\u{ffff}') =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(order(format!("{path:?} is not a usable path: absolute, UTF-8, no control characters"))),
+    }
+}
+
+/// `a` to `z`, `aa`…, as the kernel names disks.
+fn letters(index: u32) -> String {
+    let mut n = u64::from(index) + 1;
+    let mut name = Vec::new();
+    while n > 0 {
+        n -= 1;
+        name.push(char::from(b'a' + (n % 26) as u8));
+        n /= 26;
+    }
+    name.iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disks_are_named_as_the_kernel_names_them() {
+        let names: Vec<_> = [0, 1, 25, 26, 27, 701, 702, u32::MAX].map(letters).into();
+        assert_eq!(names[..7], ["a", "b", "z", "aa", "ab", "zz", "aaa"]);
+    }
+
+    #[test]
+    fn markup_in_values_stays_a_value() {
+        let disk = DiskSpec {
+            vdisk: Uuid::from_u128(2),
+            index: 0,
+            path: "/p'\"<>&/ü 𝕏".into(),
+            format: VolumeFormat::Raw,
+            read_only: false,
+        };
+        let text = quick_xml::se::to_string(&disk_xml(&disk, 0, 1).unwrap()).unwrap();
+        assert!(!text.contains("<>") && text.contains("&lt;") && text.contains("&quot;"), "{text}");
+        for path in ["relative", "/line\nbreak", "/nul\u{0}", "/not\u{ffff}xml"] {
+            assert!(disk_xml(&DiskSpec { path: path.into(), ..disk.clone() }, 0, 1).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_links_are_refused() {
+        let nic = |tap: &str, mac: &str| NicSpec {
+            vnic: Uuid::from_u128(3),
+            index: 0,
+            mac: mac.into(),
+            tap: tap.into(),
+        };
+        assert!(nic_xml(&nic("pt0123456789ab", "52:54:00:00:00:01"), false).is_ok());
+        for (tap, mac) in [
+            ("", "52:54:00:00:00:01"),
+            ("0123456789abcdef", "52:54:00:00:00:01"),
+            ("a/b", "52:54:00:00:00:01"),
+            ("a b", "52:54:00:00:00:01"),
+            ("a", "52:54:00:00:00"),
+            ("a", "52:54:00:00:00:0g"),
+            ("a", "52:54:00:00:00:01'/>"),
+        ] {
+            assert!(nic_xml(&nic(tap, mac), false).is_err(), "{tap:?} {mac:?}");
+        }
+    }
+}
