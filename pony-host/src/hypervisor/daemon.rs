@@ -52,7 +52,7 @@ pub async fn ensure_libvirtd(uri: &str) -> Result<DaemonFound> {
     if uri != SYSTEM_URI {
         return Err(silence);
     }
-    if Path::new("/run/systemd/system").is_dir() {
+    if has_systemd(Path::new("/run")) {
         let advice = format!("start it with: systemctl start libvirtd (packages: {PACKAGES})");
         return Err(order(format!("{}; {advice}", silence.message)));
     }
@@ -63,6 +63,10 @@ pub async fn ensure_libvirtd(uri: &str) -> Result<DaemonFound> {
     }
     let started = spawn(&libvirtd).await;
     await_answer(uri, started).await.map(|()| DaemonFound::Started)
+}
+
+fn has_systemd(run: &Path) -> bool {
+    run.join("systemd/system").is_dir()
 }
 
 async fn ask(uri: &str) -> Result<()> {
@@ -116,5 +120,26 @@ async fn await_answer(uri: &str, started: Result<()>) -> Result<()> {
             return Err(started.err().unwrap_or(silence));
         }
         tokio::time::sleep(ASK_PERIOD).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_manager_is_seen() {
+        let run = tempfile::tempdir().unwrap();
+        assert!(!has_systemd(run.path()));
+        std::fs::create_dir_all(run.path().join("systemd/system")).unwrap();
+        assert!(has_systemd(run.path()));
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_its_package() {
+        let error = program("pony-no-such-daemon").unwrap_err();
+        assert!(
+            error.message.contains("pony-no-such-daemon") && error.message.contains("libvirt-daemon-system")
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::facts;
 use super::metadata::{STOPPING_KEY, STOPPING_NS, STOPPING_XML};
 use super::xml::{Console, DomainXml, Recipe};
 use crate::Result;
-use pony_core::host::{DriverError, GuestState, InstanceSpec};
+use pony_core::host::{GuestState, InstanceSpec};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
@@ -44,7 +44,8 @@ impl Maker {
         self.recipe.host
     }
 
-    pub(super) fn define(&self, conn: &Connect, spec: &InstanceSpec) -> Result<()> {
+    /// `ours` is called once it is clear that the domain is ours to make, and before it is made.
+    pub(super) fn define(&self, conn: &Connect, spec: &InstanceSpec, ours: impl FnOnce()) -> Result<()> {
         let found = lookup(conn, spec.instance)?;
         let owner = match &found {
             Some(domain) => {
@@ -58,6 +59,7 @@ impl Maker {
                 "cannot define {name}: a guest with this uuid exists on this machine and is not ours; remove it by hand"
             )));
         }
+        ours();
         let xml = self.xml(spec)?;
         let same = owner.is_some_and(|owner| xml.owner().is(&owner));
         if same && found.is_some_and(|domain| domain.is_persistent().unwrap_or(false)) {
@@ -164,10 +166,9 @@ impl Maker {
     }
 
     fn running(&self, conn: &Connect, instance: Uuid, verb: &str) -> Result<Domain> {
-        if let Some(domain) = self.find(conn, instance)? {
-            if is_active(&domain, instance)? {
-                return Ok(domain);
-            }
+        match self.find(conn, instance)? {
+            Some(domain) if is_active(&domain, instance)? => return Ok(domain),
+            _ => {}
         }
         Err(transient(format!("cannot {verb} instance {instance}: it does not run on this host")))
     }
@@ -272,7 +273,7 @@ fn set_stopping(domain: &Domain, mark: Option<&str>, instance: Uuid) -> Result<(
     match domain.set_metadata(kind, mark, key, Some(STOPPING_NS), sys::VIR_DOMAIN_AFFECT_LIVE) {
         Ok(_) => Ok(()),
         Err(error) if error.code() == ErrorNumber::OperationInvalid || is_gone(&error) => Ok(()),
-        Err(error) => Err(DriverError { ..from_virt(&doing("shut down", instance), &error) }),
+        Err(error) => Err(from_virt(&doing("shut down", instance), &error)),
     }
 }
 

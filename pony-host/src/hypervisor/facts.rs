@@ -111,7 +111,7 @@ fn console_path(xml: &str) -> Option<String> {
     loop {
         match reader.read_event().ok()? {
             Event::Start(e) if e.local_name().as_ref() == "serial" => in_serial = true,
-            Event::End(e) if e.local_name().as_ref() == "serial" => return None,
+            Event::End(e) if e.local_name().as_ref() == "serial" => in_serial = false,
             Event::Start(e) | Event::Empty(e) if in_serial && e.local_name().as_ref() == "source" => {
                 return path_attribute(&e);
             }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_console_is_the_first_serial_port() {
-        let disk = "<domain><devices><disk><source path='/no'/></disk>";
+        let disk = "<domain><devices><disk><source path='/no'/><serial>1</serial></disk>";
         let serial = "<serial type='unix'><source mode='bind' path='/a&amp;b.sock'/></serial>";
         let rest = "<console><source path='/no'/></console></devices></domain>";
         assert_eq!(console_path(&format!("{disk}{serial}{rest}")).as_deref(), Some("/a&b.sock"));

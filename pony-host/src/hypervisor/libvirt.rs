@@ -117,9 +117,8 @@ impl Hypervisor for Libvirt {
         let spec = spec.clone();
         let hub = Arc::clone(&self.hub);
         self.step("define", spec.instance, move |maker, conn| {
-            // Before the call, so that its own event is told.
-            hub.know(spec.instance);
-            maker.define(conn, &spec)
+            // Known before it is made, so that its own event is told.
+            maker.define(conn, &spec, || hub.know(spec.instance))
         })
         .await
     }

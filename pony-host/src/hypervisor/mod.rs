@@ -17,6 +17,7 @@ mod facts;
 #[allow(unsafe_code)]
 mod ffi;
 mod hub;
+mod kvm;
 mod libvirt;
 mod link;
 mod metadata;

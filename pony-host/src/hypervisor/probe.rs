@@ -7,6 +7,7 @@
 use super::accel::Accel;
 use super::boot_sector::marker_boot_sector;
 use super::error::{from_virt, transient};
+use super::kvm;
 use super::xml::{Console, DomainXml, Recipe};
 use crate::Result;
 use pony_core::host::{Boot, DiskSpec, DriverError, InstanceSpec, VolumeFormat};
@@ -17,6 +18,9 @@ use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt_sys as sys;
+
+/// What KVM is opened by.
+const KVM_DEVICE: &str = "/dev/kvm";
 
 /// What the guest says.
 const MARKER: &str = "pony: a guest runs";
@@ -56,8 +60,8 @@ pub async fn probe_accel(uri: &str) -> Result<Accel> {
 }
 
 async fn probe_one(uri: &str, accel: Accel, limit: Duration) -> Result<()> {
-    if accel == Accel::Kvm && !Path::new("/dev/kvm").exists() && uri.starts_with("qemu:///") {
-        return Err(transient("this machine has no /dev/kvm"));
+    if accel == Accel::Kvm && !Path::new(KVM_DEVICE).exists() && uri.starts_with("qemu:///") {
+        return Err(transient(format!("this machine has no {KVM_DEVICE}")));
     }
     let uri = uri.to_owned();
     let probe = tokio::task::spawn_blocking(move || Probe::new(accel, limit)?.run(&uri));
@@ -103,7 +107,9 @@ impl Probe {
     fn run(&self, uri: &str) -> Result<()> {
         let mut conn =
             Connect::open(Some(uri)).map_err(|e| from_virt(&format!("reach libvirt at {uri}"), &e))?;
-        let result = self.boot(&conn);
+        let refused =
+            (self.accel == Accel::Kvm).then(|| kvm::refusal(&conn, Path::new(KVM_DEVICE))).flatten();
+        let result = refused.map_or_else(|| self.boot(&conn), |why| Err(transient(why)));
         let _ = conn.close();
         result
     }

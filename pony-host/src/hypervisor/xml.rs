@@ -449,7 +449,7 @@ fn path_text(path: &Path) -> Result<String> {
     match path.to_str() {
         Some(text)
             if path.is_absolute()
-                && !text.chars().any(|c| c.is_control() || c >= '\u{fffe}' && c <= '\u{ffff}') =>
+                && !text.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) =>
         {
             Ok(text.to_owned())
         }

@@ -1,0 +1,240 @@
+//! The libvirt driver on the real thing: this machine's libvirtd and QEMU. Says `skipped: why` where there is none.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![cfg(feature = "hypervisor")]
+
+#[path = "hypervisor/bench.rs"]
+mod bench;
+#[allow(unused_imports)]
+mod suite;
+
+use bench::{Bench, GUEST_PANICS, GUEST_POWERS_OFF};
+use pony_core::host::{Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, VolumeFormat};
+use pony_host::{Accel, Hypervisor as _, Libvirt, LibvirtOptions, probe_accel};
+use std::time::Duration;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn the_driver_conforms() {
+    let Some(bench) = Bench::new().await else { return };
+    suite::hypervisor(&bench.libvirt, &bench.spec("conforms")).await;
+}
+
+#[tokio::test]
+async fn a_guest_boots_and_its_console_is_kept() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("boots");
+    bench.run(&spec).await;
+    bench.says(&spec, &bench.marker).await;
+    let console = bench.fact(&spec).await.unwrap().console.unwrap();
+    assert_eq!(console, bench.console(&spec, "sock").to_str().unwrap());
+    std::os::unix::net::UnixStream::connect(&console).unwrap();
+
+    bench.libvirt.destroy(spec.instance).await.unwrap();
+    assert!(bench.console(&spec, "log").exists(), "what it said outlives the run");
+    bench.libvirt.undefine(spec.instance).await.unwrap();
+    assert!(!bench.console(&spec, "log").exists(), "but not the instance");
+    assert!(spec.disks[0].path.exists(), "disks are never touched");
+}
+
+#[tokio::test]
+async fn a_killed_emulator_is_a_crash_and_is_told() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("killed");
+    bench.run(&spec).await;
+    let mut events = bench.libvirt.events();
+    bench.kill_emulator(&spec);
+    bench.is(&spec, GuestState::Crashed).await;
+    assert_eq!(bench::next(&mut events).await, Some(spec.instance));
+    assert_eq!(bench.fact(&spec).await.unwrap().spec.as_ref(), Some(&spec));
+
+    bench.libvirt.start(spec.instance).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::Running);
+}
+
+#[tokio::test]
+async fn a_panicking_guest_is_a_crash() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("panics");
+    bench.write_boot_code(&spec, &GUEST_PANICS);
+    bench.run(&spec).await;
+    bench.is(&spec, GuestState::Crashed).await;
+}
+
+#[tokio::test]
+async fn a_guest_that_powers_off_is_off() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("powers off");
+    bench.write_boot_code(&spec, &GUEST_POWERS_OFF);
+    let mut events = bench.libvirt.events();
+    bench.run(&spec).await;
+    bench.is(&spec, GuestState::Off).await;
+    assert_eq!(bench::next(&mut events).await, Some(spec.instance));
+}
+
+/// A guest that ignores the power button is shutting down until a later order says otherwise.
+#[tokio::test]
+async fn an_order_to_shut_down_is_seen_and_can_be_taken_back() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("ignores the button");
+    bench.run(&spec).await;
+    bench.says(&spec, &bench.marker).await;
+    for _ in 0..2 {
+        bench.libvirt.shutdown(spec.instance).await.unwrap();
+        assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::ShuttingDown);
+    }
+    let restarted = bench.another().await;
+    let seen = restarted.list().await.unwrap();
+    let seen = seen.iter().find(|fact| fact.instance == spec.instance).unwrap();
+    assert_eq!(seen.state, GuestState::ShuttingDown, "a restarted agent knows");
+
+    bench.libvirt.start(spec.instance).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::Running);
+    bench.libvirt.shutdown(spec.instance).await.unwrap();
+    bench.libvirt.destroy(spec.instance).await.unwrap();
+    bench.libvirt.start(spec.instance).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::Running, "the mark went with the run");
+}
+
+#[tokio::test]
+async fn hostile_names_survive() {
+    let Some(bench) = Bench::new().await else { return };
+    let names =
+        ["<b>&amp;\"'</domain>", "two\nlines\t\r\u{0}\u{1}\u{7f}", "ünï𝕏\u{202e}\u{ffff}", "]]>", "", " "];
+    for name in names.map(str::to_owned).into_iter().chain(["ü".repeat(10_000)]) {
+        let spec = bench.spec(&name);
+        bench.libvirt.define(&spec).await.unwrap();
+        assert_eq!(bench.fact(&spec).await.unwrap().spec, Some(spec.clone()), "{name:?}");
+        bench.libvirt.undefine(spec.instance).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn guests_of_others_are_neither_seen_nor_touched() {
+    let Some(bench) = Bench::new().await else { return };
+    let theirs = bench.spec("theirs");
+    let options = LibvirtOptions { host: Uuid::new_v4(), accel: Accel::Tcg, console_dir: None };
+    let other = Libvirt::connect(bench::URI, options).await.unwrap();
+    other.define(&theirs).await.unwrap();
+    other.start(theirs.instance).await.unwrap();
+    let strangers = bench.define_by_hand();
+
+    let mut events = bench.libvirt.events();
+    assert!(bench.libvirt.list().await.unwrap().is_empty());
+    for guest in [theirs.instance, strangers] {
+        bench.libvirt.shutdown(guest).await.unwrap();
+        bench.libvirt.destroy(guest).await.unwrap();
+        bench.libvirt.undefine(guest).await.unwrap();
+        suite::assert_fails(bench.libvirt.start(guest).await);
+        suite::assert_fails(bench.libvirt.pause(guest).await);
+        let spec = InstanceSpec { instance: guest, ..bench.spec("usurper") };
+        suite::assert_refused(bench.libvirt.define(&spec).await, DriverErrorKind::Order);
+    }
+    let running = other.list().await.unwrap();
+    assert_eq!(running.iter().map(|f| f.state).collect::<Vec<_>>(), [GuestState::Running]);
+    assert!(bench.exists(strangers));
+    other.destroy(theirs.instance).await.unwrap();
+    other.undefine(theirs.instance).await.unwrap();
+    assert!(events.try_recv().is_err(), "events of others were told");
+}
+
+/// A later order wins over whatever an abandoned call is still doing.
+#[tokio::test]
+async fn dropped_calls_do_no_harm() {
+    let Some(bench) = Bench::new().await else { return };
+    for wait_ms in [0, 1, 5, 50, 300] {
+        let spec = bench.spec("dropped");
+        let after = Duration::from_millis(wait_ms);
+        let _ = tokio::time::timeout(after, bench.libvirt.define(&spec)).await;
+        bench.libvirt.define(&spec).await.unwrap();
+        let _ = tokio::time::timeout(after, bench.libvirt.start(spec.instance)).await;
+        bench.libvirt.destroy(spec.instance).await.unwrap();
+        let _ = tokio::time::timeout(after, bench.libvirt.undefine(spec.instance)).await;
+        suite::eventually("undefined", || async { bench.libvirt.undefine(spec.instance).await.is_ok() })
+            .await;
+        suite::eventually("gone", || async { bench.fact(&spec).await.is_none() }).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_and_can_be_mended() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("incomplete");
+    let disk = spec.disks[0].path.clone();
+    let aside = disk.with_extension("aside");
+    std::fs::rename(&disk, &aside).unwrap();
+    bench.libvirt.define(&spec).await.unwrap();
+    let refused = bench.libvirt.start(spec.instance).await;
+    let message = suite::assert_refused(refused, DriverErrorKind::Transient);
+    assert!(message.contains(disk.to_str().unwrap()), "{message}");
+    assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::Off);
+
+    std::fs::rename(&aside, &disk).unwrap();
+    bench.libvirt.start(spec.instance).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::Running);
+}
+
+#[tokio::test]
+async fn impossible_orders_are_refused_as_such() {
+    let Some(bench) = Bench::new().await else { return };
+    let good = bench.spec("impossible");
+    let nic = NicSpec { vnic: Uuid::new_v4(), index: 0, mac: "nonsense".into(), tap: "pt0".into() };
+    let bad = [
+        InstanceSpec { vcpu: 0, ..good.clone() },
+        InstanceSpec { mem_mib: 0, ..good.clone() },
+        InstanceSpec { nics: vec![nic], ..good.clone() },
+        InstanceSpec {
+            disks: vec![DiskSpec { path: "rel".into(), ..good.disks[0].clone() }],
+            ..good.clone()
+        },
+    ];
+    for spec in bad {
+        suite::assert_refused(bench.libvirt.define(&spec).await, DriverErrorKind::Order);
+        assert!(bench.fact(&spec).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn several_disks_of_all_kinds_start() {
+    let Some(bench) = Bench::new().await else { return };
+    let one = bench.spec("disks");
+    let (data, cd) = (bench.spec("data"), bench.spec("cd"));
+    let disk = |from: &InstanceSpec, index, read_only| DiskSpec { index, read_only, ..from.disks[0].clone() };
+    let qcow2 = DiskSpec { path: bench.qcow2(), format: VolumeFormat::Qcow2, ..disk(&data, 27, false) };
+    let disks = vec![disk(&one, 0, false), disk(&data, 1, false), disk(&cd, 2, true), qcow2];
+    let spec = InstanceSpec { disks, boot: Boot::Network, ..one };
+    bench.run(&spec).await;
+    bench.says(&spec, &bench.marker).await;
+}
+
+/// Whatever the machine offers: what the probe found does run guests.
+#[tokio::test]
+async fn the_probe_tells_what_guests_run_on() {
+    let Some(bench) = Bench::new().await else { return };
+    let accel = probe_accel(bench::URI).await.unwrap();
+    println!("guests run on {accel}");
+    let options = LibvirtOptions { accel, ..bench.options() };
+    let libvirt = Libvirt::connect(bench::URI, options).await.unwrap();
+    let spec = bench.spec("as probed");
+    libvirt.define(&spec).await.unwrap();
+    libvirt.start(spec.instance).await.unwrap();
+    bench.says(&spec, &bench.marker).await;
+}
+
+#[tokio::test]
+async fn events_end_with_the_driver() {
+    let Some(bench) = Bench::new().await else { return };
+    let another = bench.another().await;
+    let mut events = another.events();
+    drop(another);
+    assert_eq!(bench::next(&mut events).await, None);
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_transient() {
+    let options = LibvirtOptions { host: Uuid::new_v4(), accel: Accel::Tcg, console_dir: None };
+    let uri = "qemu+unix:///system?socket=/nonexistent/libvirt-sock";
+    let refused = Libvirt::connect(uri, options).await;
+    let message = suite::assert_refused(refused, DriverErrorKind::Transient);
+    assert!(message.contains("/nonexistent/libvirt-sock"), "{message}");
+}

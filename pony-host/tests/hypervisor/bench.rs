@@ -1,0 +1,189 @@
+//! A place to try guests in: a driver, a directory, and a tidy end whatever a test does.
+
+use pony_core::host::{Boot, DiskSpec, GuestState, InstanceFact, InstanceSpec, VolumeFormat};
+use pony_host::{Accel, Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, marker_boot_sector};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use tempfile::TempDir;
+use tokio::sync::mpsc::Receiver;
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::domain::Domain;
+
+pub const URI: &str = "qemu:///system";
+
+/// `mov dx, 0x505; mov al, 1; out dx, al; cli; hlt`: tells the pvpanic device that the guest panicked.
+pub const GUEST_PANICS: [u8; 8] = [0xba, 0x05, 0x05, 0xb0, 0x01, 0xee, 0xfa, 0xf4];
+
+/// `mov dx, 0x604; mov ax, 0x2000; out dx, ax; cli; hlt`: ACPI power-off by q35's PM1a control register.
+pub const GUEST_POWERS_OFF: [u8; 9] = [0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xfa, 0xf4];
+
+const DISK_BYTES: u64 = 1 << 20;
+
+pub struct Bench {
+    pub libvirt: Libvirt,
+    pub marker: String,
+    host: Uuid,
+    dir: TempDir,
+    made: Mutex<Vec<Uuid>>,
+}
+
+impl Bench {
+    /// `None`, saying why, where the real thing is not to be had.
+    pub async fn new() -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root talks to {URI}");
+            return None;
+        }
+        if let Err(why) = ensure_libvirtd(URI).await {
+            println!("skipped: {why}");
+            return None;
+        }
+        let dir = tempfile::Builder::new().prefix("pony-test-").tempdir().unwrap();
+        // The emulator's user has to get to the disks.
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let host = Uuid::new_v4();
+        let libvirt = Libvirt::connect(URI, options(host, &dir)).await.unwrap();
+        Some(Self { libvirt, marker: format!("marker {host}"), host, dir, made: Mutex::default() })
+    }
+
+    pub fn options(&self) -> LibvirtOptions {
+        options(self.host, &self.dir)
+    }
+
+    /// The same agent, restarted.
+    pub async fn another(&self) -> Libvirt {
+        Libvirt::connect(URI, self.options()).await.unwrap()
+    }
+
+    /// An instance with a disk that boots, says the marker and halts.
+    pub fn spec(&self, name: &str) -> InstanceSpec {
+        let instance = Uuid::new_v4();
+        self.made.lock().unwrap().push(instance);
+        let disk = DiskSpec {
+            vdisk: Uuid::new_v4(),
+            index: 0,
+            path: self.dir.path().join(format!("{instance}.img")),
+            format: VolumeFormat::Raw,
+            read_only: false,
+        };
+        let spec = InstanceSpec {
+            instance,
+            name: name.to_owned(),
+            vcpu: 1,
+            cpu_percent: 100,
+            mem_mib: 32,
+            boot: Boot::Disk,
+            disks: vec![disk],
+            nics: vec![],
+        };
+        self.write_disk(&spec, &marker_boot_sector(&self.marker));
+        spec
+    }
+
+    /// Has the instance run this instead.
+    pub fn write_boot_code(&self, spec: &InstanceSpec, code: &[u8]) {
+        let mut sector = [0; 512];
+        sector[..code.len()].copy_from_slice(code);
+        sector[510..].copy_from_slice(&[0x55, 0xaa]);
+        self.write_disk(spec, &sector);
+    }
+
+    fn write_disk(&self, spec: &InstanceSpec, start: &[u8]) {
+        std::fs::write(&spec.disks[0].path, start).unwrap();
+        let disk = std::fs::OpenOptions::new().write(true).open(&spec.disks[0].path).unwrap();
+        disk.set_len(DISK_BYTES).unwrap();
+    }
+
+    pub fn qcow2(&self) -> PathBuf {
+        let path = self.dir.path().join(format!("{}.qcow2", Uuid::new_v4()));
+        let status = std::process::Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2"])
+            .arg(&path)
+            .arg("1M")
+            .status();
+        assert!(status.unwrap().success());
+        path
+    }
+
+    pub async fn run(&self, spec: &InstanceSpec) {
+        self.libvirt.define(spec).await.unwrap();
+        self.libvirt.start(spec.instance).await.unwrap();
+    }
+
+    pub async fn fact(&self, spec: &InstanceSpec) -> Option<InstanceFact> {
+        self.libvirt.list().await.unwrap().into_iter().find(|fact| fact.instance == spec.instance)
+    }
+
+    pub async fn is(&self, spec: &InstanceSpec, state: GuestState) {
+        let ask = || async { self.fact(spec).await.is_some_and(|fact| fact.state == state) };
+        crate::suite::eventually(&format!("{} is {state:?}", spec.name), ask).await;
+    }
+
+    pub fn console(&self, spec: &InstanceSpec, end: &str) -> PathBuf {
+        self.dir.path().join("console").join(format!("{}.{end}", spec.instance))
+    }
+
+    /// Waits until the guest's console log holds the words.
+    pub async fn says(&self, spec: &InstanceSpec, words: &str) {
+        let log = self.console(spec, "log");
+        let ask = || async {
+            let said = std::fs::read(&log).unwrap_or_default();
+            String::from_utf8_lossy(&said).contains(words)
+        };
+        crate::suite::eventually(&format!("{} says {words:?}", spec.name), ask).await;
+    }
+
+    /// SIGKILL to the guest's own emulator, by the pid that libvirt keeps of it.
+    pub fn kill_emulator(&self, spec: &InstanceSpec) {
+        let file = format!("/run/libvirt/qemu/pony-{}.pid", spec.instance);
+        let pid = std::fs::read_to_string(file).unwrap();
+        let status = std::process::Command::new("kill").args(["-9", pid.trim()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// A domain that no agent made.
+    pub fn define_by_hand(&self) -> Uuid {
+        let uuid = Uuid::new_v4();
+        self.made.lock().unwrap().push(uuid);
+        let xml = format!(
+            "<domain type='qemu'><name>pony-test-{uuid}</name><uuid>{uuid}</uuid><memory>32768</memory>\
+             <os><type arch='x86_64'>hvm</type></os></domain>"
+        );
+        with_libvirt(|conn| Domain::define_xml(conn, &xml).map(drop).unwrap());
+        uuid
+    }
+
+    pub fn exists(&self, domain: Uuid) -> bool {
+        with_libvirt(|conn| Domain::lookup_by_uuid(conn, domain).is_ok())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let made = std::mem::take(&mut *self.made.lock().unwrap());
+        with_libvirt(|conn| {
+            for domain in made.into_iter().filter_map(|uuid| Domain::lookup_by_uuid(conn, uuid).ok()) {
+                let _ = domain.destroy();
+                let _ = domain.undefine();
+            }
+        });
+    }
+}
+
+/// The next event, or `None` at the end of the stream.
+pub async fn next(events: &mut Receiver<Uuid>) -> Option<Uuid> {
+    tokio::time::timeout(crate::suite::EVENTUALLY, events.recv()).await.expect("neither an event nor an end")
+}
+
+fn options(host: Uuid, dir: &TempDir) -> LibvirtOptions {
+    LibvirtOptions { host, accel: Accel::Tcg, console_dir: Some(dir.path().join("console")) }
+}
+
+fn with_libvirt<T>(act: impl FnOnce(&Connect) -> T) -> T {
+    let mut conn = Connect::open(Some(URI)).unwrap();
+    let result = act(&conn);
+    conn.close().unwrap();
+    result
+}
