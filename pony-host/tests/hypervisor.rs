@@ -1,16 +1,20 @@
-//! The libvirt driver on the real thing: this machine's libvirtd and QEMU. Says `skipped: why` where there is none.
+//! The libvirt driver on the real thing: a libvirtd and QEMU of its own. Says `skipped: why` where there can be none.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 #![cfg(feature = "hypervisor")]
 
 #[path = "hypervisor/bench.rs"]
 mod bench;
+#[path = "hypervisor/daemon.rs"]
+mod daemon;
 #[allow(unused_imports)]
 mod suite;
 
 use bench::{Bench, GUEST_PANICS, GUEST_POWERS_OFF};
+use daemon::Daemon;
 use pony_core::host::{Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, VolumeFormat};
-use pony_host::{Accel, Hypervisor as _, Libvirt, LibvirtOptions, probe_accel};
+use pony_host::{Accel, DaemonFound, Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, probe_accel};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -114,7 +118,7 @@ async fn guests_of_others_are_neither_seen_nor_touched() {
     let Some(bench) = Bench::new().await else { return };
     let theirs = bench.spec("theirs");
     let options = LibvirtOptions { host: Uuid::new_v4(), accel: Accel::Tcg, console_dir: None };
-    let other = Libvirt::connect(bench::URI, options).await.unwrap();
+    let other = Libvirt::connect(&bench.daemon.uri(), options).await.unwrap();
     other.define(&theirs).await.unwrap();
     other.start(theirs.instance).await.unwrap();
     let strangers = bench.define_by_hand();
@@ -149,6 +153,7 @@ async fn dropped_calls_do_no_harm() {
         bench.libvirt.define(&spec).await.unwrap();
         let _ = tokio::time::timeout(after, bench.libvirt.start(spec.instance)).await;
         bench.libvirt.destroy(spec.instance).await.unwrap();
+        assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::Off);
         let _ = tokio::time::timeout(after, bench.libvirt.undefine(spec.instance)).await;
         suite::eventually("undefined", || async { bench.libvirt.undefine(spec.instance).await.is_ok() })
             .await;
@@ -211,14 +216,65 @@ async fn several_disks_of_all_kinds_start() {
 #[tokio::test]
 async fn the_probe_tells_what_guests_run_on() {
     let Some(bench) = Bench::new().await else { return };
-    let accel = probe_accel(bench::URI).await.unwrap();
+    let accel = probe_accel(&bench.daemon.uri()).await.unwrap();
     println!("guests run on {accel}");
     let options = LibvirtOptions { accel, ..bench.options() };
-    let libvirt = Libvirt::connect(bench::URI, options).await.unwrap();
+    let libvirt = Libvirt::connect(&bench.daemon.uri(), options).await.unwrap();
     let spec = bench.spec("as probed");
     libvirt.define(&spec).await.unwrap();
     libvirt.start(spec.instance).await.unwrap();
     bench.says(&spec, &bench.marker).await;
+}
+
+/// Guests run on when libvirtd is killed; steps fail in the meantime, and everything goes on when it is back.
+#[tokio::test]
+async fn libvirtd_may_go_away_and_come_back() {
+    let daemon = match Daemon::new() {
+        Ok(daemon) => Arc::new(daemon),
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let bench = Bench::on(Arc::clone(&daemon)).await;
+    let spec = bench.spec("stays up");
+    bench.run(&spec).await;
+    bench.says(&spec, &bench.marker).await;
+    let mut events = bench.libvirt.events();
+
+    daemon.stop();
+    let message = suite::assert_refused(bench.libvirt.list().await, DriverErrorKind::Transient);
+    assert!(message.contains("libvirt-sock"), "{message}");
+    suite::assert_refused(bench.libvirt.start(spec.instance).await, DriverErrorKind::Transient);
+    while events.try_recv().is_ok() {}
+
+    daemon.start();
+    assert_eq!(bench::next(&mut events).await, Some(spec.instance), "it has to be looked at again");
+    let fact = bench.fact(&spec).await.unwrap();
+    assert_eq!((fact.state, fact.live.as_ref()), (GuestState::Running, Some(&spec)));
+    while events.try_recv().is_ok() {}
+    // Not the kill: libvirtd tells nobody of an emulator that it loses before it has found it again.
+    bench.libvirt.pause(spec.instance).await.unwrap();
+    assert_eq!(bench::next(&mut events).await, Some(spec.instance), "events go on");
+    bench.kill_emulator(&spec);
+    bench.is(&spec, GuestState::Crashed).await;
+}
+
+/// The machine's own daemon, started if need be where nobody else does.
+#[tokio::test]
+async fn the_machines_daemon_is_found_or_started() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: only root may start libvirtd");
+    }
+    let uri = "qemu:///system";
+    match ensure_libvirtd(uri).await {
+        Ok(found) => println!("libvirtd: {found:?}"),
+        Err(why) if why.kind == DriverErrorKind::Order => return println!("skipped: {why}"),
+        Err(why) => panic!("{why}"),
+    }
+    assert_eq!(ensure_libvirtd(uri).await, Ok(DaemonFound::Running));
+    let options = LibvirtOptions { host: Uuid::new_v4(), accel: Accel::Tcg, console_dir: None };
+    let libvirt = Libvirt::connect(uri, options).await.unwrap();
+    assert_eq!(libvirt.list().await, Ok(vec![]), "a new host has no guests");
+    let elsewhere = ensure_libvirtd("qemu+unix:///system?socket=/nonexistent/sock").await;
+    suite::assert_refused(elsewhere, DriverErrorKind::Transient);
 }
 
 #[tokio::test]

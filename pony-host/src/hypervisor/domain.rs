@@ -277,10 +277,10 @@ fn set_stopping(domain: &Domain, mark: Option<&str>, instance: Uuid) -> Result<(
     }
 }
 
-/// libvirt says so only when the guest is started, and has no code of its own for it.
+/// libvirt says so only when the guest is started, and has no code of its own for it: "cgroup cpu is required for
+/// scheduler tuning" (as root), "CPU tuning is not available on this host" (otherwise).
 fn is_quota_refusal(error: &Error) -> bool {
     let text = error.message();
-    matches!(error.code(), ErrorNumber::ConfigUnsupported | ErrorNumber::OperationInvalid)
-        && (text.contains("CPU tuning is not available")
-            || text.contains("cgroup CPU controller is not mounted"))
+    error.code() == ErrorNumber::ConfigUnsupported
+        && (text.contains("cgroup cpu") || text.contains("CPU tuning"))
 }

@@ -2,7 +2,7 @@
 
 use super::accel::Accel;
 use super::domain::Maker;
-use super::error::order;
+use super::error::{order, transient};
 use super::facts;
 use super::hub::Hub;
 use super::link::Link;
@@ -18,9 +18,12 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 use virt::connect::Connect;
 
-/// How long pulling the plug waits for an earlier step to end. Then it overtakes: libvirt lets it kill a guest
-/// whose start hangs.
+/// How long pulling the plug waits for an earlier step to end before it pulls beside it: libvirt lets that kill a
+/// guest whose start hangs. Then it waits again, since a start that had hardly begun may be through only later.
 const DESTROY_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How often it does so: a minute, as long as any call may take.
+const DESTROY_TRIES_MAX: u32 = 200;
 
 /// How a [`Libvirt`] makes guests.
 #[derive(Debug, Clone)]
@@ -140,8 +143,21 @@ impl Hypervisor for Libvirt {
     }
 
     async fn destroy(&self, instance: Uuid) -> Result<()> {
-        let turn = tokio::time::timeout(DESTROY_PATIENCE, self.turns.take(instance)).await.ok();
-        self.run("stop", instance, turn, move |maker, conn| maker.destroy(conn, instance)).await
+        let mut turn = std::pin::pin!(self.turns.take(instance));
+        for _ in 0..DESTROY_TRIES_MAX {
+            match tokio::time::timeout(DESTROY_PATIENCE, &mut turn).await {
+                // Nothing earlier is left that could start it again.
+                Ok(turn) => {
+                    return self
+                        .run("stop", instance, turn, move |maker, conn| maker.destroy(conn, instance))
+                        .await;
+                }
+                Err(_) => {
+                    self.run("stop", instance, (), move |maker, conn| maker.destroy(conn, instance)).await?;
+                }
+            }
+        }
+        Err(transient(format!("cannot stop instance {instance}: an earlier step for it does not end")))
     }
 
     async fn undefine(&self, instance: Uuid) -> Result<()> {

@@ -1,17 +1,16 @@
 //! A place to try guests in: a driver, a directory, and a tidy end whatever a test does.
 
+use crate::daemon::Daemon;
 use pony_core::host::{Boot, DiskSpec, GuestState, InstanceFact, InstanceSpec, VolumeFormat};
-use pony_host::{Accel, Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, marker_boot_sector};
+use pony_host::{Accel, Hypervisor as _, Libvirt, LibvirtOptions, marker_boot_sector};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
-
-pub const URI: &str = "qemu:///system";
 
 /// `mov dx, 0x505; mov al, 1; out dx, al; cli; hlt`: tells the pvpanic device that the guest panicked.
 pub const GUEST_PANICS: [u8; 8] = [0xba, 0x05, 0x05, 0xb0, 0x01, 0xee, 0xfa, 0xf4];
@@ -24,6 +23,7 @@ const DISK_BYTES: u64 = 1 << 20;
 pub struct Bench {
     pub libvirt: Libvirt,
     pub marker: String,
+    pub daemon: Arc<Daemon>,
     host: Uuid,
     dir: TempDir,
     made: Mutex<Vec<Uuid>>,
@@ -32,20 +32,22 @@ pub struct Bench {
 impl Bench {
     /// `None`, saying why, where the real thing is not to be had.
     pub async fn new() -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            println!("skipped: only root talks to {URI}");
-            return None;
+        match Daemon::shared() {
+            Ok(daemon) => Some(Self::on(daemon).await),
+            Err(why) => {
+                println!("skipped: {why}");
+                None
+            }
         }
-        if let Err(why) = ensure_libvirtd(URI).await {
-            println!("skipped: {why}");
-            return None;
-        }
+    }
+
+    pub async fn on(daemon: Arc<Daemon>) -> Self {
         let dir = tempfile::Builder::new().prefix("pony-test-").tempdir().unwrap();
         // The emulator's user has to get to the disks.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let host = Uuid::new_v4();
-        let libvirt = Libvirt::connect(URI, options(host, &dir)).await.unwrap();
-        Some(Self { libvirt, marker: format!("marker {host}"), host, dir, made: Mutex::default() })
+        let libvirt = Libvirt::connect(&daemon.uri(), options(host, &dir)).await.unwrap();
+        Self { libvirt, marker: format!("marker {host}"), daemon, host, dir, made: Mutex::default() }
     }
 
     pub fn options(&self) -> LibvirtOptions {
@@ -54,7 +56,7 @@ impl Bench {
 
     /// The same agent, restarted.
     pub async fn another(&self) -> Libvirt {
-        Libvirt::connect(URI, self.options()).await.unwrap()
+        Libvirt::connect(&self.daemon.uri(), self.options()).await.unwrap()
     }
 
     /// An instance with a disk that boots, says the marker and halts.
@@ -135,12 +137,8 @@ impl Bench {
         crate::suite::eventually(&format!("{} says {words:?}", spec.name), ask).await;
     }
 
-    /// SIGKILL to the guest's own emulator, by the pid that libvirt keeps of it.
     pub fn kill_emulator(&self, spec: &InstanceSpec) {
-        let file = format!("/run/libvirt/qemu/pony-{}.pid", spec.instance);
-        let pid = std::fs::read_to_string(file).unwrap();
-        let status = std::process::Command::new("kill").args(["-9", pid.trim()]).status();
-        assert!(status.unwrap().success());
+        self.daemon.kill_emulator(&format!("pony-{}", spec.instance));
     }
 
     /// A domain that no agent made.
@@ -151,19 +149,28 @@ impl Bench {
             "<domain type='qemu'><name>pony-test-{uuid}</name><uuid>{uuid}</uuid><memory>32768</memory>\
              <os><type arch='x86_64'>hvm</type></os></domain>"
         );
-        with_libvirt(|conn| Domain::define_xml(conn, &xml).map(drop).unwrap());
+        self.with_libvirt(|conn| Domain::define_xml(conn, &xml).map(drop).unwrap());
         uuid
     }
 
     pub fn exists(&self, domain: Uuid) -> bool {
-        with_libvirt(|conn| Domain::lookup_by_uuid(conn, domain).is_ok())
+        self.with_libvirt(|conn| Domain::lookup_by_uuid(conn, domain).is_ok())
+    }
+}
+
+impl Bench {
+    fn with_libvirt<T>(&self, act: impl FnOnce(&Connect) -> T) -> T {
+        let mut conn = Connect::open(Some(&self.daemon.uri())).unwrap();
+        let result = act(&conn);
+        conn.close().unwrap();
+        result
     }
 }
 
 impl Drop for Bench {
     fn drop(&mut self) {
         let made = std::mem::take(&mut *self.made.lock().unwrap());
-        with_libvirt(|conn| {
+        self.with_libvirt(|conn| {
             for domain in made.into_iter().filter_map(|uuid| Domain::lookup_by_uuid(conn, uuid).ok()) {
                 let _ = domain.destroy();
                 let _ = domain.undefine();
@@ -179,11 +186,4 @@ pub async fn next(events: &mut Receiver<Uuid>) -> Option<Uuid> {
 
 fn options(host: Uuid, dir: &TempDir) -> LibvirtOptions {
     LibvirtOptions { host, accel: Accel::Tcg, console_dir: Some(dir.path().join("console")) }
-}
-
-fn with_libvirt<T>(act: impl FnOnce(&Connect) -> T) -> T {
-    let mut conn = Connect::open(Some(URI)).unwrap();
-    let result = act(&conn);
-    conn.close().unwrap();
-    result
 }
