@@ -236,6 +236,18 @@ async fn a_qcow2_that_leads_elsewhere_is_refused() {
     eventually("nothing is kept of what was refused", || async { bench.unfinished().is_empty() }).await;
 }
 
+#[tokio::test]
+async fn half_a_qcow2_is_not_an_image() {
+    let (bench, web) = (Bench::new(), Web::start().await);
+    let whole = qcow2_of(&disk(4 * MIB, 8));
+    for kept in [whole.len() - (1 << 20), 300 << 10, 100] {
+        let uri = web.put("half", Page::new(&whole[..kept]));
+        let message = assert_refused(bench.fetch(&bench.qcow2(4), &uri).await, DriverErrorKind::Order);
+        assert!(message.contains("incomplete") || message.contains("cannot open"), "{kept}: {message}");
+    }
+    bench.fetch(&bench.qcow2(4), &web.put("whole", Page::new(whole))).await.unwrap();
+}
+
 /// A guest's disk may begin with whatever the guest likes: its format is what it was made with.
 #[tokio::test]
 async fn a_raw_volume_that_looks_like_qcow2_is_copied_as_raw() {

@@ -97,12 +97,12 @@ async fn copies_dropped_anywhere_leave_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abandoned_fill_never_gets_into_a_newer_one() {
     let (bench, web) = (Bench::new(), Web::start().await);
-    let (old, new) = (disk(8 * MIB, 3), disk(8 * MIB, 4));
+    let (old, new) = (disk(4 * MIB, 3), disk(4 * MIB, 4));
     let sources = [&old, &new]
         .map(|bytes| web.put(if bytes == &old { "old" } else { "new" }, Page::new(bytes.clone())));
     let mut taken = 0;
     for point in 0..30 {
-        let spec = bench.spec([VolumeFormat::Raw, VolumeFormat::Qcow2][point % 2], 8);
+        let spec = bench.spec([VolumeFormat::Raw, VolumeFormat::Qcow2][point % 2], 4);
         drop_at(point, bench.fetch(&spec, &sources[0])).await;
         let fact = bench.fetch(&spec, &sources[1]).await.unwrap();
         let holds = content(&fact);

@@ -72,6 +72,8 @@ pub(super) enum StorageError {
     Damaged { path: PathBuf, why: &'static str },
     #[error("{tool} is not installed on this host: it comes with Debian's package {package}")]
     NoTool { tool: &'static str, package: &'static str },
+    #[error("qemu-img {verb} was killed by somebody else (signal {signal}), for want of memory perhaps")]
+    Killed { verb: &'static str, signal: i32 },
     #[error("qemu-img {verb} failed on {origin}: {why}")]
     QemuImg { verb: &'static str, origin: String, why: String },
 }
@@ -98,6 +100,7 @@ impl StorageError {
             | Self::CutOff { .. }
             | Self::NoSource { .. }
             | Self::InUse { .. }
+            | Self::Killed { .. }
             | Self::Overtaken { .. } => DriverErrorKind::Transient,
             _ => DriverErrorKind::Order,
         }

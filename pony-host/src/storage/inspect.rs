@@ -55,6 +55,7 @@ pub(super) async fn inspect(
     let image = attempt.blocking(move |_| look(path, name, said_html)).await?;
     if image.format == VolumeFormat::Qcow2 {
         ask_qemu(attempt, &image, origin).await?;
+        check(attempt, &image, origin).await?;
     }
     Ok(image)
 }
@@ -103,10 +104,8 @@ fn header_size(file: &File, path: &Path, origin: String) -> Result<u64, StorageE
 /// A second opinion, on what the header did not tell; with limits, as QEMU reads hostile data here.
 async fn ask_qemu(attempt: &Attempt, image: &Image, origin: &str) -> Result<(), StorageError> {
     let refused = |why: String| StorageError::Refused { origin: origin.to_owned(), why };
-    let json = qemu_img::info(attempt, &image.path, image.format).await.map_err(|error| match error {
-        StorageError::QemuImg { why, .. } => refused(format!("that QEMU cannot open: {why}")),
-        other => other,
-    })?;
+    let info = qemu_img::info(attempt, &image.path, image.format).await;
+    let json = info.map_err(|error| refuse(error, origin, "that QEMU cannot open"))?;
     let info: Info =
         serde_json::from_slice(&json).map_err(|error| refused(format!("not understood: {error}")))?;
     let specific = info.format_specific.and_then(|specific| specific.data);
@@ -120,4 +119,20 @@ async fn ask_qemu(attempt: &Attempt, image: &Image, origin: &str) -> Result<(), 
         return Err(refused("whose size is read in two ways".into()));
     }
     Ok(())
+}
+
+/// Half an image is not one, however well it begins.
+async fn check(attempt: &Attempt, image: &Image, origin: &str) -> Result<(), StorageError> {
+    let checked = qemu_img::check(attempt, &image.path).await;
+    checked.map_err(|error| refuse(error, origin, "that is damaged or incomplete"))
+}
+
+/// What QEMU complains of is the image's fault.
+fn refuse(error: StorageError, origin: &str, what: &str) -> StorageError {
+    match error {
+        StorageError::QemuImg { why, .. } => {
+            StorageError::Refused { origin: origin.to_owned(), why: format!("{what}: {why}") }
+        }
+        other => other,
+    }
 }

@@ -6,10 +6,12 @@ use super::error::StorageError;
 use super::pool::{extension, free_bytes};
 use super::size::MIB;
 use super::stage::{Stage, while_moving};
+use nix::libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use pony_core::host::VolumeFormat;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +28,13 @@ const BRIEF_CPU_S: u64 = 30;
 
 /// The same in time of day: a busy disk makes them wait.
 const BRIEF: Duration = Duration::from_secs(60);
+
+/// CPU time and time of day of a check, seconds: it reads the tables of an image, gigabytes at the most.
+const CHECK_CPU_S: u64 = 120;
+const CHECK: Duration = Duration::from_secs(600);
+
+/// How `qemu-img check` ends where clusters are lost and nothing else is wrong.
+const LEAKS: i32 = 3;
 
 /// Output that is kept, bytes.
 const OUTPUT_MAX: u64 = 1 << 20;
@@ -49,21 +58,32 @@ pub(super) async fn info(
     let args = ["-U", "-f", extension(format), "--output=json"].map(OsStr::new);
     let mut command = command("info", LOOK_MEMORY, Some(BRIEF_CPU_S));
     command.args(args).arg(path);
-    brief(attempt, "info", path, command).await
+    judge(attempt, "info", path, run_within(BRIEF, "info", command).await?)
+}
+
+/// Checks that a qcow2 image is consistent, and has an end: QEMU would read zeroes behind a cut.
+pub(super) async fn check(attempt: &Attempt, path: &Path) -> Result<(), StorageError> {
+    let mut command = command("check", CONVERT_MEMORY, Some(CHECK_CPU_S));
+    command.args(["-q", "-U", "-f", "qcow2"]).arg(path);
+    let outcome = run_within(CHECK, "check", command).await?;
+    match outcome.status.code() {
+        Some(LEAKS) => Ok(()),
+        _ => judge(attempt, "check", path, outcome).map(drop),
+    }
 }
 
 /// Makes an empty qcow2 image.
 pub(super) async fn create(attempt: &Attempt, path: &Path, bytes: u64) -> Result<(), StorageError> {
     let mut command = command("create", LOOK_MEMORY, Some(BRIEF_CPU_S));
     command.args(["-q", "-f", "qcow2"]).arg(path).arg(bytes.to_string());
-    brief(attempt, "create", path, command).await.map(drop)
+    judge(attempt, "create", path, run_within(BRIEF, "create", command).await?).map(drop)
 }
 
 /// Grows a qcow2 image; refuses to shrink it.
 pub(super) async fn resize(attempt: &Attempt, path: &Path, bytes: u64) -> Result<(), StorageError> {
     let mut command = command("resize", LOOK_MEMORY, Some(BRIEF_CPU_S));
     command.args(["-q", "-f", "qcow2"]).arg(path).arg(bytes.to_string());
-    brief(attempt, "resize", path, command).await.map(drop)
+    judge(attempt, "resize", path, run_within(BRIEF, "resize", command).await?).map(drop)
 }
 
 /// Writes an image anew in another format (or the same: nothing of the old one's structure is left then).
@@ -105,15 +125,9 @@ fn command(verb: &str, memory: u64, cpu_s: Option<u64>) -> Command {
     command
 }
 
-async fn brief(
-    attempt: &Attempt,
-    verb: &'static str,
-    path: &Path,
-    command: Command,
-) -> Result<Vec<u8>, StorageError> {
-    let slow = |_| StorageError::Stalled { what: format!("qemu-img {verb}"), seconds: BRIEF.as_secs() };
-    let outcome = tokio::time::timeout(BRIEF, run(command, |_| {})).await.map_err(slow)??;
-    judge(attempt, verb, path, outcome)
+async fn run_within(time: Duration, verb: &str, command: Command) -> Result<Outcome, StorageError> {
+    let slow = |_| StorageError::Stalled { what: format!("qemu-img {verb}"), seconds: time.as_secs() };
+    tokio::time::timeout(time, run(command, |_| {})).await.map_err(slow)?
 }
 
 async fn run(mut command: Command, told: impl FnMut(&[u8])) -> Result<Outcome, StorageError> {
@@ -180,15 +194,31 @@ fn judge(
     if complaints.contains(" lock") && complaints.contains("another process using") {
         return Err(StorageError::InUse { path: path.to_owned() });
     }
-    let why: String = complaints.trim().replace("qemu-img: ", "").chars().take(WHY_MAX).collect();
-    let why = if why.is_empty() { status.to_string() } else { why };
+    if let Some(signal @ (SIGKILL | SIGTERM | SIGINT | SIGHUP)) = status.signal() {
+        return Err(StorageError::Killed { verb, signal });
+    }
+    let why = reason(&complaints, path).unwrap_or_else(|| status.to_string());
     let origin = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Err(StorageError::QemuImg { verb, origin, why })
+}
+
+/// The first complaint, without where things lie on this host.
+fn reason(complaints: &str, path: &Path) -> Option<String> {
+    let line = complaints.lines().find(|line| !line.trim().is_empty())?;
+    let line = line.replace("qemu-img: ", "").replace(&*path.to_string_lossy(), "the image");
+    Some(line.trim().chars().take(WHY_MAX).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_one_line_and_tell_no_paths() {
+        let said = "\nqemu-img: Could not open '/pool/x': broken\nERROR: more\n";
+        assert_eq!(reason(said, Path::new("/pool/x")).as_deref(), Some("Could not open 'the image': broken"));
+        assert_eq!(reason(" \n", Path::new("/pool/x")), None);
+    }
 
     #[test]
     fn the_last_percentage_counts() {
