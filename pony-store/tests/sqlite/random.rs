@@ -6,6 +6,7 @@ use pony_state::{Columns, RowOp};
 use pony_store::CommitError;
 use pony_store::conformance::{Fixture, Replica, columns, delete, id, insert, tables, update};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -257,4 +258,24 @@ proptest! {
     ) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(history));
     }
+}
+
+/// JSON functions of SQLite round floats; the feed does not.
+#[tokio::test]
+async fn floats_keep_all_their_digits() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let floats = prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
+    let floats: Vec<f64> = (0..3000).map(|_| floats.new_tree(&mut runner).unwrap().current()).collect();
+    let fixture = fixture(100_000).await;
+    let part = |(number, size): (usize, &f64)| {
+        let mac = format!("52:54:00:00:{:02x}:{:02x}", number / 256, number % 256);
+        insert("part", json!({"mac": mac, "size": size}))
+    };
+    fixture.store().commit(floats.iter().enumerate().map(part).collect()).await.unwrap();
+    let mut follower = Replica::default();
+    follower.follow(fixture.store(), 10_000).await.unwrap();
+    let loaded = Replica::load(fixture.store(), &tables()).await;
+    assert_eq!(follower, loaded);
+    let sizes: Vec<f64> = loaded.rows.values().map(|row| row["size"].as_f64().unwrap()).collect();
+    assert_eq!(sizes, floats);
 }
