@@ -1,8 +1,8 @@
 //! `DesiredStore`: the authoritative database of desired state.
 //!
 //! Only this crate knows SQL. It keeps rows as JSON columns by name, knows their types from
-//! [`pony_state::TableSchema`], and holds every constraint of that schema in the database itself, so that whoever
-//! writes past it (with the `sqlite3` shell) breaks none of them, and is followed like everybody else.
+//! [`pony_state::TableSchema`], and holds every constraint of that schema in the database itself, so that
+//! whoever writes past it (with the `sqlite3` shell) breaks none of them, and is followed like everybody else.
 //!
 //! - [`DesiredStore`] is the boundary: load everything, commit, follow the feed of changes, raise the epoch.
 //! - [`SqliteStore`] keeps one file (feature `sqlite`, the default).

@@ -1,5 +1,6 @@
-//! Steps that bring a database from one version of the schema to the next. What they *do* is SQL of one dialect; this
-//! module only names them. Fresh databases are made from the tables themselves, not from the steps.
+//! Steps that bring a database from one version of the schema to the next. What they *do* is SQL of one
+//! dialect; this module only names them. Fresh databases are made from the tables themselves, not from the
+//! steps.
 
 use crate::ddl;
 use crate::error::SchemaError;
@@ -8,8 +9,9 @@ use std::borrow::Cow;
 
 /// One step. The n-th of a list makes version n; the first creates everything.
 ///
-/// A step changes tables and data only: indexes, triggers and views derive from the schema and are made anew after
-/// the last step. References are checked at the end. `pony-store/migrations/README.md` says how to write one.
+/// A step changes tables and data only: indexes, triggers and views derive from the schema and are made anew
+/// after the last step. References are checked at the end. `pony-store/migrations/README.md` says how to write
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
     /// What it does, in a few words.

@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Rows in one [`Batch`] of a [`Load`]: large enough to amortise a hand-over, small enough (some 100 kB) to bound
-/// what waits between database and memory.
+/// Rows in one [`Batch`] of a [`Load`]: large enough to amortise a hand-over, small enough (some 100 kB) to
+/// bound what waits between database and memory.
 pub const BATCH_ROWS: usize = 1000;
 
 /// Milliseconds for which a [`Load`] waits for its reader to take a batch, before it lets go of its snapshot:
@@ -39,8 +39,8 @@ impl fmt::Display for Position {
 pub struct Change {
     /// Where it stands in the feed.
     pub position: Position,
-    /// Which transaction made it. Changes of one transaction are neighbours and have the same number; what others
-    /// than this store wrote between two of its transactions may share a number.
+    /// Which transaction made it. Changes of one transaction are neighbours and have the same number; what
+    /// others than this store wrote between two of its transactions may share a number.
     pub txn: i64,
     /// The table.
     pub table: Arc<str>,
@@ -138,8 +138,9 @@ pub trait DesiredStore: Send + Sync {
     /// [`LoadError`], where the snapshot cannot be taken.
     async fn load(&self) -> Result<Load, LoadError>;
 
-    /// Applies the operations in their order, in one transaction: all or nothing. References are checked at its end, so
-    /// that a row may precede what it refers to. Once this answers with success, the transaction survives a crash.
+    /// Applies the operations in their order, in one transaction: all or nothing. References are checked at its
+    /// end, so that a row may precede what it refers to. Once this answers with success, the transaction
+    /// survives a crash.
     ///
     /// Where the future is dropped, the transaction may still be committed; the feed tells.
     ///
@@ -147,8 +148,8 @@ pub trait DesiredStore: Send + Sync {
     /// [`CommitError`]; nothing was changed then.
     async fn commit(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError>;
 
-    /// What was committed after `position`: `limit` changes at the most, but at least one transaction in full where there is
-    /// any.
+    /// What was committed after `position`: `limit` changes at the most, but at least one transaction in full
+    /// where there is any.
     ///
     /// # Errors
     /// [`FeedError::Gap`] where `position` lies outside of what is kept (load again), otherwise

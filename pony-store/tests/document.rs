@@ -1,5 +1,5 @@
-//! What the document makes of requests, committed by the real database: it takes every operation in the order given,
-//! and nothing else happens there (no cascade that the document did not foresee), on random histories.
+//! What the document makes of requests, committed by the real database: it takes every operation in the order
+//! given, and nothing else happens there (no cascade that the document did not foresee), on random histories.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use pony_core::document::{Caller, ErrorCode, Tree, UrlPath, Write, evaluate};

@@ -66,7 +66,8 @@ fn disks(numbers: Range<usize>) -> Vec<RowOp> {
     numbers.map(|number| insert("disk", json!({"id": format!("{number:06}")}))).collect()
 }
 
-/// A load that began before some commits shows none of them, however late it is read, and the feed goes on from it.
+/// A load that began before some commits shows none of them, however late it is read, and the feed goes on from
+/// it.
 ///
 /// # Panics
 /// Where it is not so.

@@ -1,8 +1,9 @@
 //! The suite of tests that every [`DesiredStore`] passes, whatever keeps its rows. An implementation gives a
-//! [`Fixture`] and names it to [`conformance_suite!`](crate::conformance_suite), which makes a test of each check.
+//! [`Fixture`] and names it to [`conformance_suite!`](crate::conformance_suite), which makes a test of each
+//! check.
 //!
-//! Each check begins with an empty database of [`tables`], and panics where the store does not keep its promises.
-//! What only one kind of database can be tested for (its crash, its full disk) is not here.
+//! Each check begins with an empty database of [`tables`], and panics where the store does not keep its
+//! promises. What only one kind of database can be tested for (its crash, its full disk) is not here.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

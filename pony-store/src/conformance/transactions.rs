@@ -75,8 +75,8 @@ async fn write(store: &dyn DesiredStore, writer: u32) -> Vec<Position> {
     positions
 }
 
-/// Many writers at once, some of whose transactions fail: each gets its own answer, and the feed has them one after
-/// the other.
+/// Many writers at once, some of whose transactions fail: each gets its own answer, and the feed has them one
+/// after the other.
 ///
 /// # Panics
 /// Where something is missing, or mixed up.

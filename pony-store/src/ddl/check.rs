@@ -1,12 +1,12 @@
-//! Whether tables can be kept in a database at all. Whoever declares them learns it when the program starts, from a message
-//! that names the declaration, and not later from an SQL error.
+//! Whether tables can be kept in a database at all. Whoever declares them learns it when the program starts,
+//! from a message that names the declaration, and not later from an SQL error.
 
 use super::plan::{Column, Reference, Table};
 use crate::error::SchemaError;
 use pony_state::{ColumnSchema, ColumnType, TableSchema, Value};
 
-/// Columns of one table: an SQL function takes 127 arguments at least everywhere, and the outbox names and gives each
-/// column in one call.
+/// Columns of one table: an SQL function takes 127 arguments at least everywhere, and the outbox names and
+/// gives each column in one call.
 const COLUMNS_MAX: usize = 60;
 
 /// Bytes of a name: PostgreSQL cuts identifiers at 63, and constraints are named after table and column.

@@ -1,5 +1,5 @@
-//! What a database has to hold for a set of tables, before any dialect: references resolved to the column that they
-//! name, rules checked against the columns that they speak of, and who refers to whom.
+//! What a database has to hold for a set of tables, before any dialect: references resolved to the column that
+//! they name, rules checked against the columns that they speak of, and who refers to whom.
 
 use super::check;
 use crate::error::SchemaError;
@@ -28,7 +28,8 @@ pub(crate) struct Table {
     pub(crate) checks: Vec<Check>,
     pub(crate) overlaps: Vec<Overlap>,
     pub(crate) insides: Vec<Inside>,
-    /// The `Inside` rules of other tables whose range lies in this one: (table, number of the rule's place there).
+    /// The `Inside` rules of other tables whose range lies in this one: (table, number of the rule's place
+    /// there).
     pub(crate) encloses: Vec<(usize, usize)>,
     /// Columns (of any table) that refer to this one: (table, column).
     pub(crate) referrers: Vec<(usize, usize)>,
@@ -117,8 +118,8 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// References whose columns no key or unique set finds already: they need an index, or else each removal of a
-    /// referenced row would read the whole table.
+    /// References whose columns no key or unique set finds already: they need an index, or else each removal of
+    /// a referenced row would read the whole table.
     pub(crate) fn unindexed_references(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().enumerate().filter_map(|(place, column)| {
             let unique = self.uniques.iter().any(|it| !it.nulls_equal && it.columns[0] == column.name);

@@ -1,5 +1,5 @@
-//! One request's operations as SQL statements. Values are checked against their types before SQLite sees them, for
-//! the better message; what depends on other rows is left to the database.
+//! One request's operations as SQL statements. Values are checked against their types before SQLite sees them,
+//! for the better message; what depends on other rows is left to the database.
 
 use super::diagnose;
 use crate::ddl::plan::{Column, Plan, Table};

@@ -6,8 +6,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
-/// Milliseconds to wait while another process (somebody's shell) holds the database locked: short enough for a user who
-/// waits for an answer, longer than any single statement of a person.
+/// Milliseconds to wait while another process (somebody's shell) holds the database locked: short enough for a
+/// user who waits for an answer, longer than any single statement of a person.
 const LOCK_WAIT_MS: u64 = 800;
 
 /// KiB of pages that a connection keeps; the tables' upper levels and what is being worked on.
@@ -40,8 +40,8 @@ pub(super) fn reading(path: &Path) -> Result<Connection, Unavailable> {
     Ok(connection)
 }
 
-/// A connection to a file that exists. (Where the file allows no writing, SQLite opens it for reading, and the first
-/// write says so.)
+/// A connection to a file that exists. (Where the file allows no writing, SQLite opens it for reading, and the
+/// first write says so.)
 fn open(path: &Path) -> Result<Connection, Unavailable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let prepare = |connection: &Connection| -> rusqlite::Result<()> {

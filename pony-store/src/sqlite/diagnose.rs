@@ -208,8 +208,8 @@ fn json(row: &Row<'_>, place: usize, column: &Column) -> rusqlite::Result<Json> 
     Ok(decode(&column.ty, cell))
 }
 
-/// Which reference dangles in a transaction that could not be committed. What the transaction changed stands in the feed behind
-/// `before`; the broken one is among it, for all held before.
+/// Which reference dangles in a transaction that could not be committed. What the transaction changed stands in
+/// the feed behind `before`; the broken one is among it, for all held before.
 pub(super) fn references(
     connection: &Connection,
     plan: &Plan,

@@ -1,5 +1,5 @@
-//! The file itself: made for its owner only, and held by one process at a time. The lock is on a file beside the database:
-//! SQLite's own locks on the database vanish when anything in the process closes that file.
+//! The file itself: made for its owner only, and held by one process at a time. The lock is on a file beside
+//! the database: SQLite's own locks on the database vanish when anything in the process closes that file.
 
 use crate::error::OpenError;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -36,8 +36,8 @@ pub(super) fn require(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The file may be written. SQLite would open it for reading, and complain only at the first write. To be asked before SQLite has
-/// the file open, whose locks closing it here would undo.
+/// The file may be written. SQLite would open it for reading, and complain only at the first write. To be asked
+/// before SQLite has the file open, whose locks closing it here would undo.
 pub(super) fn require_writable(path: &Path) -> Result<(), OpenError> {
     let opened = OpenOptions::new().write(true).open(path);
     opened.map(drop).map_err(|source| OpenError::File { doing: "written", path: path.to_owned(), source })
@@ -70,8 +70,8 @@ impl FileLock {
 }
 
 impl Drop for FileLock {
-    /// Closing alone is not enough: a process that is just being started from this one holds a copy of the descriptor for a
-    /// moment, and the lock with it.
+    /// Closing alone is not enough: a process that is just being started from this one holds a copy of the
+    /// descriptor for a moment, and the lock with it.
     fn drop(&mut self) {
         if let Err(error) = self.file.unlock() {
             tracing::warn!(%error, "the lock of a database could not be let go of");

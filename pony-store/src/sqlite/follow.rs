@@ -1,5 +1,5 @@
-//! Watching for what other processes write to the file: SQLite tells nobody, but a number that changes with each
-//! commit of another connection can be looked at for next to nothing.
+//! Watching for what other processes write to the file: SQLite tells nobody, but a number that changes with
+//! each commit of another connection can be looked at for next to nothing.
 
 use super::connection::{self, unavailable};
 use crate::error::{Outage, Unavailable};

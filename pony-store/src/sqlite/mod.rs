@@ -1,8 +1,9 @@
 //! [`DesiredStore`] in one SQLite file.
 //!
-//! One thread owns the connection that writes ([`writer`]); readers have connections of their own and, thanks to the
-//! write-ahead log, neither wait for it nor hold it up ([`read`]); another thread watches for what other processes write
-//! ([`follow`]). Only one store at a time has a file open, by a lock on a file beside it ([`file`]).
+//! One thread owns the connection that writes ([`writer`]); readers have connections of their own and, thanks
+//! to the write-ahead log, neither wait for it nor hold it up ([`read`]); another thread watches for what other
+//! processes write ([`follow`]). Only one store at a time has a file open, by a lock on a file beside it
+//! ([`file`]).
 
 mod apply;
 mod connection;
@@ -30,8 +31,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use writer::Writer;
 
-/// Changes that the feed remembers by default: some minutes of the heaviest writing, some 50 MB. Whoever was away for
-/// longer loads everything, which takes a second or two.
+/// Changes that the feed remembers by default: some minutes of the heaviest writing, some 50 MB. Whoever was
+/// away for longer loads everything, which takes a second or two.
 const OUTBOX_ROWS_KEPT: u32 = 100_000;
 
 /// Milliseconds between looks for what other processes wrote: people at a shell do not notice, and it costs
@@ -64,8 +65,8 @@ impl SqliteConfig {
 
 /// Desired state in a SQLite file.
 ///
-/// Dropping it ends its threads and lets go of the file. Both `migrate` and `open` block on the file system: they are
-/// meant for start-up.
+/// Dropping it ends its threads and lets go of the file. Both `migrate` and `open` block on the file system:
+/// they are meant for start-up.
 ///
 /// ```
 /// # use pony_store::{DesiredStore, Migration, SqliteConfig, SqliteStore};

@@ -1,5 +1,6 @@
-//! Creating, checking and migrating the schema of a file. What a file should look like is asked of SQLite itself: the
-//! statements are run on an empty database in memory, and what that has is compared with what the file has.
+//! Creating, checking and migrating the schema of a file. What a file should look like is asked of SQLite
+//! itself: the statements are run on an empty database in memory, and what that has is compared with what the
+//! file has.
 
 use super::connection::{self, unavailable};
 use super::transaction::Transaction;
@@ -145,8 +146,8 @@ impl At<'_> {
         create().map_err(|error| self.sql(&error))
     }
 
-    /// Runs the steps after `found`. All or nothing; references are checked at the end, as the steps themselves may
-    /// have to break them.
+    /// Runs the steps after `found`. All or nothing; references are checked at the end, as the steps themselves
+    /// may have to break them.
     fn upgrade(
         &self,
         connection: &Connection,
@@ -181,7 +182,8 @@ impl At<'_> {
         transaction.commit().map_err(sql)
     }
 
-    /// Everything that the schema asks for is there as it should be. More than that (somebody's own index) is welcome.
+    /// Everything that the schema asks for is there as it should be. More than that (somebody's own index) is
+    /// welcome.
     fn compare(&self, connection: &Connection, plan: &Plan, version: u32) -> Result<(), OpenError> {
         let expected = expected(&statements(plan)).map_err(|error| self.sql(&error))?;
         let actual = objects(connection).map_err(|error| self.sql(&error))?;

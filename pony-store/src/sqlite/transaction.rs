@@ -1,5 +1,5 @@
-//! A transaction as a guard. (rusqlite's own wants the connection for itself or gives up checking; this one leaves it
-//! to be read after a commit that failed.)
+//! A transaction as a guard. (rusqlite's own wants the connection for itself or gives up checking; this one
+//! leaves it to be read after a commit that failed.)
 
 use rusqlite::Connection;
 

@@ -1,5 +1,5 @@
-//! The one thread that writes. Requests that wait while a transaction is being synced share the next one, so that
-//! many writers cost one sync; each is still all or nothing by itself.
+//! The one thread that writes. Requests that wait while a transaction is being synced share the next one, so
+//! that many writers cost one sync; each is still all or nothing by itself.
 
 use super::apply;
 use super::connection::{self, unavailable};
@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Requests that wait for the writer; as many as clients plausibly write at once. More of them wait outside.
 const REQUESTS_WAITING: usize = 256;
 
-/// Requests in one transaction: beyond some dozens the shared sync costs each next to nothing, while all wait longer.
+/// Requests in one transaction: beyond some dozens the shared sync costs each next to nothing, while all wait
+/// longer.
 const GROUP_MAX: usize = 64;
 
 /// Operations in one transaction of several requests, for the same reason.
@@ -211,7 +212,8 @@ impl Worker {
         }
     }
 
-    /// One request inside of the transaction. The outer error ends the transaction, the inner one only the request.
+    /// One request inside of the transaction. The outer error ends the transaction, the inner one only the
+    /// request.
     fn apply(&self, ops: &[RowOp]) -> Result<Result<Committed, CommitError>, Failure> {
         self.connection.prepare_cached("SAVEPOINT \"request\"")?.execute([])?;
         self.connection.prepare_cached("UPDATE \"_meta\" SET \"txn\" = \"txn\" + 1")?.execute([])?;

@@ -1,4 +1,5 @@
-//! What happens to the machine: a full disk, a file that may not be written, somebody who holds the database locked.
+//! What happens to the machine: a full disk, a file that may not be written, somebody who holds the database
+//! locked.
 
 use crate::fixture::fixture;
 use pony_store::conformance::{Fixture, Replica, id, insert, tables};
@@ -35,7 +36,8 @@ fn config(path: impl Into<PathBuf>) -> SqliteConfig {
 
 const DIRECTORY: &str = "PONY_STORE_FAULT_DIRECTORY";
 
-/// Runs one of the ignored tests below with a small file system of its own on `directory`, where the machine allows.
+/// Runs one of the ignored tests below with a small file system of its own on `directory`, where the machine
+/// allows.
 fn in_small_filesystem(test: &str, directory: &Path) {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");

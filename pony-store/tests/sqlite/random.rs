@@ -1,5 +1,5 @@
-//! Random transactions against the plainest possible model: the same ones succeed, the same rows result, and whoever follows
-//! the feed holds them too.
+//! Random transactions against the plainest possible model: the same ones succeed, the same rows result, and
+//! whoever follows the feed holds them too.
 
 use crate::fixture::fixture;
 use pony_state::{Columns, RowOp};

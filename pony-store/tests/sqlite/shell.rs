@@ -1,5 +1,5 @@
-//! What somebody does with the `sqlite3` shell: another version of SQLite, with none of this program in it, and its own idea
-//! of what is on by default. Without the shell there is nothing to test, and the tests say so.
+//! What somebody does with the `sqlite3` shell: another version of SQLite, with none of this program in it, and
+//! its own idea of what is on by default. Without the shell there is nothing to test, and the tests say so.
 
 use crate::fixture::{SqliteFixture, fixture};
 use pony_store::conformance::{Fixture, Replica, id, insert, tables};
@@ -66,7 +66,8 @@ async fn a_shell_is_followed_and_bound_by_the_rules() {
     assert_eq!(store.changes_after(follower.position, 1).await.unwrap().changes, []);
 }
 
-/// SQLite removes the rows in the way of an `INSERT OR REPLACE` without telling triggers: the feed would miss that.
+/// SQLite removes the rows in the way of an `INSERT OR REPLACE` without telling triggers: the feed would miss
+/// that.
 #[tokio::test]
 async fn nothing_is_replaced_behind_the_feeds_back() {
     let fixture = fixture(1000).await;

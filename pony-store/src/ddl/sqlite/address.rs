@@ -1,7 +1,7 @@
-//! Addresses in SQL alone. SQLite has no type for them, and functions registered by this program would lock out everybody
-//! who writes to the file by other means; so a view with an INSTEAD OF trigger serves as a procedure: a table's
-//! trigger inserts the address into the view, and is refused where it is not in its one right form, which is
-//! that of [`pony_state::Inet`] and [`pony_state::Cidr`] (RFC 5952 for IPv6).
+//! Addresses in SQL alone. SQLite has no type for them, and functions registered by this program would lock out
+//! everybody who writes to the file by other means; so a view with an INSTEAD OF trigger serves as a procedure:
+//! a table's trigger inserts the address into the view, and is refused where it is not in its one right form,
+//! which is that of [`pony_state::Inet`] and [`pony_state::Cidr`] (RFC 5952 for IPv6).
 
 use super::Tag;
 
@@ -84,10 +84,11 @@ END"#
 /// The first 96 bits of an IPv4 address written as IPv6.
 const MAPPED: &str = "00000000000000000000ffff";
 
-/// Common table expressions that end in `hexed(a, p, four, j, h)`: the address as text, the prefix length as text, its dotted
-/// part where it has one, its parts as a JSON array, and its bits in hexadecimal. They take any text, and yield
-/// a null or nonsense for what is no address: whoever needs to know prints `h` again and compares. Materialized, or
-/// else SQLite would put each expression into all places that use it, and calculate it there.
+/// Common table expressions that end in `hexed(a, p, four, j, h)`: the address as text, the prefix length as
+/// text, its dotted part where it has one, its parts as a JSON array, and its bits in hexadecimal. They take
+/// any text, and yield a null or nonsense for what is no address: whoever needs to know prints `h` again and
+/// compares. Materialized, or else SQLite would put each expression into all places that use it, and calculate
+/// it there.
 fn decoded(prefix: &str, value: &str) -> String {
     let hex4 = format!("printf('%02x%02x%02x%02x', {})", parts(4));
     let hex6: Vec<String> =

@@ -1,5 +1,5 @@
-//! Values between JSON, as this crate's users see them, and SQLite's storage classes, as the tables (and, in the same
-//! form, the feed) keep them.
+//! Values between JSON, as this crate's users see them, and SQLite's storage classes, as the tables (and, in
+//! the same form, the feed) keep them.
 
 use super::literal;
 use pony_state::{ColumnType, Value, ValueError};
@@ -60,8 +60,8 @@ pub(crate) fn encode(ty: &ColumnType, json: &Json) -> Result<Cell, ValueError> {
     })
 }
 
-/// The value of a cell. Somebody who turned SQLite's checks off may have written anything; what does not fit the type is
-/// given as it is, for whoever reads it to complain about.
+/// The value of a cell. Somebody who turned SQLite's checks off may have written anything; what does not fit
+/// the type is given as it is, for whoever reads it to complain about.
 pub(crate) fn decode(ty: &ColumnType, cell: Cell) -> Json {
     match (ty, cell) {
         (_, Cell::Null) => Json::Null,

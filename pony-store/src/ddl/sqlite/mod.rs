@@ -1,10 +1,11 @@
 //! The SQLite dialect.
 //!
-//! Everything is plain SQL that a `sqlite3` shell from 3.40 on understands: no function of this program is needed to write
-//! to the file by hand, and every constraint holds there too. What SQLite has no words for is a trigger: unchangeable
-//! columns, overlapping ranges, addresses and address ranges in their one right form ([`address`]), items of lists.
-//! Two things that a shell may do would get past constraints and feed, and are refused: writing while
-//! `PRAGMA foreign_keys` is off (that is the shell's default), and `INSERT OR REPLACE` over an existing row.
+//! Everything is plain SQL that a `sqlite3` shell from 3.40 on understands: no function of this program is
+//! needed to write to the file by hand, and every constraint holds there too. What SQLite has no words for is a
+//! trigger: unchangeable columns, overlapping ranges, addresses and address ranges in their one right form
+//! ([`address`]), items of lists. Two things that a shell may do would get past constraints and feed, and are
+//! refused: writing while `PRAGMA foreign_keys` is off (that is the shell's default), and `INSERT OR REPLACE`
+//! over an existing row.
 
 mod address;
 mod cell;
@@ -51,7 +52,8 @@ const OWN_TABLES: [&str; 4] = [
   "name" TEXT NOT NULL,
   "applied_at" TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) STRICT"#,
-    // `txn`: the number of the transaction that writes. `trimmed`: the last position that the feed has forgotten.
+    // `txn`: the number of the transaction that writes. `trimmed`: the last position that the feed has
+    // forgotten.
     r#"CREATE TABLE "_meta" (
   "one" INTEGER PRIMARY KEY CHECK ("one" = 1),
   "epoch" INTEGER NOT NULL,
@@ -150,7 +152,8 @@ fn indexes(table: &Table) -> Vec<String> {
     unique.chain(overlap).chain(references).collect()
 }
 
-/// How a column stands in a unique set. Where nulls are equal, a blob stands for them, which no column can hold.
+/// How a column stands in a unique set. Where nulls are equal, a blob stands for them, which no column can
+/// hold.
 fn unique_term(unique: &Unique, prefix: &str, column: &str) -> String {
     let column = format!("{prefix}{}", ident(column));
     if unique.nulls_equal { format!("ifnull({column}, x'')") } else { column }

@@ -1,5 +1,5 @@
-//! The part of a constraint's message that programs read: `… [unique instance 0]`, after the part that people read.
-//! SQLite gives nothing but the message of a trigger or the name of a check, so both end in this.
+//! The part of a constraint's message that programs read: `… [unique instance 0]`, after the part that people
+//! read. SQLite gives nothing but the message of a trigger or the name of a check, so both end in this.
 
 use std::fmt;
 

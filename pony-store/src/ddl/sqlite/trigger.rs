@@ -1,5 +1,6 @@
-//! The triggers of a table. Before a write they refuse what must not be attempted; after it they check what SQLite's constraints
-//! cannot say, and write the change into the feed. Removals by a reference's ON DELETE fire them as well.
+//! The triggers of a table. Before a write they refuse what must not be attempted; after it they check what
+//! SQLite's constraints cannot say, and write the change into the feed. Removals by a reference's ON DELETE
+//! fire them as well.
 
 use super::{Tag, ident, idents, literal, types, unique_term};
 use crate::ddl::plan::{Column, Inside, Overlap, Plan, Table, Unique};
@@ -66,7 +67,8 @@ fn before_update(table: &Table) -> Vec<String> {
     body
 }
 
-/// Uniqueness is the index's affair; this forestalls `INSERT OR REPLACE`, which removes the row in the way silently.
+/// Uniqueness is the index's affair; this forestalls `INSERT OR REPLACE`, which removes the row in the way
+/// silently.
 fn refuse_taken(table: &Table, unique: &Unique, condition: &str) -> String {
     let terms: Vec<String> = unique
         .columns
@@ -149,7 +151,8 @@ fn range_end(range: &str) -> String {
     format!("json_extract({range}, '$[1]')")
 }
 
-/// As other ranges do not overlap each other, only the last one that starts before this one's end can overlap it.
+/// As other ranges do not overlap each other, only the last one that starts before this one's end can overlap
+/// it.
 fn check_overlap(table: &Table, overlap: &Overlap) -> String {
     let (range, within) = (ident(&overlap.range), ident(&overlap.within));
     let new = format!("NEW.{range}");
@@ -219,8 +222,8 @@ fn outbox_key(table: &Table, prefix: &str) -> String {
     format!("json_array({})", idents(prefix, table.key().iter().map(|it| &it.name)))
 }
 
-/// A float is given with all its digits, as text: JSON functions round it. JSON is given as text too, whatever SQLite
-/// remembers of where the text came from: readers take cells apart alike, here and in tables.
+/// A float is given with all its digits, as text: JSON functions round it. JSON is given as text too, whatever
+/// SQLite remembers of where the text came from: readers take cells apart alike, here and in tables.
 fn outbox_cell(column: &Column) -> String {
     let (name, value) = (literal(&column.name), format!("NEW.{}", ident(&column.name)));
     match column.ty {

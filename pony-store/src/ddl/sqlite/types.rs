@@ -1,5 +1,6 @@
-//! How columns are kept: the storage class, and the check that makes it as strict as the type. Values have one form
-//! each (UUIDs and MAC addresses in lower case, ranges without blanks), so that equal values are equal texts.
+//! How columns are kept: the storage class, and the check that makes it as strict as the type. Values have one
+//! form each (UUIDs and MAC addresses in lower case, ranges without blanks), so that equal values are equal
+//! texts.
 
 use super::{Tag, cell, ident, literal};
 use crate::ddl::plan::{Column, Table};
