@@ -5,6 +5,8 @@
 mod discovery;
 #[cfg(feature = "hypervisor")]
 mod hypervisor;
+#[cfg(feature = "network")]
+mod network;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(feature = "storage")]
@@ -18,6 +20,8 @@ pub use hypervisor::{
     Accel, BOOT_SECTOR_BYTES, DaemonFound, Libvirt, LibvirtOptions, ensure_libvirtd, marker_boot_sector,
     probe_accel,
 };
+#[cfg(feature = "network")]
+pub use network::Netlink;
 #[cfg(feature = "sim")]
 pub use sim::{SimHost, SimOp, SimOptions};
 #[cfg(feature = "storage")]

@@ -179,6 +179,39 @@ async fn what_is_missing_is_named_and_can_be_mended() {
     assert_eq!(bench.fact(&spec).await.unwrap().state, GuestState::Running);
 }
 
+/// The tap is the network driver's: libvirt opens it, and neither makes nor removes it.
+#[cfg(feature = "network")]
+#[tokio::test]
+async fn a_guest_is_plugged_into_its_tap() {
+    use pony_core::host::{SwitchKind, SwitchSpec, TapSpec};
+    use pony_host::{Netlink, Network as _};
+    let Some(bench) = Bench::new().await else { return };
+    let namespace = bench.daemon.network();
+    let enter = move || {
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        Netlink::new(Uuid::new_v4()).unwrap()
+    };
+    let network = std::thread::spawn(enter).join().unwrap();
+    let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Bridge };
+    let mac = "52:54:00:12:34:56".to_owned();
+    let tap = TapSpec { vnic: Uuid::new_v4(), switch: switch.switch, mac: mac.clone() };
+    network.ensure_switch(&switch).await.unwrap();
+    let link = network.ensure_tap(&tap).await.unwrap().link;
+    let nic = NicSpec { vnic: tap.vnic, index: 0, mac, tap: link };
+    let spec = InstanceSpec { nics: vec![nic], ..bench.spec("plugged") };
+    bench.run(&spec).await;
+    bench.says(&spec, &bench.marker).await;
+    bench.libvirt.destroy(spec.instance).await.unwrap();
+    assert_eq!(network.list_taps().await.unwrap().len(), 1, "the tap outlives the run");
+    bench.libvirt.start(spec.instance).await.unwrap();
+    bench.libvirt.destroy(spec.instance).await.unwrap();
+
+    network.remove_tap(tap.vnic).await.unwrap();
+    let refused = bench.libvirt.start(spec.instance).await;
+    assert!(suite::assert_refused(refused, DriverErrorKind::Transient).contains("the tap of one"));
+    network.remove_switch(switch.switch).await.unwrap();
+}
+
 #[tokio::test]
 async fn impossible_orders_are_refused_as_such() {
     let Some(bench) = Bench::new().await else { return };

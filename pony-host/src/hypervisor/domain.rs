@@ -1,9 +1,10 @@
 //! The steps over one guest, as blocking calls into libvirt. Each looks first and is content with what already is.
 
+use super::elements::DomainXml;
 use super::error::{from_virt, is_gone, order, transient};
 use super::facts;
 use super::metadata::{STOPPING_KEY, STOPPING_NS, STOPPING_XML};
-use super::xml::{Console, DomainXml, Recipe};
+use super::xml::{Console, Recipe};
 use crate::Result;
 use pony_core::host::{GuestState, InstanceSpec};
 use std::path::{Path, PathBuf};

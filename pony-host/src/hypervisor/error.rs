@@ -48,6 +48,8 @@ fn hint(detail: &str) -> &'static str {
         " (the emulator runs as a user of its own: that user must be able to search every directory above the file)"
     } else if detail.contains("Could not access KVM") {
         " (the emulator's user must be able to open /dev/kvm, which belongs to the group kvm)"
+    } else if detail.contains("managed='no'") {
+        " (the tap of one of its network cards is not there; the network makes it)"
     } else {
         ""
     }

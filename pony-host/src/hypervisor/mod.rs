@@ -12,6 +12,7 @@ mod accel;
 mod boot_sector;
 mod daemon;
 mod domain;
+mod elements;
 mod error;
 mod facts;
 #[allow(unsafe_code)]

@@ -6,9 +6,10 @@
 
 use super::accel::Accel;
 use super::boot_sector::marker_boot_sector;
+use super::elements::DomainXml;
 use super::error::{from_virt, transient};
 use super::kvm;
-use super::xml::{Console, DomainXml, Recipe};
+use super::xml::{Console, Recipe};
 use crate::Result;
 use pony_core::host::{Boot, DiskSpec, DriverError, InstanceSpec, VolumeFormat};
 use std::io::Write as _;

@@ -113,6 +113,12 @@ impl Daemon {
         format!("qemu+unix:///system?socket={}/run/libvirt/libvirt-sock", self.dir.path().display())
     }
 
+    /// Its network namespace.
+    pub fn network(&self) -> std::fs::File {
+        let pid = self.pipe.lock().unwrap().child.id();
+        std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap()
+    }
+
     /// SIGKILL to libvirtd. Guests run on.
     pub fn stop(&self) {
         self.tell("stop");

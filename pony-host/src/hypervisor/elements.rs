@@ -1,0 +1,238 @@
+//! The elements of a domain, as libvirt's schema names them; only those that are used.
+
+use super::metadata::OwnerXml;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// A whole domain.
+#[derive(Debug, Serialize)]
+#[serde(rename = "domain")]
+pub(super) struct DomainXml {
+    #[serde(rename = "@type")]
+    pub(super) domain_type: &'static str,
+    pub(super) name: String,
+    pub(super) uuid: Uuid,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) title: String,
+    pub(super) metadata: Metadata,
+    pub(super) memory: Mib,
+    pub(super) vcpu: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cputune: Option<CpuTune>,
+    pub(super) os: Os,
+    pub(super) features: Features,
+    pub(super) cpu: Cpu,
+    pub(super) clock: Clock,
+    pub(super) on_poweroff: &'static str,
+    pub(super) on_reboot: &'static str,
+    /// Not `preserve`: a broken guest must not hold memory and disks; that it broke stays known (`Crashed`).
+    pub(super) on_crash: &'static str,
+    pub(super) devices: Devices,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Metadata {
+    #[serde(rename = "pony:instance")]
+    pub(super) owner: OwnerXml,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Mib {
+    #[serde(rename = "@unit")]
+    pub(super) unit: &'static str,
+    #[serde(rename = "$text")]
+    pub(super) value: i64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CpuTune {
+    pub(super) global_period: u64,
+    pub(super) global_quota: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Os {
+    #[serde(rename = "type")]
+    pub(super) kind: OsType,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct OsType {
+    #[serde(rename = "@arch")]
+    pub(super) arch: &'static str,
+    #[serde(rename = "@machine")]
+    pub(super) machine: &'static str,
+    #[serde(rename = "$text")]
+    pub(super) kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Features {
+    pub(super) acpi: (),
+    pub(super) apic: (),
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Cpu {
+    #[serde(rename = "@mode")]
+    pub(super) mode: &'static str,
+    #[serde(rename = "@match", skip_serializing_if = "Option::is_none")]
+    pub(super) matching: Option<&'static str>,
+    #[serde(rename = "@check")]
+    pub(super) check: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) model: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Clock {
+    #[serde(rename = "@offset")]
+    pub(super) offset: &'static str,
+}
+
+/// No graphics and no video: nothing listens anywhere.
+#[derive(Debug, Serialize)]
+pub(super) struct Devices {
+    pub(super) disk: Vec<Disk>,
+    pub(super) interface: Vec<Interface>,
+    pub(super) controller: Controller,
+    pub(super) serial: Serial,
+    pub(super) memballoon: Model,
+    pub(super) rng: Rng,
+    pub(super) panic: Model,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Model {
+    #[serde(rename = "@model")]
+    pub(super) model: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Controller {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    #[serde(rename = "@model")]
+    pub(super) model: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Rng {
+    #[serde(rename = "@model")]
+    pub(super) model: &'static str,
+    pub(super) backend: RngBackend,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RngBackend {
+    #[serde(rename = "@model")]
+    pub(super) model: &'static str,
+    #[serde(rename = "$text")]
+    pub(super) device: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Disk {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    #[serde(rename = "@device")]
+    pub(super) device: &'static str,
+    pub(super) driver: DiskDriver,
+    pub(super) source: FileSource,
+    pub(super) target: DiskTarget,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) readonly: Option<()>,
+    pub(super) serial: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) boot: Option<BootOrder>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DiskDriver {
+    #[serde(rename = "@name")]
+    pub(super) name: &'static str,
+    #[serde(rename = "@type")]
+    pub(super) format: &'static str,
+    #[serde(rename = "@cache")]
+    pub(super) cache: &'static str,
+    #[serde(rename = "@discard")]
+    pub(super) discard: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FileSource {
+    #[serde(rename = "@file")]
+    pub(super) file: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DiskTarget {
+    #[serde(rename = "@dev")]
+    pub(super) dev: String,
+    #[serde(rename = "@bus")]
+    pub(super) bus: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct BootOrder {
+    #[serde(rename = "@order")]
+    pub(super) order: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Interface {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    pub(super) mac: Mac,
+    pub(super) target: Tap,
+    pub(super) model: ModelType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) boot: Option<BootOrder>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Mac {
+    #[serde(rename = "@address")]
+    pub(super) address: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Tap {
+    #[serde(rename = "@dev")]
+    pub(super) dev: String,
+    /// The tap is the network driver's: libvirt neither makes nor removes it.
+    #[serde(rename = "@managed")]
+    pub(super) managed: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ModelType {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Serial {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<SerialSource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log: Option<SerialLog>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SerialSource {
+    #[serde(rename = "@mode", skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<&'static str>,
+    #[serde(rename = "@path")]
+    pub(super) path: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SerialLog {
+    #[serde(rename = "@file")]
+    pub(super) file: String,
+    #[serde(rename = "@append")]
+    pub(super) append: &'static str,
+}

@@ -1,0 +1,20 @@
+//! The network driver: bridges and taps of this host, made through rtnetlink.
+//!
+//! What it does: makes a link be there, as ordered and up, and repairs one that is not. What it does not do: touch
+//! any link that does not carry this host's uuid, give the host an address on a switch, or decide anything.
+//!
+//! Links are known by their alias, `pony:<host>:<switch or vnic>`, which holds both uuids in full; their names
+//! ([`name`]) only have to be unique. The driver works in the network namespace of the thread that made it.
+//!
+//! Neighbours: `netlink` (the driver) orders links from `links` (rtnetlink), which opens its socket on the thread
+//! of `namespace`; `tun` is the only unsafe code.
+
+mod error;
+mod links;
+mod name;
+mod namespace;
+mod netlink;
+#[allow(unsafe_code)]
+mod tun;
+
+pub use netlink::Netlink;

@@ -1,0 +1,182 @@
+//! The driver itself.
+
+use super::error::{order, transient, unsupported};
+use super::links::{Kind, Link, Links};
+use super::name;
+use crate::{Network, Result};
+use async_trait::async_trait;
+use pony_core::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often a link that is just coming or going is looked at again.
+const LOOKS_MAX: u32 = 10;
+
+/// The pause between two looks.
+const LOOK_PERIOD: Duration = Duration::from_millis(20);
+
+/// Bridges and taps through the kernel's netlink; see the trait for what each step promises.
+///
+/// It works in the network namespace of the thread that calls [`new`](Self::new), whichever threads use it later.
+/// Links of others are never touched: where one has the name that a link of ours must have, making ours is
+/// refused, and removing it finds nothing to remove.
+///
+/// ```no_run
+/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// use pony_core::host::{SwitchKind, SwitchSpec};
+/// use pony_host::{Netlink, Network as _};
+/// let network = Netlink::new(uuid::Uuid::from_u128(1))?;
+/// let switch = SwitchSpec { switch: uuid::Uuid::from_u128(2), kind: SwitchKind::Bridge };
+/// println!("{}", network.ensure_switch(&switch).await?.bridge);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Netlink {
+    host: Uuid,
+    links: Links,
+}
+
+impl Netlink {
+    /// The driver of `host`, whose uuid its links carry.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread.
+    pub fn new(host: Uuid) -> std::io::Result<Self> {
+        Ok(Self { host, links: Links::current()? })
+    }
+
+    fn is_ours(&self, link: &Link, uuid: Uuid) -> bool {
+        link.alias.as_deref().and_then(|alias| name::parse_alias(self.host, alias)) == Some(uuid)
+    }
+
+    /// A link of the right name and kind without an alias is one of ours that is half made.
+    fn may_be_ours(&self, link: &Link, uuid: Uuid) -> bool {
+        link.alias.is_none() || self.is_ours(link, uuid)
+    }
+
+    /// The bridge, made if it is not there; or, by its name, a foreign link.
+    async fn find_or_add_bridge(&self, switch: Uuid) -> Result<Link> {
+        let name = name::bridge(switch);
+        for _ in 0..LOOKS_MAX {
+            if let Some(link) = self.links.find(&name).await? {
+                return Ok(link);
+            }
+            self.links.add_bridge(&name, switch).await?;
+        }
+        Err(transient(format!(
+            "bridge {name} of switch {switch} is removed by somebody as fast as it is made"
+        )))
+    }
+
+    async fn bridge_of(&self, spec: &TapSpec) -> Result<Link> {
+        let TapSpec { vnic, switch, .. } = spec;
+        let bridge = self.links.find(&name::bridge(*switch)).await?;
+        bridge.filter(|link| link.kind.is_bridge() && self.is_ours(link, *switch)).ok_or_else(|| {
+            transient(format!("vnic {vnic} has no switch to plug into: {switch} is not there"))
+        })
+    }
+
+    /// The tap, if it is there and done. One without alias belongs to a call that was dropped just now, and goes.
+    async fn find_tap(&self, vnic: Uuid) -> Result<Option<Link>> {
+        let name = name::tap(vnic);
+        self.links.settle().await?;
+        for _ in 0..LOOKS_MAX {
+            match self.links.find(&name).await? {
+                Some(link) if link.kind == Kind::Tap && link.alias.is_none() => {
+                    tokio::time::sleep(LOOK_PERIOD).await;
+                }
+                found => return Ok(found),
+            }
+        }
+        Err(taken(&name, "vnic", vnic))
+    }
+
+    async fn add_tap(&self, vnic: Uuid, bridge: &Link) -> Result<()> {
+        let name = name::tap(vnic);
+        let tap = self.links.add_tap(&name).await?;
+        let Some(link) = self.links.find(&name).await? else {
+            return Err(transient(format!("tap {name} of vnic {vnic} was removed while it was made")));
+        };
+        self.links.set_up_tap(&link, name::alias(self.host, vnic), bridge.index).await?;
+        self.links.keep_tap(tap, &name).await
+    }
+
+    async fn remove(&self, name: &str, uuid: Uuid, is_kind: impl Fn(Kind) -> bool) -> Result<()> {
+        match self.links.find(name).await? {
+            Some(link) if is_kind(link.kind) && self.may_be_ours(&link, uuid) => {
+                self.links.remove(&link).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn uuid_of(&self, link: &Link) -> Option<Uuid> {
+        name::parse_alias(self.host, link.alias.as_deref()?)
+    }
+}
+
+fn taken(name: &str, what: &str, uuid: Uuid) -> pony_core::host::DriverError {
+    order(format!(
+        "the name {name} for {what} {uuid} is taken by a link that is not ours: rename that one, or give the {what} \
+         another uuid"
+    ))
+}
+
+#[async_trait]
+impl Network for Netlink {
+    async fn ensure_switch(&self, spec: &SwitchSpec) -> Result<SwitchFact> {
+        let switch = spec.switch;
+        if let SwitchKind::Unsupported(why) = &spec.kind {
+            return Err(unsupported(format!("switch {switch} cannot be made here: {why}")));
+        }
+        let link = self.find_or_add_bridge(switch).await?;
+        if !link.kind.is_bridge() || !self.may_be_ours(&link, switch) {
+            return Err(taken(&link.name, "switch", switch));
+        }
+        let is_done = link.up && link.kind == Kind::Bridge { prompt: true } && self.is_ours(&link, switch);
+        if !is_done {
+            self.links.set_up_bridge(&link, name::alias(self.host, switch)).await?;
+        }
+        Ok(SwitchFact { switch, bridge: link.name })
+    }
+
+    async fn remove_switch(&self, switch: Uuid) -> Result<()> {
+        self.remove(&name::bridge(switch), switch, Kind::is_bridge).await
+    }
+
+    async fn list_switches(&self) -> Result<Vec<SwitchFact>> {
+        let links = self.links.all().await?;
+        let fact = |link: Link| Some(SwitchFact { switch: self.uuid_of(&link)?, bridge: link.name });
+        Ok(links.into_iter().filter(|link| link.kind.is_bridge()).filter_map(fact).collect())
+    }
+
+    async fn ensure_tap(&self, spec: &TapSpec) -> Result<TapFact> {
+        let vnic = spec.vnic;
+        let bridge = self.bridge_of(spec).await?;
+        match self.find_tap(vnic).await? {
+            None => self.add_tap(vnic, &bridge).await?,
+            Some(link) if link.kind != Kind::Tap || !self.is_ours(&link, vnic) => {
+                return Err(taken(&link.name, "vnic", vnic));
+            }
+            Some(link) if link.up && link.bridge == Some(bridge.index) => {}
+            Some(link) => self.links.set_up_tap(&link, name::alias(self.host, vnic), bridge.index).await?,
+        }
+        Ok(TapFact { vnic, link: name::tap(vnic), bridge: Some(bridge.name) })
+    }
+
+    async fn remove_tap(&self, vnic: Uuid) -> Result<()> {
+        self.remove(&name::tap(vnic), vnic, |kind| kind == Kind::Tap).await
+    }
+
+    async fn list_taps(&self) -> Result<Vec<TapFact>> {
+        let links = self.links.all().await?;
+        let name_of =
+            |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
+        let fact = |link: &Link| {
+            let bridge = link.bridge.and_then(name_of);
+            Some(TapFact { vnic: self.uuid_of(link)?, link: link.name.clone(), bridge })
+        };
+        Ok(links.iter().filter(|link| link.kind == Kind::Tap).filter_map(fact).collect())
+    }
+}
