@@ -131,7 +131,7 @@ pub struct TapSpec {
 /// A tap as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TapFact {
-    /// `vnic.uuid`, as far as the link's name tells (see `pony-host::network`).
+    /// `vnic.uuid`.
     pub vnic: Uuid,
     /// The link's name.
     pub link: String,

@@ -86,13 +86,6 @@ impl<K: Ord + Copy, F> Beliefs<K, F> {
         self.touch(key, fact, Certainty::Doubtful);
     }
 
-    /// What is known under one key is known under another from now on.
-    pub(super) fn rename(&mut self, from: K, to: K) {
-        if let Some(entry) = self.entries.remove(&from) {
-            self.entries.insert(to, entry);
-        }
-    }
-
     fn touch(&mut self, key: K, fact: Option<F>, certainty: Certainty) {
         self.count += 1;
         self.entries.insert(key, Entry { fact, certainty, touched: self.count });

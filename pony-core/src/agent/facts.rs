@@ -1,8 +1,7 @@
 //! Everything that is known of the host, and how what comes in changes it. Decides nothing.
 
-use super::belief::{Accepted, Beliefs};
+use super::belief::Beliefs;
 use super::looks::Subject;
-use super::orders::Orders;
 use super::step::{Output, Step};
 use crate::host::{
     DiskFact, GuestState, HostFact, InstanceFact, NicFact, PoolFact, PoolSpec, SwitchFact, TapFact,
@@ -41,16 +40,6 @@ pub(super) struct Facts {
     pub(super) trouble: BTreeMap<Subject, String>,
 }
 
-/// Whether two UUIDs mean the same thing when one was read from a link's name, which holds only its first
-/// bytes: the rest is zero then.
-pub(super) fn same_link(a: Uuid, b: Uuid) -> bool {
-    /// Bytes that a link's name holds at the least.
-    const PREFIX_MIN: usize = 4;
-    let prefix = |of: Uuid| of.as_bytes().iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-    let shared = prefix(a).min(prefix(b)).max(PREFIX_MIN);
-    a == b || a.as_bytes()[..shared] == b.as_bytes()[..shared] && (prefix(a) == shared || prefix(b) == shared)
-}
-
 impl Facts {
     /// The guest, if one is there.
     pub(super) fn guest(&self, instance: Uuid) -> Option<&InstanceFact> {
@@ -78,49 +67,6 @@ impl Facts {
     /// The finished volume.
     pub(super) fn volume(&self, volume: Uuid, pool: Uuid) -> Option<&VolumeFact> {
         self.pools.get(&pool)?.volumes.get(volume)
-    }
-
-    /// Takes in a list of taps: what links' names tell of UUIDs is completed from what is known or ordered.
-    pub(super) fn accept_taps(
-        &mut self,
-        count: u64,
-        found: Vec<TapFact>,
-        orders: &Orders,
-    ) -> Accepted<Uuid, TapFact> {
-        let ordered = orders.placed().flat_map(|(_, _, h)| h.nics.iter().map(|n| n.vnic));
-        let full: Vec<Uuid> = self.taps.keys().chain(ordered).collect();
-        let named = found.into_iter().map(|fact| {
-            let vnic = full.iter().copied().find(|v| same_link(*v, fact.vnic)).unwrap_or(fact.vnic);
-            (vnic, TapFact { vnic, ..fact })
-        });
-        self.taps.accept(count, named)
-    }
-
-    /// As [`accept_taps`](Self::accept_taps), for switches.
-    pub(super) fn accept_switches(
-        &mut self,
-        count: u64,
-        found: Vec<SwitchFact>,
-        orders: &Orders,
-    ) -> Accepted<Uuid, SwitchFact> {
-        let full: Vec<Uuid> = self.switches.keys().chain(orders.switches.keys().copied()).collect();
-        let named = found.into_iter().map(|fact| {
-            let switch = full.iter().copied().find(|s| same_link(*s, fact.switch)).unwrap_or(fact.switch);
-            (switch, SwitchFact { switch, ..fact })
-        });
-        self.switches.accept(count, named)
-    }
-
-    /// Orders tell the whole of UUIDs of which links' names told the beginning.
-    pub(super) fn name_links(&mut self, orders: &Orders) {
-        for vnic in orders.placed().flat_map(|(_, _, h)| h.nics.iter().map(|n| n.vnic)) {
-            let short = self.taps.keys().find(|known| *known != vnic && same_link(*known, vnic));
-            short.into_iter().for_each(|short| self.taps.rename(short, vnic));
-        }
-        for switch in orders.switches.keys() {
-            let short = self.switches.keys().find(|known| known != switch && same_link(*known, *switch));
-            short.into_iter().for_each(|short| self.switches.rename(short, *switch));
-        }
     }
 
     /// What a step promises that succeeded.
@@ -203,20 +149,5 @@ pub(super) fn guest_of(step: &Step) -> Option<Uuid> {
         | Step::Destroy(i)
         | Step::Undefine(i) => Some(*i),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_truncated_uuid_means_the_whole_one() {
-        let whole = Uuid::from_u128(0x1234_5678_9abc_def0_1122_3344_5566_7788);
-        let short = Uuid::from_u128(0x1234_5678_9a00_0000_0000_0000_0000_0000);
-        let other = Uuid::from_u128(0x1234_5678_9b00_0000_0000_0000_0000_0000);
-        assert!(same_link(whole, short) && same_link(short, whole) && same_link(whole, whole));
-        assert!(!same_link(whole, other) && !same_link(short, other));
-        assert!(!same_link(whole, Uuid::nil()) && !same_link(whole, Uuid::from_u128(1)));
     }
 }

@@ -3,6 +3,7 @@
 
 use super::config::Config;
 use super::facts::{Facts, PoolState, guest_of, is_up};
+use super::index::{Index, Usage};
 use super::looks::{Looks, Subject};
 use super::memo::Memos;
 use super::news::{News, Notification};
@@ -28,6 +29,7 @@ struct Shown {
 pub struct Keeper {
     config: Config,
     orders: Orders,
+    index: Index,
     /// Whether there has been any order: without one nothing is done.
     ordered: bool,
     facts: Facts,
@@ -56,6 +58,7 @@ impl Keeper {
             engine: Engine::new(config.engine.clone(), seed),
             config,
             orders: Orders::default(),
+            index: Index::default(),
             ordered: false,
             facts: Facts::default(),
             memos: Memos::default(),
@@ -75,7 +78,7 @@ impl Keeper {
             return;
         }
         (self.orders, self.ordered, self.dirty) = (orders, true, true);
-        self.facts.name_links(&self.orders);
+        self.index = Index::of(&self.orders);
         let ordered = &self.orders.pools;
         for pool in self.facts.pools.keys().filter(|p| !ordered.contains_key(p)) {
             forget_pool(&mut self.looks, &mut self.facts.trouble, *pool);
@@ -181,9 +184,11 @@ impl Keeper {
             (Subject::Disks, Found::Disks(disks)) => return self.facts.disks = disks,
             (Subject::Guests, Found::Guests(guests)) => self.accept_guests(now_ms, count, guests),
             (Subject::Switches, Found::Switches(found)) => {
-                self.facts.accept_switches(count, found, &self.orders).again
+                self.facts.switches.accept(count, found.into_iter().map(|s| (s.switch, s))).again
             }
-            (Subject::Taps, Found::Taps(found)) => self.facts.accept_taps(count, found, &self.orders).again,
+            (Subject::Taps, Found::Taps(found)) => {
+                self.facts.taps.accept(count, found.into_iter().map(|t| (t.vnic, t))).again
+            }
             (Subject::Pool(pool), Found::Pool(fact)) => {
                 let Some(state) = self.facts.pools.get_mut(&pool) else { return };
                 state.fact = Some(fact);
@@ -292,10 +297,13 @@ impl Keeper {
     fn review(&mut self, now_ms: u64) {
         self.memos.update(now_ms, &self.orders, &self.facts, self.engine.runs());
         let failing = self.failing_volumes();
+        let usage = Usage::of(&self.facts);
         let view = View {
             now_ms,
             config: &self.config,
             orders: &self.orders,
+            index: &self.index,
+            usage: &usage,
             facts: &self.facts,
             memos: &self.memos,
             failing: &failing,
@@ -364,11 +372,13 @@ impl Keeper {
 
     /// What is to be told.
     pub fn report(&self, now_ms: u64) -> Report {
-        let failing = BTreeSet::new();
+        let (failing, usage) = (BTreeSet::new(), Usage::default());
         let view = View {
             now_ms,
             config: &self.config,
             orders: &self.orders,
+            index: &self.index,
+            usage: &usage,
             facts: &self.facts,
             memos: &self.memos,
             failing: &failing,

@@ -94,8 +94,6 @@ impl Memo {
     fn learn_cards(&mut self, instance: Uuid, facts: &Facts) {
         let Some(guest) = facts.guest(instance) else { return };
         let cards = guest.spec.iter().chain(&guest.live).flat_map(|spec| &spec.nics);
-        let vnics = cards
-            .map(|nic| facts.taps.keys().find(|t| super::facts::same_link(*t, nic.vnic)).unwrap_or(nic.vnic));
-        self.vnics.extend(vnics.filter(|vnic| facts.taps.get(*vnic).is_some()));
+        self.vnics.extend(cards.map(|nic| nic.vnic).filter(|vnic| facts.taps.get(*vnic).is_some()));
     }
 }

@@ -28,6 +28,7 @@ mod config;
 mod connection;
 mod driver;
 mod facts;
+mod index;
 mod keeper;
 mod looks;
 mod memo;

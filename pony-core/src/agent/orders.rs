@@ -129,7 +129,7 @@ pub struct DiskOrder {
 }
 
 /// What a disk of an instance shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DiskData {
     /// A volume, to read and write.
     Volume(Uuid),
@@ -170,22 +170,6 @@ impl Orders {
             let hardware = o.hardware.as_ref()?;
             Some((*uuid, o.target, hardware))
         })
-    }
-
-    /// The card, and the instance that it belongs to.
-    pub fn nic(&self, vnic: Uuid) -> Option<(Uuid, Target, &NicOrder)> {
-        self.placed().find_map(|(instance, target, hardware)| {
-            let nic = hardware.nics.iter().find(|n| n.vnic == vnic)?;
-            Some((instance, target, nic))
-        })
-    }
-
-    /// The volumes that back an image and are not on their way out.
-    pub fn backing(&self, image: Uuid) -> impl Iterator<Item = (Uuid, &VolumeOrder)> {
-        self.volumes
-            .iter()
-            .filter(move |(_, v)| v.image == Some(image) && v.wish != VolumeWish::Deleted)
-            .map(|(uuid, v)| (*uuid, v))
     }
 }
 

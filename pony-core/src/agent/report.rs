@@ -246,7 +246,7 @@ impl Reporter<'_> {
 
     fn image(&self, image: Uuid) -> DataReport {
         let copies: Vec<VolumeReport> =
-            self.view.orders.backing(image).filter_map(|(uuid, order)| self.volume(uuid, order)).collect();
+            self.view.backing(image).filter_map(|(uuid, order)| self.volume(uuid, order)).collect();
         let best = [DataHealth::Ready, DataHealth::Initializing, DataHealth::Broken];
         let best = best.into_iter().find_map(|health| copies.iter().find(|c| c.status == health));
         let status = best.map_or(DataHealth::Absent, |copy| copy.status);

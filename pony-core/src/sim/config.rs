@@ -18,7 +18,7 @@ pub enum Fate {
 }
 
 /// How the simulated host behaves. Rates are per thousand and hold while faults are on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SimConfig {
     /// How long a step takes at the most, ms.
     pub step_ms: u64,
@@ -43,8 +43,6 @@ pub struct SimConfig {
     pub deaf_rate: u64,
     /// Hints that are lost.
     pub hint_loss_rate: u64,
-    /// Whether lists of links tell only the first bytes of UUIDs, as the kernel's short names do.
-    pub short_link_names: bool,
     /// Memory of the machine, MiB.
     pub mem_mib: i64,
 }
@@ -64,7 +62,6 @@ impl Default for SimConfig {
             crash_rate: 0,
             deaf_rate: 0,
             hint_loss_rate: 0,
-            short_link_names: false,
             mem_mib: 65_536,
         }
     }

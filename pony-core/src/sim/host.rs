@@ -2,11 +2,9 @@
 
 use super::config::{Fate, SimConfig};
 use super::job::Job;
-use super::world::{SimWorld, short};
+use super::world::SimWorld;
 use crate::agent::{Command, Found, Hint, Look, LookId, Output, Step, StepOutcome};
-use crate::host::{
-    DriverError, DriverErrorKind, GuestState, HostFact, PoolBackend, PoolFact, Source, SwitchFact, TapFact,
-};
+use crate::host::{DriverError, DriverErrorKind, GuestState, HostFact, PoolBackend, PoolFact, Source};
 use crate::reconcile::{RunId, SplitMix64};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -348,14 +346,8 @@ impl SimHost {
             Look::Nics => Found::Nics(Vec::new()),
             Look::Disks => Found::Disks(Vec::new()),
             Look::Guests => Found::Guests(self.world.list_guests()),
-            Look::Switches => {
-                let name = |f: &SwitchFact| SwitchFact { switch: self.named(f.switch), ..f.clone() };
-                Found::Switches(self.world.switches.values().map(name).collect())
-            }
-            Look::Taps => {
-                let name = |f: &TapFact| TapFact { vnic: self.named(f.vnic), ..f.clone() };
-                Found::Taps(self.world.taps.values().map(name).collect())
-            }
+            Look::Switches => Found::Switches(self.world.switches.values().cloned().collect()),
+            Look::Taps => Found::Taps(self.world.taps.values().cloned().collect()),
             Look::Pool(spec) => match &spec.backend {
                 PoolBackend::Dir { .. } => {
                     Found::Pool(PoolFact { pool: spec.pool, capacity_mib: 1 << 20, allocated_mib: 0 })
@@ -369,11 +361,6 @@ impl SimHost {
                 Found::Volumes(self.world.volumes.values().filter(|v| v.pool == spec.pool).cloned().collect())
             }
         })
-    }
-
-    /// What a link's name tells of a UUID.
-    fn named(&self, uuid: Uuid) -> Uuid {
-        if self.config.short_link_names { short(uuid) } else { uuid }
     }
 
     fn host_fact(&self) -> HostFact {

@@ -55,17 +55,6 @@ fn path_of(spec: &VolumeSpec) -> PathBuf {
     PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume))
 }
 
-/// The first bytes of a UUID, as many as a link's name holds.
-pub(super) fn short(uuid: Uuid) -> Uuid {
-    Uuid::from_u128(uuid.as_u128() >> 80 << 80)
-}
-
-/// What is known under this UUID, or under one that begins with it.
-fn remove_named<F>(from: &mut BTreeMap<Uuid, F>, uuid: Uuid) -> Option<F> {
-    let key = from.keys().copied().find(|k| *k == uuid || short(*k) == uuid)?;
-    from.remove(&key)
-}
-
 fn is_up(state: GuestState) -> bool {
     !matches!(state, GuestState::Off | GuestState::Crashed)
 }
@@ -216,14 +205,14 @@ impl SimWorld {
         if let Some(fact) = self.switches.get(&switch).cloned() {
             return self.redundant(Output::Switch(fact));
         }
-        let fact = SwitchFact { switch, bridge: format!("ponyb{}", &switch.simple().to_string()[..8]) };
+        let fact = SwitchFact { switch, bridge: format!("bridge-{switch}") };
         self.switches.insert(switch, fact.clone());
         self.count("switch", switch);
         Ok(Output::Switch(fact))
     }
 
     fn remove_switch(&mut self, switch: Uuid) -> Effect {
-        let Some(fact) = remove_named(&mut self.switches, switch) else {
+        let Some(fact) = self.switches.remove(&switch) else {
             return self.redundant(Output::None);
         };
         for tap in self.taps.values_mut().filter(|t| t.bridge.as_ref() == Some(&fact.bridge)) {
@@ -241,7 +230,7 @@ impl SimWorld {
         if let Some(fact) = self.taps.get(&vnic).filter(|t| t.bridge.as_ref() == Some(&bridge)).cloned() {
             return self.redundant(Output::Tap(fact));
         }
-        let link = format!("ponyt{}", &vnic.simple().to_string()[..8]);
+        let link = format!("tap-{vnic}");
         let fact = TapFact { vnic, link, bridge: Some(bridge) };
         self.taps.insert(vnic, fact.clone());
         self.count("tap", vnic);
@@ -249,7 +238,7 @@ impl SimWorld {
     }
 
     fn remove_tap(&mut self, vnic: Uuid) -> Effect {
-        let Some(fact) = remove_named(&mut self.taps, vnic) else { return self.redundant(Output::None) };
+        let Some(fact) = self.taps.remove(&vnic) else { return self.redundant(Output::None) };
         let uses = |g: &SimGuest| g.live.iter().any(|s| s.nics.iter().any(|n| n.tap == fact.link));
         if let Some((instance, _)) = self.guests.iter().find(|(_, g)| is_up(g.state) && uses(g)) {
             self.violation(format!("tap {} is removed under instance {instance}", fact.link));

@@ -6,6 +6,7 @@
 
 use super::{StepRuns, View};
 use crate::agent::facts::is_up;
+use crate::agent::index::Card;
 use crate::agent::orders::NicOrder;
 use crate::agent::step::Step;
 use crate::host::{SwitchKind, SwitchSpec, TapSpec};
@@ -24,14 +25,8 @@ pub(super) enum TapWish {
 }
 
 impl View<'_> {
-    /// The switches that cards of instances here are plugged into.
-    pub(super) fn wanted_switches(&self) -> impl Iterator<Item = Uuid> {
-        self.orders.placed().flat_map(|(_, _, h)| h.nics.iter().map(|n| n.switch))
-    }
-
     fn switch_wish(&self, switch: Uuid) -> Option<Option<&SwitchKind>> {
-        let wanted = self.wanted_switches().any(|s| s == switch);
-        wanted.then(|| self.orders.switches.get(&switch))
+        self.index.switches.contains(&switch).then(|| self.orders.switches.get(&switch))
     }
 
     pub(super) fn switch_order(&self, switch: Uuid) -> Stamp {
@@ -73,7 +68,9 @@ impl View<'_> {
     }
 
     pub(super) fn tap_wish(&self, vnic: Uuid) -> TapWish {
-        let Some((instance, target, nic)) = self.orders.nic(vnic) else { return TapWish::Unwanted };
+        let Some(Card { instance, target, nic }) = self.index.card(self.orders, vnic) else {
+            return TapWish::Unwanted;
+        };
         let up = self.facts.guest(instance).is_some_and(|g| is_up(g.state));
         if target.is_up() || up {
             TapWish::Wanted(TapSpec { vnic, switch: nic.switch, mac: nic.mac.clone() })
@@ -83,7 +80,7 @@ impl View<'_> {
     }
 
     pub(super) fn tap_circumstances(&self, vnic: Uuid) -> Stamp {
-        let nic = self.orders.nic(vnic).map(|(_, _, nic)| nic);
+        let nic = self.index.card(self.orders, vnic).map(|card| card.nic);
         stamp(&nic.and_then(|n| self.facts.switches.get(n.switch)).map(|s| s.bridge.as_str()))
     }
 

@@ -10,6 +10,7 @@ mod volume;
 
 use super::config::{Config, Lane};
 use super::facts::Facts;
+use super::index::{Index, Usage};
 use super::memo::Memos;
 use super::orders::Orders;
 use super::step::{ResourceId, Step};
@@ -58,6 +59,8 @@ pub(super) struct View<'a> {
     pub(super) now_ms: u64,
     pub(super) config: &'a Config,
     pub(super) orders: &'a Orders,
+    pub(super) index: &'a Index,
+    pub(super) usage: &'a Usage,
     pub(super) facts: &'a Facts,
     pub(super) memos: &'a Memos,
     /// Volumes whose last try failed: nobody should wait for them.
@@ -72,9 +75,9 @@ impl World for View<'_> {
 
     fn ids(&self) -> Vec<ResourceId> {
         let volumes = self.orders.volumes.keys().copied().map(ResourceId::Volume);
-        let switches = self.facts.switches.keys().chain(self.wanted_switches()).map(ResourceId::Switch);
-        let cards = self.orders.placed().flat_map(|(_, _, h)| h.nics.iter().map(|n| n.vnic));
-        let taps = self.facts.taps.keys().chain(cards).map(ResourceId::Tap);
+        let switches =
+            self.facts.switches.keys().chain(self.index.switches.iter().copied()).map(ResourceId::Switch);
+        let taps = self.facts.taps.keys().chain(self.index.cards.keys().copied()).map(ResourceId::Tap);
         let placed = self.orders.instances.keys().copied();
         let instances = self.facts.guests.keys().chain(placed).map(ResourceId::Instance);
         volumes.chain(switches).chain(taps).chain(instances).collect()

@@ -1,50 +1,47 @@
 //! Who uses what at this moment. In doubt, somebody does.
 
 use super::{StepRuns, View};
-use crate::agent::facts::{is_up, same_link};
 use crate::agent::memo::Memo;
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{InstanceSpec, Source};
+use crate::host::Source;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 impl View<'_> {
     /// A guest other than `except` that has the volume open, or may have.
     pub(super) fn user_of_volume(&self, volume: Uuid, except: Option<Uuid>, runs: &StepRuns) -> Option<Uuid> {
-        let path = self.volume_fact(volume).map(|f| &f.path);
-        let has = |spec: &InstanceSpec| spec.disks.iter().any(|d| Some(&d.path) == path);
-        self.find_user(except, runs, has, |memo| memo.volumes.contains(&volume))
+        let users = self.volume_fact(volume).and_then(|fact| self.usage.disks.get(&fact.path));
+        self.find_user(users, except, runs, |memo| memo.volumes.contains(&volume))
     }
 
     /// A guest that has the tap open, or may have.
     pub(super) fn user_of_tap(&self, vnic: Uuid, runs: &StepRuns) -> Option<Uuid> {
-        let has = |spec: &InstanceSpec| spec.nics.iter().any(|n| same_link(n.vnic, vnic));
-        self.find_user(None, runs, has, |memo| memo.vnics.contains(&vnic))
+        self.find_user(self.usage.cards.get(&vnic), None, runs, |memo| memo.vnics.contains(&vnic))
     }
 
-    /// The first guest that is up and has the thing by its definition, or that may have it: what it runs with
-    /// cannot be read, something is being done to it, or was and nobody knows how it ended.
+    /// The first of those that have the thing by their definitions, or of those that `may_have` it: what they run
+    /// with cannot be read, something is being done to them, or was and nobody knows how it ended.
     fn find_user(
         &self,
+        users: Option<&BTreeSet<Uuid>>,
         except: Option<Uuid>,
         runs: &StepRuns,
-        has: impl Fn(&InstanceSpec) -> bool,
         may_have: impl Fn(&Memo) -> bool,
     ) -> Option<Uuid> {
-        let uses = |(instance, memo): &(&Uuid, &Memo)| {
-            let fact = self.facts.guest(**instance).filter(|f| is_up(f.state));
-            let defined = fact.is_some_and(|f| f.live.iter().chain(&f.spec).any(&has));
-            let unreadable = fact.is_some_and(|f| f.live.is_none());
-            let uncertain = self.facts.guests.is_vague(**instance) || is_starting(**instance, runs);
-            defined || (unreadable || uncertain) && may_have(memo)
-        };
-        let others = self.memos.instances.iter().filter(|(instance, _)| Some(**instance) != except);
-        others.into_iter().find(uses).map(|(instance, _)| *instance)
+        let other = |instance: &Uuid| Some(*instance) != except;
+        let remembered = |instance: &Uuid| self.memos.instances.get(instance).is_some_and(&may_have);
+        let starting = runs.iter().filter_map(|run| match (run.id, &run.step) {
+            (ResourceId::Instance(instance), Step::Start(_) | Step::Resume(_)) => Some(instance),
+            _ => None,
+        });
+        let uncertain = self.usage.uncertain.iter().copied().chain(starting);
+        let mut users = users.into_iter().flatten().copied();
+        users.find(&other).or_else(|| uncertain.filter(other).find(remembered))
     }
 
     /// An instance that is ordered to be up with the volume as one of its disks.
     pub(super) fn writer_ordered(&self, volume: Uuid) -> Option<Uuid> {
-        let mut up = self.orders.placed().filter(|(_, target, _)| target.is_up());
-        up.find(|(_, _, h)| h.volumes().any(|v| v == volume)).map(|(instance, ..)| instance)
+        self.index.writers.get(&volume).copied()
     }
 }
 

@@ -192,15 +192,19 @@ impl View<'_> {
         }
     }
 
+    /// The volumes that back an image and are not on their way out.
+    pub(in crate::agent) fn backing(&self, image: Uuid) -> impl Iterator<Item = (Uuid, &VolumeOrder)> {
+        let volumes = self.index.backing.get(&image).into_iter().flatten();
+        volumes.filter_map(|volume| Some((*volume, self.orders.volumes.get(volume)?)))
+    }
+
     /// A finished copy of the image on this host.
     pub(super) fn ready_copy(&self, image: Uuid) -> Option<Uuid> {
-        self.orders
-            .backing(image)
-            .find(|(uuid, order)| {
-                let sure = self.facts.pools.get(&order.pool).is_some_and(|p| !p.volumes.is_vague(*uuid));
-                sure && self.facts.volume(*uuid, order.pool).is_some()
-            })
-            .map(|(uuid, _)| uuid)
+        let ready = |(uuid, order): &(Uuid, &VolumeOrder)| {
+            let pool = self.facts.pools.get(&order.pool);
+            pool.is_some_and(|p| !p.volumes.is_vague(*uuid) && p.volumes.get(*uuid).is_some())
+        };
+        self.backing(image).find(ready).map(|(uuid, _)| uuid)
     }
 
     /// A copy of the image that is on its way to this host and in no trouble.
@@ -210,25 +214,18 @@ impl View<'_> {
             let broken = self.facts.pool_trouble(order.pool).is_some();
             made && !broken && !self.failing.contains(uuid)
         };
-        self.orders.backing(image).find(coming).map(|(uuid, _)| uuid)
+        self.backing(image).find(coming).map(|(uuid, _)| uuid)
     }
 
     /// Whether something on this host would use an optional volume: a disk of an instance that is placed here,
     /// or a volume here that is still to be filled from the image that it backs.
     pub(in crate::agent) fn is_needed(&self, volume: Uuid, order: &VolumeOrder) -> bool {
-        let shows = |data: DiskData| match data {
-            DiskData::Volume(v) => v == volume,
-            DiskData::Image(i) => order.image == Some(i),
-            DiskData::Template => false,
+        let shown = |data: DiskData| self.index.shown.contains(&data);
+        let fills = |image: Uuid| {
+            let volumes = self.index.filled_from.get(&image).into_iter().flatten();
+            volumes.into_iter().any(|other| self.volume_fact(*other).is_none())
         };
-        let fills = |(uuid, other): (&Uuid, &VolumeOrder)| {
-            other.wish == VolumeWish::Present
-                && order.image.is_some()
-                && other.base_image == order.image
-                && self.facts.volume(*uuid, other.pool).is_none()
-        };
-        self.orders.placed().any(|(_, _, h)| h.disks.iter().any(|d| shows(d.data)))
-            || self.orders.volumes.iter().any(fills)
+        shown(DiskData::Volume(volume)) || order.image.is_some_and(|i| shown(DiskData::Image(i)) || fills(i))
     }
 
     /// Whether a fill under way still is what is ordered. What it is filled from may be nulled behind its back

@@ -102,7 +102,7 @@ fn stopping_presses_the_button_and_then_pulls_the_plug() {
 #[test]
 fn without_grace_the_plug_is_pulled_at_once() {
     let config = Config { shutdown_grace_ms: 0, ..Config::default() };
-    let mut rig = Rig::with_config(1, &SimConfig::default(), config);
+    let mut rig = Rig::with_config(1, SimConfig::default(), config);
     rig.order(orders(Target::Running));
     rig.expect(20_000, |r| is(r, Target::Running));
     rig.verbs();
@@ -246,7 +246,7 @@ fn a_failing_step_is_told_once() {
 }
 
 #[test]
-fn a_truncated_link_name_is_recognised_after_a_restart() {
+fn a_fresh_agent_lets_go_as_ordered() {
     let mut rig = running();
     rig.restart_agent();
     rig.order(orders(Target::Released));

@@ -84,7 +84,7 @@ impl Later {
 /// Brings a host to a point from which an order for `target` takes `step`, and gets it stuck there.
 fn stuck(step: &'static str, fate: Fate, seed: u64) -> Rig {
     let config = Config { shutdown_grace_ms: 1_000, ..Config::default() };
-    let mut rig = Rig::with_config(seed, &SimConfig::default(), config);
+    let mut rig = Rig::with_config(seed, SimConfig::default(), config);
     let (before, target) = match step {
         "pause" => (Some(Target::Running), Target::Paused),
         "resume" => (Some(Target::Paused), Target::Running),

@@ -60,7 +60,7 @@ fn start() -> Orders {
 fn history(seed: u64) -> (Rig, Orders) {
     let mut random = SplitMix64::new(seed);
     let config = Config { shutdown_grace_ms: 3_000, ..Config::default() };
-    let (mut rig, mut orders) = (Rig::with_config(seed, &SimConfig::troubled(), config), start());
+    let (mut rig, mut orders) = (Rig::with_config(seed, SimConfig::troubled(), config), start());
     for _ in 0..60 {
         match random.below(20) {
             0 => rig.restart_agent(),

@@ -7,9 +7,8 @@ use crate::sim::{SimAnswer, SimConfig, SimHost};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Well apart in their first bytes, as random UUIDs are.
 pub(super) fn id(n: u8) -> Uuid {
-    Uuid::from_u128((u128::from(n) << 120) | (0x5eed << 96) | (u128::from(n) << 8))
+    Uuid::from_u128(u128::from(n))
 }
 
 pub(super) const POOL: u8 = 1;
@@ -77,11 +76,11 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(seed: u64, sim: SimConfig) -> Self {
-        Self::with_config(seed, &sim, Config::default())
+        Self::with_config(seed, sim, Config::default())
     }
 
-    pub(super) fn with_config(seed: u64, sim: &SimConfig, config: Config) -> Self {
-        let sim = SimHost::new(seed, SimConfig { short_link_names: true, ..sim.clone() });
+    pub(super) fn with_config(seed: u64, sim: SimConfig, config: Config) -> Self {
+        let sim = SimHost::new(seed, sim);
         let keeper = Keeper::new(config.clone(), seed, 0);
         Self { keeper, sim, now_ms: 0, news: Vec::new(), steps: Vec::new(), config }
     }
