@@ -213,7 +213,9 @@ impl Reporter<'_> {
         }
         let status = self.engine.status(ResourceId::Volume(volume));
         let fact = self.view.volume_fact(volume);
+        let nothing_here = order.wish == VolumeWish::Deleted && self.view.is_beyond(order.pool);
         let health = match fact {
+            _ if nothing_here => DataHealth::Absent,
             _ if unusable => DataHealth::Broken,
             Some(_) => DataHealth::Ready,
             None if self.is_absent(volume, order) => DataHealth::Absent,

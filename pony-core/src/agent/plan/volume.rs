@@ -10,7 +10,7 @@ use super::{Obstacle, StepRuns, View};
 use crate::agent::facts::PoolState;
 use crate::agent::orders::{DiskData, VolumeOrder, VolumeWish};
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{Source, VolumeFact, VolumeFormat, VolumeSpec};
+use crate::host::{PoolBackend, Source, VolumeFact, VolumeFormat, VolumeSpec};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -38,6 +38,9 @@ impl View<'_> {
 
     pub(super) fn plan_volume(&self, volume: Uuid, runs: &StepRuns) -> Plan<Step> {
         let Some(order) = self.orders.volumes.get(&volume) else { return Plan::Gone };
+        if order.wish == VolumeWish::Deleted && self.is_beyond(order.pool) {
+            return Plan::Done;
+        }
         let pool = match self.usable_pool(order.pool) {
             Ok(pool) => pool,
             Err(obstacle) => return obstacle.into(),
@@ -62,6 +65,13 @@ impl View<'_> {
                 (_, None) => Plan::wait("looking at the storage pool"),
             },
         }
+    }
+
+    /// Whether this host never had a driver for the pool, so that nothing of the pool can be on it. (The type of
+    /// a pool does not change.)
+    pub(in crate::agent) fn is_beyond(&self, pool: Uuid) -> bool {
+        let order = self.orders.pools.get(&pool);
+        order.is_some_and(|o| matches!(o.spec.backend, PoolBackend::Unsupported(_)))
     }
 
     fn usable_pool(&self, pool: Uuid) -> Result<&PoolState, Obstacle> {

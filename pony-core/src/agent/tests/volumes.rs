@@ -65,10 +65,13 @@ fn an_image_copy_in_trouble_holds_up_nobody() {
         .pools
         .insert(id(30), PoolOrder { spec: elsewhere, shareable: false, fault: Some("no rbd".to_owned()) });
     orders.volumes.get_mut(&id(COPY)).unwrap().pool = id(30);
-    rig.order(orders);
+    rig.order(orders.clone());
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     assert_eq!(rig.report().pools[&id(30)].status, PoolHealth::Unsupported);
     assert_eq!(status(&rig, COPY), Some(DataHealth::Broken));
+    wish(&mut orders, COPY, VolumeWish::Deleted);
+    rig.order(orders);
+    rig.expect(1_000, |r| status(r, COPY) == Some(DataHealth::Absent));
 }
 
 #[test]
