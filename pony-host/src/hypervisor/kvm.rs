@@ -11,10 +11,12 @@ use virt::connect::Connect;
 
 /// Why no guest can start under KVM, with the cure; `None` if it must be tried.
 pub(super) fn refusal(conn: &Connect, device: &Path) -> Option<String> {
-    let user = emulator_uid(&conn.get_capabilities().ok()?)?;
     let found = std::fs::metadata(device).ok()?;
-    let owner_only = found.mode() & 0o077 == 0;
-    (owner_only && user != 0 && user != found.uid()).then(|| {
+    if found.mode() & 0o077 != 0 {
+        return None;
+    }
+    let user = emulator_uid(&conn.get_capabilities().ok()?)?;
+    (user != 0 && user != found.uid()).then(|| {
         let device = device.display();
         format!(
             "the emulator's user (uid {user}) may not open {device}; as root: chgrp kvm {device} && chmod 660 {device}"

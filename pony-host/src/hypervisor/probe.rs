@@ -27,10 +27,11 @@ const KVM_DEVICE: &str = "/dev/kvm";
 const MARKER: &str = "pony: a guest runs";
 
 /// Time for a guest to speak under KVM, where it takes some 200 ms; the rest is for libvirt on a busy machine.
-const KVM_TIMEOUT: Duration = Duration::from_secs(8);
+const KVM_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The same under emulation, including libvirt's first look at its emulators.
-const TCG_TIMEOUT: Duration = Duration::from_secs(40);
+/// The same under emulation. Nothing is left to fall back to, so this is long: where libvirt has to look at its
+/// emulators again and again (see `kvm`), a start takes a minute on a busy machine.
+const TCG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How often the guest's serial port is looked at.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
