@@ -42,6 +42,31 @@ pub enum Command {
     /// Add volumes
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// Run a whole cloud on this machine: Sparkle on an embedded database, and Twilight
+    Dev(Box<DevArgs>),
+}
+
+/// `pony dev`
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// The controller.
+    #[command(flatten)]
+    pub sparkle: sparkle::Config,
+    /// This machine as a host.
+    #[command(flatten)]
+    pub host: twilight::RealHost,
+    /// Run so many simulated hosts instead of this machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub sim: Option<u32>,
+    /// What simulated hosts and their faults are drawn from
+    #[arg(long, default_value_t = 1)]
+    pub sim_seed: u64,
+    /// Seconds that a guest may take to shut down before its plug is pulled
+    #[arg(long, default_value_t = 10)]
+    pub stop_grace: u64,
+    /// Order an instance of this disk image (a file, or a URI), and show it coming up
+    #[arg(long, value_name = "IMAGE")]
+    pub demo: Option<String>,
 }
 
 /// `pony login`

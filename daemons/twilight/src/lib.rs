@@ -1,1 +1,100 @@
-//! Twilight, the agent on each host.
+//! Twilight, the agent on each host, as a library: the agent, the drivers and the link to Sparkle, put together.
+//! `twilight` (the daemon) and `pony dev` both start it from here.
+//!
+//! Stopping it stops no guest: what runs goes on, and is found again at the next start.
+
+mod clock;
+mod core;
+mod drivers;
+mod epoch;
+mod executor;
+mod real;
+
+pub use drivers::Drivers;
+pub use real::RealHost;
+
+use anyhow::Context;
+use clock::Clock;
+use epoch::EpochFile;
+use executor::Executor;
+use pony_core::agent::{Agent, AgentOptions, Config as AgentConfig};
+use pony_net::{Client, ClientSecurity, Endpoint, KeyPair, Limits, PublicKey};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long a shutdown waits.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
+/// What a Twilight is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory for its key and the epoch.
+    pub dir: PathBuf,
+    /// The host's identity.
+    pub host: Uuid,
+    /// Where Sparkle is.
+    pub sparkle: Endpoint,
+    /// The key that Sparkle proves itself with.
+    pub sparkle_key: PublicKey,
+    /// How long a guest may take to shut down before its plug is pulled.
+    pub stop_grace: Duration,
+}
+
+/// A running Twilight.
+pub struct Twilight {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Twilight {
+    /// Starts it over these drivers. It returns at once; Sparkle may come later.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or the link cannot be set up.
+    pub fn start(config: Config, drivers: Drivers) -> anyhow::Result<Self> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.dir);
+        made.with_context(|| format!("making the state directory {}", config.dir.display()))?;
+        let keys = KeyPair::load_or_create(&config.dir.join("twilight.key"))?;
+        tracing::info!("host {}, key {}", config.host, keys.public());
+        let epoch = EpochFile::new(&config.dir);
+        let clock = Clock::start();
+        let grace_ms = u64::try_from(config.stop_grace.as_millis()).unwrap_or(u64::MAX);
+        let options = AgentOptions {
+            uuid: config.host,
+            incarnation: Uuid::new_v4(),
+            epoch_highest: epoch.read()?,
+            seed: Uuid::new_v4().as_u64_pair().0,
+            config: AgentConfig { shutdown_grace_ms: grace_ms, ..AgentConfig::default() },
+            limits: pony_state::sync::Limits::default(),
+        };
+        let agent = Agent::new(options, clock.now())?;
+        let security = ClientSecurity::Curve { keys, server_key: config.sparkle_key };
+        let client = Client::connect(&config.sparkle, &security, Limits::default())
+            .with_context(|| format!("setting up the link to {}", config.sparkle))?;
+        let hints = core::Hints { guests: drivers.hypervisor.events(), machine: drivers.discovery.events() };
+        let (executor, answers) = Executor::new(drivers);
+        let core = core::Core { clock, agent, client, executor, epoch, epoch_unsaved: None };
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(core.run(answers, hints, stop.clone()));
+        Ok(Self { stop, tasks })
+    }
+
+    /// Waits until it stops by itself, which it does only when something is broken for good.
+    pub async fn stopped(&mut self) {
+        self.tasks.join_next().await;
+    }
+
+    /// Stops it. Guests go on.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(SHUTDOWN_MAX, all).await.is_err() {
+            tracing::warn!("some tasks did not end within {} s", SHUTDOWN_MAX.as_secs());
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `pony dev`: Sparkle and Twilight in one process, with what a first order needs: the host taken in, and a pool.
+
+use super::give;
+use crate::cli::{Cli, DevArgs};
+use crate::client::Client;
+use crate::credentials::Credentials;
+use crate::session::{Session, note, say};
+use anyhow::Context;
+use clap::Parser;
+use pony_core::tables::{HostStoragePool, PoolStatus, StoragePool};
+use pony_host::{SimHost, SimOptions};
+use pony_state::{Read, SharedState};
+use serde_json::json;
+use sparkle::Sparkle;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use twilight::{Drivers, Twilight};
+use uuid::Uuid;
+
+/// How long a first start may take until its hosts are part of the cloud.
+const ENROLL_MAX: Duration = Duration::from_secs(60);
+/// How often it looks meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A host of the all-in-one: who it is, and where its volumes lie.
+struct DevHost {
+    uuid: Uuid,
+    pool_name: String,
+    pool_path: PathBuf,
+    twilight: Twilight,
+}
+
+pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("PONY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let mut sparkle = Sparkle::start(sparkle::Config { enroll: true, ..args.sparkle.clone() }).await?;
+    let hosts = start_hosts(&args, &sparkle).await?;
+    let credentials = std::fs::read_to_string(sparkle.credentials());
+    let credentials: Credentials = credentials
+        .with_context(|| format!("reading {}", sparkle.credentials().display()))?
+        .trim()
+        .parse()?;
+    let url = format!("http://{}", sparkle.api());
+    let session = Session::open(Client::new(&url, Some(credentials))?).await?;
+    for host in &hosts {
+        provide_pool(&session, sparkle.state(), host).await?;
+    }
+    greet(&args, &sparkle, &url, hosts.len())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let demo = async {
+        if let Some(image) = &args.demo
+            && let Err(error) = demonstrate(&session, image).await
+        {
+            note(&format!("the demo: {error:#}"));
+        }
+        std::future::pending::<()>().await;
+    };
+    let asked = tokio::select! {
+        _ = terminate.recv() => true,
+        _ = tokio::signal::ctrl_c() => true,
+        () = sparkle.stopped() => false,
+        () = demo => true,
+    };
+    say("stopping; guests go on, and are found again at the next start\n")?;
+    for host in hosts {
+        host.twilight.shutdown().await;
+    }
+    sparkle.shutdown().await;
+    anyhow::ensure!(asked, "Sparkle stopped by itself; PONY_LOG=info says why");
+    Ok(())
+}
+
+async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<DevHost>> {
+    let dir = std::path::absolute(&args.sparkle.dir)?;
+    let config = |dir: PathBuf, host: Uuid| twilight::Config {
+        dir,
+        host,
+        sparkle: sparkle.zmq().into(),
+        sparkle_key: sparkle.key(),
+        stop_grace: Duration::from_secs(args.stop_grace),
+    };
+    let Some(count) = args.sim else {
+        let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), dir.join("pool"));
+        let drivers = args.host.drivers(&twilight_dir).await?;
+        make_pool_dir(&pool_path)?;
+        let twilight = Twilight::start(config(twilight_dir, uuid), drivers)?;
+        return Ok(vec![DevHost { uuid, pool_name: "local".to_owned(), pool_path, twilight }]);
+    };
+    let mut hosts = Vec::new();
+    for number in 1..=count {
+        let options = SimOptions::numbered(args.sim_seed, number);
+        let (uuid, name) = (options.uuid, options.hostname.clone());
+        let drivers = Drivers::all(Arc::new(SimHost::new(options)));
+        let twilight = Twilight::start(config(dir.join("sim").join(&name), uuid), drivers)?;
+        hosts.push(DevHost { uuid, pool_path: Path::new("/sim").join(&name), pool_name: name, twilight });
+    }
+    Ok(hosts)
+}
+
+/// The emulator's user has to get through to the volumes, which are its own; the rest of DIR stays closed to it by
+/// the modes of what lies there.
+fn make_pool_dir(path: &Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path);
+    made.with_context(|| format!("making the pool directory {}", path.display()))
+}
+
+/// Waits until the host is taken in, and gives it a pool if it has none.
+async fn provide_pool(session: &Session, state: &SharedState, host: &DevHost) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + ENROLL_MAX;
+    let is_ordered = || {
+        state.snapshot().get::<pony_core::tables::Host>(&host.uuid).is_some_and(|row| row.desired.is_some())
+    };
+    while !is_ordered() {
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "host {} did not show up", host.uuid);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let has_pool =
+        state.snapshot().table::<StoragePool>().find("host", host.uuid).any(|row| row.desired.is_some());
+    if !has_pool {
+        let desired = json!({
+            "name": host.pool_name, "type": "dir", "host": host.uuid, "config": {"path": host.pool_path},
+        });
+        let operation =
+            json!({"op": "x-merge", "path": "/storage-pool/$pool", "value": {"desired": desired}});
+        session.client.patch(&[operation]).await?;
+    }
+    let is_ready = || {
+        let ready =
+            |row: &HostStoragePool| row.current.as_ref().is_some_and(|it| it.status == PoolStatus::Ready);
+        state.snapshot().table::<HostStoragePool>().find("host", host.uuid).any(ready)
+    };
+    // Not being ready is no reason not to start: `pony get host-storage-pool` says why.
+    while !is_ready() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+fn greet(args: &DevArgs, sparkle: &Sparkle, url: &str, hosts: usize) -> anyhow::Result<()> {
+    let file = std::path::absolute(sparkle.credentials())?;
+    let what = if args.sim.is_some() {
+        format!("{hosts} simulated hosts")
+    } else {
+        "this machine as its host".to_owned()
+    };
+    let me = std::env::args().next().unwrap_or_else(|| "pony".to_owned());
+    say(&format!(
+        "A cloud with {what} is at {url}\n\
+         The operator's email:password is in {file}\n\n\
+         Try, in another terminal:\n  \
+         export PONY_URL={url} PONY_AUTH=$(cat {file})\n  \
+         {me} get host\n  \
+         {me} volume add disk --size 64\n  \
+         {me} instance create first --volume disk --mem 128 --wait\n\n\
+         Ctrl-C stops the cloud; what runs goes on, and is found again at the next start.\n",
+        file = file.display(),
+    ))?;
+    Ok(())
+}
+
+async fn demonstrate(session: &Session, image: &str) -> anyhow::Result<()> {
+    let uri = if image.contains(':') {
+        image.to_owned()
+    } else {
+        let path = std::fs::canonicalize(image).with_context(|| format!("the demo image {image}"))?;
+        format!("file:{}", path.display())
+    };
+    let orders: [&[&str]; 3] = [
+        &["image", "add", "demo", &uri, "--wait"],
+        &["instance", "create", "demo", "--image", "demo", "--mem", "128", "--wait"],
+        &["get", "instance"],
+    ];
+    let known = session.browser().rows(session.browser().catalog().find("instance")?).await?;
+    let orders = if known.iter().any(|row| row.row.desired_text("name") == Some("demo")) {
+        &orders[2..]
+    } else {
+        &orders[..]
+    };
+    for order in orders {
+        say(&format!("\n$ pony {}\n", order.join(" ")))?;
+        let cli = Cli::try_parse_from(std::iter::once(&"pony").chain(order.iter()))?;
+        give(session, cli.command).await?;
+    }
+    say("\nIts serial console: pony instance console demo (Ctrl-] leaves)\n")?;
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! A cloud of one Sparkle and one Twilight on this machine's libvirt, with its own directories, ports and host UUID,
+//! so that several can run beside each other; and what a user of it does.
+
+use crate::daemon::Daemon;
+use pony::client::{Client, ClientError, Refusal};
+use pony::credentials::Credentials;
+use serde_json::{Map, Value as Json, json};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+pub(crate) struct Cloud {
+    pub(crate) sparkle: Daemon,
+    pub(crate) twilight: Daemon,
+    pub(crate) host: String,
+    dir: tempfile::TempDir,
+    api: u16,
+    zmq: u16,
+    client: Option<Client>,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Cloud {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("pony-e2e-").tempdir().unwrap();
+        // The emulator runs as a user of its own and has to get to its volumes.
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::create_dir(dir.path().join("pool")).unwrap();
+        let mut cloud = Self {
+            sparkle: Daemon::none(),
+            twilight: Daemon::none(),
+            host: Uuid::new_v4().to_string(),
+            dir,
+            api: free_port(),
+            zmq: free_port(),
+            client: None,
+        };
+        cloud.start_sparkle().await;
+        cloud.start_twilight();
+        cloud
+            .wait_until("the host is taken in", Duration::from_secs(60), async |cloud: &Cloud| {
+                let hosts = cloud.list(&["host"]).await;
+                hosts.get(&cloud.host).is_some_and(|host| host["current"]["status"] == "present")
+            })
+            .await;
+        cloud
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) async fn start_sparkle(&mut self) {
+        let dir = self.path("sparkle");
+        let args = [
+            "--dir",
+            &dir.display().to_string(),
+            "--enroll",
+            "--listen",
+            &format!("127.0.0.1:{}", self.api),
+            "--zmq",
+            &format!("127.0.0.1:{}", self.zmq),
+        ]
+        .map(str::to_owned);
+        self.sparkle = Daemon::start("sparkle", &args, &self.path("sparkle.log"));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while std::net::TcpStream::connect(("127.0.0.1", self.api)).is_err() {
+            assert!(Instant::now() < deadline, "Sparkle does not serve:\n{}", self.log("sparkle.log"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let credentials = std::fs::read_to_string(dir.join("admin-credentials")).unwrap();
+        let credentials: Credentials = credentials.trim().parse().unwrap();
+        self.client =
+            Some(Client::new(&format!("http://127.0.0.1:{}", self.api), Some(credentials)).unwrap());
+    }
+
+    pub(crate) fn start_twilight(&mut self) {
+        let log = self.log("sparkle.log");
+        let key =
+            log.split("hosts need the key ").nth(1).and_then(|rest| rest.lines().next()).unwrap().trim();
+        let args = [
+            "--dir",
+            &self.path("twilight").display().to_string(),
+            "--sparkle",
+            &format!("tcp://127.0.0.1:{}", self.zmq),
+            "--sparkle-key",
+            key,
+            "--host-uuid",
+            &self.host,
+            "--stop-grace",
+            "5",
+        ]
+        .map(str::to_owned);
+        self.twilight = Daemon::start("twilight", &args, &self.path("twilight.log"));
+    }
+
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn client(&self) -> &Client {
+        self.client.as_ref().unwrap()
+    }
+
+    pub(crate) async fn patch(&self, operations: &[Json]) -> Map<String, Json> {
+        self.client().patch(operations).await.unwrap_or_else(|error| panic!("{operations:#?}: {error}"))
+    }
+
+    pub(crate) async fn list(&self, path: &[&str]) -> Map<String, Json> {
+        self.client().list(path).await.unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    }
+
+    pub(crate) async fn get(&self, path: &[&str]) -> Json {
+        self.client().get(path).await.map_or(Json::Null, Json::Object)
+    }
+
+    /// What the API says of a patch that it must refuse.
+    pub(crate) async fn refused(&self, operation: Json) -> Refusal {
+        match self.client().patch(&[operation]).await {
+            Err(ClientError::Refused(refusal)) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// Waits until something holds; fails with what the daemons logged.
+    pub(crate) async fn wait_until(
+        &self,
+        what: &str,
+        patience: Duration,
+        holds: impl AsyncFn(&Self) -> bool,
+    ) {
+        let deadline = Instant::now() + patience;
+        while !holds(self).await {
+            if Instant::now() > deadline {
+                let tail = |name| {
+                    self.log(name)
+                        .lines()
+                        .rev()
+                        .take(60)
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .rev()
+                        .collect::<Vec<_>>()
+                        .join("\n")
+                };
+                panic!(
+                    "not within {patience:?}: {what}\n--- document\n{:#}\n--- sparkle\n{}\n--- twilight\n{}",
+                    Json::Object(self.list(&["host", &self.host, "instance"]).await),
+                    tail("sparkle.log"),
+                    tail("twilight.log"),
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) fn console(&self, instance: Uuid) -> String {
+        let path = self.path("twilight").join("console").join(format!("{instance}.log"));
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+
+    pub(crate) async fn wait_for_console(
+        &self,
+        instance: Uuid,
+        text: &str,
+        times: usize,
+        patience: Duration,
+    ) {
+        let what = format!("the console says {text} {times} times");
+        self.wait_until(&what, patience, async |cloud: &Cloud| {
+            cloud.console(instance).matches(text).count() >= times
+        })
+        .await;
+    }
+
+    /// What libvirt itself says of an instance's domain.
+    pub(crate) fn domain_state(&self, instance: Uuid) -> Option<String> {
+        let output = virsh(&["domstate", &instance.to_string()]);
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// The emulator's process.
+    pub(crate) fn qemu_pid(&self, instance: Uuid) -> Option<String> {
+        let wanted = format!("uuid {instance}");
+        let is_it = |path: &Path| {
+            let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains("qemu-system") && line.contains(&wanted)
+        };
+        let found = std::fs::read_dir("/proc").unwrap().flatten().find(|entry| is_it(&entry.path()));
+        found.map(|entry| entry.file_name().to_string_lossy().into_owned())
+    }
+
+    /// The links that this host's agent made.
+    pub(crate) fn links(&self) -> Vec<String> {
+        let alias = |name: &std::ffi::OsStr| {
+            std::fs::read_to_string(Path::new("/sys/class/net").join(name).join("ifalias"))
+                .unwrap_or_default()
+        };
+        let links = std::fs::read_dir("/sys/class/net").unwrap().flatten().map(|entry| entry.file_name());
+        links
+            .filter(|name| alias(name).contains(&self.host))
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// All files in the pool, finished or not.
+    pub(crate) fn pool_files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut dirs = vec![self.path("pool")];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() { dirs.push(path) } else { found.push(path) }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Cloud {
+    /// Nothing of a failed test stays on the machine.
+    fn drop(&mut self) {
+        self.twilight.kill();
+        self.sparkle.kill();
+        let output = virsh(&["list", "--all", "--uuid"]);
+        for uuid in String::from_utf8_lossy(&output.stdout).split_whitespace() {
+            let xml = virsh(&["dumpxml", uuid]);
+            if String::from_utf8_lossy(&xml.stdout).contains(&self.host) {
+                virsh(&["destroy", uuid]);
+                virsh(&["undefine", uuid]);
+            }
+        }
+        for link in self.links() {
+            let _ = Command::new("ip").args(["link", "del", &link]).output();
+        }
+    }
+}
+
+fn virsh(args: &[&str]) -> std::process::Output {
+    Command::new("virsh").args(["-q", "-c", "qemu:///system"]).args(args).output().unwrap()
+}
+
+/// An instance with all that belongs to it, ordered in one transaction.
+pub(crate) struct Order {
+    pub(crate) tenant: String,
+    pub(crate) pool: String,
+    pub(crate) image: String,
+    pub(crate) backing: String,
+    pub(crate) volume: String,
+    pub(crate) switch: String,
+    pub(crate) instance: Uuid,
+}
+
+impl Order {
+    pub(crate) async fn new(cloud: &mut Cloud, name: &str, source: &str) -> Self {
+        let merge =
+            |path: &str, desired: Json| json!({"op": "x-merge", "path": path, "value": {"desired": desired}});
+        let tenant = "/tenant/$tenant";
+        let uuids = cloud
+            .patch(&[
+                merge(tenant, json!({"name": name, "approved": true})),
+                merge("/storage-pool/$pool", json!({
+                    "name": "local", "type": "dir", "host": cloud.host, "config": {"path": cloud.path("pool")},
+                })),
+                merge("/image/$image", json!({"name": name, "source_uri": source})),
+                merge("/image/$image/children/volume/$backing", json!({"storage_pool": "$pool", "format": "raw"})),
+                merge(&format!("{tenant}/children/switch/$switch"), json!({"name": name, "type": "bridge"})),
+                merge(&format!("{tenant}/children/volume/$volume"), json!({
+                    "name": name, "storage_pool": "$pool", "size": 64, "format": "qcow2", "base_image": "$image",
+                })),
+                merge(&format!("{tenant}/children/instance/$instance"), json!({
+                    "name": name, "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 160,
+                })),
+                merge(&format!("{tenant}/children/instance/$instance/children/vdisk/$vdisk"),
+                    json!({"volume": "$volume", "index": 0})),
+                merge(&format!("{tenant}/children/instance/$instance/children/vnic/$vnic"),
+                    json!({"switch": "$switch", "index": 0})),
+            ])
+            .await;
+        let uuid = |name: &str| uuids[name].as_str().unwrap_or_else(|| panic!("{uuids:?}")).to_owned();
+        Self {
+            tenant: uuid("$tenant"),
+            pool: uuid("$pool"),
+            image: uuid("$image"),
+            backing: uuid("$backing"),
+            volume: uuid("$volume"),
+            switch: uuid("$switch"),
+            instance: uuid("$instance").parse().unwrap(),
+        }
+    }
+
+    fn document_path(&self) -> String {
+        format!("/tenant/{}/children/instance/{}", self.tenant, self.instance)
+    }
+
+    pub(crate) async fn current(&self, cloud: &Cloud) -> Json {
+        cloud.get(&["tenant", &self.tenant, "instance", &self.instance.to_string()]).await["current"].clone()
+    }
+
+    pub(crate) async fn set(&self, cloud: &Cloud, state: &str) {
+        let path = format!("{}/desired/state", self.document_path());
+        cloud.patch(&[json!({"op": "replace", "path": path, "value": state})]).await;
+    }
+
+    pub(crate) async fn wait_for(&self, cloud: &Cloud, status: &str, patience: Duration) {
+        let what = format!("the instance is {status}");
+        cloud
+            .wait_until(&what, patience, async |cloud: &Cloud| {
+                let current = self.current(cloud).await;
+                current["status"] == status && (status != "running" || current["error"].is_null())
+            })
+            .await;
+    }
+
+    /// Removes the instance and everything that was ordered with it but the tenant and the pool.
+    pub(crate) async fn delete(&self, cloud: &Cloud) {
+        let remove = |path: String| json!({"op": "remove", "path": path});
+        cloud
+            .patch(&[
+                remove(self.document_path()),
+                remove(format!("/tenant/{}/children/volume/{}", self.tenant, self.volume)),
+                remove(format!("/tenant/{}/children/switch/{}", self.tenant, self.switch)),
+                remove(format!("/image/{}", self.image)),
+            ])
+            .await;
+    }
+}

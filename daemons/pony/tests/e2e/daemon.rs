@@ -1,0 +1,59 @@
+//! Daemons as processes of their own, which can be killed.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// A daemon; killed when dropped.
+pub(crate) struct Daemon(Option<Child>);
+
+impl Daemon {
+    /// Not running.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Starts a daemon; its log goes to `log`.
+    pub(crate) fn start(name: &str, args: &[String], log: &std::path::Path) -> Self {
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
+        let child = Command::new(binaries().join(name))
+            .args(args)
+            .env("PONY_LOG", "debug")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(Some(child))
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Where the daemons' binaries are; builds them, since a test of one package has only that package's.
+fn binaries() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let pony = PathBuf::from(env!("CARGO_BIN_EXE_pony"));
+    let dir = pony.parent().unwrap().to_owned();
+    BUILT.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "sparkle", "--package", "twilight"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success(), "building the daemons");
+    });
+    dir
+}

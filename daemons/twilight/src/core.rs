@@ -1,0 +1,133 @@
+//! The task that owns the agent: it carries time, messages, answers and hints to it, and commands and messages away.
+
+use crate::clock::Clock;
+use crate::epoch::EpochFile;
+use crate::executor::{Answer, Executor};
+use pony_core::agent::{Agent, AgentEvent, Hint};
+use pony_net::{Client, Event};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long after a failed write of the epoch it is tried again.
+const EPOCH_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+pub(crate) struct Core {
+    pub(crate) clock: Clock,
+    pub(crate) agent: Agent,
+    pub(crate) client: Client,
+    pub(crate) executor: Executor,
+    pub(crate) epoch: EpochFile,
+    /// An epoch that could not be written yet.
+    pub(crate) epoch_unsaved: Option<u64>,
+}
+
+/// What drivers noticed by themselves.
+pub(crate) struct Hints {
+    pub(crate) guests: mpsc::Receiver<Uuid>,
+    pub(crate) machine: mpsc::Receiver<()>,
+}
+
+impl Core {
+    pub(crate) async fn run(
+        mut self,
+        mut answers: mpsc::Receiver<Answer>,
+        mut hints: Hints,
+        stop: CancellationToken,
+    ) {
+        loop {
+            self.pump();
+            let timeout = self.clock.at(self.agent.poll_timeout());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                event = self.client.recv() => match event {
+                    Some(event) => self.handle_event(event),
+                    None => { tracing::error!("the link to Sparkle is down for good"); break }
+                },
+                Some(answer) = answers.recv() => self.handle_answer(answer),
+                Some(instance) = hints.guests.recv() => {
+                    self.agent.handle_hint(Hint::Instance(instance), self.clock.now());
+                }
+                Some(()) = hints.machine.recv() => {
+                    self.agent.handle_hint(Hint::Machine, self.clock.now());
+                    self.agent.handle_hint(Hint::Links, self.clock.now());
+                }
+                () = tokio::time::sleep(EPOCH_RETRY), if self.epoch_unsaved.is_some() => {
+                    if let Some(epoch) = self.epoch_unsaved { self.save_epoch(epoch); }
+                }
+                () = tokio::time::sleep_until(timeout) => self.agent.handle_timeout(self.clock.now()),
+            }
+        }
+        if let Err(error) = self.client.shutdown().await {
+            tracing::warn!("closing the link to Sparkle: {error}");
+        }
+    }
+
+    /// Carries away all that the agent has to give.
+    fn pump(&mut self) {
+        let now = self.clock.now();
+        while let Some(event) = self.agent.poll_event() {
+            self.report(event);
+        }
+        while let Some(command) = self.agent.poll_command() {
+            tracing::debug!("{command:?}");
+            self.executor.command(command);
+        }
+        while let Some(frames) = self.agent.poll_transmit(now) {
+            let sparkle = self.client.server().clone();
+            if let Err(error) = self.client.sender().send(&sparkle, frames.body.into_bytes(), now.unix_s) {
+                tracing::debug!("to Sparkle: {error}");
+                break;
+            }
+        }
+    }
+
+    fn report(&mut self, event: AgentEvent) {
+        match event {
+            AgentEvent::EpochRaised(epoch) => self.save_epoch(epoch),
+            AgentEvent::Missing => tracing::warn!("Sparkle is silent; its last orders hold"),
+            AgentEvent::Back => tracing::info!("Sparkle talks again"),
+            other => tracing::warn!("{other:?}"),
+        }
+    }
+
+    /// Until the epoch is durable the agent gives no commands.
+    fn save_epoch(&mut self, epoch: u64) {
+        match self.epoch.write(epoch) {
+            Ok(()) => {
+                self.epoch_unsaved = None;
+                self.agent.epoch_saved(epoch);
+            }
+            Err(error) => {
+                tracing::error!(
+                    "the controller's epoch cannot be written: {error}; nothing is done before it is"
+                );
+                self.epoch_unsaved = Some(epoch);
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Message(message) => {
+                self.agent.handle_message(&message.body, message.sent_unix_s, self.clock.now());
+            }
+            Event::Connected(_) => tracing::info!("the link to Sparkle is up"),
+            Event::Down(reason) => tracing::warn!("the link to Sparkle is down: {reason:?}"),
+            other => tracing::debug!("link: {other:?}"),
+        }
+    }
+
+    fn handle_answer(&mut self, answer: Answer) {
+        let now = self.clock.now();
+        match answer {
+            Answer::Outcome(run, outcome) => {
+                tracing::debug!("{run:?} ended: {outcome:?}");
+                self.executor.ended(run);
+                self.agent.handle_outcome(run, outcome, now);
+            }
+            Answer::Progress(run, fraction) => self.agent.handle_progress(run, fraction, now),
+            Answer::Look(look, found) => self.agent.handle_look(look, found, now),
+        }
+    }
+}

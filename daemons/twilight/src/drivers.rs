@@ -1,0 +1,66 @@
+//! The drivers of a host, and the one place that maps the agent's steps and looks on them.
+
+use pony_core::agent::{Found, Look, Output, Step};
+use pony_core::host::DriverError;
+use pony_host::{Discovery, Hypervisor, Network, Progress, Storage};
+use std::sync::Arc;
+
+/// The four drivers of a host, real or simulated.
+#[derive(Clone)]
+pub struct Drivers {
+    /// Runs guests.
+    pub hypervisor: Arc<dyn Hypervisor>,
+    /// Makes links.
+    pub network: Arc<dyn Network>,
+    /// Keeps volumes.
+    pub storage: Arc<dyn Storage>,
+    /// Finds out what the machine is made of.
+    pub discovery: Arc<dyn Discovery>,
+}
+
+impl Drivers {
+    /// One object that is all four, as the simulated host is.
+    pub fn all<T: Hypervisor + Network + Storage + Discovery + 'static>(host: Arc<T>) -> Self {
+        Self { hypervisor: host.clone(), network: host.clone(), storage: host.clone(), discovery: host }
+    }
+
+    pub(crate) async fn run(&self, step: &Step, progress: Progress) -> Result<Output, DriverError> {
+        match step {
+            Step::Define(spec) => self.hypervisor.define(spec).await?,
+            Step::Start(instance) => self.hypervisor.start(*instance).await?,
+            Step::Pause(instance) => self.hypervisor.pause(*instance).await?,
+            Step::Resume(instance) => self.hypervisor.resume(*instance).await?,
+            Step::Shutdown(instance) => self.hypervisor.shutdown(*instance).await?,
+            Step::Destroy(instance) => self.hypervisor.destroy(*instance).await?,
+            Step::Undefine(instance) => self.hypervisor.undefine(*instance).await?,
+            Step::EnsureSwitch(spec) => return self.network.ensure_switch(spec).await.map(Output::Switch),
+            Step::RemoveSwitch(switch) => self.network.remove_switch(*switch).await?,
+            Step::EnsureTap(spec) => return self.network.ensure_tap(spec).await.map(Output::Tap),
+            Step::RemoveTap(vnic) => self.network.remove_tap(*vnic).await?,
+            Step::CreateVolume { spec, source } => {
+                return self.storage.create_volume(spec, source, progress).await.map(Output::Volume);
+            }
+            Step::DeleteVolume(spec) => self.storage.delete_volume(spec).await?,
+        }
+        Ok(Output::None)
+    }
+
+    pub(crate) async fn look(&self, what: &Look) -> Result<Found, DriverError> {
+        Ok(match what {
+            Look::Host => Found::Host(self.discovery.host().await?),
+            Look::Nics => Found::Nics(self.discovery.nics().await?),
+            Look::Disks => Found::Disks(self.discovery.disks().await?),
+            Look::Guests => Found::Guests(self.hypervisor.list().await?),
+            Look::Switches => Found::Switches(self.network.list_switches().await?),
+            Look::Taps => Found::Taps(self.network.list_taps().await?),
+            Look::Pool(pool) => Found::Pool(self.storage.open_pool(pool).await?),
+            Look::Volumes(pool) => Found::Volumes(self.storage.list_volumes(pool).await?),
+        })
+    }
+}
+
+/// Whether a step can be broken off by dropping it. The drivers of volumes see to it that nothing of a dropped step
+/// goes on; a call into the hypervisor or the kernel cannot be taken back, so its end is waited for.
+pub(crate) fn can_be_dropped(step: &Step) -> bool {
+    matches!(step, Step::CreateVolume { .. })
+}

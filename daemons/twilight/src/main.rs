@@ -1,0 +1,55 @@
+//! The `twilight` daemon.
+
+use anyhow::Context;
+use clap::Parser;
+use pony_net::{Endpoint, PublicKey};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use twilight::{Config, RealHost, Twilight};
+
+/// The agent on a host of a PonyCloud.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// The directory for its key and what it must remember
+    #[arg(long, default_value = "/var/lib/pony/twilight")]
+    dir: PathBuf,
+    /// Where Sparkle is
+    #[arg(long, default_value = "tcp://127.0.0.1:9850")]
+    sparkle: Endpoint,
+    /// Sparkle's public key, as it prints it when it starts
+    #[arg(long)]
+    sparkle_key: PublicKey,
+    /// Seconds that a guest may take to shut down before its plug is pulled
+    #[arg(long, default_value_t = 10)]
+    stop_grace: u64,
+    #[command(flatten)]
+    host: RealHost,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let filter = EnvFilter::try_from_env("PONY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let drivers = options.host.drivers(&options.dir).await?;
+    let config = Config {
+        host: options.host.uuid()?,
+        dir: options.dir,
+        sparkle: options.sparkle,
+        sparkle_key: options.sparkle_key,
+        stop_grace: Duration::from_secs(options.stop_grace),
+    };
+    let mut twilight = Twilight::start(config, drivers).context("starting")?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let asked = tokio::select! {
+        _ = terminate.recv() => true,
+        _ = tokio::signal::ctrl_c() => true,
+        () = twilight.stopped() => false,
+    };
+    twilight.shutdown().await;
+    anyhow::ensure!(asked, "Twilight stopped by itself; the log says why");
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The real host: libvirt, netlink, directories, and the machine itself.
+
+use crate::drivers::Drivers;
+use anyhow::Context;
+use pony_host::{
+    DirStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, Netlink, StorageOptions, ensure_libvirtd,
+    probe_accel,
+};
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Which real host, and how it is reached.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RealHost {
+    /// The hypervisor
+    #[arg(long, default_value = "qemu:///system")]
+    pub libvirt: String,
+    /// The host's identity [default: the machine's own UUID]
+    #[arg(long)]
+    pub host_uuid: Option<Uuid>,
+}
+
+impl RealHost {
+    /// The host's identity.
+    ///
+    /// # Errors
+    /// When the machine has none of its own and none was given.
+    pub fn uuid(&self) -> anyhow::Result<Uuid> {
+        Ok(Machine::new(MachineOptions { uuid: self.host_uuid, ..MachineOptions::default() }).uuid()?)
+    }
+
+    /// The drivers. Starts libvirt where no service manager does, and finds out by a probe guest whether guests run
+    /// under KVM here, or must be emulated.
+    ///
+    /// # Errors
+    /// When there is no working hypervisor; says what is missing.
+    pub async fn drivers(&self, dir: &Path) -> anyhow::Result<Drivers> {
+        let host = self.uuid()?;
+        ensure_libvirtd(&self.libvirt).await.with_context(|| format!("no hypervisor at {}", self.libvirt))?;
+        let accel = probe_accel(&self.libvirt).await.context("no guest runs on this machine")?;
+        tracing::info!("guests run under {accel}");
+        // Absolute: libvirt opens the files, from its own working directory.
+        let console_dir = Some(std::path::absolute(dir)?.join("console"));
+        let libvirt = Libvirt::connect(&self.libvirt, LibvirtOptions { host, accel, console_dir }).await?;
+        let network = Netlink::new(host);
+        let storage = DirStorage::new(StorageOptions::default());
+        let machine = Machine::new(MachineOptions {
+            uuid: Some(host),
+            accel: accel.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..MachineOptions::default()
+        });
+        Ok(Drivers {
+            hypervisor: Arc::new(libvirt),
+            network: Arc::new(network),
+            storage: Arc::new(storage),
+            discovery: Arc::new(machine),
+        })
+    }
+}
