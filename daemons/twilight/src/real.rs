@@ -43,7 +43,7 @@ impl RealHost {
         // Absolute: libvirt opens the files, from its own working directory.
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
         let libvirt = Libvirt::connect(&self.libvirt, LibvirtOptions { host, accel, console_dir }).await?;
-        let network = Netlink::new(host);
+        let network = Netlink::new(host).context("opening netlink")?;
         let storage = DirStorage::new(StorageOptions::default());
         let machine = Machine::new(MachineOptions {
             uuid: Some(host),
