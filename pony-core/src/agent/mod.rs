@@ -49,7 +49,7 @@ pub use driver::{Agent, AgentEvent, AgentOptions};
 pub use keeper::Keeper;
 pub use news::Notification;
 pub use orders::{
-    DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, PoolOrder, Target,
+    DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, Placement, PoolOrder, Target,
     VolumeOrder, VolumeWish,
 };
 pub use report::{

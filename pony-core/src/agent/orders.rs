@@ -74,8 +74,20 @@ pub struct ImageOrder {
 pub struct InstanceOrder {
     /// What it should be doing.
     pub target: Target,
+    /// How it was placed here.
+    pub placement: Placement,
     /// What it is made of. `None` where its row is gone, which only a released one may be.
     pub hardware: Option<Hardware>,
+}
+
+/// How an instance was placed on this host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Placement {
+    /// `host_instance.serial`.
+    pub serial: i64,
+    /// Whether the host was told to let go of it. An instance may have to go without that, when the rest of its
+    /// order is not there; but then the host does not say that it let go: the rest may still be on its way.
+    pub released: bool,
 }
 
 /// What an instance should be doing.

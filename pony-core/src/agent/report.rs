@@ -96,6 +96,8 @@ pub struct DataReport {
 pub struct VolumeReport {
     /// How far it is.
     pub status: DataHealth,
+    /// Whether it was ordered deleted and every trace of it is gone.
+    pub deleted: bool,
     /// How much of it is filled, from 0 to 1.
     pub progress: Option<f64>,
     /// Its size as found, MiB.
@@ -127,6 +129,8 @@ pub struct InstanceReport {
     /// It was ordered to be let go of, and was: its guest was seen to be gone, nothing that could bring it back
     /// is under way, and its taps are gone. This is what lets it be placed elsewhere.
     pub released: bool,
+    /// The placement that this is about; none where it is not placed here.
+    pub serial: Option<i64>,
     /// Where its console can be opened.
     pub console: Option<String>,
     /// How it goes.
@@ -225,6 +229,7 @@ impl Reporter<'_> {
         let filling = health == DataHealth::Initializing && order.wish != VolumeWish::Deleted;
         Some(VolumeReport {
             status: health,
+            deleted: health == DataHealth::Absent && order.wish == VolumeWish::Deleted,
             progress: match health {
                 DataHealth::Ready => Some(1.0),
                 _ if filling => Some(self.view.progress.get(&volume).copied().unwrap_or(0.0)),
@@ -280,9 +285,14 @@ impl Reporter<'_> {
         let target = self.view.orders.target(instance);
         let guest = self.view.facts.guest(instance);
         if target == Target::Released && self.view.holds(instance, self.engine.runs()).is_none() {
-            let (status, released) = (InstanceHealth::Stopped, true);
-            let let_go = InstanceReport { status, released, console: None, order: Progress::default() };
-            return self.view.orders.instances.contains_key(&instance).then_some(let_go);
+            let placement = self.view.orders.instances.get(&instance)?.placement;
+            return Some(InstanceReport {
+                status: InstanceHealth::Stopped,
+                released: placement.released,
+                serial: Some(placement.serial),
+                console: None,
+                order: Progress::default(),
+            });
         }
         let status = self.engine.status(ResourceId::Instance(instance)).filter(|_| self.ordered);
         let health = match guest.map(|g| g.state).filter(|s| is_up(*s)) {
@@ -302,6 +312,7 @@ impl Reporter<'_> {
         Some(InstanceReport {
             status: health,
             released: false,
+            serial: self.view.orders.instances.get(&instance).map(|order| order.placement.serial),
             console: guest.and_then(|g| g.console.clone()),
             order,
         })

@@ -1,7 +1,7 @@
 //! From the replicated desired rows to [`Orders`]. The only place in the agent that reads tables.
 
 use super::orders::{
-    DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, PoolOrder, Target,
+    DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, Placement, PoolOrder, Target,
     VolumeOrder, VolumeWish,
 };
 use crate::host::{Boot, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
@@ -102,7 +102,8 @@ fn instance(rows: &impl Read, uuid: Uuid, placement: &tables::HostInstanceDesire
         Some(tables::InstanceState::Stopped) => Target::Stopped,
         None => Target::Released,
     };
-    InstanceOrder { target, hardware: order.map(|order| hardware(rows, uuid, order)) }
+    let placement = Placement { serial: placement.serial, released: placement.released };
+    InstanceOrder { target, placement, hardware: order.map(|order| hardware(rows, uuid, order)) }
 }
 
 fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Hardware {

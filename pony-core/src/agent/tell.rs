@@ -128,6 +128,7 @@ fn image(told: DataReport) -> HostImageCurrent {
 fn volume(told: VolumeReport, next_retry: Option<i64>) -> HostVolumeCurrent {
     HostVolumeCurrent {
         status: data(told.status),
+        deleted: told.deleted,
         progress: told.progress,
         size: told.size_mib,
         path: text(told.path),
@@ -160,6 +161,7 @@ fn instance(told: InstanceReport, next_retry: Option<i64>) -> HostInstanceCurren
     HostInstanceCurrent {
         status,
         released: told.released,
+        serial: told.serial,
         error: text(told.order.error),
         attempts: told.order.attempts.into(),
         next_retry,

@@ -1,14 +1,15 @@
 //! What a commit may have made wrong, and the decisions about exactly that.
 
 use super::distribution::Distribution;
-use super::instances::{self, Candidates, Decision};
+use super::hosts::Hosts;
+use super::instances::{self, Decision, Round};
 use super::volumes;
 use super::writes::{Subject, Writes};
 use crate::tables::{
-    AffinityGroupInstance, Host, HostInstance, HostVolume, Image, Instance, StoragePool, Vdisk, Volume,
-    VolumeState,
+    AffinityGroup, AffinityGroupInstance, Host, HostInstance, HostVolume, Image, Instance, StoragePool,
+    Vdisk, Volume, VolumeState,
 };
-use pony_state::{Change, Key, Read};
+use pony_state::{Change, Key, Read, RowOp};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -32,6 +33,10 @@ pub(crate) struct Settled {
 impl Damage {
     pub(crate) fn of(subjects: BTreeSet<Subject>) -> Self {
         Self { subjects, hosts_changed: false }
+    }
+
+    pub(crate) fn add(&mut self, subject: Subject) {
+        self.subjects.insert(subject);
     }
 
     #[cfg(test)]
@@ -58,6 +63,8 @@ impl Damage {
     fn note_change(&mut self, view: &impl Read, change: &Change) {
         if let Some(row) = change.row::<Instance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.uuid));
+            let mem = |row: Option<&Instance>| row.and_then(|it| it.desired.as_ref()).map(|it| it.mem);
+            self.hosts_changed |= mem(row.before).is_some() && mem(row.before) != mem(row.after);
         } else if let Some(row) = change.row::<HostInstance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.instance));
             // A placement that ends leaves room for others.
@@ -68,6 +75,10 @@ impl Damage {
         } else if let Some(row) = change.row::<AffinityGroupInstance>() {
             let desired = row.before.iter().chain(&row.after).filter_map(|it| it.desired.as_ref());
             self.instances(desired.map(|it| it.instance));
+            // It may have been what kept another one from finding a host.
+            self.hosts_changed = true;
+        } else if change.row::<AffinityGroup>().is_some() {
+            self.hosts_changed = true;
         } else if let Some(row) = change.row::<Volume>() {
             row.before.iter().chain(&row.after).for_each(|it| self.volume(it.uuid, Some(*it)));
         } else if let Some(row) = change.row::<HostVolume>() {
@@ -95,6 +106,7 @@ impl Damage {
     /// A host's presence or order changed: all that is placed on it, and what waits to be gone with it.
     fn host(&mut self, view: &impl Read, host: Uuid) {
         self.hosts_changed = true;
+        self.subjects.insert(Subject::Host(host));
         self.instances(view.table::<HostInstance>().find("host", host).map(|row| row.instance));
         for pool in view.table::<StoragePool>().find("host", host) {
             let deleted =
@@ -105,47 +117,69 @@ impl Damage {
     }
 }
 
-/// Decides about all that is damaged. `stuck` names the instances that found no host so far.
-pub(crate) fn decide(
-    view: &impl Read,
-    distribution: &Distribution,
-    damage: Damage,
-    stuck: &BTreeSet<Uuid>,
-    writes: &mut Writes,
-) -> Settled {
-    let mut settled = Settled::default();
-    let mut candidates = None;
-    let mut subjects = damage.subjects;
-    if damage.hosts_changed {
-        subjects.extend(stuck.iter().copied().map(Subject::Instance));
+/// What decisions are made from, besides the damage.
+pub(crate) struct Deciding<'a, R> {
+    pub(crate) view: &'a R,
+    pub(crate) distribution: &'a Distribution,
+    pub(crate) hosts: &'a mut Hosts,
+    /// The instances that found no host so far.
+    pub(crate) stuck: &'a BTreeSet<Uuid>,
+    pub(crate) writes: &'a mut Writes,
+    /// The serial number of the next placement.
+    pub(crate) serial: &'a mut i64,
+}
+
+impl<R: Read> Deciding<'_, R> {
+    /// Decides about all that is damaged. What is being written at the moment waits until it is known how that
+    /// ended.
+    pub(crate) fn decide(&mut self, damage: Damage) -> Settled {
+        let mut subjects = damage.subjects;
+        if damage.hosts_changed {
+            subjects.extend(self.stuck.iter().copied().map(Subject::Instance));
+        }
+        let (busy, free): (Vec<_>, Vec<_>) =
+            subjects.into_iter().partition(|it| self.writes.is_in_flight(*it));
+        free.iter().for_each(|subject| self.writes.want(*subject, None));
+        let mut round = Round::new(self.writes.placements(), *self.serial);
+        let mut settled = Settled::default();
+        busy.into_iter().for_each(|subject| settled.note(subject));
+        for subject in free {
+            settled.note(subject);
+            let op = self.decide_one(subject, &mut round, &mut settled);
+            self.writes.want(subject, op);
+        }
+        *self.serial = round.serial;
+        settled
     }
-    for subject in subjects {
-        let busy = writes.is_in_flight(subject);
-        let op = match subject {
-            Subject::Instance(uuid) => {
-                settled.instances.insert(uuid);
-                let candidates = candidates.get_or_insert_with(|| Candidates::gather(view));
-                match instances::decide(view, candidates, uuid) {
-                    Decision::Nothing => None,
-                    Decision::Write(op) => Some(op),
-                    Decision::Stuck(why) => {
-                        settled.stuck.insert(uuid, why);
-                        None
-                    }
+
+    fn decide_one(&mut self, subject: Subject, round: &mut Round, settled: &mut Settled) -> Option<RowOp> {
+        match subject {
+            Subject::Host(uuid) => self.hosts.decide(self.view, uuid),
+            Subject::Instance(uuid) => match instances::decide(self.view, round, uuid) {
+                Decision::Nothing => None,
+                Decision::Write(op) => Some(op),
+                Decision::Stuck(why) => {
+                    settled.stuck.insert(uuid, why);
+                    None
                 }
-            }
+            },
             Subject::Volume(uuid) => {
-                settled.volumes.insert(uuid);
-                volumes::decide_volume(view, &hosts_of_volume(view, distribution, uuid), uuid)
+                let hosts = hosts_of_volume(self.view, self.distribution, uuid);
+                volumes::decide_volume(self.view, &hosts, uuid)
             }
-            Subject::Image(uuid) => volumes::decide_image(view, uuid),
-            Subject::Host(_) => None,
-        };
-        if !busy {
-            writes.want(subject, op);
+            Subject::Image(uuid) => volumes::decide_image(self.view, uuid),
         }
     }
-    settled
+}
+
+impl Settled {
+    fn note(&mut self, subject: Subject) {
+        match subject {
+            Subject::Instance(uuid) => drop(self.instances.insert(uuid)),
+            Subject::Volume(uuid) => drop(self.volumes.insert(uuid)),
+            Subject::Host(_) | Subject::Image(_) => {}
+        }
+    }
 }
 
 fn hosts_of_volume(view: &impl Read, distribution: &Distribution, volume: Uuid) -> Vec<Uuid> {

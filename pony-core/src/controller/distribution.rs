@@ -32,6 +32,18 @@ pub(crate) struct Delivery {
     pub(crate) host: Uuid,
     pub(crate) table: TableId,
     pub(crate) key: Key,
+    pub(crate) reach: Reach,
+}
+
+/// How a row's going to a host changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// It goes there from now on.
+    Began,
+    /// It went there before.
+    Stays,
+    /// It goes there no more.
+    Ceased,
 }
 
 /// How one table's rows are connected with others.
@@ -114,9 +126,16 @@ impl Distribution {
     ) {
         let now = self.compute(view, row);
         let before = self.hosts.get(row).cloned().unwrap_or_default();
-        let concerned =
-            now.union(&before).filter(|host| changed || now.contains(host) != before.contains(host));
-        deliveries.extend(concerned.map(|host| Delivery { host: *host, table: row.0, key: row.1.clone() }));
+        for host in now.union(&before) {
+            let reach = match (before.contains(host), now.contains(host)) {
+                (false, _) => Reach::Began,
+                (true, true) => Reach::Stays,
+                (true, false) => Reach::Ceased,
+            };
+            if changed || reach != Reach::Stays {
+                deliveries.push(Delivery { host: *host, table: row.0, key: row.1.clone(), reach });
+            }
+        }
         if now != before {
             self.record(row, &before, now);
             self.damage_dependents(view, row, damaged);
@@ -189,9 +208,9 @@ impl Distribution {
         self.edges[table.index()].rank
     }
 
-    /// Compares with what a computation from nothing gives. For tests: it reads every row.
-    #[cfg(test)]
-    pub(crate) fn check(&self, view: &impl Read) {
+    /// Compares with what a computation from nothing gives. For tests: it reads every row. The error says what
+    /// differs.
+    pub(crate) fn check(&self, view: &impl Read) -> Result<(), String> {
         let mut fresh =
             Self { root: self.root, edges: self.edges.clone(), hosts: HashMap::new(), rows: HashMap::new() };
         let mut damaged: BTreeSet<_> = BTreeSet::new();
@@ -202,8 +221,13 @@ impl Distribution {
         while let Some((_, table, key)) = damaged.pop_first() {
             fresh.repair_row(view, &(table, key), false, &mut Vec::new(), &mut BTreeSet::new());
         }
-        assert_eq!(self.hosts, fresh.hosts, "hosts of rows, repaired against computed from nothing");
-        assert_eq!(self.rows, fresh.rows, "rows of hosts, repaired against computed from nothing");
+        if self.hosts != fresh.hosts {
+            return Err(format!("hosts of rows: {:?}, computed from nothing: {:?}", self.hosts, fresh.hosts));
+        }
+        if self.rows != fresh.rows {
+            return Err(format!("rows of hosts: {:?}, computed from nothing: {:?}", self.rows, fresh.rows));
+        }
+        Ok(())
     }
 }
 
@@ -284,3 +308,6 @@ fn rank(schema: &Schema, edges: &mut [Edges]) -> Result<(), DistributionError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,25 +27,60 @@ pub(crate) enum Decision {
     Stuck(String),
 }
 
-/// Candidates for a round of decisions. What the round places is accounted for as it goes.
+/// What a round of decisions has to go by besides the state: what was decided already and has not come back from
+/// the database yet. What the round places is accounted for as it goes.
 #[derive(Debug, Default)]
-pub(crate) struct Candidates(Vec<Candidate>);
+pub(crate) struct Round {
+    /// Placements on their way to the database, by instance.
+    pending: BTreeMap<Uuid, Uuid>,
+    /// All hosts of the cloud as they are now, once somebody asks.
+    candidates: Option<Vec<Candidate>>,
+    /// The serial number of the next placement.
+    pub(crate) serial: i64,
+}
 
-impl Candidates {
-    /// All hosts of the cloud as they are now.
-    pub(crate) fn gather(view: &impl Read) -> Self {
-        Self(view.table::<Host>().ordered().filter_map(|host| candidate(view, host)).collect())
+impl Round {
+    /// `pending`: (host, instance) of placements that are on their way to the database.
+    pub(crate) fn new(pending: impl IntoIterator<Item = (Uuid, Uuid)>, serial: i64) -> Self {
+        let pending = pending.into_iter().map(|(host, instance)| (instance, host)).collect();
+        Self { pending, candidates: None, serial }
     }
 
-    fn reserve(&mut self, host: Uuid, mem_mib: i64) {
-        if let Some(candidate) = self.0.iter_mut().find(|candidate| candidate.host == host) {
-            candidate.mem_used_mib += mem_mib;
+    /// Chooses a host.
+    fn choose(&mut self, view: &impl Read, request: &Request, not: Option<Uuid>) -> Result<Uuid, NoHost> {
+        let candidates = self.candidates.get_or_insert_with(|| gather(view, &self.pending));
+        placement::choose(candidates.iter().filter(|candidate| Some(candidate.host) != not), request)
+    }
+
+    fn reserve(&mut self, host: Uuid, instance: Uuid, mem_mib: i64) -> i64 {
+        self.pending.insert(instance, host);
+        let candidates = self.candidates.iter_mut().flatten();
+        candidates.filter(|it| it.host == host).for_each(|it| it.mem_used_mib += mem_mib);
+        let serial = self.serial;
+        self.serial += 1;
+        serial
+    }
+
+    /// Where an instance is placed, or is about to be.
+    fn host_of(&self, view: &impl Read, instance: Uuid) -> Option<Uuid> {
+        let placed = placement_of(view, instance).map(|(row, _)| row.host);
+        placed.or_else(|| self.pending.get(&instance).copied())
+    }
+}
+
+fn gather(view: &impl Read, pending: &BTreeMap<Uuid, Uuid>) -> Vec<Candidate> {
+    let mut candidates: Vec<Candidate> =
+        view.table::<Host>().ordered().filter_map(|host| candidate(view, host)).collect();
+    for (instance, host) in pending {
+        let placed = placement_of(view, *instance).is_some();
+        let order = view.get::<Instance>(instance).and_then(|row| row.desired.as_ref());
+        if let Some(order) = order.filter(|_| !placed)
+            && let Ok(at) = candidates.binary_search_by_key(host, |it| it.host)
+        {
+            candidates[at].mem_used_mib += order.mem;
         }
     }
-
-    fn choose(&self, request: &Request, not: Option<Uuid>) -> Result<Uuid, NoHost> {
-        placement::choose(self.0.iter().filter(|candidate| Some(candidate.host) != not), request)
-    }
+    candidates
 }
 
 fn candidate(view: &impl Read, host: &Host) -> Option<Candidate> {
@@ -92,14 +127,14 @@ pub(crate) fn placement_of<'a>(view: &'a impl Read, instance: Uuid) -> Option<(&
 }
 
 /// Decides about one instance, present or not.
-pub(crate) fn decide(view: &impl Read, candidates: &mut Candidates, instance: Uuid) -> Decision {
+pub(crate) fn decide(view: &impl Read, round: &mut Round, instance: Uuid) -> Decision {
     let order = view.get::<Instance>(&instance).and_then(|row| row.desired.as_ref());
     match (order, placement_of(view, instance)) {
         (None, None) => Decision::Nothing,
         (_, Some((row, true))) => forget_when_let_go(view, row),
         (None, Some((row, false))) => release_or_forget(view, row),
-        (Some(order), Some((row, false))) => keep_or_move(view, candidates, instance, order, row),
-        (Some(order), None) => place(view, candidates, instance, order),
+        (Some(order), Some((row, false))) => keep_or_move(view, round, instance, order, row),
+        (Some(order), None) => place(view, round, instance, order),
     }
 }
 
@@ -115,11 +150,35 @@ fn release_or_forget(view: &impl Read, row: &HostInstance) -> Decision {
 }
 
 fn forget_when_let_go(view: &impl Read, row: &HostInstance) -> Decision {
-    let let_go = row.current.as_ref().is_some_and(|current| current.released);
+    let serial = row.desired.as_ref().map(|desired| desired.serial);
+    let let_go = row.current.as_ref().is_some_and(|current| current.released && current.serial == serial);
     if let_go || is_fenced(view, row.host) {
         return Decision::Write(ops::delete("host_instance", key_of(row)));
     }
-    Decision::Nothing
+    match view.get::<Host>(&row.host).filter(|host| !is_present(host)) {
+        Some(host) => Decision::Stuck(silent(host)),
+        None => Decision::Nothing,
+    }
+}
+
+fn is_evacuated(view: &impl Read, host: Uuid) -> bool {
+    let ordered = view.get::<Host>(&host).and_then(|row| row.desired.as_ref());
+    ordered.is_some_and(|desired| desired.state == HostState::Evacuated)
+}
+
+/// Whether the host talks.
+fn is_present(host: &Host) -> bool {
+    host.current.as_ref().is_some_and(|current| current.status == HostStatus::Present)
+}
+
+fn silent(host: &Host) -> String {
+    let name = host_name(host);
+    match host.current {
+        Some(_) => format!(
+            "its host {name} is silent; it is started elsewhere only once that host is known to be fenced"
+        ),
+        None => format!("its host {name} has not been heard of yet"),
+    }
 }
 
 /// Whether a host is known not to run anything.
@@ -130,7 +189,7 @@ pub(crate) fn is_fenced(view: &impl Read, host: Uuid) -> bool {
 
 fn keep_or_move(
     view: &impl Read,
-    candidates: &Candidates,
+    round: &mut Round,
     instance: Uuid,
     order: &InstanceDesired,
     row: &HostInstance,
@@ -139,21 +198,17 @@ fn keep_or_move(
         return Decision::Write(ops::delete("host_instance", key_of(row)));
     }
     let Some(host) = view.get::<Host>(&row.host) else { return Decision::Nothing };
-    let evacuated = host.desired.as_ref().is_some_and(|desired| desired.state == HostState::Evacuated);
-    let silent = host.current.as_ref().is_none_or(|current| current.status != HostStatus::Present);
-    if silent {
-        return Decision::Stuck(format!(
-            "its host {} is silent; it is started elsewhere only once that host is known to be fenced",
-            host_name(host)
-        ));
+    if !is_present(host) {
+        return Decision::Stuck(silent(host));
     }
-    if !evacuated {
+    if !is_evacuated(view, row.host) {
         return Decision::Nothing;
     }
     if order.state == InstanceState::Stopped {
         return release_or_forget(view, row);
     }
-    match candidates.choose(&request(view, instance, order), Some(row.host)) {
+    let request = request(view, round, instance, order);
+    match round.choose(view, &request, Some(row.host)) {
         Ok(_) => release_or_forget(view, row),
         Err(none) => Decision::Stuck(format!("its host {} is to be evacuated, but {none}", host_name(host))),
     }
@@ -166,33 +221,39 @@ pub(crate) fn host_name(host: &Host) -> String {
     ordered.or_else(found).map_or_else(|| host.uuid.to_string(), str::to_owned)
 }
 
-fn place(view: &impl Read, candidates: &mut Candidates, instance: Uuid, order: &InstanceDesired) -> Decision {
+fn place(view: &impl Read, round: &mut Round, instance: Uuid, order: &InstanceDesired) -> Decision {
     if order.state == InstanceState::Stopped {
         return Decision::Nothing;
     }
     if order.tenant.is_none() {
         return Decision::Stuck("it is a template (it has no tenant): templates do not run".to_owned());
     }
-    match candidates.choose(&request(view, instance, order), None) {
+    let request = request(view, round, instance, order);
+    match round.choose(view, &request, None) {
         Ok(host) => {
-            candidates.reserve(host, order.mem);
-            let row = [("host", json!(host)), ("instance", json!(instance)), ("released", json!(false))];
+            let serial = round.reserve(host, instance, order.mem);
+            let [host, instance] = [("host", json!(host)), ("instance", json!(instance))];
+            let row = [host, instance, ("released", json!(false)), ("serial", json!(serial))];
             Decision::Write(ops::insert("host_instance", row))
         }
         Err(none) => Decision::Stuck(none.to_string()),
     }
 }
 
-fn request(view: &impl Read, instance: Uuid, order: &InstanceDesired) -> Request {
+fn request(view: &impl Read, round: &Round, instance: Uuid, order: &InstanceDesired) -> Request {
     let groups = groups_of(view, instance);
     let of_kind = |kind| groups.iter().filter(move |(_, it)| **it == kind).map(|(group, _)| *group);
     Request {
         mem_mib: order.mem,
         pools: pools_of(view, instance),
         cpu_profile: order.cpu_profile,
-        near: of_kind(AffinityType::Affinity).flat_map(|group| hosts_of(view, group, instance)).collect(),
+        // A host that is to be evacuated holds nobody back: the group moves one by one.
+        near: of_kind(AffinityType::Affinity)
+            .flat_map(|group| hosts_of(view, round, group, instance))
+            .filter(|host| !is_evacuated(view, *host))
+            .collect(),
         apart: of_kind(AffinityType::AntiAffinity)
-            .flat_map(|group| hosts_of(view, group, instance))
+            .flat_map(|group| hosts_of(view, round, group, instance))
             .collect(),
     }
 }
@@ -210,9 +271,9 @@ fn groups_of(view: &impl Read, instance: Uuid) -> BTreeMap<Uuid, AffinityType> {
 }
 
 /// The hosts of the other members of a group.
-fn hosts_of(view: &impl Read, group: Uuid, but: Uuid) -> Vec<Uuid> {
+fn hosts_of(view: &impl Read, round: &Round, group: Uuid, but: Uuid) -> Vec<Uuid> {
     view.joined::<AffinityGroupInstance, Instance>("affinity_group", group)
         .filter(|(_, member)| member.uuid != but)
-        .filter_map(|(_, member)| placement_of(view, member.uuid).map(|(row, _)| row.host))
+        .filter_map(|(_, member)| round.host_of(view, member.uuid))
         .collect()
 }

@@ -11,6 +11,7 @@
 mod damage;
 mod distribution;
 mod events;
+mod hosts;
 mod instances;
 mod ops;
 mod peers;
@@ -20,18 +21,20 @@ mod writes;
 
 pub use distribution::DistributionError;
 pub use events::{EVENT_ROWS_MAX, EVENTS_WAITING_MAX};
-pub use peers::Refusal;
+pub use hosts::ENROLMENTS_MAX;
+pub use peers::{HOST_ROWS_MAX, Refusal};
 pub use writes::{WRITE_OPS_MAX, WRITE_RETRY_MS_MAX, WRITE_RETRY_MS_MIN, WriteId};
 
-use crate::tables::{self, Host, HostCurrent, HostStatus};
-use damage::Damage;
-use distribution::Distribution;
+use crate::tables::{self, Host, HostStatus};
+use damage::{Damage, Deciding};
+use distribution::{Delivery, Distribution, Reach};
 use events::EventLog;
-use peers::HostRows;
+use hosts::Hosts;
+use peers::{HostRows, Peer};
 use pony_state::sync::{Event as SessionEvent, Frames, Limits, Now, Role, Session, WireChange};
 use pony_state::{Change, Columns, Commit, Key, PartError, Read, RowOp, SharedState, Snapshot, Transaction};
 use pony_state::{PartKind, SchemaError};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use uuid::Uuid;
@@ -75,7 +78,10 @@ pub struct Report {
 pub struct Controller {
     shared: SharedState,
     distribution: Distribution,
-    sessions: BTreeMap<Uuid, Session>,
+    peers: BTreeMap<Uuid, Peer>,
+    /// Hosts that may have something to be told.
+    ready: BTreeSet<Uuid>,
+    hosts: Hosts,
     damage: Damage,
     /// Instances that found no host so far.
     stuck: BTreeSet<Uuid>,
@@ -85,7 +91,12 @@ pub struct Controller {
     incarnation: Uuid,
     sessions_made: u128,
     epoch: u64,
+    /// The serial number of the next placement.
+    serial: i64,
 }
+
+/// Placements that one Sparkle can number; the epoch makes them differ from those of any other.
+const SERIALS_PER_EPOCH: i64 = 1 << 32;
 
 impl Controller {
     /// A controller with nothing loaded. `incarnation` is random, one for this process.
@@ -98,7 +109,9 @@ impl Controller {
         Ok(Self {
             shared: SharedState::new(state),
             distribution,
-            sessions: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            hosts: Hosts::default(),
             damage: Damage::default(),
             stuck: BTreeSet::new(),
             writes: Writes::default(),
@@ -107,6 +120,7 @@ impl Controller {
             incarnation,
             sessions_made: 0,
             epoch,
+            serial: i64::try_from(epoch).unwrap_or(i64::MAX).saturating_mul(SERIALS_PER_EPOCH),
         })
     }
 
@@ -162,41 +176,62 @@ impl Controller {
     /// Takes in a message of a host whose identity the link has proved. Messages of hosts that nobody ordered are
     /// dropped; says whether the host is known.
     pub fn handle_frames(&mut self, host: Uuid, body: &[u8], time: &[u8], now: Now) -> bool {
-        let Some(session) = self.sessions.get_mut(&host) else { return false };
-        session.handle_frames(body, time, now);
+        let Some(peer) = self.peers.get_mut(&host) else { return false };
+        let heard_before = peer.session.counters().received;
+        peer.session.handle_frames(body, time, now);
+        let heard = peer.session.counters().received > heard_before;
         self.handle_session(host, now);
+        if heard {
+            self.note_heard(host, now);
+        }
         true
+    }
+
+    /// The link to a host is up (again): it is greeted at once. For speed only.
+    pub fn handle_connected(&mut self, host: Uuid, now: Now) {
+        if let Some(peer) = self.peers.get_mut(&host) {
+            peer.session.handle_connected(now);
+            self.ready.insert(host);
+        }
     }
 
     /// Does what has fallen due.
     pub fn handle_timeout(&mut self, now: Now) {
-        let due = |session: &Session| session.poll_timeout().is_some_and(|at| at <= now.ms);
-        let hosts: Vec<Uuid> =
-            self.sessions.iter().filter(|(_, it)| due(it)).map(|(host, _)| *host).collect();
+        let due = |peer: &Peer| peer.session.poll_timeout().is_some_and(|at| at <= now.ms);
+        let hosts: Vec<Uuid> = self.peers.iter().filter(|(_, it)| due(it)).map(|(host, _)| *host).collect();
         for host in hosts {
-            if let Some(session) = self.sessions.get_mut(&host) {
-                session.handle_timeout(now);
+            if let Some(peer) = self.peers.get_mut(&host) {
+                peer.session.handle_timeout(now);
             }
             self.handle_session(host, now);
         }
-        self.damage.merge(self.writes.due(now.ms));
+        self.writes.handle_timeout(now.ms);
         self.settle();
     }
 
     /// When [`Self::handle_timeout`] is due, by [`Now::ms`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        let sessions = self.sessions.values().filter_map(Session::poll_timeout).min();
+        let sessions = self.peers.values().filter_map(|peer| peer.session.poll_timeout()).min();
         sessions.into_iter().chain(self.writes.poll_timeout()).min()
     }
 
-    /// The next message to send, and to which host.
+    /// The next message to send, and to which host. A host that is confirmed to be off is told nothing.
     pub fn poll_transmit(&mut self, now: Now) -> Option<(Uuid, Frames)> {
+        if self.ready.is_empty() {
+            return None;
+        }
         let snapshot = self.shared.snapshot();
-        self.sessions.iter_mut().find_map(|(host, session)| {
-            let rows = HostRows { snapshot: &snapshot, distribution: &self.distribution, host: *host };
-            session.poll_transmit(now, &rows).map(|frames| (*host, frames))
-        })
+        while let Some(host) = self.ready.first().copied() {
+            let rows = HostRows { snapshot: &snapshot, distribution: &self.distribution, host };
+            let mute = snapshot.get::<Host>(&host).is_none_or(hosts::is_confirmed);
+            let peer = self.peers.get_mut(&host).filter(|_| !mute);
+            if let Some(frames) = peer.and_then(|peer| peer.session.poll_transmit(now, &rows)) {
+                return Some((host, frames));
+            }
+            self.ready.remove(&host);
+        }
+        None
     }
 
     /// What to write to the database next, as one transaction. There is at most one at a time: the next one comes
@@ -223,32 +258,47 @@ impl Controller {
 
     /// Takes a host in that has just shown up (*enrolment*): orders it, with the key that it proved.
     pub fn enroll(&mut self, host: Uuid, key: Option<String>) {
-        let ordered = self.shared.snapshot().get::<Host>(&host).is_some_and(|row| row.desired.is_some());
-        let op = if ordered {
-            ops::update("host", [("uuid", json!(host))], [("key", json!(key))])
-        } else {
-            ops::insert("host", [("uuid", json!(host)), ("state", json!("present")), ("key", json!(key))])
-        };
-        self.writes.enroll(host, op);
+        self.hosts.enroll(host, key);
+        self.damage.add(Subject::Host(host));
+        self.settle();
+    }
+
+    /// Recomputes from nothing what is kept up to date step by step. For tests: it reads every row.
+    ///
+    /// # Errors
+    /// What differs, in words.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        let snapshot = self.shared.snapshot();
+        self.distribution.check(&snapshot)?;
+        let ordered = snapshot.table::<Host>();
+        let ordered: BTreeSet<Uuid> =
+            ordered.iter().filter(|row| row.desired.is_some()).map(|row| row.uuid).collect();
+        if !self.peers.keys().eq(ordered.iter()) {
+            return Err(format!("sessions with {:?}, ordered: {ordered:?}", self.peers.keys()));
+        }
+        Ok(())
     }
 
     fn handle_session(&mut self, host: Uuid, now: Now) {
-        while let Some(event) = self.sessions.get_mut(&host).and_then(Session::poll_event) {
+        self.ready.insert(host);
+        while let Some(event) = self.peers.get_mut(&host).and_then(|peer| peer.session.poll_event()) {
             match event {
                 SessionEvent::Changes(changes) => self.take_changes(host, changes, now),
                 SessionEvent::Full(full) => {
                     let snapshot = self.shared.snapshot();
                     let held = peers::held(&snapshot, &self.distribution, host);
+                    let rows = held.len();
                     let changes =
                         full.diff(PartKind::Current, held, |row, part| peers::compare(&snapshot, row, part));
+                    self.peers.entry(host).and_modify(|peer| peer.rows_told = rows);
                     self.take_changes(host, changes, now);
                 }
                 SessionEvent::Notifications(list) => {
                     list.into_iter()
                         .for_each(|notification| self.events.note(host, notification, now.unix_s));
                 }
-                SessionEvent::Missing => self.mark(host, now),
-                SessionEvent::Back => self.unmark(host, now),
+                SessionEvent::Missing => self.mark_silent(host, now),
+                SessionEvent::Back => self.report(host, "talks again".to_owned()),
                 SessionEvent::Dropped(dropped) => self.report(host, with_source(&dropped)),
                 SessionEvent::Oversized { row, bytes } => {
                     self.report(host, format!("row {row} of {bytes} bytes is too large to be sent"));
@@ -261,11 +311,12 @@ impl Controller {
     /// Writes those of a host's changes that it may make.
     fn take_changes(&mut self, host: Uuid, changes: Vec<WireChange>, now: Now) {
         let snapshot = self.shared.snapshot();
+        let Some(peer) = self.peers.get_mut(&host) else { return };
         let mut refused = Vec::new();
         let commit = write(&self.shared, |tx| {
             for change in changes {
                 let row = change.row.clone();
-                if let Err(refusal) = take_change(tx, &snapshot, &self.distribution, host, change) {
+                if let Err(refusal) = take_change(tx, &snapshot, &self.distribution, (host, peer), change) {
                     refused.push((row, refusal));
                 }
             }
@@ -277,46 +328,33 @@ impl Controller {
     }
 
     /// A silent host: what it reported stays, but its status says so. Fenced, once an operator has confirmed that.
-    fn mark(&mut self, host: Uuid, now: Now) {
+    fn mark_silent(&mut self, host: Uuid, now: Now) {
         let snapshot = self.shared.snapshot();
         let Some(row) = snapshot.get::<Host>(&host) else { return };
-        let confirmed =
-            row.desired.as_ref().is_some_and(|it| it.fencing.get("confirmed") == Some(&Json::Bool(true)));
-        let status = if confirmed { HostStatus::Fenced } else { HostStatus::Missing };
-        let current = match row.current.clone() {
-            Some(current) if current.status == status => return,
-            Some(current) => HostCurrent { status, ..current },
-            None => HostCurrent {
-                status,
-                hostname: None,
-                version: None,
-                cpus: None,
-                mem: None,
-                boot_time: None,
-                accel: None,
-            },
-        };
-        self.report(host, if confirmed { "is fenced" } else { "is silent" }.to_owned());
-        let commit = write(&self.shared, |tx| {
-            tx.set_current::<Host>(&host, current);
-        });
-        self.absorb(&commit, now);
+        let status = self.hosts.silent_status(row);
+        self.set_status(host, row, status, now);
     }
 
-    /// A host that talks again. What an operator confirmed of its end holds no more.
-    fn unmark(&mut self, host: Uuid, now: Now) {
-        self.report(host, "talks again".to_owned());
+    /// A host that talks. What an operator confirmed of its end holds no more.
+    fn note_heard(&mut self, host: Uuid, now: Now) {
         let snapshot = self.shared.snapshot();
         let Some(row) = snapshot.get::<Host>(&host) else { return };
-        if let Some(Json::Object(fencing)) = row.desired.as_ref().map(|it| (*it.fencing).clone())
-            && fencing.contains_key("confirmed")
-        {
-            let rest: Columns = fencing.into_iter().filter(|(name, _)| name != "confirmed").collect();
-            let op = ops::update("host", [("uuid", json!(host))], [("fencing", Json::Object(rest))]);
-            self.writes.want(Subject::Host(host), Some(op));
+        if self.hosts.note_heard(row) {
+            self.report(host, "talks, though it was confirmed to be off: that is taken back".to_owned());
+            self.damage.add(Subject::Host(host));
         }
+        self.set_status(host, row, HostStatus::Present, now);
+        self.settle();
+    }
+
+    fn set_status(&mut self, host: Uuid, row: &Host, status: HostStatus, now: Now) {
+        if row.current.as_ref().is_some_and(|current| current.status == status) {
+            return;
+        }
+        self.report(host, format!("is {status}"));
+        let current = hosts::with_status(row, status);
         let commit = write(&self.shared, |tx| {
-            tx.update_current::<Host>(&host, |current| current.status = HostStatus::Present);
+            tx.set_current::<Host>(&host, current);
         });
         self.absorb(&commit, now);
     }
@@ -324,40 +362,63 @@ impl Controller {
     /// Draws the conclusions of a commit.
     fn absorb(&mut self, commit: &Commit, now: Now) {
         let snapshot = self.shared.snapshot();
-        for delivery in self.distribution.repair(&snapshot, commit.changes()) {
-            if let Some(session) = self.sessions.get_mut(&delivery.host) {
-                if let Some(row) = peers::row_id(&snapshot, delivery.table, &delivery.key) {
-                    session.changed(&row);
-                }
+        let deliveries = self.distribution.repair(&snapshot, commit.changes());
+        for delivery in &deliveries {
+            if let Some(peer) = self.peers.get_mut(&delivery.host)
+                && let Some(row) = peers::row_id(&snapshot, delivery.table, &delivery.key)
+            {
+                peer.session.changed(&row);
+                self.ready.insert(delivery.host);
             }
         }
         self.damage.note(&snapshot, commit.changes());
-        let hosts: Vec<Uuid> = commit.changes().iter().filter_map(|it| self.follow_host(it, now)).collect();
-        for host in hosts {
-            self.mark(host, now);
+        self.forget_untold(&snapshot, &deliveries);
+        let silent: Vec<Uuid> = commit.changes().iter().filter_map(|it| self.follow_host(it, now)).collect();
+        for host in silent {
+            self.mark_silent(host, now);
         }
         self.settle();
     }
 
-    /// Begins and ends sessions as hosts are ordered; answers with a silent host whose fencing changed.
+    /// What is told of rows by the hosts that they go to says nothing any longer once they go there no more.
+    fn forget_untold(&mut self, snapshot: &Snapshot, deliveries: &[Delivery]) {
+        let untold: Vec<_> =
+            deliveries.iter().filter(|it| is_untold(snapshot, &self.distribution, it, deliveries)).collect();
+        if untold.is_empty() {
+            return;
+        }
+        let commit = write(&self.shared, |tx| {
+            for Delivery { table, key, .. } in untold {
+                // The row was distributed by this very table and key.
+                let _ = tx.remove_part(*table, key, PartKind::Current);
+            }
+        });
+        self.damage.note(snapshot, commit.changes());
+    }
+
+    /// Begins and ends sessions as hosts are ordered; answers with a silent host whose fencing may have changed.
     fn follow_host(&mut self, change: &Change, now: Now) -> Option<Uuid> {
         let host = change.row::<Host>()?;
         let uuid = host.after.or(host.before)?.uuid;
-        let ordered = host.after.is_some_and(|row| row.desired.is_some());
-        if !ordered {
-            if self.sessions.remove(&uuid).is_some() {
+        let ordered = host.after.filter(|row| row.desired.is_some());
+        self.hosts.follow(uuid, ordered);
+        if ordered.is_none() {
+            if self.peers.remove(&uuid).is_some() {
                 self.forget_reports(uuid);
             }
             return None;
         }
-        if !self.sessions.contains_key(&uuid) {
+        // An end of its muteness lets out what waits.
+        self.ready.insert(uuid);
+        if !self.peers.contains_key(&uuid) {
             self.sessions_made += 1;
             // Unique for every session of this process, since the process's own is random.
             let incarnation = Uuid::from_u128(self.incarnation.as_u128().wrapping_add(self.sessions_made));
             let role = Role::Sparkle { peer: uuid, epoch: self.epoch };
-            self.sessions.insert(uuid, Session::new(role, incarnation, Limits::default(), now));
+            let session = Session::new(role, incarnation, Limits::default(), now);
+            self.peers.insert(uuid, Peer { session, rows_told: 0 });
         }
-        self.sessions.get(&uuid).filter(|session| session.is_missing()).map(|_| uuid)
+        self.peers.get(&uuid).filter(|peer| peer.session.is_missing()).map(|_| uuid)
     }
 
     /// A host that belongs to the cloud no more: what it reported says nothing any longer.
@@ -380,7 +441,15 @@ impl Controller {
         }
         let snapshot = self.shared.snapshot();
         let damage = std::mem::take(&mut self.damage);
-        let settled = damage::decide(&snapshot, &self.distribution, damage, &self.stuck, &mut self.writes);
+        let settled = Deciding {
+            view: &snapshot,
+            distribution: &self.distribution,
+            hosts: &mut self.hosts,
+            stuck: &self.stuck,
+            writes: &mut self.writes,
+            serial: &mut self.serial,
+        }
+        .decide(damage);
         self.stuck.retain(|uuid| !settled.instances.contains(uuid));
         self.stuck.extend(settled.stuck.keys());
         // Composed parts decide nothing and go to no host: nothing further follows from this commit.
@@ -429,13 +498,41 @@ fn take_change(
     tx: &mut Transaction<'_>,
     snapshot: &Snapshot,
     distribution: &Distribution,
-    host: Uuid,
+    (host, peer): (Uuid, &mut Peer),
     change: WireChange,
 ) -> Result<(), Refusal> {
     let accepted = peers::accept(snapshot, distribution, host, change)?;
-    let written = match &accepted.part {
-        Some(part) => tx.set_json(accepted.table, &accepted.key, PartKind::Current, part),
-        None => tx.remove_part(accepted.table, &accepted.key, PartKind::Current),
+    let (table, key) = (accepted.table, accepted.key);
+    let is_new =
+        snapshot.any(table).and_then(|it| it.get(&key)).is_none_or(|row| !row.has(PartKind::Current));
+    let written = match accepted.part {
+        Some(_) if is_new && peer.rows_told >= HOST_ROWS_MAX => return Err(Refusal::TooMany),
+        Some(part) => tx.set_json(table, &key, PartKind::Current, &part),
+        None => tx.remove_part(table, &key, PartKind::Current),
     };
-    written.map(|_| ()).map_err(|error| Refusal::Part(error.to_string()))
+    written.map_err(|error| Refusal::Part(error.to_string()))?;
+    peer.rows_told += usize::from(is_new);
+    Ok(())
+}
+
+/// Whether the current part of a delivered row was told by hosts that it goes to no more.
+fn is_untold(
+    snapshot: &Snapshot,
+    distribution: &Distribution,
+    delivery: &Delivery,
+    deliveries: &[Delivery],
+) -> bool {
+    let Some(table) = snapshot.any(delivery.table).filter(|_| delivery.reach == Reach::Ceased) else {
+        return false;
+    };
+    if peers::names_hosts(table.def()) || !peers::is_told(table.def()) {
+        return false;
+    }
+    let row = (delivery.table, delivery.key.clone());
+    let began = |host: &Uuid| {
+        deliveries
+            .iter()
+            .any(|it| it.reach == Reach::Began && it.host == *host && it.table == row.0 && it.key == row.1)
+    };
+    distribution.hosts_of(&row).iter().all(began)
 }

@@ -19,6 +19,10 @@ pub(crate) fn update<const K: usize, const N: usize>(
     RowOp::Update { table: table.to_owned(), key: columns(key), columns: columns(changed) }
 }
 
+pub(crate) fn update_columns<const K: usize>(table: &str, key: [(&str, Json); K], changed: Columns) -> RowOp {
+    RowOp::Update { table: table.to_owned(), key: columns(key), columns: changed }
+}
+
 pub(crate) fn delete<const K: usize>(table: &str, key: [(&str, Json); K]) -> RowOp {
     RowOp::Delete { table: table.to_owned(), key: columns(key) }
 }

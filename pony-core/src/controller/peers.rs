@@ -5,7 +5,7 @@
 //! distributed to it. Everything else that it sends is refused, row by row, and reported.
 
 use super::distribution::Distribution;
-use pony_state::sync::{Held, Part, Pkey, RowId, Source, WireChange};
+use pony_state::sync::{Held, Part, Pkey, RowId, Session, Source, WireChange};
 use pony_state::{AnyRow, Key, Read, Snapshot, Value};
 use pony_state::{PartKind, TableDef, TableId};
 use serde_json::Value as Json;
@@ -13,6 +13,17 @@ use uuid::Uuid;
 
 /// Tables whose current parts the controller composes itself; no host writes them.
 pub(crate) const COMPOSED: [&str; 2] = ["instance", "volume"];
+
+/// Rows that one host may tell of: as many as it may have in a full state.
+pub const HOST_ROWS_MAX: usize = pony_state::sync::FULL_ROWS_MAX;
+
+/// A host that is ordered.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) session: Session,
+    /// How many rows it has told of, at most; counted anew with each full state.
+    pub(crate) rows_told: usize,
+}
 
 /// What one host is sent: its rows of a snapshot.
 pub(crate) struct HostRows<'a> {
@@ -67,6 +78,9 @@ pub enum Refusal {
     /// No host writes that table, or there is no such table.
     #[error("hosts do not write this table")]
     Table,
+    /// It has told of as many rows as it may.
+    #[error("a host tells of {HOST_ROWS_MAX} rows at most")]
+    TooMany,
     /// The part does not fit the table.
     #[error("{0}")]
     Part(String),
@@ -91,13 +105,17 @@ pub(crate) fn accept(
     }
     let table = view.any(&*change.row.table).ok_or(Refusal::Table)?;
     let def = table.def();
-    if !def.schema().has_current || COMPOSED.contains(&def.name()) {
+    if !is_told(def) {
         return Err(Refusal::Table);
     }
     let key =
         def.key_from_json(&change.row.pkey.to_json()).map_err(|error| Refusal::Part(error.to_string()))?;
     let part = change.part.map(Json::Object);
     let held = table.get(&key);
+    if part.is_none() && !held.as_ref().is_some_and(|row| row.has(PartKind::Current)) {
+        // It is gone already, with what was ordered of it.
+        return Ok(Accepted { table: def.id(), key, part });
+    }
     let owned_before =
         held.is_none_or(|row| !row.has(PartKind::Current) || owns(distribution, host, def, &key, Some(row)));
     let owned_after = part.as_ref().is_none_or(|part| names_host(def, part, host).unwrap_or(true));
@@ -105,7 +123,17 @@ pub(crate) fn accept(
     if !(owned_before && owned_after && row_is_its) {
         return Err(Refusal::Foreign);
     }
+    let part = if def.name() == "host" { Some(talking(part)) } else { part };
     Ok(Accepted { table: def.id(), key, part })
+}
+
+/// A host's word about itself: whether it talks is not its to say, and it stays while it is ordered.
+fn talking(part: Option<Json>) -> Json {
+    let mut part = part.unwrap_or_else(|| Json::Object(Part::new()));
+    if let Some(columns) = part.as_object_mut() {
+        columns.insert("status".to_owned(), Json::from("present"));
+    }
+    part
 }
 
 /// Whether key or distribution say whose row it is; `None` where only the part's own `host` column tells.
@@ -121,6 +149,17 @@ fn is_its(distribution: &Distribution, host: Uuid, def: &TableDef, key: &Key) ->
         Some(_) => None,
         None => Some(distribution.concerns(host, &(def.id(), key.clone()))),
     }
+}
+
+/// Whether hosts tell what is of the table's rows.
+pub(crate) fn is_told(def: &TableDef) -> bool {
+    def.schema().has_current && !COMPOSED.contains(&def.name())
+}
+
+/// Whether the table's rows say themselves which host tells them; else that follows from the distribution.
+pub(crate) fn names_hosts(def: &TableDef) -> bool {
+    let places = def.places("host").unwrap_or_default();
+    def.name() == "host" || places.key.is_some() || places.current.is_some()
 }
 
 fn names_host(def: &TableDef, part: &Json, host: Uuid) -> Option<bool> {
@@ -139,7 +178,7 @@ pub(crate) fn held(view: &impl Read, distribution: &Distribution, host: Uuid) ->
     let mut held = Vec::new();
     for table in view.view().tables() {
         let def = table.def();
-        if !def.schema().has_current || COMPOSED.contains(&def.name()) {
+        if !is_told(def) {
             continue;
         }
         let mut note = |row: AnyRow<'_>| {
@@ -150,7 +189,9 @@ pub(crate) fn held(view: &impl Read, distribution: &Distribution, host: Uuid) ->
         };
         if def.name() == "host" {
             table.get(&Key::one(host)).into_iter().for_each(&mut note);
-        } else if let Ok(rows) = table.find("host", &Value::Uuid(host)) {
+        } else if let Some(rows) =
+            names_hosts(def).then(|| table.find("host", &Value::Uuid(host)).ok()).flatten()
+        {
             rows.for_each(&mut note);
         } else {
             let own = distribution.rows_of(host).filter(|(id, _)| *id == def.id());

@@ -14,11 +14,10 @@ pub(crate) fn decide_volume(view: &impl Read, hosts: &[Uuid], volume: Uuid) -> O
     let order = view.get::<Volume>(&volume)?.desired.as_ref()?;
     let key = [("uuid", json!(volume))];
     if order.state == VolumeState::Deleted {
-        // What lies on a host that is known to be dead is gone with it: nothing may be undeletable.
-        let gone = |host: &Uuid| {
-            is_fenced(view, *host) || status_on(view, *host, volume) == Some(DataStatus::Absent)
-        };
-        return hosts.iter().all(gone).then(|| ops::delete("volume", key));
+        // What lies on a host that is known to be dead is gone with it: nothing may be undeletable. Without any
+        // host that it concerns nobody can say so: it goes with its pool then.
+        let gone = |host: &Uuid| is_fenced(view, *host) || is_deleted_on(view, *host, volume);
+        return (!hosts.is_empty() && hosts.iter().all(gone)).then(|| ops::delete("volume", key));
     }
     let sourced = order.base_image.is_some() || order.base_volume.is_some();
     let filled =
@@ -46,6 +45,12 @@ pub(crate) fn decide_image(view: &impl Read, image: Uuid) -> Option<RowOp> {
 pub(crate) fn is_ready(view: &impl Read, volume: Uuid) -> bool {
     let ready = |row: &HostVolume| row.current.as_ref().is_some_and(|it| it.status == DataStatus::Ready);
     view.table::<HostVolume>().find("volume", volume).any(ready)
+}
+
+/// Whether the host has said that it removed all that there was of it, as ordered.
+fn is_deleted_on(view: &impl Read, host: Uuid, volume: Uuid) -> bool {
+    let row = view.get::<HostVolume>(&(host, volume));
+    row.and_then(|row| row.current.as_ref()).is_some_and(|it| it.deleted && it.status == DataStatus::Absent)
 }
 
 fn status_on(view: &impl Read, host: Uuid, volume: Uuid) -> Option<DataStatus> {

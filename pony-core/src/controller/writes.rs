@@ -3,6 +3,7 @@
 
 use super::damage::Damage;
 use pony_state::RowOp;
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -10,8 +11,8 @@ use uuid::Uuid;
 pub const WRITE_OPS_MAX: usize = 256;
 /// The first wait after a refused write, ms.
 pub const WRITE_RETRY_MS_MIN: u64 = 1_000;
-/// The longest wait after a refused write, ms.
-pub const WRITE_RETRY_MS_MAX: u64 = 30_000;
+/// The longest wait after a refused write, ms: after the database was away, all goes on this soon.
+pub const WRITE_RETRY_MS_MAX: u64 = 5_000;
 
 /// A write that was handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +31,7 @@ pub(crate) enum Subject {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     wanted: BTreeMap<Subject, RowOp>,
-    in_flight: Option<(WriteId, BTreeSet<Subject>)>,
+    in_flight: Option<(WriteId, BTreeMap<Subject, RowOp>)>,
     /// So many of the next transactions have one operation: a larger one was refused.
     one_by_one: usize,
     retries: BTreeMap<Subject, Retry>,
@@ -56,14 +57,17 @@ impl Writes {
     /// Whether a write about it has been handed out and not ended. Nothing is decided meanwhile: what it will
     /// bring is not known yet.
     pub(crate) fn is_in_flight(&self, subject: Subject) -> bool {
-        self.in_flight.as_ref().is_some_and(|(_, subjects)| subjects.contains(&subject))
+        self.in_flight.as_ref().is_some_and(|(_, ops)| ops.contains_key(&subject))
     }
 
-    /// Asks for a host to be taken in, once.
-    pub(crate) fn enroll(&mut self, host: Uuid, op: RowOp) {
-        if !self.is_in_flight(Subject::Host(host)) {
-            self.wanted.insert(Subject::Host(host), op);
-        }
+    /// (host, instance) of the placements that are wanted or on their way.
+    pub(crate) fn placements(&self) -> Vec<(Uuid, Uuid)> {
+        let in_flight = self.in_flight.iter().flat_map(|(_, ops)| ops.values());
+        in_flight.chain(self.wanted.values()).filter_map(placement).collect()
+    }
+
+    fn waits(&self, subject: &Subject) -> bool {
+        self.retries.get(subject).is_some_and(|retry| retry.at_ms.is_some())
     }
 
     /// The next transaction; `events` gives up to so many operations of the log when nothing else is wanted.
@@ -72,65 +76,68 @@ impl Writes {
             return None;
         }
         let most = if self.one_by_one > 0 { 1 } else { WRITE_OPS_MAX };
-        let mut subjects = BTreeSet::new();
-        let mut ops = Vec::new();
-        while ops.len() < most {
-            let Some((subject, op)) = self.wanted.pop_first() else { break };
-            subjects.insert(subject);
-            ops.push(op);
-        }
-        if ops.is_empty() {
-            ops = events(WRITE_OPS_MAX);
-        } else {
-            self.one_by_one = self.one_by_one.saturating_sub(1);
-        }
+        let ready = self.wanted.keys().filter(|subject| !self.waits(subject)).take(most);
+        let ready: Vec<Subject> = ready.copied().collect();
+        let own: BTreeMap<Subject, RowOp> =
+            ready.into_iter().filter_map(|subject| self.wanted.remove_entry(&subject)).collect();
+        let ops = if own.is_empty() { events(WRITE_OPS_MAX) } else { own.values().cloned().collect() };
         if ops.is_empty() {
             return None;
         }
+        if !own.is_empty() {
+            self.one_by_one = self.one_by_one.saturating_sub(1);
+        }
         self.handed_out += 1;
         let id = WriteId(self.handed_out);
-        self.in_flight = Some((id, subjects));
+        self.in_flight = Some((id, own));
         Some((id, ops))
     }
 
     /// Notes how a write ended; the answer is to be decided about again.
     pub(crate) fn ended(&mut self, id: WriteId, succeeded: bool, now_ms: u64) -> Damage {
-        let Some((_, subjects)) = self.in_flight.take_if(|(in_flight, _)| *in_flight == id) else {
+        let Some((_, ops)) = self.in_flight.take_if(|(in_flight, _)| *in_flight == id) else {
             return Damage::default();
         };
+        let subjects: BTreeSet<Subject> = ops.into_keys().collect();
         if succeeded {
             self.retries.retain(|subject, _| !subjects.contains(subject));
-            return Damage::of(subjects);
-        }
-        if subjects.len() > 1 {
+        } else if subjects.len() > 1 {
             self.one_by_one = subjects.len();
-            return Damage::of(subjects);
-        }
-        for subject in subjects {
-            let wait_ms = self.retries.get(&subject).map_or(WRITE_RETRY_MS_MIN, |it| it.wait_ms * 2);
-            let wait_ms = wait_ms.min(WRITE_RETRY_MS_MAX);
-            self.retries.insert(subject, Retry { wait_ms, at_ms: Some(now_ms.saturating_add(wait_ms)) });
-        }
-        Damage::default()
-    }
-
-    /// What is to be decided about again since its wait is over.
-    pub(crate) fn due(&mut self, now_ms: u64) -> Damage {
-        let due = |retry: &Retry| retry.at_ms.is_some_and(|at| at <= now_ms);
-        let subjects: BTreeSet<_> =
-            self.retries.iter().filter(|(_, it)| due(it)).map(|(it, _)| *it).collect();
-        for subject in &subjects {
-            if let Some(retry) = self.retries.get_mut(subject) {
-                retry.at_ms = None;
-            }
+        } else {
+            subjects.iter().for_each(|subject| self.put_off(*subject, now_ms));
         }
         Damage::of(subjects)
     }
 
-    /// When [`Self::due`] has something.
+    fn put_off(&mut self, subject: Subject, now_ms: u64) {
+        let wait_ms = self.retries.get(&subject).map_or(WRITE_RETRY_MS_MIN, |it| it.wait_ms * 2);
+        let wait_ms = wait_ms.min(WRITE_RETRY_MS_MAX);
+        self.retries.insert(subject, Retry { wait_ms, at_ms: Some(now_ms.saturating_add(wait_ms)) });
+    }
+
+    /// Lets go on what has waited long enough. What is not wanted any more is forgotten.
+    pub(crate) fn handle_timeout(&mut self, now_ms: u64) {
+        let Self { retries, wanted, in_flight, .. } = self;
+        retries.retain(|subject, retry| {
+            if retry.at_ms.is_some_and(|at| at <= now_ms) {
+                retry.at_ms = None;
+            }
+            let flies = in_flight.as_ref().is_some_and(|(_, ops)| ops.contains_key(subject));
+            retry.at_ms.is_some() || flies || wanted.contains_key(subject)
+        });
+    }
+
+    /// When [`Self::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<u64> {
         self.retries.values().filter_map(|retry| retry.at_ms).min()
     }
+}
+
+/// (host, instance), if that is a placement.
+fn placement(op: &RowOp) -> Option<(Uuid, Uuid)> {
+    let RowOp::Insert { table, row } = op else { return None };
+    let uuid = |column: &str| row.get(column).and_then(Json::as_str)?.parse().ok();
+    (table == "host_instance").then(|| Some((uuid("host")?, uuid("instance")?)))?
 }
 
 #[cfg(test)]
@@ -165,19 +172,33 @@ mod tests {
     #[test]
     fn a_refused_transaction_is_taken_apart_and_only_the_bad_write_waits() {
         let mut writes = writes(2);
-        let (id_both, _) = writes.take(|_| Vec::new()).unwrap();
-        assert_eq!(writes.ended(id_both, false, 0).len(), 2);
-        let mut again = self::writes(2);
-        std::mem::swap(&mut writes.wanted, &mut again.wanted);
+        let (both, _) = writes.take(|_| Vec::new()).unwrap();
+        assert_eq!(writes.ended(both, false, 0).len(), 2);
+        writes.wanted = self::writes(2).wanted;
         let (bad, ops) = writes.take(|_| Vec::new()).unwrap();
         assert_eq!(ops.len(), 1);
-        assert_eq!(writes.ended(bad, false, 5).len(), 0);
+        assert_eq!(writes.ended(bad, false, 5).len(), 1);
+        writes.want(Subject::Volume(id(0)), Some(ops[0].clone()));
         assert_eq!(writes.poll_timeout(), Some(5 + WRITE_RETRY_MS_MIN));
         let (good, ops) = writes.take(|_| Vec::new()).unwrap();
-        assert_eq!(ops.len(), 1);
+        assert_eq!(ops, [ops::delete("volume", [("uuid", json!(id(1)))])]);
         assert_eq!(writes.ended(good, true, 6).len(), 1);
-        assert_eq!(writes.due(5 + WRITE_RETRY_MS_MIN).len(), 1);
+        assert_eq!(writes.take(|_| Vec::new()), None);
+        writes.handle_timeout(5 + WRITE_RETRY_MS_MIN);
         assert_eq!(writes.poll_timeout(), None);
+        let (again, ops) = writes.take(|_| Vec::new()).unwrap();
+        assert_eq!(ops, [ops::delete("volume", [("uuid", json!(id(0)))])]);
+        writes.ended(again, false, 2_000);
+        assert_eq!(writes.poll_timeout(), Some(2_000 + 2 * WRITE_RETRY_MS_MIN));
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_forgotten() {
+        let mut writes = writes(1);
+        let (write, _) = writes.take(|_| Vec::new()).unwrap();
+        writes.ended(write, false, 0);
+        writes.handle_timeout(WRITE_RETRY_MS_MIN);
+        assert!(writes.retries.is_empty());
     }
 
     #[test]

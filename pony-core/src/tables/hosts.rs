@@ -28,7 +28,8 @@ pub struct HostDesired {
     /// For people.
     pub info: Option<Text>,
     /// How to cut its power: agent and its options. `{"confirmed": true}` is an operator's word that a silent host
-    /// is off for good: its instances are then started elsewhere. It is taken away when the host talks again.
+    /// is off, and stays off until `status` is `fenced`: its instances are then started elsewhere. Meanwhile the
+    /// host is told nothing. The word is taken away when the host talks again.
     #[part(default_json = "{}")]
     pub fencing: Json,
     /// The public key that it proves itself with, in Z85. Messages under another key are refused.

@@ -119,6 +119,10 @@ pub struct HostInstanceDesired {
     /// Whether the host is to let go of it.
     #[part(default = false)]
     pub released: bool,
+    /// Which placement it is: never the same twice, so that a host's word about an earlier one is not taken for
+    /// a word about this one.
+    #[part(default = 0)]
+    pub serial: i64,
 }
 
 /// What is, of a [`HostInstance`].
@@ -129,6 +133,8 @@ pub struct HostInstanceCurrent {
     /// Whether the host has let go of it, as ordered: nothing of it runs there, nor will.
     #[part(default = false)]
     pub released: bool,
+    /// The placement that the host speaks of; none where it found the guest without an order.
+    pub serial: Option<i64>,
     /// Why it is not as ordered.
     pub error: Option<Text>,
     /// How often the present order was tried.

@@ -235,6 +235,9 @@ pub struct HostVolume {
 pub struct HostVolumeCurrent {
     /// How far it is.
     pub status: DataStatus,
+    /// Whether it was ordered deleted and every trace of it is gone. (`absent` alone may be older than that order.)
+    #[part(default = false)]
+    pub deleted: bool,
     /// How much of it is filled, 0 to 1.
     pub progress: Option<f64>,
     /// Its virtual size as found, MiB.

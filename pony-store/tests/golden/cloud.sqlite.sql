@@ -1123,6 +1123,7 @@ CREATE TABLE "host_instance" (
   "host" TEXT NOT NULL CONSTRAINT "host_instance.host: must be a UUID [type host_instance host]" CHECK ("host" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "instance" TEXT NOT NULL CONSTRAINT "host_instance.instance: must be a UUID [type host_instance instance]" CHECK ("instance" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "released" INTEGER NOT NULL DEFAULT 0 CONSTRAINT "host_instance.released: must be `true` or `false` [type host_instance released]" CHECK ("released" IN (0, 1)),
+  "serial" INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY ("host", "instance"),
   FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
@@ -1147,11 +1148,11 @@ CREATE TRIGGER "host_instance.before.delete" BEFORE DELETE ON "host_instance" BE
 END;
 
 CREATE TRIGGER "host_instance.after.insert" AFTER INSERT ON "host_instance" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released") FROM "_meta";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released", 'serial', NEW."serial") FROM "_meta";
 END;
 
 CREATE TRIGGER "host_instance.after.update" AFTER UPDATE ON "host_instance" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."instance" IS NOT NEW."instance" OR OLD."released" IS NOT NEW."released";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released", 'serial', NEW."serial") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."instance" IS NOT NEW."instance" OR OLD."released" IS NOT NEW."released" OR OLD."serial" IS NOT NEW."serial";
 END;
 
 CREATE TRIGGER "host_instance.after.delete" AFTER DELETE ON "host_instance" BEGIN

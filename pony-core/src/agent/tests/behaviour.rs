@@ -22,7 +22,9 @@ fn with_hardware(target: Target, change: impl FnOnce(&mut Hardware)) -> Orders {
     let mut orders = orders(target);
     let mut hardware = hardware();
     change(&mut hardware);
-    orders.instances.insert(id(INST), InstanceOrder { target, hardware: Some(hardware) });
+    orders
+        .instances
+        .insert(id(INST), InstanceOrder { target, placement: placed(target), hardware: Some(hardware) });
     orders
 }
 

@@ -389,7 +389,7 @@ fn rows_say_the_same_as_orders() {
     let read = super::super::rows::orders(&sparkle.state, id(HOST));
     assert_eq!(read.instances[&id(INST)].target, Target::Released);
     let mut tx = sparkle.state.transaction();
-    tx.set_desired::<HostInstance>(&(id(HOST), id(INST)), HostInstanceDesired { released: false });
+    tx.set_desired::<HostInstance>(&(id(HOST), id(INST)), HostInstanceDesired { released: false, serial: 0 });
     tx.update_desired::<Instance>(&id(INST), |part| part.state = InstanceState::Paused);
     tx.commit();
     let read = super::super::rows::orders(&sparkle.state, id(HOST));

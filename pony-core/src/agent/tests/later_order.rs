@@ -58,7 +58,11 @@ impl Later {
             Self::Change => {
                 let hardware = Hardware { mem_mib: 1024, ..hardware() };
                 let mut orders = orders(Target::Running);
-                let order = InstanceOrder { target: Target::Running, hardware: Some(hardware) };
+                let order = InstanceOrder {
+                    target: Target::Running,
+                    placement: placed(Target::Running),
+                    hardware: Some(hardware),
+                };
                 orders.instances.insert(id(INST), order);
                 orders
             }

@@ -22,9 +22,10 @@ fn change(orders: &mut Orders, random: &mut SplitMix64) {
         0..=2 => drop(orders.instances.insert(instance(n), order(n, Target::Running))),
         3 => drop(orders.instances.insert(instance(n), order(n, Target::Paused))),
         4 | 5 => drop(orders.instances.insert(instance(n), order(n, Target::Stopped))),
-        6 => drop(
-            orders.instances.insert(instance(n), InstanceOrder { target: Target::Released, hardware: None }),
-        ),
+        6 => drop(orders.instances.insert(
+            instance(n),
+            InstanceOrder { target: Target::Released, placement: placed(Target::Released), hardware: None },
+        )),
         7 => drop(orders.instances.remove(&instance(n))),
         8 => {
             if let Some(hardware) = orders.instances.get_mut(&instance(n)).and_then(|o| o.hardware.as_mut()) {
@@ -43,7 +44,11 @@ fn order(n: u8, target: Target) -> InstanceOrder {
     let mac = format!("52:54:00:00:00:{n:02x}");
     let disks = vec![DiskOrder { vdisk: id(140 + n), index: 0, data: DiskData::Volume(id(120 + n)) }];
     let nics = vec![NicOrder { vnic: id(150 + n), index: 0, switch: id(SWITCH), mac }];
-    InstanceOrder { target, hardware: Some(Hardware { disks, nics, ..hardware() }) }
+    InstanceOrder {
+        target,
+        placement: placed(target),
+        hardware: Some(Hardware { disks, nics, ..hardware() }),
+    }
 }
 
 fn start() -> Orders {

@@ -47,8 +47,14 @@ pub(super) fn orders(target: Target) -> Orders {
     orders.switches.insert(id(SWITCH), SwitchKind::Bridge);
     let root = VolumeOrder { base_image: Some(id(IMAGE)), ..volume() };
     orders.volumes.insert(id(ROOT), root);
-    orders.instances.insert(id(INST), InstanceOrder { target, hardware: Some(hardware()) });
     orders
+        .instances
+        .insert(id(INST), InstanceOrder { target, placement: placed(target), hardware: Some(hardware()) });
+    orders
+}
+
+pub(super) fn placed(target: Target) -> Placement {
+    Placement { serial: 0, released: target == Target::Released }
 }
 
 pub(super) fn hardware() -> Hardware {

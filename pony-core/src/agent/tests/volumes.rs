@@ -209,7 +209,8 @@ fn two_instances_never_write_to_one_volume() {
     let mut orders = orders(Target::Running);
     let mut second = hardware();
     second.nics.clear();
-    let second = InstanceOrder { target: Target::Running, hardware: Some(second) };
+    let second =
+        InstanceOrder { target: Target::Running, placement: placed(Target::Running), hardware: Some(second) };
     orders.instances.insert(id(OTHER), second);
     rig.order(orders.clone());
     rig.run_for(60_000);
@@ -228,7 +229,14 @@ fn a_cd_rom_shows_the_copy_of_its_image() {
     let mut orders = orders(Target::Running);
     let mut hardware = hardware();
     hardware.disks.push(DiskOrder { vdisk: id(OTHER), index: 1, data: DiskData::Image(id(IMAGE)) });
-    orders.instances.insert(id(INST), InstanceOrder { target: Target::Running, hardware: Some(hardware) });
+    orders.instances.insert(
+        id(INST),
+        InstanceOrder {
+            target: Target::Running,
+            placement: placed(Target::Running),
+            hardware: Some(hardware),
+        },
+    );
     rig.order(orders);
     rig.expect(10_000, |r| is(r, Target::Running));
     let live = rig.sim.world().guests[&id(INST)].live.clone().unwrap();
