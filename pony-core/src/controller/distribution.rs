@@ -7,7 +7,7 @@
 //! Tables are ranked so that whatever a row's hosts are computed from ranks lower. Damage is repaired in rank order,
 //! hence each row once per transaction, and a row is computed from rows that are repaired already.
 
-use pony_state::{Change, Key, Read, Schema, Value};
+use pony_state::{AnyRow, Change, Key, Read, Schema, Value};
 use pony_state::{PartKind, Scope, TableId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
@@ -240,7 +240,7 @@ fn referring(view: &impl Read, table: TableId, column: &str, key: &Key) -> Vec<K
     rows.filter(|row| {
         row.has(PartKind::Desired) && row.value(PartKind::Desired, column).as_ref() == Some(value)
     })
-    .map(|row| row.key())
+    .map(AnyRow::key)
     .collect()
 }
 

@@ -1,6 +1,7 @@
 //! The `event` log: what hosts notify, equal notifications counted in one row, the oldest rows dropped.
 
 use super::ops;
+use super::writes::WRITE_OPS_MAX;
 use crate::tables::Event;
 use pony_state::sync::Notification;
 use pony_state::{Read, RowOp};
@@ -27,25 +28,28 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct EventLog {
     waiting: BTreeMap<String, Waiting>,
-    pub(crate) dropped: u64,
+    /// Whether some were dropped since the last were taken.
+    dropping: bool,
 }
 
 impl EventLog {
-    pub(crate) fn note(&mut self, host: Uuid, notification: Notification, unix_s: u64) {
+    /// Takes in a notification; says whether it is the first that is dropped for a while.
+    pub(crate) fn note(&mut self, host: Uuid, notification: Notification, unix_s: u64) -> bool {
         let hash = hash(host, &notification);
         if self.waiting.len() >= EVENTS_WAITING_MAX && !self.waiting.contains_key(&hash) {
-            self.dropped += 1;
-            return;
+            return !std::mem::replace(&mut self.dropping, true);
         }
         let at_unix_s = i64::try_from(unix_s).unwrap_or(i64::MAX);
         let waiting = self.waiting.entry(hash).or_insert(Waiting { host, notification, count: 0, at_unix_s });
         waiting.count += 1;
         waiting.at_unix_s = at_unix_s;
+        false
     }
 
     /// Takes up to `most` events as row operations. They are not seen again: an event that then cannot be
     /// written is lost, which a log of hints can bear and an endless retry could not.
     pub(crate) fn take(&mut self, view: &impl Read, most: usize) -> Vec<RowOp> {
+        self.dropping = false;
         let mut ops = Vec::new();
         let mut fresh = 0;
         while ops.len() < most {
@@ -83,7 +87,7 @@ fn insert(hash: &str, waiting: &Waiting) -> RowOp {
     )
 }
 
-/// Removals that make room for `fresh` further rows.
+/// Removals that make room for `fresh` further rows; after a load of far too many, not all at once.
 fn oldest(view: &impl Read, fresh: usize) -> Vec<RowOp> {
     let table = view.table::<Event>();
     let excess = (table.len() + fresh).saturating_sub(EVENT_ROWS_MAX);
@@ -93,7 +97,10 @@ fn oldest(view: &impl Read, fresh: usize) -> Vec<RowOp> {
     let mut rows: Vec<_> =
         table.iter().filter_map(|row| row.desired.as_ref().map(|it| (it.mtime, row.hash.clone()))).collect();
     rows.sort_unstable();
-    rows.into_iter().take(excess).map(|(_, hash)| ops::delete("event", [("hash", json!(&*hash))])).collect()
+    rows.into_iter()
+        .take(excess.min(WRITE_OPS_MAX))
+        .map(|(_, hash)| ops::delete("event", [("hash", json!(&*hash))]))
+        .collect()
 }
 
 /// Events of one host, type, instance and content are one event.

@@ -101,7 +101,7 @@ fn candidate(view: &impl Read, host: &Host) -> Option<Candidate> {
     })
 }
 
-fn placed_on<'a>(view: &'a impl Read, host: Uuid) -> impl Iterator<Item = &'a InstanceDesired> {
+fn placed_on(view: &impl Read, host: Uuid) -> impl Iterator<Item = &InstanceDesired> {
     view.table::<HostInstance>()
         .find("host", host)
         .filter(|row| row.desired.is_some())
@@ -120,7 +120,7 @@ fn supported_profiles(view: &impl Read, host: Uuid) -> BTreeSet<Uuid> {
 }
 
 /// The placement of an instance, if it has one.
-pub(crate) fn placement_of<'a>(view: &'a impl Read, instance: Uuid) -> Option<(&'a HostInstance, bool)> {
+pub(crate) fn placement_of(view: &impl Read, instance: Uuid) -> Option<(&HostInstance, bool)> {
     view.table::<HostInstance>()
         .find("instance", instance)
         .find_map(|row| row.desired.as_ref().map(|desired| (row, desired.released)))

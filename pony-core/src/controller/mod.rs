@@ -242,6 +242,7 @@ impl Controller {
     }
 
     /// Says how a write ended. Where it succeeded, its changes must have been applied before.
+    #[allow(clippy::needless_pass_by_value, reason = "a result is handed over")]
     pub fn handle_written(&mut self, id: WriteId, result: Result<(), String>, now: Now) {
         if let Err(error) = &result {
             self.report(Uuid::nil(), format!("a write of the controller was refused: {error}"));
@@ -294,8 +295,14 @@ impl Controller {
                     self.take_changes(host, changes, now);
                 }
                 SessionEvent::Notifications(list) => {
-                    list.into_iter()
-                        .for_each(|notification| self.events.note(host, notification, now.unix_s));
+                    let mut dropping = false;
+                    for notification in list {
+                        dropping |= self.events.note(host, notification, now.unix_s);
+                    }
+                    if dropping {
+                        let text = format!("notifications are dropped: {EVENTS_WAITING_MAX} wait already");
+                        self.report(host, text);
+                    }
                 }
                 SessionEvent::Missing => self.mark_silent(host, now),
                 SessionEvent::Back => self.report(host, "talks again".to_owned()),

@@ -24,7 +24,7 @@ fn value(ty: &ColumnType, salt: u128, n: u64) -> Json {
     match ty {
         ColumnType::Uuid => json!(Uuid::from_u128((salt + 1) << 64 | u128::from(n))),
         ColumnType::Text => json!(format!("{salt}-{n}")),
-        ColumnType::Bool => json!(n % 2 == 0),
+        ColumnType::Bool => json!(n == 0),
         ColumnType::Int => json!(n + 1),
         ColumnType::Float => json!(0.5),
         ColumnType::Enum(words) => json!(words[usize::try_from(n).unwrap() % words.len()]),

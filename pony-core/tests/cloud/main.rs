@@ -1,0 +1,9 @@
+//! The controller alone, with scripted hosts, and a whole simulated cloud: controller, agents, network, database.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod database;
+mod events;
+mod hosts;
+mod placement;
+mod rig;
+mod volumes;
