@@ -1,5 +1,5 @@
 //! The controller alone, with scripted hosts, and a whole simulated cloud: controller, agents, network, database.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value, reason = "tests")]
 
 mod database;
 mod events;
