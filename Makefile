@@ -1,6 +1,6 @@
 # The front door. `make help` lists what there is.
 
-DIR ?= .pony
+DIR ?= /var/lib/pony
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 

@@ -2,6 +2,7 @@
 
 use super::error::{from_virt, order, transient};
 use crate::Result;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -39,13 +40,17 @@ pub enum DaemonFound {
 }
 
 /// Makes libvirt answer at `uri`. Only `qemu:///system` on a machine without systemd is ever started here;
-/// the daemon stays when this process ends, as guests do.
+/// the daemon stays when this process ends, as guests do. On such a machine `/dev/kvm` also gets the group and
+/// mode that udev gives it, if it is root's alone.
 ///
 /// # Errors
 ///
 /// `Order` with what to do: which packages to install, which service to start. `Transient` if the daemon was
 /// started but does not answer.
 pub async fn ensure_libvirtd(uri: &str) -> Result<DaemonFound> {
+    if uri == SYSTEM_URI && !has_systemd(Path::new("/run")) {
+        share_kvm(Path::new("/dev/kvm"), Path::new("/etc/group"));
+    }
     let Err(silence) = ask(uri).await else {
         return Ok(DaemonFound::Running);
     };
@@ -67,6 +72,32 @@ pub async fn ensure_libvirtd(uri: &str) -> Result<DaemonFound> {
 
 fn has_systemd(run: &Path) -> bool {
     run.join("systemd/system").is_dir()
+}
+
+/// Does what udev's rule for the device does (`GROUP="kvm", MODE="0660"`), where no udev did. Else the emulator,
+/// which is not root, could not use it, while libvirt, which is, sees that it is there: it then looks at its
+/// emulators anew at every step, which takes seconds.
+fn share_kvm(device: &Path, groups: &Path) {
+    let Ok(found) = std::fs::metadata(device) else { return };
+    if found.mode() & 0o077 != 0 {
+        return;
+    }
+    let groups = std::fs::read_to_string(groups).unwrap_or_default();
+    let Some(group) = group_id(&groups, "kvm") else { return };
+    let shared = std::os::unix::fs::chown(device, None, Some(group))
+        .and_then(|()| std::fs::set_permissions(device, std::fs::Permissions::from_mode(0o660)));
+    match shared {
+        Ok(()) => tracing::info!("gave {} to the group kvm, as udev would", device.display()),
+        Err(error) => tracing::debug!(%error, "{} stays as it is", device.display()),
+    }
+}
+
+fn group_id(groups: &str, name: &str) -> Option<u32> {
+    let mut fields = groups
+        .lines()
+        .map(|line| line.split(':'))
+        .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?;
+    fields.nth(1)?.parse().ok()
 }
 
 async fn ask(uri: &str) -> Result<()> {
@@ -133,6 +164,27 @@ mod tests {
         assert!(!has_systemd(run.path()));
         std::fs::create_dir_all(run.path().join("systemd/system")).unwrap();
         assert!(has_systemd(run.path()));
+    }
+
+    #[test]
+    fn a_device_that_is_roots_alone_is_shared_with_its_group_and_any_other_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (device, groups) = (dir.path().join("kvm"), dir.path().join("group"));
+        let own = std::fs::metadata(dir.path()).unwrap().gid();
+        std::fs::write(&groups, format!("root:x:0:\nkvm:x:{own}:me\n")).unwrap();
+        let mode = |mode| std::fs::set_permissions(&device, std::fs::Permissions::from_mode(mode)).unwrap();
+        let found = || std::fs::metadata(&device).unwrap().mode() & 0o777;
+        share_kvm(&device, &groups);
+        std::fs::write(&device, "").unwrap();
+        mode(0o600);
+        share_kvm(&device, &groups);
+        assert_eq!(found(), 0o660);
+        mode(0o640);
+        share_kvm(&device, &groups);
+        assert_eq!(found(), 0o640);
+        mode(0o600);
+        share_kvm(&device, dir.path());
+        assert_eq!(found(), 0o600);
     }
 
     #[test]

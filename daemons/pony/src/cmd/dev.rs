@@ -12,7 +12,7 @@ use pony_host::{SimHost, SimOptions};
 use pony_state::{Read, SharedState};
 use serde_json::json;
 use sparkle::Sparkle;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,9 +84,8 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
         stop_grace: Duration::from_secs(args.stop_grace),
     };
     let Some(count) = args.sim else {
-        let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), dir.join("pool"));
+        let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), make_pool_dir(&dir)?);
         let drivers = args.host.drivers(&twilight_dir).await?;
-        make_pool_dir(&pool_path)?;
         let twilight = Twilight::start(config(twilight_dir, uuid), drivers)?;
         return Ok(vec![DevHost { uuid, pool_name: "local".to_owned(), pool_path, twilight }]);
     };
@@ -101,11 +100,15 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
     Ok(hosts)
 }
 
-/// The emulator's user has to get through to the volumes, which are its own; the rest of DIR stays closed to it by
-/// the modes of what lies there.
-fn make_pool_dir(path: &Path) -> anyhow::Result<()> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path);
-    made.with_context(|| format!("making the pool directory {}", path.display()))
+/// The emulator is another user, who has to get through `dir` to the volumes; what else lies in there is closed to
+/// it by modes of its own.
+fn make_pool_dir(dir: &Path) -> anyhow::Result<PathBuf> {
+    let pool = dir.join("pool");
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&pool).and_then(|()| {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711))
+    });
+    made.with_context(|| format!("making the pool directory {}", pool.display()))?;
+    Ok(pool)
 }
 
 /// Waits until the host is taken in, and gives it a pool if it has none.
