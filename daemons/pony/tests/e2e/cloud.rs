@@ -68,9 +68,10 @@ impl Cloud {
             &format!("127.0.0.1:{}", self.zmq),
         ]
         .map(str::to_owned);
+        let starts = self.log("sparkle.log").matches("hosts need the key").count();
         self.sparkle = Daemon::start("sparkle", &args, &self.path("sparkle.log"));
         let deadline = Instant::now() + Duration::from_secs(30);
-        while std::net::TcpStream::connect(("127.0.0.1", self.api)).is_err() {
+        while self.log("sparkle.log").matches("hosts need the key").count() == starts {
             assert!(Instant::now() < deadline, "Sparkle does not serve:\n{}", self.log("sparkle.log"));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
