@@ -104,9 +104,11 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
 /// it by modes of its own.
 fn make_pool_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     let pool = dir.join("pool");
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&pool).and_then(|()| {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711))
-    });
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(&pool)
+        .and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711)));
     made.with_context(|| format!("making the pool directory {}", pool.display()))?;
     Ok(pool)
 }
