@@ -16,6 +16,13 @@ pub(super) fn is_alicorn_column(table: &str, column: &str) -> bool {
     ALICORN_COLUMNS.contains(&(table, column))
 }
 
+/// Whether only alicorns write that value. A source that is not on the web is read on a host with the agent's
+/// rights: any file of the host, any volume of any tenant.
+pub(super) fn is_alicorn_value(table: &str, column: &str, value: &str) -> bool {
+    let on_the_web = ["http://", "https://"].iter().any(|scheme| value.starts_with(scheme));
+    (table, column) == ("image", "source_uri") && !on_the_web
+}
+
 /// Somebody who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {

@@ -1,6 +1,6 @@
 //! New entities: their keys, the first values of their columns, their children.
 
-use super::access::{Caller, Grant, is_alicorn_column};
+use super::access::{Caller, Grant, is_alicorn_column, is_alicorn_value};
 use super::body::kind;
 use super::draft::{Draft, Entry};
 use super::error::{DocumentError, Problem};
@@ -324,6 +324,11 @@ impl<'a, R: Rows> Draft<'a, R> {
             caller if caller.is_alicorn() => false,
             Caller::Nobody => true,
             Caller::User { .. } if is_alicorn_column(table.name(), &column.name) => true,
+            Caller::User { .. }
+                if value.as_str().is_some_and(|text| is_alicorn_value(table.name(), &column.name, text)) =>
+            {
+                true
+            }
             Caller::User { .. } if column.references.as_deref() == Some("tenant") => {
                 !value.as_str().and_then(|text| text.parse().ok()).is_some_and(owner)
             }
