@@ -67,7 +67,7 @@ impl Core {
                     None => { tracing::error!("the link to the hosts is down for good"); break }
                 },
                 item = feed.recv() => match item {
-                    Some(item) => self.handle_feed(item),
+                    Some(item) => self.handle_feed(&item),
                     None => break,
                 },
                 Some((id, result)) = written.recv() => {
@@ -100,9 +100,9 @@ impl Core {
         }
     }
 
-    fn handle_feed(&mut self, item: Feed) {
+    fn handle_feed(&mut self, item: &Feed) {
         let now = self.clock.now();
-        let (result, position) = match &item {
+        let (result, position) = match item {
             Feed::All(rows, position) => (self.controller.load(rows, now), *position),
             Feed::Changes(rows, position) => (self.controller.apply(rows, now), *position),
             Feed::Available(available) => {
@@ -115,7 +115,7 @@ impl Core {
             // The database takes only what the schema allows, so this is a bug; the rest must go on all the same.
             tracing::error!("a change of the database does not fit the schema and is left out: {error}");
         }
-        let concerns_hosts = match &item {
+        let concerns_hosts = match item {
             Feed::All(..) => true,
             Feed::Changes(rows, _) => rows.iter().any(|row| row.table == "host"),
             Feed::Available(_) => false,

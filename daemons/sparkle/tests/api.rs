@@ -1,5 +1,8 @@
 //! The REST API of a whole Sparkle, over HTTP, on a database of its own; no host is there.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use serde_json::{Value as Json, json};
 use sparkle::{Config, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};

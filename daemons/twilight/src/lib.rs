@@ -55,7 +55,7 @@ impl Twilight {
     ///
     /// # Errors
     /// When the directory cannot be used, or the link cannot be set up.
-    pub fn start(config: Config, drivers: Drivers) -> anyhow::Result<Self> {
+    pub fn start(config: &Config, drivers: Drivers) -> anyhow::Result<Self> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.dir);
         made.with_context(|| format!("making the state directory {}", config.dir.display()))?;
         let keys = KeyPair::load_or_create(&config.dir.join("twilight.key"))?;

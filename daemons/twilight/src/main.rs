@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         sparkle_key: options.sparkle_key,
         stop_grace: Duration::from_secs(options.stop_grace),
     };
-    let mut twilight = Twilight::start(config, drivers).context("starting")?;
+    let mut twilight = Twilight::start(&config, drivers).context("starting")?;
     let mut terminate = signal(SignalKind::terminate())?;
     let asked = tokio::select! {
         _ = terminate.recv() => true,

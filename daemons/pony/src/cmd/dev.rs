@@ -86,7 +86,7 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
     let Some(count) = args.sim else {
         let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), make_pool_dir(&dir)?);
         let drivers = args.host.drivers(&twilight_dir).await?;
-        let twilight = Twilight::start(config(twilight_dir, uuid), drivers)?;
+        let twilight = Twilight::start(&config(twilight_dir, uuid), drivers)?;
         return Ok(vec![DevHost { uuid, pool_name: "local".to_owned(), pool_path, twilight }]);
     };
     let mut hosts = Vec::new();
@@ -94,7 +94,7 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
         let options = SimOptions::numbered(args.sim_seed, number);
         let (uuid, name) = (options.uuid, options.hostname.clone());
         let drivers = Drivers::all(Arc::new(SimHost::new(options)));
-        let twilight = Twilight::start(config(dir.join("sim").join(&name), uuid), drivers)?;
+        let twilight = Twilight::start(&config(dir.join("sim").join(&name), uuid), drivers)?;
         hosts.push(DevHost { uuid, pool_path: Path::new("/sim").join(&name), pool_name: name, twilight });
     }
     Ok(hosts)

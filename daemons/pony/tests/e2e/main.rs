@@ -2,6 +2,9 @@
 //!
 //! It needs root, libvirt, QEMU and the demo guest (`.ci/guest`); where one is missing it says so and is skipped.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod cloud;
 mod daemon;
 mod images;

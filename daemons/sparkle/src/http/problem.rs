@@ -77,10 +77,11 @@ impl Fault {
         let message =
             error.violation().map_or_else(|| error.to_string(), |violation| violation.message.clone());
         let fault = match error {
-            CommitError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            // Missing: memory had it when the request was evaluated, and somebody else removed it meanwhile.
+            CommitError::Conflict(_) | CommitError::Missing { .. } => {
+                Self::new(StatusCode::CONFLICT, "conflict", message)
+            }
             CommitError::Invalid(_) => Self::invalid(message),
-            // Memory had it when the request was evaluated: somebody else removed it meanwhile.
-            CommitError::Missing { .. } => Self::new(StatusCode::CONFLICT, "conflict", message),
             CommitError::Unavailable(_) => Self::unavailable(message),
         };
         let path = error.violation().and_then(|violation| {
