@@ -23,6 +23,7 @@
 mod address;
 mod admission;
 mod client;
+mod clock;
 mod event;
 mod frames;
 mod key;
@@ -42,6 +43,7 @@ mod zap;
 pub use address::{Endpoint, EndpointError};
 pub use admission::{Admission, AllowList};
 pub use client::{Client, ClientSecurity, ConnectError};
+pub use clock::Clock;
 pub use event::{DownReason, Event, Malformation, Message, Peer, UndeliveredReason};
 pub use key::{KeyError, KeyPair, PublicKey, PublicKeyError, curve_available};
 pub use key_file::KeyFileError;

@@ -1,12 +1,11 @@
 //! The task that owns the controller: it carries time, messages of hosts and changes of the database to it, and
 //! messages and writes away. Nothing in here waits for the database or for a host.
 
-use crate::clock::Clock;
 use crate::feed::Feed;
 use pony_core::controller::{Controller, WriteId};
 use pony_core::tables::Host;
-use pony_net::{AllowList, Event, Peer, PublicKey, Server};
-use pony_state::sync::{Limits, claimed_uuid};
+use pony_net::{AllowList, Clock, Event, Peer, PublicKey, Server};
+use pony_state::sync::{Limits, Now, claimed_uuid};
 use pony_state::{Read, RowOp};
 use pony_store::Position;
 use std::collections::HashMap;
@@ -59,7 +58,7 @@ impl Core {
         self.admit_hosts();
         loop {
             self.pump();
-            let timeout = self.clock.at(self.controller.poll_timeout());
+            let timeout = self.clock.moment(self.controller.poll_timeout());
             tokio::select! {
                 () = stop.cancelled() => break,
                 event = self.server.recv() => match event {
@@ -71,9 +70,9 @@ impl Core {
                     None => break,
                 },
                 Some((id, result)) = written.recv() => {
-                    self.controller.handle_written(id, result, self.clock.now());
+                    self.controller.handle_written(id, result, now(self.clock));
                 }
-                () = tokio::time::sleep_until(timeout) => self.controller.handle_timeout(self.clock.now()),
+                () = tokio::time::sleep_until(timeout) => self.controller.handle_timeout(now(self.clock)),
             }
         }
         if let Err(error) = self.server.shutdown().await {
@@ -83,7 +82,7 @@ impl Core {
 
     /// Carries away all that the controller has to give.
     fn pump(&mut self) {
-        let now = self.clock.now();
+        let now = now(self.clock);
         while let Some((host, frames)) = self.controller.poll_transmit(now) {
             let Some(peer) = self.routes.peers.get(&host) else { continue };
             let sent = self.server.sender().send(peer, frames.body.into_bytes(), now.unix_s);
@@ -101,7 +100,7 @@ impl Core {
     }
 
     fn handle_feed(&mut self, item: &Feed) {
-        let now = self.clock.now();
+        let now = now(self.clock);
         let (result, position) = match item {
             Feed::All(rows, position) => (self.controller.load(rows, now), *position),
             Feed::Changes(rows, position) => (self.controller.apply(rows, now), *position),
@@ -143,7 +142,7 @@ impl Core {
             Event::Message(message) => {
                 if let Some(host) = self.identify(&message.peer, &message.body) {
                     let time = message.sent_unix_s.to_string();
-                    self.controller.handle_frames(host, &message.body, time.as_bytes(), self.clock.now());
+                    self.controller.handle_frames(host, &message.body, time.as_bytes(), now(self.clock));
                 }
             }
             Event::Connected(peer) => tracing::debug!("peer {peer} is linked"),
@@ -220,4 +219,9 @@ fn identify(controller: &Controller, host: Uuid, peer: &Peer) -> Identity {
         (None, None) => Identity::Proved,
         (None, Some(_)) => Identity::New,
     }
+}
+
+/// The time, as sessions are told it.
+pub(crate) fn now(clock: Clock) -> Now {
+    Now { ms: clock.ms(), unix_s: clock.unix_s() }
 }

@@ -5,7 +5,6 @@
 //! `pony_store`'s.
 
 pub mod auth;
-mod clock;
 mod core;
 mod feed;
 mod http;
@@ -13,11 +12,10 @@ mod operator;
 mod writer;
 
 use anyhow::Context;
-use clock::Clock;
 use feed::{Feed, Keys};
 use pony_core::controller::Controller;
 use pony_core::tables;
-use pony_net::{AllowList, KeyPair, Limits, PublicKey, Server, ServerSecurity};
+use pony_net::{AllowList, Clock, KeyPair, Limits, PublicKey, Server, ServerSecurity};
 use pony_state::SharedState;
 use pony_store::{DesiredStore, Migrated, SqliteConfig, SqliteStore};
 use std::net::SocketAddr;
@@ -77,7 +75,7 @@ impl Sparkle {
         let mut controller = Controller::new(Uuid::new_v4(), epoch)?;
         let (rows, position) = feed::load(&*store, &keys).await.context("reading the database")?;
         let credentials = operator::ensure(&config.dir, &*store, &rows).await?;
-        controller.load(&rows, clock.now()).context("the database does not fit the schema")?;
+        controller.load(&rows, core::now(clock)).context("the database does not fit the schema")?;
         tracing::info!("epoch {epoch}: {} rows of desired state", rows.len());
 
         let key_pair = KeyPair::load_or_create(&config.dir.join("sparkle.key"))?;

@@ -1,10 +1,10 @@
 //! The task that owns the agent: it carries time, messages, answers and hints to it, and commands and messages away.
 
-use crate::clock::Clock;
 use crate::epoch::EpochFile;
 use crate::executor::{Answer, Executor};
 use pony_core::agent::{Agent, AgentEvent, Hint};
-use pony_net::{Client, Event};
+use pony_net::{Client, Clock, Event};
+use pony_state::sync::Now;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -37,7 +37,7 @@ impl Core {
     ) {
         loop {
             self.pump();
-            let timeout = self.clock.at(self.agent.poll_timeout());
+            let timeout = self.clock.moment(self.agent.poll_timeout());
             tokio::select! {
                 () = stop.cancelled() => break,
                 event = self.client.recv() => match event {
@@ -46,16 +46,16 @@ impl Core {
                 },
                 Some(answer) = answers.recv() => self.handle_answer(answer),
                 Some(instance) = hints.guests.recv() => {
-                    self.agent.handle_hint(Hint::Instance(instance), self.clock.now());
+                    self.agent.handle_hint(Hint::Instance(instance), now(self.clock));
                 }
                 Some(()) = hints.machine.recv() => {
-                    self.agent.handle_hint(Hint::Machine, self.clock.now());
-                    self.agent.handle_hint(Hint::Links, self.clock.now());
+                    self.agent.handle_hint(Hint::Machine, now(self.clock));
+                    self.agent.handle_hint(Hint::Links, now(self.clock));
                 }
                 () = tokio::time::sleep(EPOCH_RETRY), if self.epoch_unsaved.is_some() => {
                     if let Some(epoch) = self.epoch_unsaved { self.save_epoch(epoch); }
                 }
-                () = tokio::time::sleep_until(timeout) => self.agent.handle_timeout(self.clock.now()),
+                () = tokio::time::sleep_until(timeout) => self.agent.handle_timeout(now(self.clock)),
             }
         }
         if let Err(error) = self.client.shutdown().await {
@@ -65,7 +65,7 @@ impl Core {
 
     /// Carries away all that the agent has to give.
     fn pump(&mut self) {
-        let now = self.clock.now();
+        let now = now(self.clock);
         while let Some(event) = self.agent.poll_event() {
             self.report(event);
         }
@@ -110,7 +110,7 @@ impl Core {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Message(message) => {
-                self.agent.handle_message(&message.body, message.sent_unix_s, self.clock.now());
+                self.agent.handle_message(&message.body, message.sent_unix_s, now(self.clock));
             }
             Event::Connected(_) => tracing::info!("the link to Sparkle is up"),
             Event::Down(reason) => tracing::warn!("the link to Sparkle is down: {reason:?}"),
@@ -119,7 +119,7 @@ impl Core {
     }
 
     fn handle_answer(&mut self, answer: Answer) {
-        let now = self.clock.now();
+        let now = now(self.clock);
         match answer {
             Answer::Outcome(run, outcome) => {
                 tracing::debug!("{run:?} ended: {outcome:?}");
@@ -130,4 +130,9 @@ impl Core {
             Answer::Look(look, found) => self.agent.handle_look(look, found, now),
         }
     }
+}
+
+/// The time, as sessions are told it.
+pub(crate) fn now(clock: Clock) -> Now {
+    Now { ms: clock.ms(), unix_s: clock.unix_s() }
 }

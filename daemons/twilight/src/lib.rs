@@ -3,7 +3,6 @@
 //!
 //! Stopping it stops no guest: what runs goes on, and is found again at the next start.
 
-mod clock;
 mod core;
 mod drivers;
 mod epoch;
@@ -14,11 +13,10 @@ pub use drivers::Drivers;
 pub use real::RealHost;
 
 use anyhow::Context;
-use clock::Clock;
 use epoch::EpochFile;
 use executor::Executor;
 use pony_core::agent::{Agent, AgentOptions, Config as AgentConfig};
-use pony_net::{Client, ClientSecurity, Endpoint, KeyPair, Limits, PublicKey};
+use pony_net::{Client, ClientSecurity, Clock, Endpoint, KeyPair, Limits, PublicKey};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,7 +69,7 @@ impl Twilight {
             config: AgentConfig { shutdown_grace_ms: grace_ms, ..AgentConfig::default() },
             limits: pony_state::sync::Limits::default(),
         };
-        let agent = Agent::new(options, clock.now())?;
+        let agent = Agent::new(options, core::now(clock))?;
         let security = ClientSecurity::Curve { keys, server_key: config.sparkle_key };
         let client = Client::connect(&config.sparkle, &security, Limits::default())
             .with_context(|| format!("setting up the link to {}", config.sparkle))?;
