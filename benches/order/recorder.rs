@@ -1,0 +1,58 @@
+//! A simulated hypervisor that tells when it is asked to define a guest.
+
+use async_trait::async_trait;
+use pony_core::host::{InstanceFact, InstanceSpec};
+use pony_host::{Hypervisor, Result, SimHost};
+use std::time::Instant;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// When the driver was called, and for which instance.
+pub(crate) type Call = (Uuid, Instant);
+
+pub(crate) struct Recorder {
+    pub(crate) host: SimHost,
+    pub(crate) calls: mpsc::Sender<Call>,
+}
+
+#[async_trait]
+impl Hypervisor for Recorder {
+    async fn define(&self, spec: &InstanceSpec) -> Result<()> {
+        let call = (spec.instance, Instant::now());
+        // Nobody listens any more at the end of the bench.
+        let _ = self.calls.send(call).await;
+        self.host.define(spec).await
+    }
+
+    async fn start(&self, instance: Uuid) -> Result<()> {
+        self.host.start(instance).await
+    }
+
+    async fn pause(&self, instance: Uuid) -> Result<()> {
+        self.host.pause(instance).await
+    }
+
+    async fn resume(&self, instance: Uuid) -> Result<()> {
+        self.host.resume(instance).await
+    }
+
+    async fn shutdown(&self, instance: Uuid) -> Result<()> {
+        self.host.shutdown(instance).await
+    }
+
+    async fn destroy(&self, instance: Uuid) -> Result<()> {
+        self.host.destroy(instance).await
+    }
+
+    async fn undefine(&self, instance: Uuid) -> Result<()> {
+        self.host.undefine(instance).await
+    }
+
+    async fn list(&self) -> Result<Vec<InstanceFact>> {
+        self.host.list().await
+    }
+
+    fn events(&self) -> mpsc::Receiver<Uuid> {
+        Hypervisor::events(&self.host)
+    }
+}
