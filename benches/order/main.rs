@@ -63,7 +63,7 @@ async fn start(dir: &Path) -> anyhow::Result<Cloud> {
         sparkle_key: sparkle.key(),
         stop_grace: Duration::from_secs(1),
     };
-    let twilight = Twilight::start(config, Drivers { hypervisor, ..Drivers::all(Arc::new(host)) })?;
+    let twilight = Twilight::start(&config, Drivers { hypervisor, ..Drivers::all(Arc::new(host)) })?;
     let cloud = Cloud { sparkle, twilight, host: uuid, calls };
     timeout(PATIENCE, cloud.host_is_there()).await.context("the host did not show up")?;
     Ok(cloud)
