@@ -58,6 +58,11 @@ pub async fn until(
     }
 }
 
+/// A wait that only grows shorter is no news.
+fn without_countdown(progress: &str) -> &str {
+    progress.split(", next try in").next().unwrap_or_default()
+}
+
 async fn look_until(
     session: &Session,
     limit_s: u64,
@@ -75,7 +80,7 @@ async fn look_until(
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => Look { done: false, progress: told.clone() },
         };
-        if seen.progress != told {
+        if without_countdown(&seen.progress) != without_countdown(&told) {
             note(&format!("{what}: {}", seen.progress));
             told = seen.progress;
         }

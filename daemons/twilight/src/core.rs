@@ -112,7 +112,10 @@ impl Core {
             Event::Message(message) => {
                 self.agent.handle_message(&message.body, message.sent_unix_s, now(self.clock));
             }
-            Event::Connected(_) => tracing::info!("the link to Sparkle is up"),
+            Event::Connected(_) => {
+                tracing::info!("the link to Sparkle is up");
+                self.agent.handle_connected(now(self.clock));
+            }
             Event::Down(reason) => tracing::warn!("the link to Sparkle is down: {reason:?}"),
             other => tracing::debug!("link: {other:?}"),
         }

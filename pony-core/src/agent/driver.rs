@@ -109,6 +109,13 @@ impl Agent {
         self.drive(now);
     }
 
+    /// The link to Sparkle is up (again): it is greeted at once, so that what was lost meanwhile is made up for.
+    pub fn handle_connected(&mut self, now: Now) {
+        if let Some(session) = &mut self.session {
+            session.handle_connected(now);
+        }
+    }
+
     /// A step ended.
     pub fn handle_outcome(&mut self, run: RunId, outcome: StepOutcome, now: Now) {
         self.keeper.handle_outcome(now.ms, run, outcome);
