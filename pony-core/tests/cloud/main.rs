@@ -6,4 +6,5 @@ mod events;
 mod hosts;
 mod placement;
 mod rig;
+mod simulation;
 mod volumes;

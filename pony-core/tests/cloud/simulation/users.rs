@@ -1,0 +1,167 @@
+//! What users order.
+
+use super::node::Node;
+use super::world::World;
+use crate::database::{delete, insert, update};
+use pony_state::{Columns, RowOp};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+/// Instances at a time.
+const INSTANCES: usize = 40;
+
+pub(super) const URI: &str = "http://images.example/a.qcow2";
+
+pub(super) struct Users {
+    tenant: Uuid,
+    /// An image that has an optional copy in every pool.
+    pub(super) image: Uuid,
+    /// An image that has one copy.
+    pub(super) rare_image: Uuid,
+    switches: [Uuid; 2],
+    named: u64,
+}
+
+/// The value of a column that holds a UUID.
+pub(super) fn uuid_of(row: &Columns, column: &str) -> Option<Uuid> {
+    row.get(column)?.as_str()?.parse().ok()
+}
+
+impl Users {
+    pub(super) fn new(uuid: &mut impl FnMut() -> Uuid) -> Self {
+        Self { tenant: uuid(), image: uuid(), rare_image: uuid(), switches: [uuid(), uuid()], named: 0 }
+    }
+
+    pub(super) fn first_orders(&self) -> Vec<RowOp> {
+        let image = |uuid: Uuid, name: &str| {
+            insert("image", json!({ "uuid": uuid, "name": name, "source_uri": URI }))
+        };
+        let mut ops = vec![
+            insert("tenant", json!({ "uuid": self.tenant, "name": "t", "approved": true })),
+            image(self.image, "common"),
+            image(self.rare_image, "rare"),
+        ];
+        for (n, switch) in self.switches.iter().enumerate() {
+            ops.push(insert("switch", json!({ "uuid": switch, "name": format!("s{n}"), "type": "bridge" })));
+        }
+        ops
+    }
+
+    pub(super) fn first_copies(&self, nodes: &[Node]) -> Vec<RowOp> {
+        let copy = |image: Uuid, node: &Node, state: &str| {
+            let uuid = Uuid::from_u128(node.pool.as_u128() ^ image.as_u128());
+            let row = json!({ "uuid": uuid, "state": state, "storage_pool": node.pool, "image": image });
+            insert("volume", row)
+        };
+        let mut ops: Vec<RowOp> = nodes.iter().map(|it| copy(self.image, it, "optional")).collect();
+        ops.push(copy(self.rare_image, &nodes[0], "present"));
+        ops
+    }
+}
+
+impl World {
+    /// A user's order. It takes Sparkle and the database to accept it.
+    pub(super) fn order(&mut self, ops: &[RowOp]) -> bool {
+        let lag = self.lag_ms();
+        let taken = self.controller.is_some() && self.store.commit(self.now_ms, lag, ops).is_ok();
+        self.deeds.orders += u64::from(taken);
+        taken
+    }
+
+    pub(super) fn order_something(&mut self) {
+        let ops = match self.random.below(20) {
+            0..=5 => self.create_instance(),
+            6..=11 => self.switch_instance(),
+            12..=14 => self.delete_instance(),
+            15 | 16 => self.create_volume(),
+            17 => self.delete_volume(),
+            _ => self.evacuate(),
+        };
+        self.order(&ops);
+    }
+
+    fn pick(&mut self, table: &str, fits: impl Fn(&Columns) -> bool) -> Option<Uuid> {
+        let rows = self.store.database.table(table).filter(|row| fits(row));
+        let all: Vec<Uuid> = rows.filter_map(|row| uuid_of(row, "uuid")).collect();
+        let at = self.random.below(all.len() as u64);
+        all.get(usize::try_from(at).unwrap()).copied()
+    }
+
+    fn create_instance(&mut self) -> Vec<RowOp> {
+        if self.store.database.table("instance").count() >= INSTANCES {
+            return Vec::new();
+        }
+        let state = ["running", "running", "running", "paused", "stopped"];
+        let state = state[usize::try_from(self.random.below(5)).unwrap()];
+        let disk = (self.random.below(2) == 0).then_some(self.users.image);
+        self.instance(state, disk).1
+    }
+
+    /// A new instance, perhaps with a disk that is made from an image, and its rows.
+    pub(super) fn instance(&mut self, state: &str, image: Option<Uuid>) -> (Uuid, Vec<RowOp>) {
+        self.users.named += 1;
+        let (instance, name) = (self.uuid(), format!("i{}", self.users.named));
+        let row = json!({
+            "uuid": instance, "tenant": self.users.tenant, "name": name, "state": state, "vcpu": 1, "rcpu": 1.0, "mem": 512,
+        });
+        let mut ops = vec![insert("instance", row)];
+        if let Some(image) = image {
+            let (volume, vdisk) = (self.uuid(), self.uuid());
+            ops.push(self.volume(volume, image));
+            let row = json!({ "uuid": vdisk, "instance": instance, "volume": volume, "index": 0 });
+            ops.push(insert("vdisk", row));
+        }
+        if self.random.below(2) == 0 {
+            let switch = self.users.switches[usize::try_from(self.random.below(2)).unwrap()];
+            let row = json!({ "uuid": self.uuid(), "instance": instance, "switch": switch, "index": 0 });
+            ops.push(insert("vnic", row));
+        }
+        (instance, ops)
+    }
+
+    fn volume(&mut self, volume: Uuid, image: Uuid) -> RowOp {
+        let n = self.some_host();
+        let pool = self.nodes[n].pool;
+        insert("volume", json!({ "uuid": volume, "size": 200, "storage_pool": pool, "base_image": image }))
+    }
+
+    fn switch_instance(&mut self) -> Vec<RowOp> {
+        let state = ["running", "running", "paused", "stopped"];
+        let state = state[usize::try_from(self.random.below(4)).unwrap()];
+        let instance = self.pick("instance", |_| true);
+        instance.into_iter().map(|it| update("instance", it, json!({ "state": state }))).collect()
+    }
+
+    /// An instance goes, and mostly its disks with it.
+    fn delete_instance(&mut self) -> Vec<RowOp> {
+        let Some(instance) = self.pick("instance", |_| true) else { return Vec::new() };
+        let with_disks = self.random.below(3) > 0;
+        self.removal(instance, with_disks)
+    }
+
+    pub(super) fn removal(&self, instance: Uuid, with_disks: bool) -> Vec<RowOp> {
+        let disks = self.store.database.table("vdisk").filter(|row| row["instance"] == json!(instance));
+        let disks = disks.filter_map(|row| uuid_of(row, "volume")).filter(|_| with_disks);
+        let mut ops = vec![delete("instance", instance)];
+        ops.extend(disks.map(|it| update("volume", it, json!({ "state": "deleted" }))));
+        ops
+    }
+
+    fn create_volume(&mut self) -> Vec<RowOp> {
+        let volume = self.uuid();
+        vec![self.volume(volume, self.users.image)]
+    }
+
+    /// A volume that nothing uses goes.
+    fn delete_volume(&mut self) -> Vec<RowOp> {
+        let used: Vec<Json> = self.store.database.table("vdisk").map(|row| row["volume"].clone()).collect();
+        let volume = self.pick("volume", |row| row["image"].is_null() && !used.contains(&row["uuid"]));
+        volume.into_iter().map(|it| update("volume", it, json!({ "state": "deleted" }))).collect()
+    }
+
+    fn evacuate(&mut self) -> Vec<RowOp> {
+        let n = self.some_host();
+        let state = if self.random.below(3) == 0 { "evacuated" } else { "present" };
+        vec![update("host", self.nodes[n].uuid, json!({ "state": state }))]
+    }
+}
