@@ -1,4 +1,4 @@
-//! The libvirt driver on the real thing: a libvirtd and QEMU of its own. Says `skipped: why` where there can be none.
+//! The libvirt driver on the real thing: a libvirtd and QEMU of its own. Says `skipped: test: why` where there can be none.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 #![cfg(feature = "hypervisor")]
@@ -264,7 +264,7 @@ async fn the_probe_tells_what_guests_run_on() {
 async fn libvirtd_may_go_away_and_come_back() {
     let daemon = match Daemon::new() {
         Ok(daemon) => Arc::new(daemon),
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return suite::skipped(why),
     };
     let bench = Bench::on(Arc::clone(&daemon)).await;
     let spec = bench.spec("stays up");
@@ -294,12 +294,12 @@ async fn libvirtd_may_go_away_and_come_back() {
 #[tokio::test]
 async fn the_machines_daemon_is_found_or_started() {
     if !nix::unistd::geteuid().is_root() {
-        return println!("skipped: only root may start libvirtd");
+        return suite::skipped("only root may start libvirtd");
     }
     let uri = "qemu:///system";
     match ensure_libvirtd(uri).await {
         Ok(found) => println!("libvirtd: {found:?}"),
-        Err(why) if why.kind == DriverErrorKind::Order => return println!("skipped: {why}"),
+        Err(why) if why.kind == DriverErrorKind::Order => return suite::skipped(why),
         Err(why) => panic!("{why}"),
     }
     assert_eq!(ensure_libvirtd(uri).await, Ok(DaemonFound::Running));

@@ -1,4 +1,4 @@
-//! The network driver on the real thing: this kernel, in network namespaces of the tests' own. Says `skipped: why`
+//! The network driver on the real thing: this kernel, in network namespaces of the tests' own. Says `skipped: test: why`
 //! where there can be none.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
@@ -20,16 +20,17 @@ const HOST: Uuid = Uuid::from_u128(0xa);
 /// Runs a test on a thread with a network namespace of its own, which ends with the thread.
 fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce(Netlink) -> F + Send + 'static) {
     if !nix::unistd::geteuid().is_root() || !Path::new("/dev/net/tun").exists() {
-        return println!("skipped: only root makes links, and only with /dev/net/tun");
+        return suite::skipped("only root makes links, and only with /dev/net/tun");
     }
     let isolated = move || {
         if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            return println!("skipped: no network namespace: {error}");
+            return suite::skipped(format!("no network namespace: {error}"));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test(Netlink::new(HOST).unwrap()));
     };
-    std::thread::spawn(isolated).join().unwrap();
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    std::thread::Builder::new().name(name).spawn(isolated).unwrap().join().unwrap();
 }
 
 /// `ip …` in the namespace of this thread.

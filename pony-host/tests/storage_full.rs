@@ -23,7 +23,7 @@ fn in_namespace(test: &str) {
     let unshare = ["--mount", "--propagation", "private"];
     let allowed = Command::new("unshare").args(unshare).args(["mount", "-t", "tmpfs", "x", "/mnt"]).output();
     if !allowed.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped {test}: this machine allows no mount namespaces ({allowed:?})");
+        suite::skipped(format!("this machine allows no mount namespaces ({allowed:?})"));
         return;
     }
     let mut inner = Command::new("unshare");

@@ -44,7 +44,7 @@ async fn serve() -> Option<Server> {
         .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
         .status();
     if !made.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: this machine has no openssl");
+        suite::skipped("this machine has no openssl");
         return None;
     }
     // Exactly one answer as `s_server -HTTP` sends it: a file with its head.

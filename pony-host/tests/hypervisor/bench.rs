@@ -35,7 +35,7 @@ impl Bench {
         match Daemon::shared() {
             Ok(daemon) => Some(Self::on(daemon).await),
             Err(why) => {
-                println!("skipped: {why}");
+                crate::suite::skipped(why);
                 None
             }
         }

@@ -24,6 +24,11 @@ use std::time::Duration;
 /// How long anything may take that a driver starts but does not wait for. Generous: the machine may be busy.
 pub const EVENTUALLY: Duration = Duration::from_secs(60);
 
+/// Says why the test of this thread is skipped, in the line that `.ci/test` gathers.
+pub fn skipped(why: impl std::fmt::Display) {
+    println!("skipped: {}: {why}", std::thread::current().name().unwrap_or("?"));
+}
+
 /// Asks until it is so.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
     let asking = async {

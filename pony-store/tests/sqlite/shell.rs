@@ -20,7 +20,8 @@ fn shell(fixture: &SqliteFixture, sql: &str) -> Result<(), String> {
 fn there_is_none() -> bool {
     let none = Command::new("sqlite3").arg("-version").output().is_err();
     if none {
-        eprintln!("SKIPPED: the sqlite3 shell is not installed");
+        let test = std::thread::current();
+        println!("skipped: {}: the sqlite3 shell is not installed", test.name().unwrap_or("?"));
     }
     none
 }
