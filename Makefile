@@ -3,6 +3,7 @@
 DIR ?= /var/lib/pony
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,9 +18,9 @@ run: setup ## Start a whole cloud on this machine (DEMO=1: with a demo instance;
 	$(CARGO) build --package pony
 ifdef DEMO
 	.ci/guest
-	$(SUDO) target/debug/pony dev --dir $(DIR) --demo target/guest/guest.raw $(ARGS)
+	$(SUDO) $(TARGET)/debug/pony dev --dir $(DIR) --demo $(TARGET)/guest/guest.raw $(ARGS)
 else
-	$(SUDO) target/debug/pony dev --dir $(DIR) $(ARGS)
+	$(SUDO) $(TARGET)/debug/pony dev --dir $(DIR) $(ARGS)
 endif
 
 test: setup ## Run every tier of tests that this machine allows

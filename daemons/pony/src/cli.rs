@@ -170,16 +170,16 @@ pub struct CreateArgs {
     #[arg(long)]
     pub volume: Vec<String>,
     /// Size of the new volume, MiB [default: the image's own]
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
     pub size: Option<i64>,
     /// Where to make the volume [default: the only pool, else one that holds the image]
     #[arg(long)]
     pub pool: Option<String>,
     /// Virtual CPUs
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
     pub vcpu: i64,
     /// Memory, MiB
-    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "MIB", default_value_t = 512, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
     pub mem: i64,
     /// Plug a card into this switch; may be repeated
     #[arg(long)]
@@ -262,7 +262,7 @@ pub struct VolumeAddArgs {
     /// Its name
     pub name: String,
     /// Its size, MiB [default: the image's own]
-    #[arg(long, value_name = "MIB", required_unless_present = "image", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "MIB", required_unless_present = "image", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
     pub size: Option<i64>,
     /// Fill it from this image
     #[arg(long)]

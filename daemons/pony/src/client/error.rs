@@ -50,6 +50,12 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// The API refused, as nobody said who asks.
+    #[error("{url} needs to know who asks: set PONY_AUTH=email:password, or run `pony login`")]
+    NoCredentials {
+        /// Where.
+        url: String,
+    },
     /// The API refused.
     #[error("{0}")]
     Refused(Refusal),
@@ -77,6 +83,7 @@ impl ClientError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused(refusal) => Some(refusal.status),
+            Self::NoCredentials { .. } => Some(401),
             _ => None,
         }
     }

@@ -131,6 +131,9 @@ impl Client {
         let status = response.status();
         let body = self.body(response, &shown).await?;
         if !status.is_success() {
+            if status.as_u16() == 401 && self.credentials.is_none() {
+                return Err(ClientError::NoCredentials { url: self.base.to_string() });
+            }
             return Err(refusal(status.as_u16(), &body));
         }
         serde_json::from_slice(&body)

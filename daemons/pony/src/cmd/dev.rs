@@ -85,6 +85,8 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
     };
     let Some(count) = args.sim else {
         let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), make_pool_dir(&dir)?);
+        // Where KVM is there but starts no guest, the probe gives it 15 s: nobody should wonder.
+        note("looking by a probe guest whether guests run under KVM here; this may take a minute");
         let drivers = args.host.drivers(&twilight_dir).await?;
         let twilight = Twilight::start(&config(twilight_dir, uuid), drivers)?;
         return Ok(vec![DevHost { uuid, pool_name: "local".to_owned(), pool_path, twilight }]);
@@ -153,11 +155,13 @@ fn greet(args: &DevArgs, sparkle: &Sparkle, url: &str, hosts: usize) -> anyhow::
         "this machine as its host".to_owned()
     };
     let me = std::env::args().next().unwrap_or_else(|| "pony".to_owned());
+    // Whoever came by sudo may not read the file without it.
+    let cat = if std::env::var_os("SUDO_UID").is_some() { "sudo cat" } else { "cat" };
     say(&format!(
         "A cloud with {what} is at {url}\n\
          The operator's email:password is in {file}\n\n\
          Try, in another terminal:\n  \
-         export PONY_URL={url} PONY_AUTH=$(cat {file})\n  \
+         export PONY_URL={url} PONY_AUTH=$({cat} {file})\n  \
          {me} get host\n  \
          {me} volume add disk --size 64\n  \
          {me} instance create first --volume disk --mem 128 --wait\n\n\

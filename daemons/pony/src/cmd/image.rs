@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 const IMAGE: &str = "$image";
 
 pub(super) async fn add(session: &Session, args: &ImageAddArgs) -> anyhow::Result<()> {
+    check_uri(&args.uri)?;
     let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
     let uuid = made(&uuids, IMAGE).context("Sparkle did not tell the new image's UUID")?;
@@ -28,6 +29,17 @@ pub(super) async fn add(session: &Session, args: &ImageAddArgs) -> anyhow::Resul
         };
         wait::until(session, args.wait, &format!("image {}", args.name), look).await?;
     }
+    Ok(())
+}
+
+/// What no host could ever read is better said at once than by all of them.
+fn check_uri(uri: &str) -> anyhow::Result<()> {
+    let known = ["http://", "https://", "file:/"];
+    let is_known = |start: &&str| uri.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start));
+    anyhow::ensure!(
+        known.iter().any(|start| is_known(&start)),
+        "`{uri}` is no source of an image; write http://…, https://… or file:/… (a path on the host)"
+    );
     Ok(())
 }
 
