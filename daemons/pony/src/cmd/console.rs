@@ -4,7 +4,8 @@ use crate::cli::ConsoleArgs;
 use crate::overview;
 use crate::session::{Session, note, now_unix_s};
 use crate::terminal::{self, Left};
-use anyhow::{Context, bail};
+use anyhow::bail;
+use std::io::ErrorKind;
 use std::path::Path;
 
 pub(super) async fn run(session: &Session, args: &ConsoleArgs) -> anyhow::Result<()> {
@@ -23,8 +24,11 @@ pub(super) async fn run(session: &Session, args: &ConsoleArgs) -> anyhow::Result
         bail!("instance {name} runs on {}: run this command there (its console is {console})", host.label);
     }
     let path = console.rsplit_once(':').map_or(console, |(_, path)| path);
-    let fd = terminal::open_console(Path::new(path)).with_context(|| {
-        format!("cannot open the console {path} of instance {name}, which runs on {}", host.label)
+    let fd = terminal::open_console(Path::new(path)).map_err(|error| {
+        let advice =
+            if error.kind() == ErrorKind::PermissionDenied { " (it is root's: sudo -E)" } else { "" };
+        let what = format!("cannot open the console {path} of instance {name}, which runs on {}", host.label);
+        anyhow::Error::from(error).context(what + advice)
     })?;
     note(&format!("console of {name}; Ctrl-] leaves"));
     match terminal::attach(fd)? {

@@ -112,6 +112,13 @@ fn make_pool_dir(dir: &Path) -> anyhow::Result<PathBuf> {
         .create(&pool)
         .and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711)));
     made.with_context(|| format!("making the pool directory {}", pool.display()))?;
+    let is_closed = |it: &&Path| std::fs::metadata(it).is_ok_and(|it| it.permissions().mode() & 0o001 == 0);
+    if let Some(closed) = dir.ancestors().find(is_closed) {
+        let (closed, dir) = (closed.display(), dir.display());
+        note(&format!(
+            "the emulator, another user, may not get through {closed} to {dir}: choose another --dir"
+        ));
+    }
     Ok(pool)
 }
 
@@ -147,6 +154,11 @@ async fn provide_pool(session: &Session, state: &SharedState, host: &DevHost) ->
     Ok(())
 }
 
+/// How this program was called: the user's shell may not find it by its name.
+fn me() -> String {
+    std::env::args().next().unwrap_or_else(|| "pony".to_owned())
+}
+
 fn greet(args: &DevArgs, sparkle: &Sparkle, url: &str, hosts: usize) -> anyhow::Result<()> {
     let file = std::path::absolute(sparkle.credentials())?;
     let what = if args.sim.is_some() {
@@ -154,7 +166,6 @@ fn greet(args: &DevArgs, sparkle: &Sparkle, url: &str, hosts: usize) -> anyhow::
     } else {
         "this machine as its host".to_owned()
     };
-    let me = std::env::args().next().unwrap_or_else(|| "pony".to_owned());
     // Whoever came by sudo may not read the file without it.
     let cat = if std::env::var_os("SUDO_UID").is_some() { "sudo cat" } else { "cat" };
     say(&format!(
@@ -167,6 +178,7 @@ fn greet(args: &DevArgs, sparkle: &Sparkle, url: &str, hosts: usize) -> anyhow::
          {me} instance create first --volume disk --mem 128 --wait\n\n\
          Ctrl-C stops the cloud; what runs goes on, and is found again at the next start.\n",
         file = file.display(),
+        me = me(),
     ))?;
     Ok(())
 }
@@ -194,6 +206,6 @@ async fn demonstrate(session: &Session, image: &str) -> anyhow::Result<()> {
         let cli = Cli::try_parse_from(std::iter::once(&"pony").chain(order.iter()))?;
         give(session, cli.command).await?;
     }
-    say("\nIts serial console: pony instance console demo (Ctrl-] leaves)\n")?;
+    say(&format!("\nIts serial console: {} instance console demo (Ctrl-] leaves)\n", me()))?;
     Ok(())
 }
