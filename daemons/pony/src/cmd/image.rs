@@ -37,7 +37,7 @@ fn check_uri(uri: &str) -> anyhow::Result<()> {
     let known = ["http://", "https://", "file:/"];
     let is_known = |start: &&str| uri.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start));
     anyhow::ensure!(
-        known.iter().any(|start| is_known(&start)),
+        known.iter().any(is_known),
         "`{uri}` is no source of an image; write http://…, https://… or file:/… (a path on the host)"
     );
     Ok(())
