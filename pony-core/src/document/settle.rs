@@ -12,21 +12,31 @@ use super::rows::Rows;
 use crate::tables::MemberRole;
 use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, TableDef, TableId, Value};
 use serde_json::Value as Json;
+use std::collections::HashMap;
 
 /// Keys that a message about something in use names.
 const NAMED_MAX: usize = 5;
+
+/// Rows by what must be unique, for each group that was looked at: a request that makes a thousand rows in one
+/// tenant reads those that are there once, not a thousand times.
+#[derive(Default)]
+struct Twins(HashMap<(TableId, Vec<String>, Value), Group>);
+
+/// The keys of rows by the values that must be unique.
+type Group = HashMap<Vec<Value>, Vec<Key>>;
 
 impl<R: Rows> Draft<'_, R> {
     /// Finishes what follows from the changes, and checks that what came out of them may be.
     pub(super) fn settle(&mut self) -> Result<(), DocumentError> {
         self.settle_volumes()?;
+        let mut twins = Twins::default();
         for ((id, key), entry) in self.entries() {
             let Some(table) = self.table(*id) else { continue };
             if self.is_unchanged(*id, key, entry) {
                 continue;
             }
             match &entry.desired {
-                Some(columns) => self.check_row(table, key, columns, &entry.path)?,
+                Some(columns) => self.check_row(table, key, columns, &entry.path, &mut twins)?,
                 None => self.check_gone(table, key, &entry.path)?,
             }
             if !entry.direct {
@@ -69,6 +79,7 @@ impl<R: Rows> Draft<'_, R> {
         key: &Key,
         columns: &Columns,
         at: &Pointer,
+        twins: &mut Twins,
     ) -> Result<(), DocumentError> {
         for column in table.schema().desired.iter().filter(|column| !column.soft) {
             if let Some(value) = columns.get(&column.name) {
@@ -83,6 +94,12 @@ impl<R: Rows> Draft<'_, R> {
             check_pool(columns).map_err(|problem| DocumentError::at(&at.join("config"), problem))?;
         }
         for rule in &table.schema().rules {
+            match rule {
+                Rule::Unique(names) => self.check_unique(table, key, columns, (names, false), twins),
+                Rule::UniqueNullsEqual(names) => self.check_unique(table, key, columns, (names, true), twins),
+                _ => Ok(()),
+            }
+            .map_err(|problem| DocumentError::at(at, problem))?;
             self.check_rule(table, key, columns, rule, at)?;
         }
         Ok(())
@@ -192,12 +209,10 @@ impl<R: Rows> Draft<'_, R> {
         at: &Pointer,
     ) -> Result<(), DocumentError> {
         match rule {
-            Rule::Unique(names) => self.check_unique(table, key, columns, names, false, at),
-            Rule::UniqueNullsEqual(names) => self.check_unique(table, key, columns, names, true, at),
             Rule::NoOverlap { within, range } => self.check_overlap(table, key, columns, within, range, at),
             Rule::Inside { column, via, range } => self.check_inside(table, columns, column, via, range, at),
-            // An SQL expression: the database's affair.
-            Rule::Check { .. } => Ok(()),
+            // Uniqueness is looked at across rows; an SQL expression is the database's affair.
+            Rule::Unique(_) | Rule::UniqueNullsEqual(_) | Rule::Check { .. } => Ok(()),
         }
     }
 
@@ -207,34 +222,37 @@ impl<R: Rows> Draft<'_, R> {
         table: &TableDef,
         key: &Key,
         columns: &Columns,
-        names: &[String],
-        nulls_equal: bool,
-        at: &Pointer,
-    ) -> Result<(), DocumentError> {
-        let value = |name: &String| column_value(table, key, columns, name);
-        let values: Vec<(&String, Value)> = names.iter().map(|name| (name, value(name))).collect();
-        if !nulls_equal && values.iter().any(|(_, value)| value.is_null()) {
+        (names, nulls_equal): (&[String], bool),
+        twins: &mut Twins,
+    ) -> Result<(), Problem> {
+        let values = values_of(table, key, columns, names);
+        if !nulls_equal && values.iter().any(Value::is_null) {
             return Ok(());
         }
-        let Some((by, wanted)) = values.iter().find(|(name, it)| is_indexed(table, name) && !it.is_null())
-        else {
-            return Ok(());
-        };
-        let twin = self.find(table.id(), by, wanted).into_iter().find(|other| {
-            let theirs = self.desired(table.id(), other);
-            other != key
-                && theirs.is_some_and(|theirs| {
-                    values.iter().all(|(name, value)| column_value(table, other, &theirs, name) == *value)
-                })
-        });
-        match twin {
+        let indexed = |(name, value): &(&String, &Value)| is_indexed(table, name) && !value.is_null();
+        let Some((by, wanted)) = names.iter().zip(&values).find(indexed) else { return Ok(()) };
+        let group = twins
+            .0
+            .entry((table.id(), names.to_vec(), wanted.clone()))
+            .or_insert_with(|| self.group(table, by, wanted, names));
+        match group.get(&values).and_then(|keys| keys.iter().find(|other| *other != key)) {
             None => Ok(()),
             Some(other) => {
                 let (table, columns) = (table.name().to_owned(), names.to_vec());
-                let problem = Problem::NotUnique { table, columns, other: self.shown_key(&other) };
-                Err(DocumentError::at(at, problem))
+                Err(Problem::NotUnique { table, columns, other: self.shown_key(other) })
             }
         }
+    }
+
+    /// The rows with `wanted` in column `by`, by what must be unique.
+    fn group(&self, table: &TableDef, by: &str, wanted: &Value, names: &[String]) -> Group {
+        let mut group = Group::new();
+        for key in self.find(table.id(), by, wanted) {
+            if let Some(columns) = self.desired(table.id(), &key) {
+                group.entry(values_of(table, &key, &columns, names)).or_default().push(key);
+            }
+        }
+        group
     }
 
     fn check_overlap(
@@ -282,6 +300,10 @@ impl<R: Rows> Draft<'_, R> {
             _ => Ok(()),
         }
     }
+}
+
+fn values_of(table: &TableDef, key: &Key, columns: &Columns, names: &[String]) -> Vec<Value> {
+    names.iter().map(|name| column_value(table, key, columns, name)).collect()
 }
 
 /// The value of a column of the key or of a desired part; null where there is none.
