@@ -12,6 +12,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+/// Until a host is taken in: before, it probes with guests what they run under, several hosts at a time.
+const TAKEN_IN: Duration = Duration::from_secs(180);
+
 pub(crate) struct Cloud {
     pub(crate) sparkle: Daemon,
     pub(crate) twilight: Daemon,
@@ -44,7 +47,7 @@ impl Cloud {
         cloud.start_sparkle().await;
         cloud.start_twilight();
         cloud
-            .wait_until("the host is taken in", Duration::from_secs(60), async |cloud: &Cloud| {
+            .wait_until("the host is taken in", TAKEN_IN, async |cloud: &Cloud| {
                 let hosts = cloud.list(&["host"]).await;
                 hosts.get(&cloud.host).is_some_and(|host| host["current"]["status"] == "present")
             })
@@ -150,9 +153,11 @@ impl Cloud {
                         .collect::<Vec<_>>()
                         .join("\n")
                 };
+                // The host itself may be what never came.
+                let instances = self.client().list(&["host", &self.host, "instance"]).await;
                 panic!(
                     "not within {patience:?}: {what}\n--- document\n{:#}\n--- sparkle\n{}\n--- twilight\n{}",
-                    Json::Object(self.list(&["host", &self.host, "instance"]).await),
+                    instances.map_or(Json::Null, Json::Object),
                     tail("sparkle.log"),
                     tail("twilight.log"),
                 );
