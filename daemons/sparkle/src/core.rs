@@ -145,7 +145,11 @@ impl Core {
                     self.controller.handle_frames(host, &message.body, time.as_bytes(), now(self.clock));
                 }
             }
-            Event::Connected(peer) => tracing::debug!("peer {peer} is linked"),
+            Event::Connected(peer) => {
+                if let Some(host) = self.routes.hosts.get(&peer) {
+                    self.controller.handle_connected(*host, now(self.clock));
+                }
+            }
             Event::Undelivered { peer, reason } => tracing::debug!("peer {peer}: not delivered: {reason:?}"),
             Event::Malformed { peer, address, reason } => {
                 tracing::warn!("malformed message from {address:?} (peer {peer:?}): {reason}");
