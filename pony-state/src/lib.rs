@@ -104,12 +104,17 @@
 //!
 //! [`sync`] replicates parts between two processes; it shares nothing with the tables but the vocabulary.
 
+#![forbid(unsafe_code)]
+
 mod change;
 mod codec;
 mod column;
+#[doc(hidden)]
+pub mod derived;
 mod dynamic;
 mod engine;
 mod feed;
+mod foreign;
 mod net;
 mod read;
 mod row;
@@ -126,6 +131,7 @@ pub use codec::{KeyColumns, PartError};
 pub use column::{Column, Json, Range};
 pub use dynamic::{DynPart, DynRow};
 pub use feed::{FeedError, Subscription};
+pub use foreign::{as_json, as_text};
 pub use net::{Cidr, Inet, Mac, NetError};
 pub use pony_state_derive::{Entity, Enum, Part};
 pub use read::{AnyRow, AnyRows, AnyTable, Joined, Read, Rows, Table, TableName, UnknownColumn, View};

@@ -35,6 +35,9 @@ pub trait PartValues: Clone + PartialEq + Debug + Send + Sync + 'static {
 
 /// A part whose columns were declared as a Rust struct.
 pub trait Part: PartValues {
+    /// The names of its columns, in order: the derives check by them what a declaration names.
+    const NAMES: &'static [&'static str];
+
     /// Its columns, in order.
     fn columns() -> Vec<ColumnSchema>;
 }
@@ -59,6 +62,8 @@ impl PartValues for NoPart {
 }
 
 impl Part for NoPart {
+    const NAMES: &'static [&'static str] = &[];
+
     fn columns() -> Vec<ColumnSchema> {
         Vec::new()
     }

@@ -8,7 +8,7 @@ mod build;
 mod check;
 mod definition;
 
-pub use check::{Schema, SchemaError};
+pub use check::{Schema, SchemaError, is_mount_path, is_name};
 pub use definition::{ColumnPlaces, TableDef, TableId};
 
 use serde_json::Value as Json;

@@ -12,6 +12,9 @@ const MAIN_LINES_MAX: usize = 100;
 const UNSAFE: [&str; 3] =
     ["pony-host/src/hypervisor/ffi.rs", "pony-host/src/network/tun.rs", "pony-state/tests/sync_memory.rs"];
 
+/// The crates in which the compiler itself refuses unsafe code, without exceptions.
+const FORBIDDING: [&str; 2] = ["pony-state/src/lib.rs", "pony-state/derive/src/lib.rs"];
+
 /// The functions of a formatted source: the line of the name, and how many lines follow up to the closing brace.
 fn functions(text: &str) -> Vec<(usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
@@ -80,4 +83,11 @@ fn unsafe_code_stands_where_it_is_announced() {
     let sources = files("", ".rs").into_iter().filter(|path| !path.contains("/tidy/"));
     let found: Vec<String> = sources.filter(is_unsafe).collect();
     assert_eq!(found, UNSAFE, "unsafe code stands elsewhere than announced");
+}
+
+#[test]
+fn the_library_forbids_unsafe_code() {
+    for path in FORBIDDING {
+        assert!(read(path).lines().any(|line| line == "#![forbid(unsafe_code)]"), "{path} must forbid it");
+    }
 }

@@ -1,15 +1,13 @@
 //! `#[derive(Entity)]`.
 
-use crate::column::{Column, doc, fields, text, word};
+use crate::attribute::{Given, at, option_of, require, require_name, text, word, word_of};
+use crate::column::{Column, check_names, doc, fields};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{
-    DeriveInput, Error, Field, GenericArgument, Ident, LitStr, PathArguments, Result, Token, Type,
-    parenthesized,
-};
+use syn::{DeriveInput, Error, Field, Ident, LitStr, Result, Token, Type, parenthesized};
 
 /// What the struct's own attributes say.
 #[derive(Default)]
@@ -17,6 +15,11 @@ struct Table {
     name: Option<LitStr>,
     /// Statements that complete a `TableSchema` named `table`.
     properties: Vec<TokenStream>,
+    /// Columns that are named and must be there.
+    columns: Vec<LitStr>,
+    /// What else the compiler must check.
+    requirements: Vec<TokenStream>,
+    given: Given,
 }
 
 /// The struct's fields.
@@ -36,12 +39,19 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         Error::new(input.ident.span(), "Entity needs the table's name: `#[entity(table = \"…\")]`")
     })?;
     let (row, entity) = (row_impl(&input.ident, &columns), entity_impl(input, name, &table, &columns));
-    Ok(quote!(#row #entity))
+    let requirements = requirements(name, &table, &columns);
+    Ok(quote!(#row #entity #requirements))
 }
 
 impl Table {
     fn property(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
-        let known = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        // Mounts and rules may be many.
+        let known = match word_of(meta) {
+            once if ["table", "user_key", "read_only", "stored", "join"].contains(&&*once) => {
+                self.given.once(meta)?
+            }
+            other => other,
+        };
         let tokens = match known.as_str() {
             "table" => {
                 self.name = Some(text(meta)?);
@@ -53,23 +63,26 @@ impl Table {
                 let stored = word(meta, &[("database", "Database"), ("nowhere", "Nowhere")])?;
                 quote!(table.stored = ::pony_state::Stored::#stored;)
             }
-            "mount" => mount(meta)?,
+            "mount" => self.mount(meta)?,
             "join" => {
                 let [left, right] = texts(meta)?;
+                self.columns.extend([left.clone(), right.clone()]);
                 quote!(table.join = ::core::option::Option::Some((#left.into(), #right.into()));)
             }
-            "unique" => columns_rule(meta, &quote!(Unique))?,
-            "unique_nulls_equal" => columns_rule(meta, &quote!(UniqueNullsEqual))?,
+            "unique" => self.columns_rule(meta, &quote!(Unique))?,
+            "unique_nulls_equal" => self.columns_rule(meta, &quote!(UniqueNullsEqual))?,
             "check" => {
                 let [sql, message] = texts(meta)?;
                 rule(&quote!(Check { sql: #sql.into(), message: #message.into() }))
             }
             "no_overlap" => {
                 let [within, range] = named(meta, ["within", "range"])?;
+                self.columns.extend([within.clone(), range.clone()]);
                 rule(&quote!(NoOverlap { within: #within.into(), range: #range.into() }))
             }
             "inside" => {
                 let [column, via, range] = named(meta, ["column", "via", "range"])?;
+                self.columns.extend([column.clone(), via.clone()]);
                 rule(&quote!(Inside { column: #column.into(), via: #via.into(), range: #range.into() }))
             }
             _ => {
@@ -82,22 +95,55 @@ impl Table {
         self.properties.push(tokens);
         Ok(())
     }
+
+    fn columns_rule(&mut self, meta: &ParseNestedMeta<'_>, kind: &TokenStream) -> Result<TokenStream> {
+        let columns = list(meta)?;
+        if columns.is_empty() {
+            return Err(meta.error("this needs the names of columns: `(\"a\", \"b\")`"));
+        }
+        self.columns.extend(columns.iter().cloned());
+        Ok(rule(&quote!(#kind(::std::vec![#(#columns.into()),*]))))
+    }
+
+    fn mount(&mut self, meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
+        let [path, access, only_null, via, join] =
+            optional(meta, ["path", "access", "only_null", "via", "join"])?;
+        let path = path.ok_or_else(|| meta.error("`path = \"/…\"` is missing"))?;
+        let access = access.ok_or_else(|| meta.error("`access = \"…\"` is missing"))?;
+        let message = format!("`{}` is not a mount path; one looks like `/tenant/instance`", path.value());
+        self.requirements.push(require(
+            &path,
+            &quote!(::pony_state::derived::is_mount_path(#path)),
+            &message,
+        ));
+        self.columns.extend(only_null.clone());
+        // Through a join table, `via` is a column of that.
+        self.columns.extend(via.clone().filter(|_| join.is_none()));
+        let [only_null, via, join] = [only_null, via, join].map(|it| match it {
+            Some(it) => quote!(::core::option::Option::Some(#it.into())),
+            None => quote!(::core::option::Option::None),
+        });
+        Ok(quote! {
+            table.mounts.push(::pony_state::Mount {
+                path: #path.into(),
+                access: #access.into(),
+                only_null: #only_null,
+                via: #via,
+                join: #join,
+            });
+        })
+    }
 }
 
 fn rule(rule: &TokenStream) -> TokenStream {
     quote!(table.rules.push(::pony_state::Rule::#rule);)
 }
 
-fn columns_rule(meta: &ParseNestedMeta<'_>, kind: &TokenStream) -> Result<TokenStream> {
-    let columns = list(meta)?;
-    if columns.is_empty() {
-        return Err(meta.error("this needs the names of columns: `(\"a\", \"b\")`"));
-    }
-    Ok(rule(&quote!(#kind(::std::vec![#(#columns.into()),*]))))
-}
-
 /// `…("a", "b")`.
 fn list(meta: &ParseNestedMeta<'_>) -> Result<Vec<LitStr>> {
+    if !meta.input.peek(syn::token::Paren) {
+        return Err(meta.error("this takes texts in parentheses: `(\"…\", \"…\")`"));
+    }
     let content;
     parenthesized!(content in meta.input);
     Ok(Punctuated::<LitStr, Token![,]>::parse_terminated(&content)?.into_iter().collect())
@@ -121,6 +167,9 @@ fn named<const N: usize>(meta: &ParseNestedMeta<'_>, names: [&str; N]) -> Result
 
 /// `…(a = "x", b = "y")`, every name at most once.
 fn optional<const N: usize>(meta: &ParseNestedMeta<'_>, names: [&str; N]) -> Result<[Option<LitStr>; N]> {
+    if !meta.input.peek(syn::token::Paren) {
+        return Err(meta.error(format!("this takes `({} = \"…\")`", names.join(" = \"…\", "))));
+    }
     let mut values = [const { None }; N];
     meta.parse_nested_meta(|inner| {
         let place = names.iter().position(|name| inner.path.is_ident(name));
@@ -136,46 +185,39 @@ fn optional<const N: usize>(meta: &ParseNestedMeta<'_>, names: [&str; N]) -> Res
     Ok(values)
 }
 
-fn mount(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
-    let [path, access, only_null, via, join] =
-        optional(meta, ["path", "access", "only_null", "via", "join"])?;
-    let path = path.ok_or_else(|| meta.error("`path = \"/…\"` is missing"))?;
-    let access = access.ok_or_else(|| meta.error("`access = \"…\"` is missing"))?;
-    if !path.value().starts_with('/') {
-        return Err(Error::new(path.span(), "a mount path starts with `/`"));
-    }
-    let [only_null, via, join] = [only_null, via, join].map(|it| match it {
-        Some(it) => quote!(::core::option::Option::Some(#it.into())),
-        None => quote!(::core::option::Option::None),
-    });
-    Ok(quote! {
-        table.mounts.push(::pony_state::Mount {
-            path: #path.into(),
-            access: #access.into(),
-            only_null: #only_null,
-            via: #via,
-            join: #join,
-        });
-    })
-}
-
 impl<'a> Columns<'a> {
     fn parse(input: &'a DeriveInput) -> Result<Self> {
         let mut columns = Self { key: Vec::new(), desired: None, current: None };
         for field in fields(input, "Entity")? {
             let column = Column::parse(field, "entity")?;
-            if column.key {
+            if column.key.is_some() {
+                if option_of(column.ty).is_some() {
+                    return Err(Error::new_spanned(
+                        column.ty,
+                        "a key column must not be absent: no `Option`",
+                    ));
+                }
                 columns.key.push(column);
-            } else if column.ident == "desired" {
-                columns.desired = Some(part_type(field)?);
-            } else if column.ident == "current" {
-                columns.current = Some(part_type(field)?);
-            } else {
-                let message =
-                    "a field of an entity is `desired`, `current`, or a key column: `#[entity(key)]`";
-                return Err(Error::new(field.span(), message));
+                continue;
             }
+            let part = match column.ident {
+                ident if ident == "desired" => &mut columns.desired,
+                ident if ident == "current" => &mut columns.current,
+                ident => {
+                    let message =
+                        "a field of an entity is `desired`, `current`, or a key column: `#[entity(key)]`";
+                    return Err(Error::new(ident.span(), message));
+                }
+            };
+            if let Some(span) = column.attribute() {
+                return Err(Error::new(
+                    span,
+                    "a part takes no attributes here; its columns do, in its own struct",
+                ));
+            }
+            *part = Some(part_type(field)?);
         }
+        check_names(&columns.key)?;
         if columns.key.is_empty() {
             return Err(Error::new(input.ident.span(), "an entity needs a key column: `#[entity(key)]`"));
         }
@@ -188,13 +230,38 @@ impl<'a> Columns<'a> {
 
 /// `T` of `Option<T>`.
 fn part_type(field: &Field) -> Result<&Type> {
-    let wrong = || Error::new(field.ty.span(), "a part is an `Option` of a type that derives `Part`");
-    let Type::Path(path) = &field.ty else { return Err(wrong()) };
-    let last = path.path.segments.last().filter(|it| it.ident == "Option").ok_or_else(wrong)?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return Err(wrong()) };
-    match arguments.args.first() {
-        Some(GenericArgument::Type(ty)) => Ok(ty),
-        _ => Err(wrong()),
+    let message = "a part is an `Option` of a type that derives `Part`";
+    option_of(&field.ty).ok_or_else(|| Error::new_spanned(&field.ty, message))
+}
+
+/// What must hold of names, for the compiler to check.
+fn requirements(name: &LitStr, table: &Table, columns: &Columns<'_>) -> TokenStream {
+    let (own, keys) = (require_name(name), columns.key.iter().map(Column::requirements));
+    let others = &table.requirements;
+    let key = columns.key.iter().map(|column| &column.name);
+    let parts = [columns.desired, columns.current].into_iter().flatten();
+    let parts: Vec<_> =
+        parts.map(|ty| quote_spanned!(ty.span()=> <#ty as ::pony_state::Part>::NAMES)).collect();
+    let apart = columns.key.iter().map(|column| {
+        let (name, text) = (&column.name, column.name.value());
+        let holds = quote_spanned!(name.span()=> !::pony_state::derived::is_among(#name, &PARTS));
+        require(
+            name,
+            &holds,
+            &format!("a part has a column `{text}`, too; names must be unique in key and part"),
+        )
+    });
+    let there = table.columns.iter().map(|column| {
+        let holds = quote_spanned!(column.span()=> ::pony_state::derived::is_among(#column, &COLUMNS));
+        require(column, &holds, &format!("neither key nor parts have a column `{}`", column.value()))
+    });
+    quote! {
+        #own #(#keys)* #(#others)*
+        const _: () = {
+            const PARTS: &[&[&str]] = &[#(#parts),*];
+            const COLUMNS: &[&[&str]] = &[&[#(#key),*], #(#parts),*];
+            #(#apart)* #(#there)*
+        };
     }
 }
 
@@ -279,7 +346,7 @@ fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
                 key: &::pony_state::Key,
             ) -> ::core::result::Result<Self::Key, ::pony_state::ColumnError> {
                 let values = key.values();
-                ::core::result::Result::Ok(#typed)
+                #typed
             }
         }
     }
@@ -299,33 +366,39 @@ struct KeyCode {
 /// A key of one column is that column's type; of several, a tuple.
 fn key_code(columns: &[Column<'_>]) -> KeyCode {
     let idents: Vec<_> = columns.iter().map(|column| column.ident).collect();
-    let types: Vec<_> = columns.iter().map(|column| &column.field.ty).collect();
-    let values = idents.iter().enumerate();
-    let values =
-        values.map(|(place, ident)| quote!(#place => ::pony_state::Column::to_value(&self.#ident))).collect();
-    let reads = (0..types.len())
-        .zip(&types)
-        .map(|(place, ty)| quote_spanned!(ty.span()=> ::pony_state::read_column::<#ty>(values, #place)?));
-    if let ([ident], [ty]) = (&*idents, &*types) {
+    let types: Vec<_> = columns.iter().map(|column| column.ty).collect();
+    let own = |column: &Column<'_>| {
+        let ident = column.ident;
+        quote_spanned!(at(column.ty.span())=> &self.#ident)
+    };
+    let values = columns.iter().enumerate();
+    let values = values.map(|(place, column)| {
+        let value = column.to_value(&own(column));
+        quote!(#place => #value)
+    });
+    let reads = columns.iter().enumerate().map(|(place, column)| column.read(place));
+    if let ([column], [ident], [ty]) = (columns, &*idents, &*types) {
         return KeyCode {
             ty: quote!(#ty),
             new: quote!(#ident: key,),
             own: quote!(::core::clone::Clone::clone(&self.#ident)),
-            cmp: quote!(::core::cmp::Ord::cmp(&self.#ident, key)),
-            values,
-            untyped: vec![quote!(::pony_state::Column::to_value(key))],
+            cmp: column.cmp(&own(column), &quote!(key)),
+            values: values.collect(),
+            untyped: vec![column.to_value(&quote!(key))],
             typed: quote!(#(#reads)*),
         };
     }
     let places: Vec<_> = (0..idents.len()).map(syn::Index::from).collect();
+    let given: Vec<_> = places.iter().map(|place| quote!(&key.#place)).collect();
+    let compared = columns.iter().zip(&given).map(|(column, given)| column.cmp(&own(column), given));
     KeyCode {
         ty: quote!((#(#types),*)),
         new: quote!(#(#idents: key.#places,)*),
         own: quote!((#(::core::clone::Clone::clone(&self.#idents)),*)),
-        cmp: quote!(::core::cmp::Ordering::Equal #(.then_with(|| ::core::cmp::Ord::cmp(&self.#idents, &key.#places)))*),
-        values,
-        untyped: places.iter().map(|place| quote!(::pony_state::Column::to_value(&key.#place))).collect(),
-        typed: quote!((#(#reads),*)),
+        cmp: quote!(::core::cmp::Ordering::Equal #(.then_with(|| #compared))*),
+        values: values.collect(),
+        untyped: columns.iter().zip(&given).map(|(column, given)| column.to_value(given)).collect(),
+        typed: quote!(::core::result::Result::Ok((#(#reads?),*))),
     }
 }
 

@@ -4,6 +4,9 @@
 //! Rust types and the engine's values. What they accept is described in `pony-state`'s crate documentation; they
 //! check what can be seen in one declaration, the schema's own check the rest.
 
+#![forbid(unsafe_code)]
+
+mod attribute;
 mod column;
 mod entity;
 mod part;
@@ -30,27 +33,46 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `no_overlap(within = "disk", range = "range")` | ranges of one `within` never overlap |
 /// | `inside(column = "ip", via = "network", range = "range")` | the address lies in the range of the row referenced |
 ///
-/// Key fields take the attributes of [`Part`]'s columns.
+/// Key fields take the attributes of [`macro@Part`]'s columns.
 ///
-/// What cannot be right is refused at the attribute:
+/// ```
+/// use pony_state::{Entity, Part, Row, Text};
 ///
-/// ```compile_fail
-/// # #[derive(Debug, Clone, PartialEq, pony_state::Part)] struct Desired {}
-/// #[derive(Debug, Clone, PartialEq, pony_state::Entity)]
-/// #[entity(table = "nic", unknown)]
-/// struct Nic {
+/// /// A disk in a machine.
+/// #[derive(Debug, Clone, PartialEq, Entity)]
+/// #[entity(table = "disk", unique("machine", "label"), check("slot >= 0", "slots are counted from 0"))]
+/// struct Disk {
 ///     #[entity(key)]
-///     id: i64,
-///     desired: Option<Desired>,
+///     machine: Text,
+///     #[entity(key)]
+///     slot: i64,
+///     desired: Option<DiskDesired>,
 /// }
+///
+/// #[derive(Debug, Clone, PartialEq, Part)]
+/// struct DiskDesired {
+///     label: Option<Text>,
+/// }
+///
+/// // The key of two columns is a tuple.
+/// let disk = Disk::new(("alpha".into(), 0));
+/// assert_eq!((Disk::TABLE, disk.slot, disk.desired), ("disk", 0, None));
 /// ```
 ///
+/// What cannot be right is refused where it stands: here, a column that is not there.
+///
 /// ```compile_fail
-/// # #[derive(Debug, Clone, PartialEq, pony_state::Part)] struct Desired {}
-/// #[derive(Debug, Clone, PartialEq, pony_state::Entity)]
-/// #[entity(table = "nic")]
-/// struct WithoutKey {
-///     desired: Option<Desired>,
+/// # use pony_state::{Entity, Part};
+/// # #[derive(Debug, Clone, PartialEq, Part)]
+/// # struct DiskDesired {
+/// #     label: Option<String>,
+/// # }
+/// #[derive(Debug, Clone, PartialEq, Entity)]
+/// #[entity(table = "disk", unique("lable"))]
+/// struct Disk {
+///     #[entity(key)]
+///     id: i64,
+///     desired: Option<DiskDesired>,
 /// }
 /// ```
 #[proc_macro_derive(Entity, attributes(entity))]
@@ -75,23 +97,82 @@ pub fn derive_entity(input: TokenStream) -> TokenStream {
 /// | `secret` | it is never shown |
 /// | `default = 5`, `default_json = "[]"` | what a creation that leaves it out means |
 /// | `name = "type"` | its name, where the field's is another (`r#` is dropped anyway) |
+/// | `with = "module"` | functions that stand for the type's own `Column`: see below |
 ///
 /// The doc comment becomes the column's documentation, `Option` makes it nullable.
 ///
-/// ```compile_fail
-/// #[derive(Debug, Clone, PartialEq, pony_state::Part)]
-/// struct Desired {
-///     #[part(scope = "follows")] // but references nothing
+/// ```
+/// use pony_state::{Part, Text};
+///
+/// #[derive(Debug, Clone, PartialEq, Part)]
+/// struct NicDesired {
+///     /// The host that it sits in.
+///     #[part(references = "host", on_delete = "cascade", scope = "follows")]
 ///     host: i64,
+///     #[part(default = "ether")]
+///     r#type: Text,
+///     vlan: Option<u16>,
 /// }
+/// let [host, ty, vlan] = &NicDesired::columns()[..] else { unreachable!("three fields") };
+/// assert_eq!((&*host.doc, &*ty.name, vlan.nullable), ("The host that it sits in.", "type", true));
 /// ```
 ///
-/// ```compile_fail
-/// #[derive(Debug, Clone, PartialEq, pony_state::Part)]
-/// struct Desired {
-///     no_column_type: std::time::Duration,
-/// }
+/// # Types of other crates
+///
+/// A field may be of any type that is `Clone`, `PartialEq`, `Debug`, `Send` and `Sync`, if `with` names a module (or a
+/// type) with three functions: `column_type() -> ColumnType`, `to_value(&T) -> Value` and
+/// `from_value(&Value) -> Result<T, ValueError>`. `pony_state::as_text` has them for all types that print and parse,
+/// `pony_state::as_json` for all that serde knows. Of an `Option` they see what is in it. A key column `with` such is
+/// compared by its values.
+///
+/// A whole struct of another crate becomes a part by a mirror: a struct with the same fields, told by
+/// `#[part(remote = "path")]` what it mirrors. It converts both ways, and no field can be forgotten. Where not all
+/// fields of the other struct are public, write the two `From`s by hand. An enum is mirrored by [`macro@Enum`].
+///
 /// ```
+/// mod other_crate {
+///     use std::time::Duration;
+///
+///     #[derive(Debug, Clone, PartialEq)]
+///     pub struct Limits {
+///         pub burst: u32,
+///         pub window: Duration,
+///         pub mode: Mode,
+///     }
+///
+///     #[derive(Debug, Clone, Copy, PartialEq)]
+///     pub enum Mode {
+///         Drop,
+///         Delay,
+///     }
+/// }
+/// use pony_state::{Enum, Part};
+/// use std::time::Duration;
+///
+/// #[derive(Debug, Clone, Copy, PartialEq, Enum)]
+/// #[value(remote = "other_crate::Mode")]
+/// enum Mode {
+///     Drop,
+///     Delay,
+/// }
+///
+/// #[derive(Debug, Clone, PartialEq, Part)]
+/// #[part(remote = "other_crate::Limits")]
+/// struct Limits {
+///     burst: u32,
+///     #[part(with = "pony_state::as_json")]
+///     window: Duration,
+///     #[part(with = "Mode")]
+///     mode: other_crate::Mode,
+/// }
+///
+/// let theirs = other_crate::Limits { burst: 5, window: Duration::from_secs(1), mode: other_crate::Mode::Delay };
+/// let ours = Limits::from(theirs.clone());
+/// assert_eq!(other_crate::Limits::from(ours), theirs);
+/// ```
+///
+/// A struct that holds the key as well is taken apart by hand: `let other::Nic { mac, host } = nic;` and then
+/// `tx.set_desired::<Nic>(&mac, NicDesired { host })`.
 #[proc_macro_derive(Part, attributes(part))]
 pub fn derive_part(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -114,14 +195,8 @@ pub fn derive_part(input: TokenStream) -> TokenStream {
 /// assert!("lacp".parse::<Mode>().is_err());
 /// ```
 ///
-/// ```compile_fail
-/// #[derive(Debug, Clone, Copy, PartialEq, pony_state::Enum)]
-/// enum Twice {
-///     One,
-///     #[value = "one"]
-///     Uno,
-/// }
-/// ```
+/// `#[value(remote = "path")]` on the enum makes it the mirror of an enum of another crate with the same variants:
+/// it converts both ways, and `#[part(with = "Mode")]` keeps the other one in a column. [`macro@Part`] has an example.
 #[proc_macro_derive(Enum, attributes(value))]
 pub fn derive_enum(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

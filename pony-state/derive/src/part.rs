@@ -1,28 +1,30 @@
 //! `#[derive(Part)]`.
 
-use crate::column::{Column, fields};
+use crate::attribute::{Given, at, path, text};
+use crate::column::{Column, check_names, fields};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Error, Result};
+use syn::{DeriveInput, Error, Ident, Path, Result};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
+    let remote = remote(input)?;
     let fields = fields(input, "Part")?;
     let columns = fields.iter().map(|field| Column::parse(field, "part")).collect::<Result<Vec<_>>>()?;
-    if let Some(column) = columns.iter().find(|column| column.key) {
-        return Err(Error::new(
-            column.field.span(),
-            "key columns belong into the entity, not into its parts",
-        ));
+    if let Some(span) = columns.iter().find_map(|column| column.key) {
+        return Err(Error::new(span, "key columns belong into the entity, not into its parts"));
     }
-    let schemas = columns.iter().map(Column::schema);
-    let places = 0..columns.len();
-    let (values, same) =
-        (places.clone().zip(&columns).map(value_arm), places.clone().zip(&columns).map(same_arm));
-    let reads = places.zip(&columns).map(|(place, column)| {
-        let ident = column.ident;
-        quote_spanned!(column.field.ty.span()=> #ident: ::pony_state::read_column(values, #place)?)
+    check_names(&columns)?;
+    let idents: Vec<_> = columns.iter().map(|column| column.ident).collect();
+    let conversions = remote.map(|remote| conversions(name, &remote, &idents));
+    let (names, schemas) = (columns.iter().map(|column| &column.name), columns.iter().map(Column::schema));
+    let requirements = columns.iter().map(Column::requirements);
+    let values = columns.iter().enumerate().map(|(place, column)| value_arm(place, column));
+    let same = idents.iter().enumerate().map(|(place, ident)| quote!(#place => self.#ident == other.#ident));
+    let reads = columns.iter().enumerate().map(|(place, column)| {
+        let (ident, read) = (column.ident, column.read(place));
+        quote!(#ident: #read?)
     });
     Ok(quote! {
         impl ::pony_state::PartValues for #name {
@@ -42,19 +44,54 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         }
 
         impl ::pony_state::Part for #name {
+            const NAMES: &'static [&'static str] = &[#(#names),*];
+
             fn columns() -> ::std::vec::Vec<::pony_state::ColumnSchema> {
                 ::std::vec![#(#schemas),*]
             }
         }
+
+        #conversions
+        #(#requirements)*
     })
 }
 
-fn value_arm((place, column): (usize, &Column<'_>)) -> TokenStream {
-    let ident = column.ident;
-    quote!(#place => ::pony_state::Column::to_value(&self.#ident))
+/// The struct of another crate that this one mirrors.
+fn remote(input: &DeriveInput) -> Result<Option<Path>> {
+    let (mut remote, mut given) = (None, Given::default());
+    for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("part")) {
+        attr.parse_nested_meta(|meta| match given.once(&meta)?.as_str() {
+            "remote" => {
+                remote = Some(path(&text(&meta)?)?);
+                Ok(())
+            }
+            _ => Err(meta.error("unknown; a part takes remote")),
+        })?;
+    }
+    Ok(remote)
 }
 
-fn same_arm((place, column): (usize, &Column<'_>)) -> TokenStream {
+/// To the mirrored struct and back, field by field: the compiler sees to it that none is forgotten.
+fn conversions(name: &Ident, remote: &Path, fields: &[&Ident]) -> TokenStream {
+    quote_spanned! {remote.span()=>
+        impl ::core::convert::From<#remote> for #name {
+            fn from(it: #remote) -> Self {
+                let #remote { #(#fields),* } = it;
+                Self { #(#fields),* }
+            }
+        }
+
+        impl ::core::convert::From<#name> for #remote {
+            fn from(it: #name) -> Self {
+                let #name { #(#fields),* } = it;
+                #remote { #(#fields),* }
+            }
+        }
+    }
+}
+
+fn value_arm(place: usize, column: &Column<'_>) -> TokenStream {
     let ident = column.ident;
-    quote!(#place => self.#ident == other.#ident)
+    let value = column.to_value(&quote_spanned!(at(column.ty.span())=> &self.#ident));
+    quote!(#place => #value)
 }

@@ -1,27 +1,32 @@
 //! `#[derive(Enum)]`.
 
+use crate::attribute::{Given, path, text};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Expr, ExprLit, Lit, Result, Variant};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Variant};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Enum(data) = &input.data else {
-        return Err(Error::new(input.ident.span(), "Enum needs an enum"));
+        return Err(Error::new(input.ident.span(), "Enum needs an enum; a struct derives Entity or Part"));
     };
     if data.variants.is_empty() {
         return Err(Error::new(input.ident.span(), "Enum needs at least one variant"));
     }
+    let remote = remote(&input.attrs)?;
     let words = data.variants.iter().map(word).collect::<Result<Vec<_>>>()?;
-    for (place, (word, variant)) in words.iter().zip(&data.variants).enumerate() {
-        if words.iter().take(place).any(|other| other == word) {
-            return Err(Error::new(variant.span(), format!("`{word}` is the word of two variants")));
+    for (place, word) in words.iter().enumerate() {
+        if words.iter().take(place).any(|other| other.value() == word.value()) {
+            return Err(Error::new(word.span(), format!("`{}` is the word of two variants", word.value())));
         }
     }
     let (name, count, places) = (&input.ident, words.len(), 0..words.len());
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
+    let remote = remote.map(|remote| conversions(name, &remote, &variants));
     Ok(quote! {
+        #remote
+
         impl #name {
             /// Its values, in order of declaration.
             pub const ALL: [Self; #count] = [#(Self::#variants),*];
@@ -78,17 +83,84 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// The word of a variant.
-fn word(variant: &Variant) -> Result<String> {
-    if !variant.fields.is_empty() {
-        return Err(Error::new(variant.fields.span(), "variants of an Enum have no fields"));
+/// The enum of another crate that this one mirrors.
+fn remote(attrs: &[Attribute]) -> Result<Option<Path>> {
+    let (mut remote, mut given) = (None, Given::default());
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("value")) {
+        attr.parse_nested_meta(|meta| match given.once(&meta)?.as_str() {
+            "remote" => {
+                remote = Some(path(&text(&meta)?)?);
+                Ok(())
+            }
+            _ => Err(meta.error("unknown; an Enum takes remote")),
+        })?;
     }
-    let Some(attr) = variant.attrs.iter().find(|attr| attr.path().is_ident("value")) else {
-        return Ok(kebab(&variant.ident.unraw().to_string()));
+    Ok(remote)
+}
+
+/// To the mirrored enum and back, and what `#[part(with = "…")]` needs to keep it in a column.
+fn conversions(name: &Ident, remote: &Path, variants: &[&Ident]) -> TokenStream {
+    let doc = format!("What `with = \"{name}\"` asks for a column that holds the mirrored enum.");
+    let conversions = quote_spanned! {remote.span()=>
+        impl ::core::convert::From<&#remote> for #name {
+            fn from(it: &#remote) -> Self {
+                match it { #(#remote::#variants => Self::#variants),* }
+            }
+        }
+
+        impl ::core::convert::From<#remote> for #name {
+            fn from(it: #remote) -> Self {
+                Self::from(&it)
+            }
+        }
+
+        impl ::core::convert::From<#name> for #remote {
+            fn from(it: #name) -> Self {
+                match it { #(#name::#variants => #remote::#variants),* }
+            }
+        }
     };
+    quote! {
+        #conversions
+
+        #[allow(dead_code)]
+        impl #name {
+            #[doc = #doc]
+            pub fn column_type() -> ::pony_state::ColumnType {
+                <Self as ::pony_state::Column>::column_type()
+            }
+
+            #[doc = #doc]
+            pub fn to_value(it: &#remote) -> ::pony_state::Value {
+                ::pony_state::Column::to_value(&<Self as ::core::convert::From<&#remote>>::from(it))
+            }
+
+            #[doc = #doc]
+            pub fn from_value(
+                value: &::pony_state::Value,
+            ) -> ::core::result::Result<#remote, ::pony_state::ValueError> {
+                let own = <Self as ::pony_state::Column>::from_value(value);
+                ::core::result::Result::map(own, ::core::convert::From::from)
+            }
+        }
+    }
+}
+
+/// The word of a variant; lies where it was given.
+fn word(variant: &Variant) -> Result<LitStr> {
+    if !variant.fields.is_empty() {
+        return Err(Error::new_spanned(&variant.fields, "variants of an Enum have no fields"));
+    }
+    let mut given = variant.attrs.iter().filter(|attr| attr.path().is_ident("value"));
+    let Some(attr) = given.next() else {
+        return Ok(LitStr::new(&kebab(&variant.ident.unraw().to_string()), variant.ident.span()));
+    };
+    if let Some(second) = given.next() {
+        return Err(Error::new(second.path().span(), "this is given twice"));
+    }
     match &attr.meta.require_name_value()?.value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if !text.value().is_empty() => Ok(text.value()),
-        other => Err(Error::new(other.span(), "this must be a text, as in `#[value = \"802.3ad\"]`")),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if !text.value().is_empty() => Ok(text.clone()),
+        other => Err(Error::new_spanned(other, "this must be a text, as in `#[value = \"802.3ad\"]`")),
     }
 }
 

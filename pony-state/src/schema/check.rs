@@ -214,11 +214,41 @@ impl Schema {
     }
 }
 
-/// A name that needs no quotes anywhere.
-fn is_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|byte| byte.is_ascii_lowercase())
-        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+/// Whether this is a name that needs no quotes anywhere.
+#[must_use]
+pub const fn is_name(name: &str) -> bool {
+    is_word(name.as_bytes(), 0, name.len(), b'_')
+}
+
+/// Whether this is a path of names with hyphens, from the root: `/tenant/instance`.
+#[must_use]
+pub const fn is_mount_path(path: &str) -> bool {
+    let path = path.as_bytes();
+    let mut start = 0;
+    while start < path.len() && path[start] == b'/' {
+        let mut end = start + 1;
+        while end < path.len() && path[end] != b'/' {
+            end += 1;
+        }
+        if !is_word(path, start + 1, end, b'-') {
+            return false;
+        }
+        start = end;
+    }
+    start == path.len() && start > 0
+}
+
+/// Whether a lower-case letter stands there, and then only such, digits, and what separates words.
+const fn is_word(text: &[u8], start: usize, end: usize, separator: u8) -> bool {
+    let mut place = start;
+    while place < end {
+        let byte = text[place];
+        if !(byte.is_ascii_lowercase() || place > start && (byte.is_ascii_digit() || byte == separator)) {
+            return false;
+        }
+        place += 1;
+    }
+    start < end
 }
 
 fn check_columns(table: &TableSchema) -> Result<(), SchemaError> {
@@ -375,8 +405,7 @@ fn check_mounts<'a>(
 ) -> Result<(), SchemaError> {
     let mounts = Finder { table, place: "a mount" };
     for mount in &table.mounts {
-        let name = |name: &str| is_name(&name.replace('-', "_")) && !name.contains('_');
-        if !mount.path.strip_prefix('/').is_some_and(|path| path.split('/').all(name)) {
+        if !is_mount_path(&mount.path) {
             return Err(SchemaError::MountPath { table: table.name.clone(), path: mount.path.clone() });
         }
         if let Some(column) = &mount.only_null {
