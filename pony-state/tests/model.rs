@@ -396,7 +396,7 @@ fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cloud::cases(96))]
 
     #[test]
     fn the_state_is_what_a_naive_model_is(steps in proptest::collection::vec(step(), 0..24)) {

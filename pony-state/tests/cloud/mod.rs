@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "tests; each test binary uses its part of this")]
 
 use pony_state::{Cidr, Entity, Enum, Inet, Json, Mac, Part, Range, State, Text};
+use proptest::test_runner::{Config, RngSeed};
 use uuid::Uuid;
 
 /// A machine.
@@ -133,6 +134,19 @@ pub(crate) struct VdiskDesired {
 pub(crate) struct VdiskCurrent {
     #[part(references = "volume")]
     pub(crate) volume: Uuid,
+}
+
+/// So many cases, the same each time, unless `PROPTEST_CASES` and `PROPTEST_RNG_SEED` say otherwise.
+pub(crate) fn cases(cases: u32) -> Config {
+    let given = |name| std::env::var_os(name).is_some();
+    let mut config = Config { failure_persistence: None, ..Config::default() };
+    if !given("PROPTEST_CASES") {
+        config.cases = cases;
+    }
+    if !given("PROPTEST_RNG_SEED") {
+        config.rng_seed = RngSeed::Fixed(1);
+    }
+    config
 }
 
 /// An empty state of all of these.
