@@ -10,6 +10,19 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 /// One row before and after a transaction. Cloning it costs two reference counts.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// # let mut tx = state.transaction();
+/// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+/// # let commit = tx.commit();
+/// # let change = &commit[0];
+/// assert_eq!((change.table().name(), change.key()), ("lamp", Key::one("hall")));
+/// assert!(change.part_changed(PartKind::Current) && !change.part_changed(PartKind::Desired));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Clone)]
 pub struct Change {
     def: Arc<TableDef>,
@@ -17,6 +30,20 @@ pub struct Change {
 }
 
 /// Both versions of a row with their Rust type; at least one is there.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// # let mut tx = state.transaction();
+/// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+/// # let commit = tx.commit();
+/// # let change = &commit[0];
+/// let lamp = change.row::<Lamp>().unwrap();
+/// let percent = |lamp: &Lamp| lamp.current.as_ref().map(|light| light.percent);
+/// assert_eq!((lamp.before.and_then(percent), lamp.after.and_then(percent)), (Some(20), Some(80)));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RowChange<'a, R> {
     /// What it was; `None` where the change created it.
@@ -67,36 +94,112 @@ impl Change {
     }
 
     /// The row's table.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// assert_eq!(change.table().name(), "lamp");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn table(&self) -> &TableDef {
         &self.def
     }
 
     /// The row's key.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// assert_eq!(change.key(), Key::one("hall"));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn key(&self) -> Key {
         self.rows.key()
     }
 
     /// What the row was.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// let before = change.before().unwrap();
+    /// assert_eq!(before.value(PartKind::Current, "percent"), Some(20.into()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn before(&self) -> Option<AnyRow<'_>> {
         self.rows.before().map(|row| AnyRow::new(&self.def, row))
     }
 
     /// What the row is.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// let after = change.after().unwrap();
+    /// assert_eq!(after.value(PartKind::Current, "percent"), Some(80.into()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn after(&self) -> Option<AnyRow<'_>> {
         self.rows.after().map(|row| AnyRow::new(&self.def, row))
     }
 
     /// Whether that part is not what it was.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// assert!(change.part_changed(PartKind::Current) && !change.part_changed(PartKind::Desired));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn part_changed(&self, kind: PartKind) -> bool {
         self.rows.part_changed(kind)
     }
 
     /// Both versions with their Rust type; `None` where the row is of another type.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// let lamp = change.row::<Lamp>().unwrap();
+    /// assert_eq!(lamp.after.unwrap().current, Some(light(80)));
+    /// assert!(change.row::<Switch>().is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn row<R: Row>(&self) -> Option<RowChange<'_, R>> {
         let rows = (&*self.rows as &dyn Any).downcast_ref::<Versions<R>>()?;
@@ -118,6 +221,19 @@ impl fmt::Debug for Change {
 
 /// A committed transaction: its changes, one for each row that is not what it was, in the order in which the
 /// transaction first touched them.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let mut tx = state.transaction();
+/// tx.remove::<Lamp>(&"attic".into());
+/// tx.set_current::<Lamp>(&"hall".into(), light(80));
+/// let commit = tx.commit();
+/// assert_eq!(commit.version(), 2);
+/// assert!(commit.iter().map(Change::key).eq([Key::one("attic"), Key::one("hall")]));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Commit {
     version: u64,
@@ -130,12 +246,37 @@ impl Commit {
     }
 
     /// The state's version from then on: one more than before, or the same where nothing changed.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// assert_eq!((commit.version(), state.version()), (2, 2));
+    /// assert_eq!(state.transaction().commit().version(), 2, "nothing changed");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn version(&self) -> u64 {
         self.version
     }
 
     /// The changes.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # let commit = tx.commit();
+    /// # let change = &commit[0];
+    /// assert_eq!(commit.changes().len(), 1);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes

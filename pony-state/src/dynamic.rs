@@ -5,11 +5,27 @@ use crate::value::{Key, Value};
 use std::cmp::Ordering;
 
 /// A part whose columns are known from a [`crate::TableSchema`] alone.
+///
+/// ```
+/// use pony_state::{DynPart, PartValues};
+///
+/// let part = DynPart::from_values(&[80.into(), "red".into()])?;
+/// assert_eq!(part.value(1), "red".into());
+/// # Ok::<_, pony_state::ColumnError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DynPart(Box<[Value]>);
 
 impl DynPart {
     /// Its values, in the order of the columns.
+    ///
+    /// ```
+    /// use pony_state::{DynPart, PartValues};
+    ///
+    /// let part = DynPart::from_values(&[80.into()])?;
+    /// assert_eq!(part.values(), [80.into()]);
+    /// # Ok::<_, pony_state::ColumnError>(())
+    /// ```
     #[must_use]
     pub fn values(&self) -> &[Value] {
         &self.0
@@ -32,6 +48,19 @@ impl PartValues for DynPart {
 }
 
 /// A row whose columns are known from a [`crate::TableSchema`] alone.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, DynRow, Key, PartKind, Read, Row, State, TableSchema};
+///
+/// let lamp = TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text)).desired([]);
+/// let mut state = State::builder().table_dyn(lamp).build()?;
+/// let mut tx = state.transaction();
+/// tx.set("lamp", &Key::one("hall"), PartKind::Desired, &[])?;
+/// let commit = tx.commit();
+/// let row = commit[0].row::<DynRow>().unwrap();
+/// assert_eq!(row.after.map(Row::key), Some(Key::one("hall")));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DynRow {
     key: Key,

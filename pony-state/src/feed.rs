@@ -7,6 +7,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 /// Why a subscription does not give a commit.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let mut subscription = state.subscribe(1);
+/// let mut tx = state.transaction();
+/// tx.remove::<Lamp>(&"attic".into());
+/// tx.remove::<Lamp>(&"hall".into());
+/// tx.commit();
+/// assert_eq!(subscription.try_next().unwrap_err(), FeedError::Lagged);
+/// drop(state);
+/// assert_eq!(subscription.try_next().unwrap_err(), FeedError::Closed);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
     /// More changes waited than the subscription's capacity, and were dropped. Take a snapshot, start over from
@@ -112,6 +127,20 @@ impl Drop for Feed {
 }
 
 /// The commits of a state since it was subscribed to, in order.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let mut subscription = state.subscribe(100);
+/// let mut tx = state.transaction();
+/// tx.set_current::<Lamp>(&"hall".into(), light(80));
+/// tx.commit();
+/// while let Some(commit) = subscription.try_next()? {
+///     assert!(commit.iter().all(|change| change.table().name() == "lamp"));
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Subscription {
     queue: Arc<Mutex<Queue>>,
 }
@@ -121,6 +150,19 @@ impl Subscription {
     ///
     /// # Errors
     /// [`FeedError::Lagged`], once after changes were dropped; [`FeedError::Closed`], after the last commit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut subscription = state.subscribe(100);
+    /// assert!(subscription.try_next()?.is_none());
+    /// let mut tx = state.transaction();
+    /// tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// tx.commit();
+    /// assert_eq!(subscription.try_next()?.map(|commit| commit.version()), Some(2));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_next(&mut self) -> Result<Option<Commit>, FeedError> {
         lock(&self.queue).pop().transpose()
     }
@@ -129,6 +171,22 @@ impl Subscription {
     ///
     /// # Errors
     /// As [`Subscription::try_next`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// use std::task::{Context, Waker};
+    ///
+    /// let mut subscription = state.subscribe(100);
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(subscription.poll_next(&mut context).is_pending());
+    /// let mut tx = state.transaction();
+    /// tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// tx.commit();
+    /// assert!(subscription.poll_next(&mut context).is_ready());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Commit, FeedError>> {
         let mut queue = lock(&self.queue);
         match queue.pop() {
@@ -144,12 +202,60 @@ impl Subscription {
     ///
     /// # Errors
     /// As [`Subscription::try_next`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// /// Returns when the lamp shines as it should.
+    /// async fn settled(room: &str, mut subscription: Subscription) -> Result<(), FeedError> {
+    ///     loop {
+    ///         for change in subscription.next().await?.iter() {
+    ///             let lamp = change.row::<Lamp>().and_then(|lamp| lamp.after);
+    ///             if lamp.is_some_and(|lamp| &*lamp.room == room && lamp.desired == lamp.current) {
+    ///                 return Ok(());
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// # use std::task::{Context, Waker};
+    /// # let subscription = state.subscribe(100);
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(80));
+    /// # tx.commit();
+    /// # let mut future = std::pin::pin!(settled("hall", subscription));
+    /// # assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub async fn next(&mut self) -> Result<Commit, FeedError> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
     /// Drops the waiting commits that a snapshot of `version` contains already. A subscriber that lagged takes a
     /// snapshot *after* it was told so, calls this with its version, and has missed nothing.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let mut subscription = state.subscribe(1);
+    /// # for percent in [1, 2] {
+    /// #     let mut tx = state.transaction();
+    /// #     tx.set_current::<Lamp>(&"hall".into(), light(percent));
+    /// #     tx.commit();
+    /// # }
+    /// if matches!(subscription.try_next(), Err(FeedError::Lagged)) {
+    ///     let snapshot = state.snapshot();
+    ///     subscription.skip_to(snapshot.version());
+    ///     // Start over from the snapshot; what is received next follows it.
+    ///     # assert_eq!(snapshot.version(), 3);
+    /// }
+    /// # let mut tx = state.transaction();
+    /// # tx.set_current::<Lamp>(&"hall".into(), light(3));
+    /// # tx.commit();
+    /// # assert_eq!(subscription.try_next().unwrap().unwrap().version(), 4);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn skip_to(&mut self, version: u64) {
         let mut queue = lock(&self.queue);
         while let Some(commit) = queue.commits.pop_front_if(|commit| commit.version() <= version) {

@@ -17,15 +17,50 @@ use std::any::Any;
 use std::sync::Arc;
 
 /// All tables at one moment, for reading. Copying it costs nothing.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// fn rows(view: View<'_>) -> usize {
+///     view.tables().map(AnyTable::len).sum()
+/// }
+/// assert_eq!(rows(state.view()), 4);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a>(pub(crate) &'a Root);
 
 /// The name or the number of a table.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let id = state.any("lamp").unwrap().def().id();
+/// assert_eq!(state.any(id).unwrap().len(), state.any("lamp").unwrap().len());
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub trait TableName {
     /// Its number in a schema.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!("lamp".resolve(state.schema()), Some(state.table::<Lamp>().def().id()));
+    /// assert_eq!("lmap".resolve(state.schema()), None);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn resolve(&self, schema: &Schema) -> Option<TableId>;
 
     /// What a message calls it.
+    ///
+    /// ```
+    /// use pony_state::TableName;
+    ///
+    /// assert_eq!("lamp".shown(), "lamp");
+    /// ```
     fn shown(&self) -> String;
 }
 
@@ -71,12 +106,28 @@ impl<T: TableName + ?Sized> TableName for &T {
 
 impl<'a> View<'a> {
     /// The schema.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.view().schema().tables().len(), 3);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn schema(self) -> &'a Arc<Schema> {
         &self.0.catalog.schema
     }
 
     /// How many transactions changed something before this moment.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.view().version(), 1);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn version(self) -> u64 {
         self.0.version
@@ -86,6 +137,14 @@ impl<'a> View<'a> {
     ///
     /// # Panics
     /// Where the schema was built without `R`: a mistake in the program, like an index out of bounds.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.view().table::<Lamp>().len(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn table<R: Entity>(self) -> Table<'a, R> {
         match self.try_table() {
@@ -95,6 +154,14 @@ impl<'a> View<'a> {
     }
 
     /// A table by its row type, if the schema was built with it.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.view().try_table::<Lamp>().is_some());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn try_table<R: Entity>(self) -> Option<Table<'a, R>> {
         let id = self.0.catalog.id_of::<R>()?;
@@ -103,6 +170,14 @@ impl<'a> View<'a> {
     }
 
     /// A table by name or number, without its row type.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.view().any("lamp").map(AnyTable::len), Some(2));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn any(self, table: impl TableName) -> Option<AnyTable<'a>> {
         let id = table.resolve(self.schema())?;
@@ -110,6 +185,14 @@ impl<'a> View<'a> {
     }
 
     /// All tables, in the order of their numbers.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.view().tables().map(|table| table.def().name()).eq(["lamp", "switch", "wire"]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn tables(self) -> impl Iterator<Item = AnyTable<'a>> {
         self.0.tables.iter().map(|table| AnyTable::new(&**table))
     }
@@ -118,6 +201,15 @@ impl<'a> View<'a> {
     ///
     /// # Panics
     /// Where either table is not in the schema, or `J` does not join `from` with `T`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps: Vec<_> = state.view().joined::<Wire, Lamp>("switch", "door").collect();
+    /// assert_eq!((&*lamps[0].0.switch, &*lamps[0].1.room), ("door", "hall"));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn joined<J: Entity, T: Entity>(self, from: &str, key: impl Into<Value>) -> Joined<'a, J, T> {
         let (join, target) = (self.table::<J>(), self.table::<T>());
@@ -129,6 +221,16 @@ impl<'a> View<'a> {
     }
 
     /// The same without Rust types. `None` where `join` is not a join table with a column `from`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.view().joined_any("wire", "switch", &"door".into()).unwrap();
+    /// assert_eq!(lamps[0].1.key(), Key::one("hall"));
+    /// assert!(state.view().joined_any("lamp", "room", &"hall".into()).is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn joined_any(
         self,
@@ -169,25 +271,69 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// [`InvariantError`], the first deviation that is found.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// state.view().check_invariants()?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check_invariants(self) -> Result<(), InvariantError> {
         self.0.tables.iter().try_for_each(|table| table.check())
     }
 }
 
 /// Reading tables, typed (`table`) and without Rust types (`any`).
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// fn dark(read: &impl Read) -> usize {
+///     read.table::<Lamp>().iter().filter(|lamp| lamp.current.is_none()).count()
+/// }
+/// assert_eq!((dark(&state), dark(&state.snapshot()), dark(&state.transaction())), (1, 1, 1));
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub trait Read {
     /// All tables, for reading.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.view().version(), state.version());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn view(&self) -> View<'_>;
 
     /// A table by its row type.
     ///
     /// # Panics
     /// Where the schema was built without `R`: a mistake in the program, like an index out of bounds.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.table::<Lamp>().contains(&"hall".into()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn table<R: Entity>(&self) -> Table<'_, R> {
         self.view().table()
     }
 
     /// A table by name or number, without its row type.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall")));
+    /// assert_eq!(row.and_then(|row| row.value(PartKind::Desired, "percent")), Some(80.into()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn any(&self, table: impl TableName) -> Option<AnyTable<'_>> {
         self.view().any(table)
     }
@@ -196,6 +342,15 @@ pub trait Read {
     ///
     /// # Panics
     /// Where the schema was built without `R`: a mistake in the program, like an index out of bounds.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamp = state.get::<Lamp>(&"hall".into()).unwrap();
+    /// assert_eq!((&lamp.desired, &lamp.current), (&Some(light(80)), &Some(light(20))));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn get<R: Entity>(&self, key: &R::Key) -> Option<&R> {
         self.view().table().get(key)
     }
@@ -206,16 +361,48 @@ pub trait Read {
     ///
     /// # Panics
     /// Where either table is not in the schema, or `J` does not join `from` with `T`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.joined::<Wire, Lamp>("switch", "door");
+    /// assert!(lamps.map(|(_, lamp)| &*lamp.room).eq(["hall"]));
+    /// let switches = state.joined::<Wire, Switch>("lamp", "hall");
+    /// assert!(switches.map(|(_, switch)| &*switch.name).eq(["door"]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn joined<J: Entity, T: Entity>(&self, from: &str, key: impl Into<Value>) -> Joined<'_, J, T> {
         self.view().joined::<J, T>(from, key)
     }
 
     /// The schema.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamp = state.schema().table("lamp").unwrap();
+    /// assert_eq!(lamp.schema().key[0].name, "room");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn schema(&self) -> &Arc<Schema> {
         self.view().schema()
     }
 
     /// How many transactions changed something before this moment.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let before = state.version();
+    /// let mut tx = state.transaction();
+    /// tx.remove::<Lamp>(&"attic".into());
+    /// tx.commit();
+    /// assert_eq!(state.version(), before + 1);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn version(&self) -> u64 {
         self.view().version()
     }
@@ -224,6 +411,15 @@ pub trait Read {
     ///
     /// # Errors
     /// [`InvariantError`], the first deviation that is found.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// // After each step of a test, say.
+    /// state.check_invariants()?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     fn check_invariants(&self) -> Result<(), InvariantError> {
         self.view().check_invariants()
     }

@@ -10,6 +10,13 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 /// A value does not fit one of the columns that it was meant for.
+///
+/// ```
+/// use pony_state::{ColumnError, ValueError, Value, read_column};
+///
+/// let error = read_column::<bool>(&[Value::Null], 0).unwrap_err();
+/// assert!(matches!(error, ColumnError { column: 0, problem: ValueError::Null { .. } }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnError {
     /// The column's place among those of the part, or of the key.
@@ -19,30 +26,93 @@ pub struct ColumnError {
 }
 
 /// The columns of one part of one row.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let (old, new) = (light(20), light(80));
+/// assert_eq!(new.value(0), 80.into());
+/// assert!(!new.same(&old, 0) && new.same(&old, 1));
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub trait PartValues: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// The value of a column; null for a column that does not exist.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!((light(20).value(0), light(20).value(9)), (20.into(), Value::Null));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn value(&self, column: usize) -> Value;
 
     /// Whether a column is the same in both. Cheaper than comparing [`PartValues::value`]s.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(light(20).same(&light(20), 0) && !light(20).same(&light(80), 0));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn same(&self, other: &Self, column: usize) -> bool;
 
     /// The part that consists of these values, one for each column, in order.
     ///
     /// # Errors
     /// [`ColumnError`] for the first value that does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(Light::from_values(&[20.into(), Value::Null]), Ok(light(20)));
+    /// assert_eq!(Light::from_values(&["dim".into(), Value::Null]).unwrap_err().column, 0);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn from_values(values: &[Value]) -> Result<Self, ColumnError>;
 }
 
 /// A part whose columns were declared as a Rust struct.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// assert_eq!(Light::NAMES, ["percent", "colour"]);
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub trait Part: PartValues {
     /// The names of its columns, in order: the derives check by them what a declaration names.
     const NAMES: &'static [&'static str];
 
     /// Its columns, in order.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!((Light::columns()[1].nullable, Light::columns()[1].indexed), (true, true));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn columns() -> Vec<ColumnSchema>;
 }
 
 /// The part that an entity does not have.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// /// Whether rows of a type may have current parts.
+/// fn is_reported<R: Row>() -> bool {
+///     std::any::TypeId::of::<R::Current>() != std::any::TypeId::of::<NoPart>()
+/// }
+/// assert!(is_reported::<Lamp>() && !is_reported::<Switch>());
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPart {}
 
@@ -70,6 +140,17 @@ impl Part for NoPart {
 }
 
 /// A row: key columns and two parts, each of which may be absent.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// fn is_settled<R: Row<Current = <R as Row>::Desired>>(row: &R) -> bool {
+///     row.desired() == row.current()
+/// }
+/// assert!(!is_settled(state.get::<Lamp>(&"hall".into()).unwrap()));
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// The key: the column's type, or a tuple of the columns' types. It must be ordered like the [`Value`]s that it
     /// becomes, as all types of this crate are: listings of both doors agree then.
@@ -80,45 +161,151 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     type Current: PartValues;
 
     /// A row without parts.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(Lamp::new("hall".into()), Lamp { room: "hall".into(), desired: None, current: None });
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn new(key: Self::Key) -> Self;
 
     /// Its key.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(Lamp::new("hall".into()).key(), "hall".into());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn key(&self) -> Self::Key;
 
     /// Compares its key with another.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(Lamp::new("attic".into()).cmp_key(&"hall".into()).is_lt());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn cmp_key(&self, key: &Self::Key) -> Ordering;
 
     /// The value of one key column.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(Wire::new(("door".into(), "hall".into())).key_value(1), "hall".into());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn key_value(&self, column: usize) -> Value;
 
     /// The desired part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.get::<Lamp>(&"hall".into()).and_then(Row::desired), Some(&light(80)));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn desired(&self) -> Option<&Self::Desired>;
 
     /// The current part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.get::<Lamp>(&"hall".into()).and_then(Row::current), Some(&light(20)));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn current(&self) -> Option<&Self::Current>;
 
     /// Puts a desired part into the place of what was there.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut lamp = Lamp::new("hall".into());
+    /// lamp.set_desired(Some(light(80)));
+    /// assert_eq!(lamp.desired, Some(light(80)));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn set_desired(&mut self, part: Option<Self::Desired>);
 
     /// Puts a current part into the place of what was there.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut lamp = Lamp::new("hall".into());
+    /// lamp.set_current(Some(light(20)));
+    /// assert_eq!(lamp.current, Some(light(20)));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn set_current(&mut self, part: Option<Self::Current>);
 
     /// A key without its Rust type.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let key = Wire::untyped_key(&("door".into(), "hall".into()));
+    /// assert_eq!(key, Key::of(["door".into(), "hall".into()]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn untyped_key(key: &Self::Key) -> Key;
 
     /// A key with its Rust type.
     ///
     /// # Errors
     /// [`ColumnError`] for the first value that does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let key = Key::of(["door".into(), "hall".into()]);
+    /// assert_eq!(Wire::typed_key(&key), Ok(("door".into(), "hall".into())));
+    /// assert!(Wire::typed_key(&Key::one("door")).is_err());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn typed_key(key: &Key) -> Result<Self::Key, ColumnError>;
 }
 
 /// A row type that declares its table.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// fn count<R: Entity>(state: &State) -> String {
+///     format!("{}: {}", R::TABLE, state.table::<R>().len())
+/// }
+/// assert_eq!(count::<Lamp>(&state), "lamp: 2");
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub trait Entity: Row {
     /// The table's name.
     const TABLE: &'static str;
 
     /// The table's declaration.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(Lamp::schema().current, Light::columns());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     fn schema() -> TableSchema;
 }
 
@@ -162,6 +349,15 @@ impl<R: Row> RowOps for R {
 ///
 /// # Errors
 /// [`ColumnError`], where the value is missing or does not fit.
+///
+/// ```
+/// use pony_state::{Value, read_column};
+///
+/// let values = [Value::from(7), Value::Null];
+/// assert_eq!(read_column::<u8>(&values, 0), Ok(7));
+/// assert_eq!(read_column::<Option<u8>>(&values, 1), Ok(None));
+/// assert_eq!(read_column::<u8>(&values, 2).unwrap_err().column, 2);
+/// ```
 pub fn read_column<T: Column>(values: &[Value], column: usize) -> Result<T, ColumnError> {
     T::from_value(values.get(column).unwrap_or(&Value::Null))
         .map_err(|problem| ColumnError { column, problem })

@@ -61,6 +61,17 @@ impl Root {
 ///
 /// Reading goes through [`Read`], writing through a [`Transaction`]; readers on other threads take a [`Snapshot`],
 /// or all share a [`SharedState`].
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let mut tx = state.transaction();
+/// tx.set_current::<Lamp>(&"attic".into(), light(50));
+/// tx.commit();
+/// assert_eq!(state.get::<Lamp>(&"attic".into()).unwrap().current, Some(light(50)));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug)]
 pub struct State {
     pub(crate) root: Arc<Root>,
@@ -69,24 +80,70 @@ pub struct State {
 
 impl State {
     /// Begins to declare the tables of a state.
+    ///
+    /// ```
+    /// use pony_state::{ColumnSchema, ColumnType, Read, State, TableSchema};
+    ///
+    /// let lamp = TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text)).desired([]);
+    /// let state = State::builder().table_dyn(lamp).build()?;
+    /// assert_eq!(state.version(), 0);
+    /// # Ok::<_, pony_state::SchemaError>(())
+    /// ```
     #[must_use]
     pub fn builder() -> StateBuilder {
         StateBuilder::default()
     }
 
     /// Begins a transaction. What it writes is undone when it is dropped without a commit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// tx.remove::<Lamp>(&"hall".into());
+    /// assert_eq!(tx.table::<Lamp>().len(), 1);
+    /// drop(tx);
+    /// assert_eq!(state.table::<Lamp>().len(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub const fn transaction(&mut self) -> Transaction<'_> {
         Transaction::new(self)
     }
 
     /// What the state is now, for as long as anybody wants to look at it. Costs a reference count; later commits
     /// copy the pages that they change while it lives.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let snapshot = state.snapshot();
+    /// let mut tx = state.transaction();
+    /// tx.remove::<Lamp>(&"hall".into());
+    /// tx.commit();
+    /// assert_eq!((snapshot.table::<Lamp>().len(), state.table::<Lamp>().len()), (2, 1));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { root: Arc::clone(&self.root) }
     }
 
     /// Subscribes to the commits from now on, of which up to `capacity` changes may wait to be received.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut subscription = state.subscribe(100);
+    /// let mut tx = state.transaction();
+    /// tx.remove::<Lamp>(&"hall".into());
+    /// tx.commit();
+    /// let commit = subscription.try_next()?.unwrap();
+    /// assert!(commit[0].before().is_some() && commit[0].after().is_none());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscribe(&mut self, capacity: usize) -> Subscription {
         self.feed.subscribe(capacity)
     }
@@ -105,6 +162,16 @@ impl Read for State {
 }
 
 /// A state at one moment. It never changes; clones of it cost a reference count.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let snapshot = state.snapshot();
+/// let reader = std::thread::spawn(move || snapshot.table::<Lamp>().len());
+/// assert_eq!(reader.join().unwrap(), 2);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     root: Arc<Root>,
@@ -113,6 +180,25 @@ pub struct Snapshot {
 impl Snapshot {
     /// A state of its own that begins as this snapshot, to try out what may never happen: nobody else sees what is
     /// written to it. Costs a reference count.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut trial = state.snapshot().fork();
+    /// let mut tx = trial.transaction();
+    /// tx.remove::<Lamp>(&"hall".into());
+    /// let commit = tx.commit();
+    /// assert_eq!(state.table::<Lamp>().len(), 2);
+    /// // It shall be.
+    /// let mut tx = state.transaction();
+    /// for change in commit.iter() {
+    ///     tx.apply(change)?;
+    /// }
+    /// tx.commit();
+    /// assert_eq!(state.table::<Lamp>().len(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn fork(&self) -> State {
         State { root: Arc::clone(&self.root), feed: Feed::default() }

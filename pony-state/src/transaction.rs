@@ -14,6 +14,17 @@ use std::sync::Arc;
 
 /// A running transaction. Reads through it ([`Read`]) see what it wrote; nobody else does before the commit.
 /// Dropped without one, it leaves the state as it was.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let mut tx = state.transaction();
+/// tx.set_current::<Lamp>(&"attic".into(), light(50));
+/// tx.remove_part("lamp", &Key::one("hall"), PartKind::Desired)?;
+/// assert_eq!(tx.commit().len(), 2);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Transaction<'s> {
     state: &'s mut State,
@@ -53,21 +64,65 @@ impl<'s> Transaction<'s> {
     ///
     /// # Panics
     /// This and the other typed methods: where the schema was built without `R`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamp = Lamp { room: "cellar".into(), desired: Some(light(10)), current: None };
+    /// let mut tx = state.transaction();
+    /// assert!(tx.put(lamp.clone()) && !tx.put(lamp));
+    /// tx.commit();
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn put<R: Entity>(&mut self, row: R) -> bool {
         self.typed(|table| table.write(&row.key(), |old| *old = row))
     }
 
     /// Gives a row a desired part, in place of the one that it had. Says whether that changed anything.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.set_desired::<Lamp>(&"cellar".into(), light(10)));
+    /// assert!(!tx.set_desired::<Lamp>(&"cellar".into(), light(10)));
+    /// tx.commit();
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn set_desired<R: Entity>(&mut self, key: &R::Key, part: R::Desired) -> bool {
         self.typed::<R>(|table| table.write(key, |row| row.set_desired(Some(part))))
     }
 
     /// Gives a row a current part, in place of the one that it had. Says whether that changed anything.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.set_current::<Lamp>(&"attic".into(), light(50)));
+    /// tx.commit();
+    /// assert_eq!(state.get::<Lamp>(&"attic".into()).unwrap().desired, Some(light(50)));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn set_current<R: Entity>(&mut self, key: &R::Key, part: R::Current) -> bool {
         self.typed::<R>(|table| table.write(key, |row| row.set_current(Some(part))))
     }
 
     /// Changes a row's desired part where it has one. Says whether that changed anything.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.update_desired::<Lamp>(&"hall".into(), |light| light.percent += 10));
+    /// assert!(!tx.update_desired::<Lamp>(&"cellar".into(), |light| light.percent += 10));
+    /// tx.commit();
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn update_desired<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Desired)) -> bool {
         let part = self.get::<R>(key).and_then(Row::desired).cloned();
         part.is_some_and(|mut part| {
@@ -77,6 +132,16 @@ impl<'s> Transaction<'s> {
     }
 
     /// Changes a row's current part where it has one. Says whether that changed anything.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.update_current::<Lamp>(&"hall".into(), |light| light.percent = 80));
+    /// tx.commit();
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn update_current<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Current)) -> bool {
         let part = self.get::<R>(key).and_then(Row::current).cloned();
         part.is_some_and(|mut part| {
@@ -86,16 +151,49 @@ impl<'s> Transaction<'s> {
     }
 
     /// Removes a row's desired part. Says whether there was one.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.remove_desired::<Lamp>(&"hall".into()));
+    /// // What is, still is.
+    /// assert!(tx.get::<Lamp>(&"hall".into()).unwrap().current.is_some());
+    /// tx.commit();
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn remove_desired<R: Entity>(&mut self, key: &R::Key) -> bool {
         self.typed::<R>(|table| table.write(key, |row| row.set_desired(None)))
     }
 
     /// Removes a row's current part. Says whether there was one.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.remove_current::<Lamp>(&"hall".into()) && !tx.remove_current::<Lamp>(&"hall".into()));
+    /// tx.commit();
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn remove_current<R: Entity>(&mut self, key: &R::Key) -> bool {
         self.typed::<R>(|table| table.write(key, |row| row.set_current(None)))
     }
 
     /// Removes both parts of a row. Says whether there was one.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.remove::<Lamp>(&"hall".into()));
+    /// tx.commit();
+    /// assert!(state.get::<Lamp>(&"hall".into()).is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn remove<R: Entity>(&mut self, key: &R::Key) -> bool {
         self.typed::<R>(|table| {
             table.write(key, |row| {
@@ -109,6 +207,16 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError::UnknownTable`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let tx = state.transaction();
+    /// assert_eq!(tx.def("lamp")?.name(), "lamp");
+    /// assert!(tx.def("lmap").unwrap_err().to_string().starts_with("there is no table `lmap`"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn def(&self, table: impl TableName) -> Result<Arc<TableDef>, PartError> {
         let found = self.any(&table).map(|table| Arc::clone(table.def()));
         found.ok_or_else(|| PartError::unknown_table(&table, self.schema()))
@@ -133,6 +241,17 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where table, key or values do not fit; nothing has changed then.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.set("lamp", &Key::one("cellar"), PartKind::Desired, &[10.into(), Value::Null])?);
+    /// assert!(tx.set("lamp", &Key::one("cellar"), PartKind::Desired, &["dim".into(), Value::Null]).is_err());
+    /// tx.commit();
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set(
         &mut self,
         table: impl TableName,
@@ -153,6 +272,18 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where table, key or part do not fit; nothing has changed then.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// let part = serde_json::json!({"percent": 10, "colour": "red"});
+    /// tx.set_json("lamp", &Key::one("cellar"), PartKind::Desired, &part)?;
+    /// tx.commit();
+    /// assert_eq!(state.table::<Lamp>().find("colour", "red").count(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_json(
         &mut self,
         table: impl TableName,
@@ -170,6 +301,19 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where table, key or object do not fit, or the row has no such part; nothing has changed then.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// let columns = serde_json::json!({"colour": "red"});
+    /// tx.patch_json("lamp", &Key::one("hall"), PartKind::Desired, &columns)?;
+    /// tx.commit();
+    /// let light = state.get::<Lamp>(&"hall".into()).unwrap().desired.clone().unwrap();
+    /// assert_eq!((light.percent, light.colour.as_deref()), (80, Some("red")));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn patch_json(
         &mut self,
         table: impl TableName,
@@ -188,6 +332,16 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where table or key do not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.remove_part("lamp", &Key::one("hall"), PartKind::Current)?);
+    /// tx.commit();
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_part(
         &mut self,
         table: impl TableName,
@@ -205,6 +359,16 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where table or key do not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.remove_row("lamp", &Key::one("hall"))? && !tx.remove_row("lamp", &Key::one("hall"))?);
+    /// tx.commit();
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove_row(&mut self, table: impl TableName, key: &Key) -> Result<bool, PartError> {
         let def = self.def(table)?;
         let desired = self.remove_part(def.id(), key, PartKind::Desired)?;
@@ -217,6 +381,22 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where this state's table of that name does not take the row.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut copy = state.snapshot().fork();
+    /// let mut tx = state.transaction();
+    /// tx.remove::<Lamp>(&"hall".into());
+    /// let commit = tx.commit();
+    /// // Elsewhere:
+    /// let mut tx = copy.transaction();
+    /// assert!(tx.apply(&commit[0])? && !tx.apply(&commit[0])?);
+    /// tx.commit();
+    /// assert!(copy.get::<Lamp>(&"hall".into()).is_none());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn apply(&mut self, change: &Change) -> Result<bool, PartError> {
         let (def, key) = (self.def(change.table().name())?, change.key());
         def.check_key(&key)?;
@@ -244,6 +424,20 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where table, key or columns do not fit, or there is no part to update.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let op = serde_json::json!({
+    ///     "op": "update", "table": "lamp", "key": {"room": "hall"}, "columns": {"percent": 90},
+    /// });
+    /// let op: RowOp = serde_json::from_value(op)?;
+    /// let mut tx = state.transaction();
+    /// assert!(tx.apply_op(&op)? && !tx.apply_op(&op)?);
+    /// tx.commit();
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn apply_op(&mut self, op: &RowOp) -> Result<bool, PartError> {
         let (kind, def) = (PartKind::Desired, self.def(op.table())?);
         match op {
@@ -267,12 +461,33 @@ impl<'s> Transaction<'s> {
     }
 
     /// Whether nothing has been written that changed anything at its time.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// tx.set_desired::<Lamp>(&"hall".into(), light(80));
+    /// assert!(tx.is_empty(), "it is like that already");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.touched.is_empty()
     }
 
     /// Makes it all last, and tells the subscribers.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// tx.remove::<Lamp>(&"hall".into());
+    /// let commit = tx.commit();
+    /// assert_eq!((commit.len(), commit.version()), (1, state.version()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn commit(mut self) -> Commit {
         let touched = std::mem::take(&mut self.touched);
         let root = Arc::make_mut(&mut self.state.root);

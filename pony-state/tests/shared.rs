@@ -14,6 +14,8 @@ const UNITS: i64 = 100;
 /// Transactions of each writer.
 const TRANSFERS: u64 = 1000;
 const WRITERS: u64 = 3;
+/// Subscriptions that a reader keeps, at most: each is told of everything.
+const FEEDS_MAX: usize = 50;
 /// The invariants are looked at in every so many snapshots: that walks through everything.
 const SNAPSHOTS_PER_CHECK: u64 = 20;
 
@@ -97,15 +99,26 @@ fn check(snapshot: &Snapshot) {
 
 /// Takes snapshots until the last version is there.
 fn read(shared: &SharedState, end: &AtomicU64) {
-    let (mut last, mut kept) = (0, Vec::new());
+    let (mut last, mut kept, mut feeds) = (0, Vec::new(), Vec::new());
     while last < end.load(Ordering::SeqCst) {
-        let snapshot = shared.snapshot();
+        let (snapshot, feed) = shared.subscribe(usize::MAX);
+        if feeds.len() < FEEDS_MAX {
+            feeds.push((snapshot.version(), feed));
+        }
         check(&snapshot);
         assert!(snapshot.version() >= last, "time runs forward");
         if snapshot.version() > last && kept.len() < 20 {
             kept.push((snapshot.clone(), picture(&snapshot)));
         }
         last = snapshot.version();
+    }
+    for (version, mut feed) in feeds {
+        let next = feed.try_next().unwrap().map_or(version + 1, |commit| commit.version());
+        assert_eq!(
+            next,
+            version + 1,
+            "nothing happens between a subscription and the snapshot that comes with it"
+        );
     }
     for (snapshot, then) in kept {
         assert_eq!(picture(&snapshot), then, "a snapshot never changes");

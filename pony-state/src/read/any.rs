@@ -10,6 +10,17 @@ use std::any::Any;
 use std::sync::Arc;
 
 /// A table, for reading, without its row type.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let lamps = state.any("lamp").unwrap();
+/// for row in lamps.ordered() {
+///     println!("{}: {:?}", row.key(), row.part(PartKind::Desired));
+/// }
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AnyTable<'a> {
     ops: &'a dyn TableOps,
@@ -33,40 +44,98 @@ impl<'a> AnyTable<'a> {
     }
 
     /// Its definition.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.any("lamp").unwrap().def().name(), "lamp");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn def(self) -> &'a Arc<TableDef> {
         self.ops.def()
     }
 
     /// How many rows there are.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.any("lamp").unwrap().len(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn len(self) -> usize {
         self.ops.len()
     }
 
     /// Whether there is no row.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(!state.any("lamp").unwrap().is_empty());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
     /// The row of a key; none for a key that does not fit the table.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.any("lamp").unwrap();
+    /// assert!(lamps.get(&Key::one("hall")).is_some() && lamps.get(&Key::one(5)).is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn get(self, key: &Key) -> Option<AnyRow<'a>> {
         self.by_id(self.ops.id_of_any(key)?)
     }
 
     /// All rows, in no meaningful order.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.any("lamp").unwrap().iter().count(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn iter(self) -> AnyRows<'a> {
         self.rows_of(self.ops.all_ids())
     }
 
     /// All rows in the order of their keys.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let keys = state.any("lamp").unwrap().ordered().map(AnyRow::key);
+    /// assert!(keys.eq([Key::one("attic"), Key::one("hall")]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn ordered(self) -> AnyRows<'a> {
         self.rows_of(self.ops.ids_after_any(None))
     }
 
     /// The rows in the order of their keys that come after a key, whether or not that one exists.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.any("lamp").unwrap().after(&Key::one("b")).map(AnyRow::key).eq([Key::one("hall")]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn after(self, key: &Key) -> AnyRows<'a> {
         self.rows_of(self.ops.ids_after_any(Some(key)))
     }
@@ -75,6 +144,16 @@ impl<'a> AnyTable<'a> {
     ///
     /// # Errors
     /// [`UnknownColumn`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.any("lamp").unwrap();
+    /// assert_eq!(lamps.find("percent", &20.into())?.count(), 1);
+    /// assert!(lamps.find("percnet", &20.into()).is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn find(self, column: &str, value: &Value) -> Result<AnyRows<'a>, UnknownColumn> {
         self.filter(&[(column, value.clone())])
     }
@@ -83,6 +162,16 @@ impl<'a> AnyTable<'a> {
     ///
     /// # Errors
     /// [`UnknownColumn`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// // One column may be that of the desired part, the other that of the current one.
+    /// let filters = [("percent", 80.into()), ("percent", 20.into())];
+    /// assert_eq!(state.any("lamp").unwrap().filter(&filters)?.count(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn filter(self, filters: &[(&str, Value)]) -> Result<AnyRows<'a>, UnknownColumn> {
         Ok(self.rows_of(filter(self.ops, filters)?))
     }
@@ -91,6 +180,17 @@ impl<'a> AnyTable<'a> {
     ///
     /// # Errors
     /// [`UnknownColumn`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.any("lamp").unwrap();
+    /// let first = lamps.page(&[("colour", Value::Null)], None, 1)?;
+    /// let rest = lamps.page(&[("colour", Value::Null)], Some(&first[0].key()), 100)?;
+    /// assert_eq!((first[0].key(), rest[0].key(), rest.len()), (Key::one("attic"), Key::one("hall"), 1));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn page(
         self,
         filters: &[(&str, Value)],
@@ -115,6 +215,15 @@ impl<'a> AnyTable<'a> {
 }
 
 /// Rows of a table, without their Rust type.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let rows: AnyRows<'_> = state.any("lamp").unwrap().ordered();
+/// assert_eq!(rows.count(), 2);
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub struct AnyRows<'a> {
     table: AnyTable<'a>,
     ids: Ids<'a>,
@@ -129,6 +238,15 @@ impl<'a> Iterator for AnyRows<'a> {
 }
 
 /// A row without its Rust type.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+/// assert_eq!(row.value(PartKind::Current, "percent"), Some(20.into()));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AnyRow<'a> {
     def: &'a Arc<TableDef>,
@@ -141,24 +259,60 @@ impl<'a> AnyRow<'a> {
     }
 
     /// Its table.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// assert_eq!(row.def().name(), "lamp");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn def(self) -> &'a Arc<TableDef> {
         self.def
     }
 
     /// Its key.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// assert_eq!(row.key(), Key::one("hall"));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn key(self) -> Key {
         self.row.any_key()
     }
 
     /// Whether it has that part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("attic"))).unwrap();
+    /// assert!(row.has(PartKind::Desired) && !row.has(PartKind::Current));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn has(self, kind: PartKind) -> bool {
         self.row.has_part(kind)
     }
 
     /// The values of a part, one for each column without the key's; `None` where the row does not have that part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// assert_eq!(row.part(PartKind::Current), Some(vec![20.into(), Value::Null]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn part(self, kind: PartKind) -> Option<Vec<Value>> {
         let columns = self.def.schema().part(kind).len();
@@ -166,6 +320,17 @@ impl<'a> AnyRow<'a> {
     }
 
     /// The value of a column of a part, or of the key; `None` where there is no such column or no such part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// assert_eq!(row.value(PartKind::Desired, "percent"), Some(80.into()));
+    /// assert_eq!(row.value(PartKind::Desired, "room"), Some("hall".into()));
+    /// assert_eq!(row.value(PartKind::Desired, "percnet"), None);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn value(self, kind: PartKind, column: &str) -> Option<Value> {
         let places = self.def.places(column)?;
@@ -176,12 +341,31 @@ impl<'a> AnyRow<'a> {
     }
 
     /// Whether key, desired or current part have `value` in `column`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// assert!(row.holds("percent", &80.into()) && row.holds("percent", &20.into()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn holds(self, column: &str, value: &Value) -> bool {
         PartKind::BOTH.iter().any(|kind| self.value(*kind, column).as_ref() == Some(value))
     }
 
     /// The row with its Rust type; `None` where it is of another.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// # let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// assert_eq!(row.row::<Lamp>().map(|lamp| &*lamp.room), Some("hall"));
+    /// assert!(row.row::<Switch>().is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn row<R: Row>(self) -> Option<&'a R> {
         (self.row as &dyn Any).downcast_ref()

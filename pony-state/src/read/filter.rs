@@ -5,6 +5,15 @@ use crate::table::TableOps;
 use crate::value::Value;
 
 /// A filter names a column that the table does not have.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let error = state.any("lamp").unwrap().find("percnet", &20.into()).err().unwrap();
+/// assert_eq!(error.to_string(), "table `lamp` has no column `percnet`");
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("table `{table}` has no column `{column}`")]
 pub struct UnknownColumn {

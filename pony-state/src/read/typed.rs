@@ -9,6 +9,15 @@ use crate::value::Value;
 use std::sync::Arc;
 
 /// A table, for reading.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let lamps: Table<'_, Lamp> = state.table();
+/// assert_eq!(lamps.iter().filter(|lamp| lamp.current.is_some()).count(), 1);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug)]
 pub struct Table<'a, R: Row> {
     data: &'a TableData<R>,
@@ -32,46 +41,113 @@ impl<'a, R: Row> Table<'a, R> {
     }
 
     /// Its definition.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.table::<Lamp>().def().name(), "lamp");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn def(self) -> &'a Arc<TableDef> {
         self.data.table_def()
     }
 
     /// How many rows there are.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.table::<Lamp>().len(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn len(self) -> usize {
         self.data.row_count()
     }
 
     /// Whether there is no row.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(!state.table::<Lamp>().is_empty());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
     /// The row of a key.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamp = state.table::<Lamp>().get(&"attic".into()).unwrap();
+    /// assert_eq!((&lamp.desired, &lamp.current), (&Some(light(50)), &None));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn get(self, key: &R::Key) -> Option<&'a R> {
         self.data.get(key)
     }
 
     /// Whether there is a row of that key.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.table::<Lamp>();
+    /// assert!(lamps.contains(&"hall".into()) && !lamps.contains(&"cellar".into()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn contains(self, key: &R::Key) -> bool {
         self.data.id_of(key).is_some()
     }
 
     /// All rows, in no meaningful order. The fastest way through a table.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let ordered: i64 = state.table::<Lamp>().iter().filter_map(|lamp| Some(lamp.desired.as_ref()?.percent)).sum();
+    /// assert_eq!(ordered, 130);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn iter(self) -> Rows<'a, R> {
         Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids())) }
     }
 
     /// All rows in the order of their keys.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.table::<Lamp>().ordered().map(|lamp| &*lamp.room).eq(["attic", "hall"]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn ordered(self) -> Rows<'a, R> {
         Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids_after(None))) }
     }
 
     /// The rows in the order of their keys that come after a key, whether or not that one exists.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.table::<Lamp>().after(&"b".into()).map(|lamp| &*lamp.room).eq(["hall"]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn after(self, key: &R::Key) -> Rows<'a, R> {
         Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids_after(Some(key)))) }
     }
@@ -82,6 +158,17 @@ impl<'a, R: Row> Table<'a, R> {
     ///
     /// # Panics
     /// Where there is no such column: a mistake in the program, like an index out of bounds.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.table::<Lamp>();
+    /// // By the desired part, or by the current one.
+    /// assert_eq!((lamps.find("percent", 80).count(), lamps.find("percent", 20).count()), (1, 1));
+    /// assert_eq!(lamps.find("colour", None::<Text>).count(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn find(self, column: &str, value: impl Into<Value>) -> Rows<'a, R> {
         let Some(ids) = self.data.find(column, &value.into()) else {
             panic!("table `{}` has no column `{column}`", self.def().name());
@@ -93,6 +180,15 @@ impl<'a, R: Row> Table<'a, R> {
     ///
     /// # Panics
     /// Where there is no such column: a mistake in the program, like an index out of bounds.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let filters = [("percent", 80.into()), ("colour", Value::Null)];
+    /// assert!(state.table::<Lamp>().filter(&filters).map(|lamp| &*lamp.room).eq(["hall"]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn filter(self, filters: &[(&str, Value)]) -> Rows<'a, R> {
         let ids = match filter(self.data as &dyn TableOps, filters) {
             Ok(ids) => ids,
@@ -103,6 +199,15 @@ impl<'a, R: Row> Table<'a, R> {
 }
 
 /// Rows of a table.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let rows: Rows<'_, Lamp> = state.table().ordered();
+/// assert_eq!(rows.count(), 2);
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub struct Rows<'a, R: Row> {
     data: &'a TableData<R>,
     ids: Ids<'a>,
@@ -117,6 +222,15 @@ impl<'a, R: Row> Iterator for Rows<'a, R> {
 }
 
 /// Pairs of a join row and a row that it leads to.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let lamps: Joined<'_, Wire, Lamp> = state.joined("switch", "door");
+/// assert!(lamps.map(|(wire, lamp)| (&*wire.switch, &*lamp.room)).eq([("door", "hall")]));
+/// # Ok::<_, SchemaError>(())
+/// ```
 pub struct Joined<'a, J: Row, T: Row> {
     join: &'a TableData<J>,
     target: &'a TableData<T>,

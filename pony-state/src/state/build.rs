@@ -13,6 +13,16 @@ use std::sync::Arc;
 type MakeTable = fn(Arc<TableDef>) -> Arc<dyn TableOps>;
 
 /// Collects tables, typed and declared at run time, for one [`State`].
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, Read, StateBuilder, TableSchema};
+///
+/// let names = ["lamp", "switch"];
+/// let table = |name: &str| TableSchema::new(name).key(ColumnSchema::new("id", ColumnType::Int)).current([]);
+/// let state = names.map(table).into_iter().fold(StateBuilder::default(), StateBuilder::table_dyn).build()?;
+/// assert_eq!(state.schema().tables().len(), 2);
+/// # Ok::<_, pony_state::SchemaError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct StateBuilder {
     tables: Vec<(TableSchema, Option<TypeId>, MakeTable)>,
@@ -24,6 +34,15 @@ fn make<R: Row>(def: Arc<TableDef>) -> Arc<dyn TableOps> {
 
 impl StateBuilder {
     /// Adds the table of a row type.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let state = State::builder().table::<Lamp>().build()?;
+    /// assert!(state.table::<Lamp>().is_empty());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn table<R: Entity>(mut self) -> Self {
         self.tables.push((R::schema(), Some(TypeId::of::<R>()), make::<R>));
@@ -31,6 +50,21 @@ impl StateBuilder {
     }
 
     /// Adds a table that has no row type of its own; its rows are [`DynRow`]s.
+    ///
+    /// ```
+    /// use pony_state::{ColumnSchema, ColumnType, Key, PartKind, Read, State, TableSchema};
+    /// use serde_json::json;
+    ///
+    /// let lamp = TableSchema::new("lamp")
+    ///     .key(ColumnSchema::new("room", ColumnType::Text))
+    ///     .desired([ColumnSchema::new("percent", ColumnType::Int)]);
+    /// let mut state = State::builder().table_dyn(lamp).build()?;
+    /// let mut tx = state.transaction();
+    /// tx.set_json("lamp", &Key::one("hall"), PartKind::Desired, &json!({"percent": 80}))?;
+    /// tx.commit();
+    /// assert_eq!(state.any("lamp").unwrap().find("percent", &80.into())?.count(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn table_dyn(mut self, schema: TableSchema) -> Self {
         self.tables.push((schema, None, make::<DynRow>));
@@ -41,6 +75,18 @@ impl StateBuilder {
     ///
     /// # Errors
     /// [`SchemaError`], the first that is found.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let error = State::builder().table::<Lamp>().table::<Wire>().build().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "table `wire`: column `switch` references table `switch`, which does not exist"
+    /// );
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn build(self) -> Result<State, SchemaError> {
         let schema = Schema::new(self.tables.iter().map(|(schema, ..)| schema.clone()).collect())?;
         let mut by_type = HashMap::new();

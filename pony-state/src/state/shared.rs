@@ -38,12 +38,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl SharedState {
     /// Shares a state.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let shared = SharedState::new(state);
+    /// assert_eq!(shared.snapshot().version(), 1);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn new(state: State) -> Self {
         Self { shared: Arc::new(Shared { writer: Mutex::new(()), state: Mutex::new(state) }) }
     }
 
     /// What the state is now. Waits at most for a running [`SharedState::write`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let shared = SharedState::new(state);
+    /// let reader = std::thread::spawn({
+    ///     let shared = shared.clone();
+    ///     move || shared.snapshot().table::<Lamp>().len()
+    /// });
+    /// assert_eq!(reader.join().unwrap(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         lock(&self.shared.state).snapshot()
@@ -51,6 +73,18 @@ impl SharedState {
 
     /// Subscribes to the commits that follow the snapshot which comes with it. Of their changes up to `capacity`
     /// may wait to be received.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let shared = SharedState::new(state);
+    /// let (snapshot, mut subscription) = shared.subscribe(100);
+    /// shared.write(|tx| Ok::<_, PartError>(tx.remove::<Lamp>(&"attic".into())))?;
+    /// let commit = subscription.try_next()?.unwrap();
+    /// assert_eq!((snapshot.version(), commit.version()), (1, 2));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn subscribe(&self, capacity: usize) -> (Snapshot, Subscription) {
         let mut state = lock(&self.shared.state);
@@ -65,6 +99,20 @@ impl SharedState {
     ///
     /// # Errors
     /// Those of `change`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let shared = SharedState::new(state);
+    /// let brighter = |tx: &mut Transaction<'_>| {
+    ///     let changed = tx.update_desired::<Lamp>(&"hall".into(), |light| light.percent += 10);
+    ///     if changed { Ok(()) } else { Err("there is no such lamp") }
+    /// };
+    /// let ((), commit) = shared.write(brighter)?;
+    /// assert_eq!(commit.len(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write<T, E>(
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
@@ -81,6 +129,23 @@ impl SharedState {
     ///
     /// # Errors
     /// Those of `change`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let shared = SharedState::new(state);
+    /// let all = |tx: &mut Transaction<'_>| {
+    ///     for number in 0..10_000 {
+    ///         tx.set_desired::<Lamp>(&format!("room {number}").into(), light(50));
+    ///     }
+    ///     Ok::<_, PartError>(())
+    /// };
+    /// // Readers go on meanwhile.
+    /// let ((), commit) = shared.write_aside(all)?;
+    /// assert_eq!(commit.len(), 10_000);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write_aside<T, E>(
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,

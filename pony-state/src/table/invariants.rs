@@ -9,6 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Something derived from the rows is not what the rows say. This is a bug in this crate, or in a column type whose
 /// equal values give different [`Value`]s.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// assert_eq!(state.check_invariants(), Ok::<(), InvariantError>(()));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvariantError {
     /// The primary index does not find a row by its key.
