@@ -9,6 +9,12 @@ use thiserror::Error;
 /// Why the database could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
+    /// It cannot be reached, or does not answer.
+    Away,
+    /// It does not let this user in.
+    Denied,
+    /// Another Sparkle leads: this one writes no more.
+    Fenced,
     /// There is no space left.
     Full,
     /// Somebody else holds it locked.
@@ -38,7 +44,6 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
-    #[cfg(feature = "sqlite")]
     pub(crate) fn new(outage: Outage, message: impl Into<String>) -> Self {
         Self { outage, message: message.into() }
     }
@@ -46,7 +51,7 @@ impl Unavailable {
     /// Whether the same request may succeed later with no change of the program or of the data.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        !matches!(self.outage, Outage::Corrupt | Outage::Closed | Outage::Internal)
+        !matches!(self.outage, Outage::Corrupt | Outage::Closed | Outage::Fenced | Outage::Internal)
     }
 }
 
@@ -137,6 +142,15 @@ pub enum CommitError {
         /// The key.
         key: Vec<Json>,
     },
+    /// The connection was lost while the transaction was being committed, and it could not be found out in time whether
+    /// it was. The feed tells, once it can be read again.
+    #[error(
+        "it is not known whether this was done: the database was lost while it committed ({message}); look before you repeat it"
+    )]
+    Unknown {
+        /// What was tried.
+        message: String,
+    },
     /// The database cannot be used at the moment.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -154,11 +168,10 @@ impl CommitError {
     pub fn violation(&self) -> Option<&Violation> {
         match self {
             Self::Conflict(violation) | Self::Invalid(violation) => Some(violation),
-            Self::Missing { .. } | Self::Unavailable(_) => None,
+            Self::Missing { .. } | Self::Unknown { .. } | Self::Unavailable(_) => None,
         }
     }
 
-    #[cfg(feature = "sqlite")]
     pub(crate) fn from_violation(violation: Violation) -> Self {
         match violation.rule {
             Broken::Key | Broken::Unique | Broken::InUse { .. } | Broken::Overlap => {
@@ -168,7 +181,6 @@ impl CommitError {
         }
     }
 
-    #[cfg(feature = "sqlite")]
     pub(crate) fn too_many(count: usize) -> Self {
         use crate::store::COMMIT_OPS_MAX;
         Self::Invalid(Box::new(Violation {

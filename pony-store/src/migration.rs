@@ -18,6 +18,8 @@ pub struct Migration {
     pub name: Cow<'static, str>,
     /// The SQL for SQLite.
     pub sqlite: Cow<'static, str>,
+    /// The SQL for PostgreSQL.
+    pub postgres: Cow<'static, str>,
 }
 
 impl Migration {
@@ -26,14 +28,41 @@ impl Migration {
     /// # Errors
     /// [`SchemaError`], where the tables cannot be kept in a database.
     pub fn initial(tables: &[TableSchema]) -> Result<Self, SchemaError> {
-        let sqlite = ddl::sqlite(tables)?;
-        Ok(Self { name: Cow::Borrowed("initial"), sqlite: Cow::Owned(sqlite) })
+        let (sqlite, postgres) = (Cow::Owned(ddl::sqlite(tables)?), Cow::Owned(ddl::postgres(tables)?));
+        Ok(Self { name: Cow::Borrowed("initial"), sqlite, postgres })
     }
+}
+
+/// The version that the steps lead to.
+pub(crate) fn version(migrations: &[Migration]) -> u32 {
+    u32::try_from(migrations.len()).unwrap_or(u32::MAX)
 }
 
 /// The steps of the cloud's own tables (those of `pony-core`).
 #[must_use]
 pub fn cloud_migrations() -> Vec<Migration> {
-    let step = |name, sqlite| Migration { name: Cow::Borrowed(name), sqlite: Cow::Borrowed(sqlite) };
-    vec![step("initial", include_str!("../migrations/sqlite/0001_initial.sql"))]
+    let step = |name, sqlite, postgres| Migration {
+        name: Cow::Borrowed(name),
+        sqlite: Cow::Borrowed(sqlite),
+        postgres: Cow::Borrowed(postgres),
+    };
+    vec![step(
+        "initial",
+        include_str!("../migrations/sqlite/0001_initial.sql"),
+        include_str!("../migrations/postgres/0001_initial.sql"),
+    )]
+}
+
+/// What migrating did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrated {
+    /// There was nothing; now there is an empty database.
+    Created,
+    /// The database was of version `from`.
+    Upgraded {
+        /// The version that it had.
+        from: u32,
+    },
+    /// There was nothing to do.
+    Current,
 }

@@ -3,11 +3,12 @@
 
 use crate::error::{CommitError, FeedError, LoadError, Unavailable};
 use async_trait::async_trait;
-use pony_state::{Columns, RowOp};
+use pony_state::{Columns, RowOp, Value};
 use serde_json::Value as Json;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 /// Rows in one [`Batch`] of a [`Load`]: large enough to amortise a hand-over, small enough (some 100 kB) to
 /// bound what waits between database and memory.
@@ -74,8 +75,44 @@ pub struct Committed {
 pub struct Batch {
     /// The table.
     pub table: Arc<str>,
-    /// Its rows, key columns included and null columns left out.
-    pub rows: Vec<Columns>,
+    columns: Arc<[String]>,
+    /// Row after row: one allocation for all of them, whatever their number.
+    values: Vec<Value>,
+}
+
+impl Batch {
+    pub(crate) fn new(table: Arc<str>, columns: Arc<[String]>) -> Self {
+        Self { table, columns, values: Vec::new() }
+    }
+
+    /// Takes one more value; rows are complete once all their columns came.
+    pub(crate) fn push(&mut self, value: Value) {
+        self.values.push(value);
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len() / self.columns.len().max(1)
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The rows: the values of the key columns, then those of the other columns, as the table declares them.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[Value]> {
+        self.values.chunks_exact(self.columns.len().max(1))
+    }
+
+    /// A row of it as JSON, key columns included and null columns left out.
+    #[must_use]
+    pub fn to_columns(&self, row: &[Value]) -> Columns {
+        let present = self.columns.iter().zip(row).filter(|(_, value)| !value.is_null());
+        present.map(|(name, value)| (name.clone(), value.to_json())).collect()
+    }
 }
 
 /// Everything that there is, as of one moment: all batches come from one snapshot, which is the state at
@@ -89,7 +126,6 @@ pub struct Load {
 }
 
 impl Load {
-    #[cfg(feature = "sqlite")]
     pub(crate) fn new(position: Position, batches: mpsc::Receiver<Result<Option<Batch>, LoadError>>) -> Self {
         Self { position, batches, ended: false }
     }
@@ -159,9 +195,45 @@ pub trait DesiredStore: Send + Sync {
     /// The last position that is known to be committed; it wakes its readers whenever that grows.
     fn subscribe(&self) -> watch::Receiver<Position>;
 
-    /// Raises the controller epoch, durably, and returns it. Hosts refuse commands of a lower one.
+    /// Asks to be the one that writes. Whoever is raises the controller epoch, durably; hosts refuse commands of a lower
+    /// one, and so does the database: once somebody else leads, nothing is committed through this store any more.
     ///
     /// # Errors
     /// [`Unavailable`]; the epoch may have been raised nevertheless, which does no harm.
-    async fn raise_epoch(&self) -> Result<u64, Unavailable>;
+    async fn take_lead(&self, claim: &Claim) -> Result<Lead, Unavailable>;
+
+    /// Keeps the lead for another [`Claim::ttl_ms`]. Says whether it is still held.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; whether it is held is not known then. Nobody else may write before having taken it.
+    async fn renew_lead(&self) -> Result<bool, Unavailable>;
+
+    /// Gives the lead up, so that the next one need not wait. Errors are none: it runs out by itself.
+    async fn resign(&self);
+}
+
+/// Who wants to lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The process.
+    pub holder: Uuid,
+    /// The same for people: where it can be found.
+    pub name: String,
+    /// Milliseconds after which others may lead if nothing is heard of it.
+    pub ttl_ms: u64,
+}
+
+/// Who leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lead {
+    /// This one, in that epoch.
+    Own {
+        /// The epoch, higher than any before.
+        epoch: u64,
+    },
+    /// Another one.
+    Others {
+        /// Its [`Claim::name`].
+        name: String,
+    },
 }

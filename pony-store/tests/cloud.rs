@@ -6,26 +6,28 @@ use pony_store::{Migrated, SqliteConfig, SqliteStore, cloud_migrations, ddl};
 use rusqlite::Connection;
 use std::path::Path;
 
-const GOLDEN: &str = "tests/golden/cloud.sqlite.sql";
-
 const HOW_TO_GO_ON: &str = "
-The database that the tables ask for is not the one of tests/golden/cloud.sqlite.sql any more. If that is meant:
+The databases that the tables ask for are not those of tests/golden any more. If that is meant:
   1. UPDATE_GOLDEN=1 cargo test -p pony-store --test cloud
   2. look at `git diff pony-store/tests/golden`
-  3. write the step from the old schema to the new one: pony-store/migrations/README.md says how.
-     (Before the first release: cp pony-store/tests/golden/cloud.sqlite.sql pony-store/migrations/sqlite/0001_initial.sql)
+  3. write the steps from the old schema to the new one: pony-store/migrations/README.md says how.
+     (Before the first release, for both databases: cp pony-store/tests/golden/cloud.DB.sql pony-store/migrations/DB/0001_initial.sql)
 ";
 
 #[test]
-fn the_database_is_the_golden_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
-    let generated = ddl::sqlite(&table_schemas()).unwrap();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, &generated).unwrap();
+fn the_databases_are_the_golden_ones() {
+    let tables = table_schemas();
+    for (database, generated) in [("sqlite", ddl::sqlite(&tables)), ("postgres", ddl::postgres(&tables))] {
+        let name = format!("tests/golden/cloud.{database}.sql");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let generated = generated.unwrap();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &generated).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap();
+        let differences: Vec<String> = differences(&golden, &generated);
+        assert!(differences.is_empty(), "{HOW_TO_GO_ON}\n{}", differences.join("\n"));
     }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    let differences: Vec<String> = differences(&golden, &generated);
-    assert!(differences.is_empty(), "{HOW_TO_GO_ON}\n{}", differences.join("\n"));
 }
 
 /// Lines that only one of the texts has.

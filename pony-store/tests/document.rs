@@ -201,9 +201,8 @@ impl Pair {
         let mut load = self.store.load().await.unwrap();
         while let Some(batch) = load.next().await.unwrap() {
             let table = Arc::clone(self.state.schema().table(&batch.table).unwrap());
-            for mut row in batch.rows {
-                row.retain(|_, value| !value.is_null());
-                let row = Json::Object(row);
+            for row in batch.rows() {
+                let row = Json::Object(batch.to_columns(row));
                 let key = table.key_of_part(PartKind::Desired, &row).unwrap();
                 all.insert((table.name().to_owned(), key.to_string()), row);
             }

@@ -68,7 +68,7 @@ pub(crate) async fn load(
     let position = load.position();
     let mut rows = Vec::new();
     while let Some(batch) = next(&mut load).await? {
-        rows.extend(batch.rows.into_iter().map(|row| keys.loaded(&batch.table, row)));
+        rows.extend(batch.rows().map(|row| keys.loaded(&batch.table, batch.to_columns(row))));
         anyhow::ensure!(rows.len() <= LOAD_ROWS_MAX, "the database holds more than {LOAD_ROWS_MAX} rows");
     }
     Ok((rows, position))

@@ -17,7 +17,7 @@ use pony_core::controller::Controller;
 use pony_core::tables;
 use pony_net::{AllowList, Clock, KeyPair, Limits, PublicKey, Server, ServerSecurity};
 use pony_state::SharedState;
-use pony_store::{DesiredStore, Migrated, SqliteConfig, SqliteStore};
+use pony_store::{Claim, DesiredStore, Lead, Migrated, SqliteConfig, SqliteStore};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ use uuid::Uuid;
 
 /// Changes of the database that may wait for the controller, in steps of the feed.
 const FEED_WAITING_MAX: usize = 16;
+/// Milliseconds after which another Sparkle may lead when this one is not heard of.
+const LEAD_TTL_MS: u64 = 10_000;
 /// How long a shutdown waits for requests under way.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
@@ -70,7 +72,11 @@ impl Sparkle {
         let schema = tables::table_schemas();
         let store = open_store(&config, schema.clone()).await?;
         let keys = Keys::new(&schema);
-        let epoch = store.raise_epoch().await.context("raising the controller's epoch")?;
+        let claim = Claim { holder: Uuid::new_v4(), name: config.listen.to_string(), ttl_ms: LEAD_TTL_MS };
+        let epoch = match store.take_lead(&claim).await.context("taking the lead")? {
+            Lead::Own { epoch } => epoch,
+            Lead::Others { name } => anyhow::bail!("another Sparkle, {name}, leads"),
+        };
         let clock = Clock::start();
         let mut controller = Controller::new(Uuid::new_v4(), epoch)?;
         let (rows, position) = feed::load(&*store, &keys).await.context("reading the database")?;

@@ -27,11 +27,13 @@ const PURE: [(&str, &[&str]); 3] = [
 ];
 
 /// Technologies, and the only places that know them.
-const KNOWN_TO: [(&str, &[&str]); 9] = [
+const KNOWN_TO: [(&str, &[&str]); 11] = [
     ("axum", &["daemons/sparkle"]),
     ("pyo3", &["bindings"]),
     ("zmq", &["pony-net"]),
     ("rusqlite", &["pony-store"]),
+    ("tokio-postgres", &["pony-store"]),
+    ("tokio-rustls", &["pony-store"]),
     ("virt", &["pony-host"]),
     ("virt-sys", &["pony-host"]),
     ("rtnetlink", &["pony-host"]),

@@ -80,8 +80,8 @@ pub async fn a_load_continues_in_the_feed(fixture: &mut dyn Fixture) {
     store.commit(vec![delete("disk", json!({"id": "000000"}))]).await.unwrap();
     let mut loaded = 0;
     while let Some(batch) = load.next().await.unwrap() {
-        assert!(batch.rows.len() <= BATCH_ROWS);
-        loaded += batch.rows.len();
+        assert!(batch.len() <= BATCH_ROWS);
+        loaded += batch.len();
     }
     assert_eq!(loaded, count);
     assert!(load.position() < later.position);

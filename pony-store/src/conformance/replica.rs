@@ -25,7 +25,7 @@ impl Replica {
         let mut replica = Self { rows: BTreeMap::new(), position: load.position() };
         while let Some(batch) = load.next().await.expect("a batch is read") {
             let schema = tables.iter().find(|it| *it.name == *batch.table).expect("a table of ours");
-            for row in batch.rows {
+            for row in batch.rows().map(|row| batch.to_columns(row)) {
                 let key: Vec<Json> = schema.key.iter().map(|column| row[&column.name].clone()).collect();
                 let before = replica.rows.insert(slot(&batch.table, &key), row);
                 assert_eq!(before, None, "{} {key:?} is loaded twice", batch.table);

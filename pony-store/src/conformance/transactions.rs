@@ -2,7 +2,7 @@
 
 use super::constraints::scene;
 use super::{Fixture, Replica, delete, id, insert, tables, tenant, update};
-use crate::store::{DesiredStore, Position};
+use crate::store::{Claim, DesiredStore, Lead, Position};
 use serde_json::json;
 
 /// A transaction that fails at its last operation has done nothing.
@@ -139,9 +139,19 @@ pub async fn what_was_committed_is_there_after_reopening(fixture: &mut dyn Fixtu
 /// # Panics
 /// Where it does not.
 pub async fn the_epoch_only_rises(fixture: &mut dyn Fixture) {
-    let first = fixture.store().raise_epoch().await.unwrap();
-    let second = fixture.store().raise_epoch().await.unwrap();
+    let first = lead(fixture.store()).await;
+    let second = lead(fixture.store()).await;
     fixture.reopen().await;
-    let third = fixture.store().raise_epoch().await.unwrap();
+    let third = lead(fixture.store()).await;
     assert!(0 < first && first < second && second < third, "{first}, {second}, {third}");
+    assert!(fixture.store().renew_lead().await.unwrap());
+    fixture.store().commit(vec![tenant(1)]).await.unwrap();
+}
+
+async fn lead(store: &dyn DesiredStore) -> u64 {
+    let claim = Claim { holder: uuid::Uuid::from_u128(7), name: "the suite".to_owned(), ttl_ms: 60_000 };
+    match store.take_lead(&claim).await.unwrap() {
+        Lead::Own { epoch } => epoch,
+        Lead::Others { name } => panic!("{name} leads"),
+    }
 }

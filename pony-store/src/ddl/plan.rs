@@ -113,6 +113,11 @@ impl Table {
         &self.columns[..self.key_len]
     }
 
+    /// The names of all columns, for whoever is given their values.
+    pub(crate) fn column_names(&self) -> Arc<[String]> {
+        self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+
     /// The column of that name.
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

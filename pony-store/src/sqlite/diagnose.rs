@@ -1,29 +1,32 @@
-//! Which constraint was broken, by what SQLite says, and what to tell people: the API's tables and columns, the
-//! value in question, and never SQL.
+//! Which constraint was broken, by what SQLite says. What to tell people is [`crate::words`]'s affair.
 
-use super::apply::{Site, given_key};
 use super::connection::unavailable;
-use crate::ddl::plan::{Column, Inside, Plan, Table, Unique};
-use crate::ddl::sqlite::{Cell, Tag, decode, encode, ident};
-use crate::error::{Broken, CommitError, Referrer, Violation, key_text, value_text};
+use crate::ddl::ident;
+use crate::ddl::plan::{Column, Inside, Plan, Table};
+use crate::ddl::sqlite::{Cell, Tag, decode, encode};
+use crate::error::{Broken, CommitError, Referrer, Violation};
+use crate::op::{Site, given_key, op_on};
 use crate::store::{Position, VALUE_BYTES_MAX};
-use pony_state::{Cidr, Inet, RowOp};
+use crate::words::{Failed, REFERRERS_NAMED, dangling, in_use};
+use pony_state::{Columns, RowOp, Value};
 use rusqlite::types::{Value as Sql, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params_from_iter};
 use serde_json::Value as Json;
 
-/// Rows named as still referring to one that shall go; enough to see what it is about.
-const REFERRERS_NAMED: usize = 5;
-
 /// What a statement failed of.
-pub(super) fn statement(site: &Site<'_>, table: &Table, error: &rusqlite::Error) -> CommitError {
+pub(super) fn statement(
+    connection: &Connection,
+    site: Site<'_>,
+    table: &Table,
+    error: &rusqlite::Error,
+) -> CommitError {
     let message = match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.as_str(),
         _ => "",
     };
     match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => {
-            constraint(site, table, message).unwrap_or_else(|| unavailable(error).into())
+            constraint(connection, site, table, message).unwrap_or_else(|| unavailable(error).into())
         }
         Some(ErrorCode::TooBig) => {
             let message =
@@ -34,166 +37,84 @@ pub(super) fn statement(site: &Site<'_>, table: &Table, error: &rusqlite::Error)
     }
 }
 
-fn constraint(site: &Site<'_>, table: &Table, message: &str) -> Option<CommitError> {
-    let Some(tag) = Tag::parse(message) else { return untagged(site, message) };
-    let plan = site.plan;
+fn constraint(connection: &Connection, site: Site<'_>, table: &Table, message: &str) -> Option<CommitError> {
+    let failed = |name: &str| -> Option<Failed<'_>> {
+        let table = site.plan.table(name)?;
+        Some(Failed { site, table, stored: stored(connection, site, table) })
+    };
+    let Some(tag) = Tag::parse(message) else { return untagged(&failed, message) };
     Some(match tag {
-        Tag::Key { table } => key_taken(site, plan.table(table)?),
+        Tag::Key { table } => failed(table)?.key_taken(),
         Tag::Unique { table, number } => {
-            let table = plan.table(table)?;
-            unique_taken(site, table, table.uniques.iter().find(|it| it.number == number)?)
+            let failed = failed(table)?;
+            failed.unique_taken(failed.table.uniques.iter().find(|it| it.number == number)?)
         }
         Tag::Check { table, number } => {
-            let table = plan.table(table)?;
-            let check = table.checks.iter().find(|it| it.number == number)?;
-            site.violation(table, &[], Broken::Check, format!("{}: {}", table.name, check.message))
+            let failed = failed(table)?;
+            failed.check(failed.table.checks.iter().find(|it| it.number == number)?)
         }
-        Tag::Type { table, column } => {
-            let table = plan.table(table)?;
-            let message = format!("{}.{column}: must be {}", table.name, table.column(column)?.ty);
-            site.violation(table, &[column], Broken::Type, message)
-        }
-        Tag::Immutable { table, column } => {
-            let message = format!("{table}.{column}: cannot be changed");
-            site.violation(plan.table(table)?, &[column], Broken::Immutable, message)
-        }
+        Tag::Type { table, column } => failed(table)?.wrong_type(column),
+        Tag::Immutable { table, column } => failed(table)?.immutable(column),
         Tag::Overlap { table, number } => {
-            let table = plan.table(table)?;
-            let rule = table.overlaps.iter().find(|it| it.number == number)?;
-            let message = format!(
-                "{}.{}: {} overlaps another range of the same {}",
-                table.name,
-                rule.range,
-                value_of(site, table, &rule.range),
-                rule.within
-            );
-            site.violation(table, &[&rule.range], Broken::Overlap, message)
+            let failed = failed(table)?;
+            failed.overlap(failed.table.overlaps.iter().find(|it| it.number == number)?)
         }
-        Tag::Inside => outside(site, table),
+        Tag::Inside => outside(connection, &failed(&table.name)?),
         // Values were checked before they came here, and the connection is ours.
         Tag::Inet | Tag::Cidr | Tag::ForeignKeys => return None,
     })
 }
 
 /// The messages of SQLite's own: `UNIQUE constraint failed: instance.tenant, instance.name`.
-fn untagged(site: &Site<'_>, message: &str) -> Option<CommitError> {
+fn untagged<'a>(failed: &impl Fn(&str) -> Option<Failed<'a>>, message: &str) -> Option<CommitError> {
     let (kind, columns) = message.split_once(" constraint failed: ")?;
     let mut names = columns.split(", ").map(|column| column.split_once('.'));
     let (table, first) = names.next()??;
-    let table = site.plan.table(table)?;
-    let column = table.column(first)?;
+    let failed = failed(table)?;
     match kind {
-        "NOT NULL" => {
-            let message = format!("{}.{first}: must have a value: {}", table.name, column.ty);
-            Some(site.violation(table, &[first], Broken::NotNull, message))
-        }
+        "NOT NULL" => Some(failed.site.null(failed.table, failed.table.column(first)?)),
         "UNIQUE" => {
-            Some(site.violation(table, &[first], Broken::Unique, format!("{columns}: exists already")))
+            let message = format!("{columns}: exists already");
+            Some(failed.site.violation(failed.table, &[first], Broken::Unique, message))
         }
         _ => None,
     }
 }
 
-fn key_taken(site: &Site<'_>, table: &Table) -> CommitError {
-    let columns: Vec<&str> = table.key().iter().map(|column| column.name.as_str()).collect();
-    let key = given_key(table, site.op).unwrap_or_default();
-    let message = format!("{}.{}: `{}` exists already", table.name, columns.join(", "), key_text(&key));
-    site.violation(table, &columns, Broken::Key, message)
-}
-
-/// "instance.name: `web` exists already in this tenant".
-fn unique_taken(site: &Site<'_>, table: &Table, unique: &Unique) -> CommitError {
-    let columns: Vec<&str> = unique.columns.iter().map(String::as_str).collect();
-    let is_reference = |name: &str| table.column(name).is_some_and(|column| column.reference.is_some());
-    let subject =
-        columns.iter().rev().find(|name| !is_reference(name)).or(columns.last()).copied().unwrap_or("");
-    let mut message = format!("{}.{subject}: {} exists already", table.name, value_of(site, table, subject));
-    for (number, &other) in columns.iter().filter(|&&name| name != subject).enumerate() {
-        let joint = if number == 0 { "" } else { " and" };
-        if is_reference(other) {
-            message.push_str(&format!("{joint} in this {other}"));
-        } else {
-            message.push_str(&format!("{joint} with {other} {}", value_of(site, table, other)));
-        }
-    }
-    site.violation(table, &columns, Broken::Unique, message)
-}
-
 /// The address of the operation's own row, or of one that refers to it.
-fn outside(site: &Site<'_>, table: &Table) -> CommitError {
-    if let Some(inside) = table.insides.iter().find(|inside| !holds(site, table, inside)) {
-        let (column, address) = (&inside.column, value_of(site, table, &inside.column));
-        let message = format!(
-            "{}.{column}: {address} lies outside of the {} of its {}",
-            table.name, inside.range, inside.via
-        );
-        return site.violation(table, &[column], Broken::Inside, message);
-    }
-    let children = table.encloses.iter().map(|&(child, place)| {
-        let child = &site.plan.tables[child];
-        (&*child.name, &child.insides[place])
-    });
-    let broken: Vec<String> =
-        children.clone().map(|(child, inside)| format!("{child}.{}", inside.column)).collect();
-    let columns: Vec<&str> = children.map(|(_, inside)| inside.range.as_str()).take(1).collect();
-    let message = format!(
-        "{}.{}: a row that refers to it has an address outside of it ({})",
-        table.name,
-        columns.join(""),
-        broken.join(" or ")
-    );
-    site.violation(table, &columns, Broken::Inside, message)
-}
-
-/// Whether the operation's row would keep the rule, as far as can be told.
-fn holds(site: &Site<'_>, table: &Table, inside: &Inside) -> bool {
-    let range = || {
-        let via = encode(&table.column(&inside.via)?.ty, &value(site, table, &inside.via)?).ok()?;
-        let (parent, key) = (ident(&inside.parent.table), ident(&inside.parent.column));
-        let sql = format!("SELECT {} FROM {parent} WHERE {key} = ?1", ident(&inside.range));
-        let range: String = site.connection.query_row(&sql, [via], |row| row.get(0)).ok()?;
-        range.parse::<Cidr>().ok()
+fn outside(connection: &Connection, failed: &Failed<'_>) -> CommitError {
+    let keeps = |inside: &&Inside| {
+        let range = range_of(connection, failed, inside);
+        !failed.lies_in(inside, range.as_deref())
     };
-    let address = || value(site, table, &inside.column)?.as_str()?.parse::<Inet>().ok();
-    match (range(), address()) {
-        (Some(range), Some(address)) => range.contains(address.addr()),
-        _ => true,
+    match failed.table.insides.iter().find(keeps) {
+        Some(inside) => failed.outside(inside),
+        None => failed.leaves_out(),
     }
 }
 
-/// The value that the operation gives a column, or leaves it.
-fn value(site: &Site<'_>, table: &Table, column: &str) -> Option<Json> {
-    let given = match site.op {
-        RowOp::Insert { row, .. } => row.get(column),
-        RowOp::Update { columns, .. } => columns.get(column),
-        RowOp::Delete { .. } => None,
-    };
-    given.cloned().or_else(|| stored(site, table, column)).filter(|value| !value.is_null())
+/// The range that an address should lie in.
+fn range_of(connection: &Connection, failed: &Failed<'_>, inside: &Inside) -> Option<String> {
+    let via = encode(&failed.table.column(&inside.via)?.ty, &failed.value(&inside.via)?).ok()?;
+    let (parent, key) = (ident(&inside.parent.table), ident(&inside.parent.column));
+    let sql = format!("SELECT {} FROM {parent} WHERE {key} = ?1", ident(&inside.range));
+    connection.query_row(&sql, [via], |row| row.get(0)).ok()
 }
 
-/// The same in words.
-fn value_of(site: &Site<'_>, table: &Table, column: &str) -> String {
-    match value(site, table, column) {
-        Some(value) => format!("`{}`", value_text(&value)),
-        None => "no value".to_owned(),
-    }
-}
-
-/// A message is better without a value than not made at all, so errors are none here.
-fn stored(site: &Site<'_>, table: &Table, column: &str) -> Option<Json> {
-    let column = table.column(column)?;
+/// The operation's row as it is. Errors are none here: see [`Failed::stored`].
+fn stored(connection: &Connection, site: Site<'_>, table: &Table) -> Option<Columns> {
     let key = given_key(table, site.op)?;
-    let cells: Vec<Cell> = table
-        .key()
-        .iter()
-        .zip(&key)
-        .map(|(it, value)| encode(&it.ty, value))
-        .collect::<Result<_, _>>()
-        .ok()?;
+    let columns = table.key().iter().zip(&key);
+    let cells: Vec<Cell> = columns.map(|(it, value)| encode(&it.ty, value)).collect::<Result<_, _>>().ok()?;
+    let names: Vec<String> = table.columns.iter().map(|it| ident(&it.name)).collect();
     let terms: Vec<String> = table.key().iter().map(|it| format!("{} = ?", ident(&it.name))).collect();
     let sql =
-        format!("SELECT {} FROM {} WHERE {}", ident(&column.name), ident(&table.name), terms.join(" AND "));
-    site.connection.query_row(&sql, params_from_iter(&cells), |row| json(row, 0, column)).ok()
+        format!("SELECT {} FROM {} WHERE {}", names.join(", "), ident(&table.name), terms.join(" AND "));
+    let read = |row: &Row<'_>| {
+        let columns = table.columns.iter().enumerate();
+        columns.map(|(place, it)| Ok((it.name.clone(), json(row, place, it)?))).collect()
+    };
+    connection.query_row(&sql, params_from_iter(&cells), read).ok()
 }
 
 fn json(row: &Row<'_>, place: usize, column: &Column) -> rusqlite::Result<Json> {
@@ -254,19 +175,10 @@ impl Suspect<'_> {
 
     /// The operation on this very row; a cascade has none.
     fn op(&self) -> Option<usize> {
-        self.ops.iter().position(|op| {
-            *op.table() == *self.table.name
-                && given_key(self.table, op).is_some_and(|key| {
-                    let columns = self.table.key().iter().zip(&key);
-                    let cells = columns.map(|(column, value)| encode(&column.ty, value).ok());
-                    cells.eq(self.key.iter().cloned().map(Some))
-                })
-        })
-    }
-
-    fn violation(&self, columns: Vec<String>, rule: Broken, message: String) -> Violation {
-        let (table, key) = (self.table.name.to_string(), Some(self.key_json()));
-        Violation { op: self.op(), table, key, columns, rule, message }
+        let columns = self.table.key().iter().zip(self.key_json());
+        let key: Option<Vec<Value>> =
+            columns.map(|(column, json)| Value::from_json(&column.ty, &json).ok()).collect();
+        op_on(self.table, &key?, self.ops)
     }
 
     fn exists(&self, table: &str, column: &str, value: &Sql) -> rusqlite::Result<bool> {
@@ -289,15 +201,8 @@ impl Suspect<'_> {
                 continue;
             }
             let value = decode(&column.ty, cell(value));
-            let message = format!(
-                "{}.{}: there is no {} `{}`",
-                self.table.name,
-                column.name,
-                reference.table,
-                value_text(&value)
-            );
-            let rule = Broken::Reference { to: reference.table.to_string(), value };
-            return Ok(Some(self.violation(vec![column.name.clone()], rule, message)));
+            let names = (column.name.as_str(), &*reference.table);
+            return Ok(Some(dangling(self.table, self.key_json(), self.op(), names, value)));
         }
         Ok(None)
     }
@@ -316,16 +221,7 @@ impl Suspect<'_> {
         if referrers.is_empty() {
             return Ok(None);
         }
-        let names: Vec<String> =
-            referrers.iter().map(|it| format!("{} `{}`", it.table, key_text(&it.key))).collect();
-        let more = if referrers.len() >= REFERRERS_NAMED { " and perhaps more" } else { "" };
-        let message = format!(
-            "{}: `{}` is still in use by {}{more}",
-            self.table.name,
-            key_text(&self.key_json()),
-            names.join(", ")
-        );
-        Ok(Some(self.violation(Vec::new(), Broken::InUse { referrers }, message)))
+        Ok(Some(in_use(self.table, self.key_json(), self.op(), referrers)))
     }
 
     fn referrers(

@@ -15,12 +15,10 @@ mod schema;
 mod transaction;
 mod writer;
 
-pub use schema::Migrated;
-
 use crate::ddl::plan::Plan;
 use crate::error::{CommitError, FeedError, LoadError, OpenError, Outage, Unavailable};
-use crate::migration::Migration;
-use crate::store::{COMMIT_OPS_MAX, Changes, Committed, DesiredStore, Load, Position};
+use crate::migration::{Migrated, Migration};
+use crate::store::{COMMIT_OPS_MAX, Changes, Claim, Committed, DesiredStore, Lead, Load, Position};
 use async_trait::async_trait;
 use file::FileLock;
 use pony_state::{RowOp, TableSchema};
@@ -156,9 +154,16 @@ impl DesiredStore for SqliteStore {
         self.position.clone()
     }
 
-    async fn raise_epoch(&self) -> Result<u64, Unavailable> {
-        self.writer.raise_epoch().await
+    /// Whoever has the file open leads: its lock is held by one process at a time.
+    async fn take_lead(&self, _: &Claim) -> Result<Lead, Unavailable> {
+        self.writer.raise_epoch().await.map(|epoch| Lead::Own { epoch })
     }
+
+    async fn renew_lead(&self) -> Result<bool, Unavailable> {
+        Ok(true)
+    }
+
+    async fn resign(&self) {}
 }
 
 /// A task of ours that panicked or was cancelled with its runtime.

@@ -2,8 +2,9 @@
 
 use super::connection::{self, unavailable};
 use super::internal;
+use crate::ddl::ident;
 use crate::ddl::plan::{Plan, Table};
-use crate::ddl::sqlite::{Cell, decode, ident};
+use crate::ddl::sqlite::{Cell, decode, to_value};
 use crate::error::{FeedError, LoadError, Outage, Unavailable};
 use crate::store::{BATCH_ROWS, Batch, Change, Changes, LOAD_STALL_MS, Load, Position};
 use pony_state::Columns;
@@ -128,19 +129,18 @@ fn from_outbox(table: &Table, cells: &str) -> Columns {
     present.collect()
 }
 
-/// The row of a table whose columns were selected in their order, nulls left out.
-fn from_table(table: &Table, row: &Row<'_>) -> rusqlite::Result<Columns> {
-    let mut columns = Columns::new();
+/// Reads the row of a table whose columns were selected in their order.
+fn from_table(table: &Table, row: &Row<'_>, batch: &mut Batch) -> rusqlite::Result<()> {
     for (place, column) in table.columns.iter().enumerate() {
         let cell = match row.get_ref(place)? {
-            ValueRef::Null => continue,
+            ValueRef::Null => Cell::Null,
             ValueRef::Integer(number) => Cell::Integer(number),
             ValueRef::Real(number) => Cell::Real(number),
             other => Cell::Text(text(other)),
         };
-        columns.insert(column.name.clone(), decode(&column.ty, cell));
+        batch.push(to_value(&column.ty, cell));
     }
-    Ok(columns)
+    Ok(())
 }
 
 /// Starts reading everything.
@@ -197,18 +197,15 @@ impl Loader<'_> {
         let sql = format!("SELECT {} FROM {}", columns.join(", "), ident(&table.name));
         let mut statement = connection.prepare(&sql).map_err(unavailable)?;
         let mut rows = statement.query([]).map_err(unavailable)?;
-        let mut batch = Vec::new();
+        let empty = || Batch::new(Arc::clone(&table.name), table.column_names());
+        let mut batch = empty();
         while let Some(row) = rows.next().map_err(unavailable)? {
-            batch.push(from_table(table, row).map_err(unavailable)?);
+            from_table(table, row, &mut batch).map_err(unavailable)?;
             if batch.len() == BATCH_ROWS {
-                self.give_rows(table, std::mem::take(&mut batch))?;
+                self.give(Ok(Some(std::mem::replace(&mut batch, empty()))))?;
             }
         }
-        if batch.is_empty() { Ok(()) } else { self.give_rows(table, batch) }
-    }
-
-    fn give_rows(&self, table: &Table, rows: Vec<Columns>) -> Result<(), LoadError> {
-        self.give(Ok(Some(Batch { table: Arc::clone(&table.name), rows })))
+        if batch.is_empty() { Ok(()) } else { self.give(Ok(Some(batch))) }
     }
 
     /// Waits until there is room, but not for ever.

@@ -5,29 +5,16 @@
 use super::connection::{self, unavailable};
 use super::transaction::Transaction;
 use crate::ddl::plan::Plan;
-use crate::ddl::sqlite::{Kind, Statement, ident, statements};
+use crate::ddl::sqlite::statements;
+use crate::ddl::{Kind, Statement, ident};
 use crate::error::{MigrationFault, OpenError, Outage, Unavailable};
-use crate::migration::Migration;
+use crate::migration::{Migrated, Migration, version};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Marks our files: "Pony".
 const APPLICATION_ID: i64 = 0x506f_6e79;
-
-/// What migrating did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Migrated {
-    /// There was nothing; now there is an empty database.
-    Created,
-    /// The database was of version `from`.
-    Upgraded {
-        /// The version that it had.
-        from: u32,
-    },
-    /// There was nothing to do.
-    Current,
-}
 
 /// What a file is found to be.
 enum Found {
@@ -75,11 +62,6 @@ pub(super) fn open(path: &Path, plan: &Plan, migrations: &[Migration]) -> Result
             Ok(connection)
         }
     }
-}
-
-/// The version that the steps lead to.
-fn version(migrations: &[Migration]) -> u32 {
-    u32::try_from(migrations.len()).unwrap_or(u32::MAX)
 }
 
 /// The file that errors speak of.

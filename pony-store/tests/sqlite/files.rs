@@ -1,8 +1,8 @@
 //! The file: who may read it, who may have it open, and what else it could be.
 
-use crate::fixture::fixture;
+use crate::fixture::{SqliteFixture, fixture};
 use pony_store::conformance::{Fixture, tables};
-use pony_store::{Migrated, Migration, OpenError, SqliteConfig, SqliteStore};
+use pony_store::{Claim, Lead, Migrated, Migration, OpenError, SqliteConfig, SqliteStore};
 use rusqlite::Connection;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 async fn only_the_owner_may_read_it() {
     let fixture = fixture(100).await;
     let path = &fixture.config.path;
-    fixture.store().raise_epoch().await.unwrap();
+    lead(&fixture).await;
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     let files: Vec<_> =
         path.parent().unwrap().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -33,9 +33,14 @@ async fn a_second_opener_is_refused() {
         assert!(matches!(error, OpenError::InUse { .. }), "{error}");
         assert!(error.to_string().contains(&*fixture.config.path.to_string_lossy()), "{error}");
     }
-    assert_eq!(fixture.store().raise_epoch().await.unwrap(), 1);
+    assert_eq!(lead(&fixture).await, Lead::Own { epoch: 1 });
     fixture.reopen().await;
-    assert_eq!(fixture.store().raise_epoch().await.unwrap(), 2);
+    assert_eq!(lead(&fixture).await, Lead::Own { epoch: 2 });
+}
+
+async fn lead(fixture: &SqliteFixture) -> Lead {
+    let claim = Claim { holder: uuid::Uuid::nil(), name: String::new(), ttl_ms: 1_000 };
+    fixture.store().take_lead(&claim).await.unwrap()
 }
 
 fn config(path: &Path) -> SqliteConfig {

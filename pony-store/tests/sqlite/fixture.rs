@@ -12,6 +12,11 @@ pub(crate) struct SqliteFixture {
     _directory: TempDir,
 }
 
+/// The same for the suite.
+pub(crate) async fn some(rows_kept: u32) -> Option<SqliteFixture> {
+    Some(fixture(rows_kept).await)
+}
+
 /// A new database whose feed keeps that many changes.
 pub(crate) async fn fixture(rows_kept: u32) -> SqliteFixture {
     let directory = tempfile::tempdir().unwrap();
@@ -40,6 +45,10 @@ impl Fixture for SqliteFixture {
 
     async fn raw(&self, sql: &str) -> Result<(), String> {
         self.shell().execute_batch(sql).map_err(|error| error.to_string())
+    }
+
+    fn no_lists(&self) -> Vec<&'static str> {
+        vec!["{}", "5", "[5]", "[\"10.0.0\"]"]
     }
 
     fn range(&self, start: i64, end: i64) -> String {

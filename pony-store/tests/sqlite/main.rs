@@ -10,4 +10,4 @@ mod migrations;
 mod random;
 mod shell;
 
-pony_store::conformance_suite!(fixture::fixture);
+pony_store::conformance_suite!(fixture::some);

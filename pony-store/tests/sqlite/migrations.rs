@@ -41,7 +41,10 @@ fn migrations(step: &str) -> Vec<Migration> {
     let uuid = [8, 4, 4, 4, 12].map(|digits| "[0-9a-f]".repeat(digits)).join("-");
     let step = step.replace("{uuid}", &uuid);
     let initial = Migration::initial(&tables()).unwrap();
-    vec![initial, Migration { name: Cow::Borrowed("second"), sqlite: Cow::Owned(step) }]
+    vec![
+        initial,
+        Migration { name: Cow::Borrowed("second"), sqlite: Cow::Owned(step), postgres: Cow::Borrowed("") },
+    ]
 }
 
 /// A database of the first version with some rows.

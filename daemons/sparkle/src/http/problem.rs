@@ -82,7 +82,7 @@ impl Fault {
                 Self::new(StatusCode::CONFLICT, "conflict", message)
             }
             CommitError::Invalid(_) => Self::invalid(message),
-            CommitError::Unavailable(_) => Self::unavailable(message),
+            CommitError::Unknown { .. } | CommitError::Unavailable(_) => Self::unavailable(message),
         };
         let path = error.violation().and_then(|violation| {
             let base = paths.get(violation.op?)?;

@@ -1,7 +1,7 @@
 //! Values between JSON, as this crate's users see them, and SQLite's storage classes, as the tables (and, in
 //! the same form, the feed) keep them.
 
-use super::literal;
+use crate::ddl::literal;
 use pony_state::{ColumnType, Value, ValueError};
 use serde_json::Value as Json;
 
@@ -40,23 +40,40 @@ impl Cell {
 }
 
 /// The cell of a value, in the one form that equal values have.
+impl From<&Value> for Cell {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Cell::Null,
+            Value::Bool(truth) => Cell::Integer((*truth).into()),
+            Value::Int(number) => Cell::Integer(*number),
+            Value::Float(number) => Cell::Real(*number),
+            Value::Range(start, end) => Cell::Text(format!("[{start},{end}]")),
+            Value::List(_) => Cell::Text(value.to_json().to_string()),
+            other => Cell::Text(other.to_string()),
+        }
+    }
+}
+
+/// The same of JSON.
 ///
 /// # Errors
 /// [`ValueError`], where the value does not fit the type.
 pub(crate) fn encode(ty: &ColumnType, json: &Json) -> Result<Cell, ValueError> {
-    Ok(match Value::from_json(ty, json)? {
-        Value::Null => Cell::Null,
-        Value::Bool(truth) => Cell::Integer(truth.into()),
-        Value::Int(number) => Cell::Integer(number),
-        Value::Float(number) => Cell::Real(number),
-        Value::Uuid(uuid) => Cell::Text(uuid.to_string()),
-        Value::Text(text) => Cell::Text(String::from(&*text)),
-        Value::Inet(inet) => Cell::Text(inet.to_string()),
-        Value::Cidr(cidr) => Cell::Text(cidr.to_string()),
-        Value::Mac(mac) => Cell::Text(mac.to_string()),
-        Value::Range(start, end) => Cell::Text(format!("[{start},{end}]")),
-        Value::Json(json) => Cell::Text(json.to_string()),
-        list @ Value::List(_) => Cell::Text(list.to_json().to_string()),
+    Ok(Cell::from(&Value::from_json(ty, json)?))
+}
+
+/// A cell as the value that it stands for; what does not fit the type is given as it is.
+pub(crate) fn to_value(ty: &ColumnType, cell: Cell) -> Value {
+    let json = decode(ty, cell);
+    Value::from_json(ty, &json).unwrap_or_else(|_| match json {
+        Json::Null => Value::Null,
+        Json::Bool(truth) => Value::Bool(truth),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => Value::Int(whole),
+            None => Value::Float(number.as_f64().unwrap_or_default()),
+        },
+        Json::String(text) => Value::from(text),
+        other => Value::Json(std::sync::Arc::new(other)),
     })
 }
 

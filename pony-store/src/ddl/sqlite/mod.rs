@@ -13,37 +13,12 @@ mod tag;
 mod trigger;
 mod types;
 
-pub(crate) use cell::{Cell, decode, encode};
+pub(crate) use cell::{Cell, decode, encode, to_value};
 pub(crate) use tag::Tag;
 
 use super::plan::{Plan, Reference, Table, Unique};
+use super::{Statement, ident, idents};
 use pony_state::OnDelete;
-
-/// What a statement makes; the two are treated differently when a database is migrated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A table or its first contents.
-    Data,
-    /// An index, a view, a trigger: made anew by each migration.
-    Derived,
-}
-
-/// One statement, without its semicolon.
-#[derive(Debug, Clone)]
-pub(crate) struct Statement {
-    pub(crate) kind: Kind,
-    pub(crate) sql: String,
-}
-
-impl Statement {
-    fn data(sql: impl Into<String>) -> Self {
-        Self { kind: Kind::Data, sql: sql.into() }
-    }
-
-    fn derived(sql: impl Into<String>) -> Self {
-        Self { kind: Kind::Derived, sql: sql.into() }
-    }
-}
 
 /// The tables of this crate's own: which steps the database has had, the counters, the feed.
 const OWN_TABLES: [&str; 4] = [
@@ -81,23 +56,6 @@ pub(crate) fn statements(plan: &Plan) -> Vec<Statement> {
         all.extend(trigger::statements(plan, table).into_iter().map(Statement::derived));
     }
     all
-}
-
-/// An identifier, quoted.
-pub(crate) fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text literal.
-pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// Several identifiers, quoted, each behind `prefix`.
-fn idents<S: AsRef<str>>(prefix: &str, names: impl IntoIterator<Item = S>) -> String {
-    let quoted: Vec<String> =
-        names.into_iter().map(|name| format!("{prefix}{}", ident(name.as_ref()))).collect();
-    quoted.join(", ")
 }
 
 /// One line per column and constraint: migrations compare tables by these lines, whatever their order.

@@ -2,8 +2,9 @@
 //! SQLite's constraints cannot say, and write the change into the feed. Removals by a reference's ON DELETE
 //! fire them as well.
 
-use super::{Tag, ident, idents, literal, types, unique_term};
+use super::{Tag, types, unique_term};
 use crate::ddl::plan::{Column, Inside, Overlap, Plan, Table, Unique};
+use crate::ddl::{ident, idents, literal};
 use pony_state::{ColumnType, OnDelete};
 
 /// When a trigger fires.

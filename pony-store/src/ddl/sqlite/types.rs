@@ -2,8 +2,9 @@
 //! form each (UUIDs and MAC addresses in lower case, ranges without blanks), so that equal values are equal
 //! texts.
 
-use super::{Tag, cell, ident, literal};
+use super::{Tag, cell};
 use crate::ddl::plan::{Column, Table};
+use crate::ddl::{ident, literal};
 use pony_state::ColumnType;
 
 /// The definition of a column, on one line.
