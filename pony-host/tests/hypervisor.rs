@@ -290,6 +290,60 @@ async fn libvirtd_may_go_away_and_come_back() {
     bench.is(&spec, GuestState::Crashed).await;
 }
 
+/// Calls that were under way together when libvirtd stood still killed the whole agent once it went on: libvirt's
+/// client leaves a pointer to a dead stack behind when it gives up a connection that several threads use.
+#[tokio::test]
+async fn libvirtd_may_stand_still_and_go_on() {
+    let daemon = match Daemon::new() {
+        Ok(daemon) => Arc::new(daemon),
+        Err(why) => return suite::skipped(why),
+    };
+    let bench = Bench::on(Arc::clone(&daemon)).await;
+    let (up, new) = (bench.spec("stays up"), bench.spec("comes later"));
+    bench.run(&up).await;
+    daemon.freeze();
+    // Longer than a connection may be silent.
+    let calls = futures::future::join_all((0..4).map(|_| bench.libvirt.list()));
+    let answers = tokio::time::timeout(Duration::from_secs(30), calls).await;
+    assert!(answers.is_err() || answers.unwrap().iter().all(Result::is_err));
+    daemon.thaw();
+    suite::eventually("libvirt answers", || async { bench.libvirt.list().await.is_ok() }).await;
+    bench.libvirt.define(&new).await.unwrap();
+    let mut events = bench.libvirt.events();
+    bench.libvirt.start(new.instance).await.unwrap();
+    assert_eq!(bench::next(&mut events).await, Some(new.instance), "events go on");
+    bench.libvirt.destroy(up.instance).await.unwrap();
+    assert_eq!(bench.fact(&up).await.unwrap().state, GuestState::Off);
+}
+
+/// Starts that hang took all the places that calls have, and nobody could be switched off until they ended.
+#[tokio::test]
+async fn guests_whose_starts_hang_are_in_nobody_elses_way() {
+    const MORE_THAN_CALLS: usize = 10;
+    let daemon = match Daemon::new() {
+        Ok(daemon) => Arc::new(daemon),
+        Err(why) => return suite::skipped(why),
+    };
+    let bench = Bench::on(Arc::clone(&daemon)).await;
+    let up = bench.spec("is up");
+    bench.run(&up).await;
+    let stuck: Vec<_> = (0..MORE_THAN_CALLS).map(|_| bench.spec("hangs")).collect();
+    for spec in &stuck {
+        bench.libvirt.define(spec).await.unwrap();
+    }
+    daemon.hold_starts(true);
+    let starts = futures::future::join_all(stuck.iter().map(|spec| bench.libvirt.start(spec.instance)));
+    let other = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let stopped = tokio::time::timeout(Duration::from_secs(20), bench.libvirt.destroy(up.instance)).await;
+        daemon.hold_starts(false);
+        stopped
+    };
+    let (started, stopped) = tokio::join!(starts, other);
+    assert_eq!(stopped, Ok(Ok(())));
+    assert_eq!(started, vec![Ok(()); MORE_THAN_CALLS]);
+}
+
 /// The machine's own daemon, started if need be where nobody else does.
 #[tokio::test]
 async fn the_machines_daemon_is_found_or_started() {

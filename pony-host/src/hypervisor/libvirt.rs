@@ -5,7 +5,7 @@ use super::domain::Maker;
 use super::error::{order, transient};
 use super::facts;
 use super::hub::Hub;
-use super::link::Link;
+use super::link::{Kind, Link};
 use super::turns::Turns;
 use super::xml::Recipe;
 use crate::{Hypervisor, Result};
@@ -80,7 +80,7 @@ impl Libvirt {
         let link = Link::new(uri, Arc::clone(&hub));
         let recipe = Recipe { host: options.host, accel: options.accel, quota: true };
         let maker = Arc::new(Maker::new(recipe, options.console_dir));
-        link.call("connect", (), |_| Ok(())).await?;
+        link.listen().await?;
         tokio::spawn(Link::watch(Arc::downgrade(&link)));
         Ok(Self { link, hub, maker, turns: Turns::default() })
     }
@@ -91,17 +91,22 @@ impl Libvirt {
         F: FnOnce(&Maker, &Connect) -> Result<()> + Send + 'static,
     {
         let turn = self.turns.take(instance).await;
-        self.run(verb, instance, Some(turn), step).await
+        self.run(Kind::Step, verb, instance, turn, step).await
     }
 
-    async fn run<H, F>(&self, verb: &str, instance: Uuid, held: H, step: F) -> Result<()>
+    async fn run<H, F>(&self, kind: Kind, verb: &str, instance: Uuid, held: H, step: F) -> Result<()>
     where
         H: Send + 'static,
         F: FnOnce(&Maker, &Connect) -> Result<()> + Send + 'static,
     {
         let maker = Arc::clone(&self.maker);
         let doing = format!("{verb} instance {instance}");
-        self.link.call(&doing, held, move |conn| step(&maker, conn)).await
+        self.link.call(kind, &doing, held, move |conn| step(&maker, conn)).await
+    }
+
+    async fn pull_plug<H: Send + 'static>(&self, instance: Uuid, held: H) -> Result<()> {
+        let destroy = move |maker: &Maker, conn: &Connect| maker.destroy(conn, instance);
+        self.run(Kind::Vital, "stop", instance, held, destroy).await
     }
 }
 
@@ -147,14 +152,8 @@ impl Hypervisor for Libvirt {
         for _ in 0..DESTROY_TRIES_MAX {
             match tokio::time::timeout(DESTROY_PATIENCE, &mut turn).await {
                 // Nothing earlier is left that could start it again.
-                Ok(turn) => {
-                    return self
-                        .run("stop", instance, turn, move |maker, conn| maker.destroy(conn, instance))
-                        .await;
-                }
-                Err(_) => {
-                    self.run("stop", instance, (), move |maker, conn| maker.destroy(conn, instance)).await?;
-                }
+                Ok(turn) => return self.pull_plug(instance, turn).await,
+                Err(_) => self.pull_plug(instance, ()).await?,
             }
         }
         Err(transient(format!("cannot stop instance {instance}: an earlier step for it does not end")))
@@ -167,7 +166,8 @@ impl Hypervisor for Libvirt {
     async fn list(&self) -> Result<Vec<InstanceFact>> {
         let asked_at = self.hub.before_list();
         let host = self.maker.host();
-        let facts = self.link.call("list the guests", (), move |conn| facts::list(conn, host)).await?;
+        let list = move |conn: &Connect| facts::list(conn, host);
+        let facts = self.link.call(Kind::Vital, "list the guests", (), list).await?;
         self.hub.know_exactly(facts.iter().map(|fact| fact.instance), asked_at);
         Ok(facts)
     }

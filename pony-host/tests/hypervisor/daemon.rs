@@ -24,6 +24,12 @@ namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
 EOF
+mkdir -p $dir/etc/hooks
+cat > $dir/etc/hooks/qemu <<EOF
+#!/bin/sh
+while [ "\$2" = prepare ] && [ -e $dir/hold ]; do sleep 0.1; done
+EOF
+chmod +x $dir/etc/hooks/qemu
 mount --bind $dir/run /run
 for part in lib cache log; do
     case $part in lib) of=/var/lib/libvirt;; cache) of=/var/cache/libvirt;; log) of=/var/log/libvirt;; esac
@@ -45,6 +51,8 @@ while read -r command rest; do
     case $command in
     stop) kill -9 $daemon; wait $daemon 2> /dev/null;;
     start) start;;
+    freeze) kill -STOP $daemon;;
+    thaw) kill -CONT $daemon;;
     kill) kill -9 "$(cat "$dir/run/libvirt/qemu/$rest.pid")";;
     esac
     echo "done $?"
@@ -126,6 +134,21 @@ impl Daemon {
 
     pub fn start(&self) {
         self.tell("start");
+    }
+
+    /// libvirtd stands still: it answers nobody, and its connections stay open.
+    pub fn freeze(&self) {
+        self.tell("freeze");
+    }
+
+    pub fn thaw(&self) {
+        self.tell("thaw");
+    }
+
+    /// Guests that are started hang on the way, until told otherwise.
+    pub fn hold_starts(&self, hold: bool) {
+        let file = self.dir.path().join("hold");
+        if hold { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
     }
 
     /// SIGKILL to the emulator of a domain.
