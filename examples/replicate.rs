@@ -3,11 +3,15 @@
 //!
 //! The session decides what to say and when; here are only the socket, the clock, and the way between rows and JSON.
 
-use pony_state::sync::{Event, Held, Limits, Now, Part, Pkey, Role, RowId, Session, Source, WireChange};
+use pony_state::sync::{
+    Event, FullRows, Held, Limits, Now, Part, Pkey, Role, RowId, Session, SnapshotRows, Source, SourceRow,
+    WireChange,
+};
 use pony_state::{
     AnyRow, AnyTable, ColumnSchema, ColumnType, Key, PartError, PartKind, Read, Snapshot, State, TableSchema,
 };
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
@@ -33,23 +37,14 @@ struct Rows {
 }
 
 impl Source for Rows {
-    fn part(&self, row: &RowId) -> Option<Part> {
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
         let table = self.snapshot.any(&*row.table)?;
-        let key = table.def().key_from_json(&row.pkey.to_json()).ok()?;
-        table.def().part_to_json_with_key(table.get(&key)?, self.kind)
+        table.get(&row.key(table.def()).ok()?).map(SourceRow::Row)
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
-        let rows = self.snapshot.view().tables().flat_map(AnyTable::iter);
-        let parts = rows.filter_map(|row| {
-            Some((row_id(row.def().name(), &row.key())?, row.def().part_to_json_with_key(row, self.kind)?))
-        });
-        Box::new(parts.collect::<Vec<_>>().into_iter())
+    fn full(&self) -> Box<dyn FullRows> {
+        Box::new(SnapshotRows::all(self.snapshot.clone(), self.kind))
     }
-}
-
-fn row_id(table: &str, key: &Key) -> Option<RowId> {
-    Some(RowId::new(table, Pkey::from_json(&key.to_json())?))
 }
 
 /// One of the two processes.
@@ -90,12 +85,11 @@ impl Side {
 
     /// Gives a lamp our part of its row, and marks it for the other side.
     fn set(&mut self, room: &str, lit: &Json) -> Result<(), PartError> {
-        let (key, kind) = (Key::one(room), self.originated());
+        let kind = self.originated();
         let mut tx = self.state.transaction();
-        let changed = tx.set_json("lamp", &key, kind, &json!({ "lit": lit }))?;
-        tx.commit();
-        if let Some(row) = row_id("lamp", &key).filter(|_| changed) {
-            self.session.changed(&row);
+        tx.set_json("lamp", &Key::one(room), kind, &json!({ "lit": lit }))?;
+        for change in tx.commit().changes() {
+            self.session.changed(&RowId::of(change.table(), &change.key()));
         }
         Ok(())
     }
@@ -107,11 +101,14 @@ impl Side {
             let changes = match event {
                 Event::Changes(changes) => changes,
                 Event::Full(full) => {
-                    let held = Rows { snapshot: self.state.snapshot(), kind: self.received };
-                    let names = held.full().map(|(row, _)| row);
-                    let same = |row: &RowId, part: &Part| held.part(row).as_ref() == Some(part);
-                    full.diff(self.received, names, |row, part| {
-                        if same(row, part) { Held::Same } else { Held::Different }
+                    let kind = self.received;
+                    let rows =
+                        self.state.view().tables().flat_map(AnyTable::iter).filter(|row| row.has(kind));
+                    let held: HashMap<RowId, AnyRow<'_>> =
+                        rows.map(|row| (RowId::of(row.def(), &row.key()), row)).collect();
+                    full.diff(kind, held.keys().cloned(), |row, part| {
+                        let same = held.get(row).and_then(|row| Part::of(*row, kind)).as_ref() == Some(part);
+                        if same { Held::Same } else { Held::Different }
                     })
                 }
                 _ => continue,
@@ -126,9 +123,9 @@ impl Side {
         let mut tx = self.state.transaction();
         for change in changes {
             let (table, kind) = (&*change.row.table, change.kind);
-            let key = tx.def(table)?.key_from_json(&change.row.pkey.to_json())?;
+            let key = change.row.key(&*tx.def(table)?)?;
             match &change.part {
-                Some(part) => tx.set_json(table, &key, kind, &Json::Object(part.clone()))?,
+                Some(part) => tx.set_text(table, &key, kind, part.text())?,
                 None => tx.remove_part(table, &key, kind)?,
             };
         }
@@ -184,7 +181,7 @@ fn peer(address: &str) -> Result<(), Failure> {
     let role = Role::Peer { uuid: MACHINE, epoch_highest: 0 };
     let switch = |side: &mut Side, change: &WireChange| {
         let Pkey::One(room) = &change.row.pkey else { return Ok(()) };
-        let lit = change.part.as_ref().and_then(|part| part.get("lit")).cloned();
+        let lit = change.part.as_ref().and_then(|part| part.columns().ok()?.remove("lit"));
         side.set(room, &lit.unwrap_or(Json::Bool(false)))
     };
     Side::new(role, TcpStream::connect(address)?)?.run(switch, |_| false)

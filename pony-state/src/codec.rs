@@ -4,8 +4,10 @@
 //! parts do not hold the key columns.
 
 mod error;
+mod text;
 
 pub use error::PartError;
+pub(crate) use text::{write_json, write_part, write_value};
 
 use crate::read::AnyRow;
 use crate::row::ColumnError;
@@ -108,12 +110,7 @@ impl TableDef {
         part: &Columns,
         key_columns: KeyColumns<'_>,
     ) -> Result<Vec<Value>, PartError> {
-        self.check_columns(kind, part, key_columns)?;
-        let read = |column: &ColumnSchema| {
-            let member = part.get(&column.name).filter(|member| !member.is_null());
-            self.member(kind, column, member.or(column.default.as_ref()).unwrap_or(&Json::Null))
-        };
-        self.schema().part(kind).iter().map(read).collect()
+        self.read_part(kind, key_columns, part).unwrap_or_else(|_| Err(self.not_an_object(&Json::Null)))
     }
 
     /// The values of a part after the columns that a JSON object names were changed in it; null removes a value.
@@ -191,32 +188,20 @@ impl TableDef {
         members: &Columns,
         key_columns: KeyColumns<'_>,
     ) -> Result<(), PartError> {
-        let columns = self.columns_of(kind)?;
+        self.columns_of(kind)?;
         for (name, member) in members {
-            if let Some(place) = self.schema().key.iter().position(|column| column.name == *name) {
-                self.check_key_column(kind, place, member, key_columns)?;
-            } else if !columns.iter().any(|column| column.name == *name) {
-                return Err(self.unknown_column(name, Some(kind)));
+            let places = self.places(name).unwrap_or_default();
+            match (places.key, key_columns) {
+                (Some(place), KeyColumns::Check(key)) => {
+                    let said = Value::from_json(&self.schema().key[place].ty, member);
+                    self.check_key_column(place, said, key)?;
+                }
+                (Some(_), KeyColumns::Ignore) => {}
+                (None, _) if places.part(kind).is_some() => {}
+                (None, _) => return Err(self.unknown_column(name, Some(kind))),
             }
         }
         Ok(())
-    }
-
-    fn check_key_column(
-        &self,
-        kind: PartKind,
-        place: usize,
-        member: &Json,
-        key_columns: KeyColumns<'_>,
-    ) -> Result<(), PartError> {
-        let (KeyColumns::Check(key), Some(column)) = (key_columns, self.schema().key.get(place)) else {
-            return Ok(());
-        };
-        let value = self.member(kind, column, member)?;
-        match key.values().get(place) {
-            Some(expected) if *expected != value => Err(self.key_mismatch(&column.name, &value, expected)),
-            _ => Ok(()),
-        }
     }
 
     fn member(&self, kind: PartKind, column: &ColumnSchema, member: &Json) -> Result<Value, PartError> {

@@ -296,6 +296,22 @@ impl<'s> Transaction<'s> {
         self.set(def.id(), key, kind, &values)
     }
 
+    /// The same from the text of a JSON object, without a tree in between.
+    ///
+    /// # Errors
+    /// [`PartError`], where table, key or part do not fit; nothing has changed then.
+    pub fn set_text(
+        &mut self,
+        table: impl TableName,
+        key: &Key,
+        kind: PartKind,
+        part: &str,
+    ) -> Result<bool, PartError> {
+        let def = self.def(table)?;
+        let values = def.part_from_text(kind, part, KeyColumns::Check(key))?;
+        self.set(def.id(), key, kind, &values)
+    }
+
     /// Changes the columns that the object names in a part that the row has; null removes a value. Says whether
     /// that changed anything.
     ///

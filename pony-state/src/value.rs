@@ -4,7 +4,7 @@ mod convert;
 mod key;
 
 pub use convert::ValueError;
-pub(crate) use convert::quote;
+pub(crate) use convert::{ValueSeed, quote};
 pub use key::{Key, KeyError};
 
 use crate::net::{Cidr, Inet, Mac};

@@ -7,7 +7,7 @@ mod sync_side;
 use pony_state::PartKind;
 use pony_state::sync::{
     DecodeError, Dropped, Event, Limits, MISSING_MS, Message, NOTIFICATIONS_MAX, Notification, NotifyError,
-    Role, Update, WireChange,
+    Part, Role, Update, WireChange,
 };
 use serde_json::json;
 use sync_side::{MACHINE, OURS, Side, THEIRS, UNIX_S, at, desired, full_rows, row, update};
@@ -161,7 +161,8 @@ fn waiting_notifications_are_bounded() {
 #[test]
 fn a_part_that_fits_no_message_is_reported_and_left_out() {
     let mut peer = Side::peer().settled();
-    peer.rows.0.insert(row("big"), json!({"x": "x".repeat(2 << 20)}).as_object().cloned().unwrap());
+    let big = json!({"x": "x".repeat(2 << 20)});
+    peer.rows.0.insert(row("big"), Part::from(big.as_object().unwrap()));
     peer.set("small", 1);
     peer.session.changed(&row("big"));
     let sent = peer.updates();

@@ -3,7 +3,8 @@
 #![allow(unsafe_code, reason = "counting allocations takes an allocator, whose trait is unsafe")]
 
 use pony_state::sync::{
-    Frames, Limits, Now, PENDING_ROWS_MAX, Part, Pkey, Role, RowId, Session, Source, Update,
+    Frames, FullRows, Limits, Now, PENDING_ROWS_MAX, Part, Pkey, Role, RowId, Session, Source, SourceRow,
+    Update,
 };
 use pony_state::sync::{Message, WireChange};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -55,15 +56,15 @@ fn row(table: &Arc<str>, number: u64) -> RowId {
 }
 
 fn part(number: u64) -> Part {
-    [("number".to_owned(), number.into())].into_iter().collect()
+    Part::from(&[("number".to_owned(), number.into())].into_iter().collect())
 }
 
 impl Source for Many {
-    fn part(&self, _: &RowId) -> Option<Part> {
-        Some(part(0))
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
+        Some(SourceRow::Part(row.clone(), part(0)))
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
+    fn full(&self) -> Box<dyn FullRows> {
         let table: Arc<str> = "volume".into();
         Box::new((0..self.0).map(move |number| (row(&table, number), part(number))))
     }

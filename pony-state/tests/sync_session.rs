@@ -58,7 +58,7 @@ fn changes_are_withheld_until_a_full_state_was_asked_for() {
 fn a_full_state_restarts_the_sequence_at_one() {
     let mut peer = Side::peer();
     let first = peer.told(update(THEIRS, 0, vec![desired("a", 1)])).events();
-    assert_eq!(full_rows(&first[0]), &BTreeMap::from([(row("a"), part(1))]));
+    assert_eq!(full_rows(&first[0]), BTreeMap::from([(row("a"), part(1))]));
     assert!(peer.told(update(THEIRS, 1, vec![])).events().is_empty(), "a keep-alive changes nothing");
     let events = peer.told(update(THEIRS, 2, vec![desired("a", 2)])).events();
     assert!(matches!(&events[..], [Event::Changes(changes)] if changes == &[desired("a", 2)]));
@@ -179,6 +179,28 @@ fn pieces_of_different_full_states_do_not_mix() {
     assert_eq!(full_rows(&events[0]).keys().cloned().collect::<Vec<_>>(), [row("b"), row("d")]);
 }
 
+/// No sender of this crate names a row twice in a full state. Of one that does, the last word counts.
+#[test]
+fn a_row_that_comes_twice_is_what_it_is_last() {
+    let gone = |key| WireChange { part: None, ..desired(key, 0) };
+    let changes =
+        vec![desired("a", 1), gone("b"), desired("a", 2), desired("c", 1), gone("c"), desired("b", 1)];
+    let mut peer = Side::peer();
+    let mut events = peer.told(update(THEIRS, 0, changes)).events();
+    let Some(Event::Full(full)) = events.pop() else { panic!() };
+    let mut held = BTreeMap::from([(row("a"), part(1)), (row("b"), part(1)), (row("c"), part(1))]);
+    let before = held.clone();
+    for change in full.diff(PartKind::Desired, before.keys().cloned(), |row, part| {
+        if before.get(row) == Some(part) { Held::Same } else { Held::Different }
+    }) {
+        match change.part {
+            Some(part) => drop(held.insert(change.row, part)),
+            None => drop(held.remove(&change.row)),
+        }
+    }
+    assert_eq!(held, BTreeMap::from([(row("a"), part(2)), (row("b"), part(1))]));
+}
+
 /// A sender of the bare protocol numbers neither full states nor pieces; its pieces come in order.
 #[test]
 fn pieces_without_numbers_count_in_order() {
@@ -295,5 +317,5 @@ fn a_full_state_differs_by_the_least() {
         if held.get(row) == Some(part) { Held::Same } else { Held::Different }
     });
     let removal = WireChange { part: None, ..desired("gone", 0) };
-    assert_eq!(changes, [removal, desired("new", 3), desired("other", 2)]);
+    assert_eq!(changes, [removal, desired("other", 2), desired("new", 3)]);
 }

@@ -2,7 +2,7 @@
 
 use pony_state::PartKind;
 use pony_state::sync::{
-    DecodeError, KeyPart, Limits, Message, NOTIFICATIONS_MAX, Notification, PROTO, Pkey, RowId, Update,
+    DecodeError, KeyPart, Limits, Message, NOTIFICATIONS_MAX, Notification, PROTO, Part, Pkey, RowId, Update,
     WireChange, claimed_uuid,
 };
 use serde_json::json;
@@ -12,7 +12,7 @@ const MACHINE: Uuid = uuid!("9ece4546-1199-42b0-acf5-1b68f393683a");
 const PROCESS: Uuid = uuid!("35a446d6-6f8b-40bb-ac13-17eedf2e7c3e");
 
 fn change(table: &str, pkey: Pkey, kind: PartKind, part: &serde_json::Value) -> WireChange {
-    WireChange { row: RowId::new(table, pkey), kind, part: part.as_object().cloned() }
+    WireChange { row: RowId::new(table, pkey), kind, part: part.as_object().map(Part::from) }
 }
 
 /// Every message beside its text.
@@ -72,9 +72,9 @@ fn golden() -> Vec<(Message, &'static str)> {
             },
             concat!(
                 r#"{"event":"twilight-update-state","uuid":"9ece4546-1199-42b0-acf5-1b68f393683a","#,
-                r#""incarnation":"35a446d6-6f8b-40bb-ac13-17eedf2e7c3e","seq":0,"proto":1,"full":3,"piece":2,"#,
+                r#""incarnation":"35a446d6-6f8b-40bb-ac13-17eedf2e7c3e","seq":0,"proto":1,"full":3,"#,
                 r#""changes":[["vlan",["b0",7],"current",{"bond":"b0","tag":7}],"#,
-                r#"["vlan",["b0",7],"current",null]],"more":true}"#
+                r#"["vlan",["b0",7],"current",null]],"piece":2,"more":true}"#
             ),
         ),
         (
@@ -199,9 +199,57 @@ fn sizes_are_bounded() {
     let many = Message::TwilightUpdate { uuid: MACHINE, update };
     let error = Message::decode(many.encode().as_bytes(), &limits).unwrap_err();
     assert!(matches!(error, DecodeError::TooMany { path: "changes", count: 4097, max: 4096, .. }));
+}
 
-    let deep = format!(r#"{{"event":"sparkle-resync","x":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    assert!(matches!(Message::decode(deep.as_bytes(), &limits), Err(DecodeError::NotJson(_))));
+/// Depth costs a reader nothing but in what it builds a tree of.
+#[test]
+fn no_depth_overflows_the_stack() {
+    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    let decode = |text: &str| Message::decode(text.as_bytes(), &Limits::default());
+    let unknown = decode(&format!(r#"{{"event":"sparkle-resync","x":{deep}}}"#)).unwrap();
+    assert_eq!(unknown, Message::SparkleResync { epoch: None });
+    let notify = format!(
+        r#"{{"event":"twilight-notify","uuid":"{MACHINE}","notifications":[{{"type":"x","data":{deep}}}]}}"#
+    );
+    assert!(matches!(decode(&notify), Err(DecodeError::NotJson(_))));
+
+    let update = format!(
+        r#"{{"event":"sparkle-update-state","incarnation":"{PROCESS}","seq":1,"changes":[["t","k","desired",{{"x":{deep}}}]]}}"#
+    );
+    let Message::SparkleUpdate { update, .. } = decode(&update).unwrap() else { panic!() };
+    let part = update.changes[0].part.as_ref().unwrap();
+    assert!(part.columns().is_err());
+    assert_eq!(*part, part.clone());
+}
+
+#[test]
+fn members_come_once_and_lists_are_no_objects() {
+    let decode = |text: &str| Message::decode(text.as_bytes(), &Limits::default()).unwrap_err();
+    assert!(matches!(decode(r#"{"event":"sparkle-resync","epoch":1,"epoch":2}"#), DecodeError::NotJson(_)));
+    assert!(matches!(decode(r#"["sparkle-resync"]"#), DecodeError::NotAnObject { found: "a list" }));
+    assert!(matches!(decode(" nul"), DecodeError::NotJson(_)));
+    assert!(matches!(Message::decode(b"\xff{}", &Limits::default()), Err(DecodeError::NotUtf8(_))));
+}
+
+/// However a string is escaped, it is the same string.
+#[test]
+fn escapes_are_understood_everywhere() {
+    let text = format!(
+        r#" {{"event":"sparkle\u002dupdate-state", "incarnation":"{PROCESS}","seq":1,"changes":[
+            ["\u0074", "k\n", "d\u0065sired", {{"a\u0062": 1}} ], ["t",["\"",7],"desired",null]]}}"#
+    );
+    let Message::SparkleUpdate { update, .. } = Message::decode(text.as_bytes(), &Limits::default()).unwrap()
+    else {
+        panic!()
+    };
+    let many = Pkey::many([KeyPart::text("\""), KeyPart::Int(7)]);
+    assert_eq!(
+        update.changes,
+        [
+            change("t", Pkey::one("k\n"), PartKind::Desired, &json!({"ab": 1})),
+            change("t", many, PartKind::Desired, &json!(null))
+        ]
+    );
 }
 
 #[test]

@@ -1,62 +1,41 @@
 //! The agent's rows as the session reads and names them, and what the session received as changes of rows.
 
-use pony_state::sync::{Held, Part, Pkey, RowId, Source, WireChange};
-use pony_state::{Commit, Key, PartKind, Read, Snapshot, State, TableDef, TableId};
-use serde_json::Value as Json;
+use pony_state::sync::{FullRows, Held, Part, RowId, SnapshotRows, Source, SourceRow, WireChange};
+use pony_state::{AnyTable, Commit, Key, KeyColumns, PartKind, Read, State, TableId};
 
 /// The current parts, which this host originates.
 pub(super) struct Told<'a>(pub(super) &'a State);
 
 impl Source for Told<'_> {
-    fn part(&self, row: &RowId) -> Option<Part> {
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
         let (table, key) = locate(self.0, row)?;
-        part(self.0, table, &key)
+        self.0.any(table)?.get(&key).map(SourceRow::Row)
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
-        let rows: Vec<(RowId, Part)> = held(&self.0.snapshot(), PartKind::Current)
-            .filter_map(|(row, table, key)| Some((row, part(self.0, table, &key)?)))
-            .collect();
-        Box::new(rows.into_iter())
+    fn full(&self) -> Box<dyn FullRows> {
+        Box::new(SnapshotRows::all(self.0.snapshot(), PartKind::Current))
     }
-}
-
-fn part(rows: &impl Read, table: TableId, key: &Key) -> Option<Part> {
-    let table = rows.any(table)?;
-    table.def().part_to_json_with_key(table.get(key)?, PartKind::Current)
 }
 
 fn locate(rows: &impl Read, row: &RowId) -> Option<(TableId, Key)> {
     let def = rows.any(&*row.table)?.def();
-    Some((def.id(), def.key_from_json(&row.pkey.to_json()).ok()?))
-}
-
-fn name(def: &TableDef, key: &Key) -> Option<RowId> {
-    Some(RowId::new(def.name(), Pkey::from_json(&key.to_json())?))
-}
-
-/// All rows that have such a part.
-fn held(rows: &Snapshot, kind: PartKind) -> impl Iterator<Item = (RowId, TableId, Key)> {
-    rows.view().tables().flat_map(move |table| {
-        let def = table.def();
-        table.iter().filter(move |row| row.has(kind)).filter_map(move |row| {
-            let key = row.key();
-            Some((name(def, &key)?, def.id(), key))
-        })
-    })
+    Some((def.id(), row.key(def).ok()?))
 }
 
 /// The rows whose desired part is held.
 pub(super) fn ordered(state: &State) -> Vec<RowId> {
-    held(&state.snapshot(), PartKind::Desired).map(|(row, ..)| row).collect()
+    let rows = state.view().tables().flat_map(AnyTable::iter);
+    rows.filter(|row| row.has(PartKind::Desired)).map(|row| RowId::of(row.def(), &row.key())).collect()
 }
 
 /// Whether the desired part that is held is what was received.
 pub(super) fn compare(state: &State, row: &RowId, part: &Part) -> Held {
     let same = locate(state, row).and_then(|(table, key)| {
         let table = state.any(table)?;
-        let held = table.def().part_to_json_with_key(table.get(&key)?, PartKind::Desired)?;
-        (held == *part).then_some(())
+        let held = table.get(&key)?.part(PartKind::Desired)?;
+        let said =
+            table.def().part_from_text(PartKind::Desired, part.text(), KeyColumns::Check(&key)).ok()?;
+        (held == said).then_some(())
     });
     if same.is_some() { Held::Same } else { Held::Different }
 }
@@ -82,7 +61,7 @@ pub(super) fn apply(state: &mut State, changes: Vec<WireChange>) -> (Commit, Vec
             continue;
         };
         let done = match change.part {
-            Some(part) => tx.set_json(table, &key, PartKind::Desired, &Json::Object(part)),
+            Some(part) => tx.set_text(table, &key, PartKind::Desired, part.text()),
             None => tx.remove_part(table, &key, PartKind::Desired),
         };
         if let Err(error) = done {
@@ -96,5 +75,5 @@ pub(super) fn apply(state: &mut State, changes: Vec<WireChange>) -> (Commit, Vec
 /// The names of the rows whose current part a commit changed.
 pub(super) fn told_by(commit: &Commit) -> impl Iterator<Item = RowId> {
     let changed = commit.changes().iter().filter(|change| change.part_changed(PartKind::Current));
-    changed.filter_map(|change| name(change.table(), &change.key()))
+    changed.map(|change| RowId::of(change.table(), &change.key()))
 }

@@ -5,8 +5,8 @@
 //! distributed to it. Everything else that it sends is refused, row by row, and reported.
 
 use super::distribution::Distribution;
-use pony_state::sync::{Held, Part, Pkey, RowId, Session, Source, WireChange};
-use pony_state::{AnyRow, Key, Read, Snapshot, Value};
+use pony_state::sync::{FullRows, Held, Part, RowId, Session, SnapshotRows, Source, SourceRow, WireChange};
+use pony_state::{AnyRow, Columns, Key, KeyColumns, Read, Snapshot, Value};
 use pony_state::{PartKind, TableDef, TableId};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -33,37 +33,28 @@ pub(crate) struct HostRows<'a> {
 }
 
 impl Source for HostRows<'_> {
-    fn part(&self, row: &RowId) -> Option<Part> {
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
         let (table, key) = locate(self.snapshot, row)?;
-        let row = (table, key);
-        self.distribution.concerns(self.host, &row).then(|| desired_part(self.snapshot, row.0, &row.1))?
+        let place = (table, key);
+        let concerns = self.distribution.concerns(self.host, &place);
+        concerns.then(|| self.snapshot.any(table)?.get(&place.1).map(SourceRow::Row))?
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
-        let snapshot = self.snapshot.clone();
-        let rows: Vec<_> =
-            self.distribution.rows_of(self.host).map(|(table, key)| (table, key.clone())).collect();
-        Box::new(rows.into_iter().filter_map(move |(table, key)| {
-            Some((row_id(&snapshot, table, &key)?, desired_part(&snapshot, table, &key)?))
-        }))
+    fn full(&self) -> Box<dyn FullRows> {
+        let keys = self.distribution.rows_of(self.host);
+        Box::new(SnapshotRows::of(self.snapshot.clone(), keys))
     }
-}
-
-fn desired_part(view: &impl Read, table: TableId, key: &Key) -> Option<Part> {
-    let table = view.any(table)?;
-    table.def().part_to_json_with_key(table.get(key)?, PartKind::Desired)
 }
 
 /// A row as the wire names it.
 pub(crate) fn row_id(view: &impl Read, table: TableId, key: &Key) -> Option<RowId> {
-    let def = view.any(table)?.def();
-    Some(RowId::new(def.name(), Pkey::from_json(&key.to_json())?))
+    Some(RowId::of(view.any(table)?.def(), key))
 }
 
 /// The row that the wire names.
 pub(crate) fn locate(view: &impl Read, row: &RowId) -> Option<(TableId, Key)> {
     let def = view.any(&*row.table)?.def();
-    Some((def.id(), def.key_from_json(&row.pkey.to_json()).ok()?))
+    Some((def.id(), row.key(def).ok()?))
 }
 
 /// Why a host's change of a row is not taken.
@@ -108,9 +99,10 @@ pub(crate) fn accept(
     if !is_told(def) {
         return Err(Refusal::Table);
     }
-    let key =
-        def.key_from_json(&change.row.pkey.to_json()).map_err(|error| Refusal::Part(error.to_string()))?;
-    let part = change.part.map(Json::Object);
+    let unreadable = |error: &dyn std::error::Error| Refusal::Part(error.to_string());
+    let key = change.row.key(def).map_err(|error| unreadable(&error))?;
+    let part = change.part.map(|part| part.columns()).transpose().map_err(|error| unreadable(&error))?;
+    let part = part.map(Json::Object);
     let held = table.get(&key);
     if part.is_none() && !held.as_ref().is_some_and(|row| row.has(PartKind::Current)) {
         // It is gone already, with what was ordered of it.
@@ -129,7 +121,7 @@ pub(crate) fn accept(
 
 /// A host's word about itself: whether it talks is not its to say, and it stays while it is ordered.
 fn talking(part: Option<Json>) -> Json {
-    let mut part = part.unwrap_or_else(|| Json::Object(Part::new()));
+    let mut part = part.unwrap_or_else(|| Json::Object(Columns::new()));
     if let Some(columns) = part.as_object_mut() {
         columns.insert("status".to_owned(), Json::from("present"));
     }
@@ -206,10 +198,7 @@ pub(crate) fn compare(view: &impl Read, row: &RowId, part: &Part) -> Held {
     let same = locate(view, row).and_then(|(table, key)| {
         let table = view.any(table)?;
         let held = table.get(&key)?.part(PartKind::Current)?;
-        let said = table
-            .def()
-            .part_from_json(PartKind::Current, &Json::Object(part.clone()), pony_state::KeyColumns::Ignore)
-            .ok()?;
+        let said = table.def().part_from_text(PartKind::Current, part.text(), KeyColumns::Ignore).ok()?;
         (held == said).then_some(())
     });
     if same.is_some() { Held::Same } else { Held::Different }

@@ -4,9 +4,10 @@ use crate::database::{Database, insert, update};
 use pony_core::controller::{Controller, Report, StoredRow, WriteId};
 use pony_core::tables::{Host, HostStatus, Instance, InstanceCurrent};
 use pony_state::sync::{
-    Event, Frames, Held, Limits, Notification, Now, Part, Pkey, Role, RowId, Session, Source,
+    Event, Frames, FullRows, Held, Limits, Notification, Now, Part, Pkey, Role, RowId, Session, Source,
+    SourceRow,
 };
-use pony_state::{PartKind, Read, RowOp};
+use pony_state::{Columns, PartKind, Read, RowOp};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub(crate) struct Peer {
     session: Session,
     rows: Rows,
     /// What it was ordered.
-    pub(crate) ordered: BTreeMap<RowId, Part>,
+    pub(crate) ordered: BTreeMap<RowId, Columns>,
     pub(crate) messages: usize,
 }
 
@@ -36,11 +37,11 @@ pub(crate) struct Peer {
 struct Rows(BTreeMap<RowId, Part>);
 
 impl Source for Rows {
-    fn part(&self, row: &RowId) -> Option<Part> {
-        self.0.get(row).cloned()
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
+        self.0.get(row).map(|part| SourceRow::Part(row.clone(), part.clone()))
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
+    fn full(&self) -> Box<dyn FullRows> {
         Box::new(self.0.clone().into_iter())
     }
 }
@@ -56,7 +57,7 @@ impl Peer {
     pub(crate) fn tell(&mut self, table: &str, key: Json, part: Json) {
         let Json::Object(part) = part else { panic!("a part is an object") };
         let row = RowId::new(table, Pkey::from_json(&key).unwrap());
-        self.rows.0.insert(row.clone(), part);
+        self.rows.0.insert(row.clone(), Part::from(&part));
         self.session.changed(&row);
     }
 
@@ -73,7 +74,7 @@ impl Peer {
     }
 
     /// The order of a row, if the host has one.
-    pub(crate) fn order(&self, table: &str, key: Json) -> Option<&Part> {
+    pub(crate) fn order(&self, table: &str, key: Json) -> Option<&Columns> {
         self.ordered.get(&RowId::new(table, Pkey::from_json(&key).unwrap()))
     }
 
@@ -89,7 +90,7 @@ impl Peer {
             };
             for change in changes {
                 match change.part {
-                    Some(part) => drop(self.ordered.insert(change.row, part)),
+                    Some(part) => drop(self.ordered.insert(change.row, part.columns().unwrap())),
                     None => drop(self.ordered.remove(&change.row)),
                 }
             }

@@ -319,6 +319,14 @@ impl<'a> AnyRow<'a> {
         self.has(kind).then(|| (0..columns).filter_map(|place| self.row.part_value(kind, place)).collect())
     }
 
+    pub(crate) fn key_value(self, place: usize) -> Value {
+        self.row.any_key_value(place)
+    }
+
+    pub(crate) fn part_value(self, kind: PartKind, place: usize) -> Option<Value> {
+        self.row.part_value(kind, place)
+    }
+
     /// The value of a column of a part, or of the key; `None` where there is no such column or no such part.
     ///
     /// ```

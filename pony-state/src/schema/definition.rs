@@ -1,7 +1,7 @@
 //! A table of a checked schema: its declaration, and where its columns lie.
 
 use super::{ColumnSchema, PartKind, TableSchema};
-use crate::value::Value;
+use crate::value::{Text, Value};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use std::hash::{BuildHasher, Hash};
 
@@ -46,6 +46,8 @@ impl ColumnPlaces {
 pub struct TableDef {
     id: TableId,
     schema: TableSchema,
+    /// The name once more, for those who keep many copies of it.
+    shared_name: Text,
     places: HashMap<String, ColumnPlaces>,
     /// The columns that have an index, in the order of indexes.
     indexed: Vec<(String, ColumnPlaces)>,
@@ -56,6 +58,7 @@ impl TableDef {
     pub(super) fn new(id: TableId, schema: TableSchema) -> Self {
         let mut def = Self {
             id,
+            shared_name: schema.name.as_str().into(),
             schema,
             places: HashMap::new(),
             indexed: Vec::new(),
@@ -104,6 +107,12 @@ impl TableDef {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.schema.name
+    }
+
+    /// Its name, for keeping: a clone costs no memory.
+    #[must_use]
+    pub const fn shared_name(&self) -> &Text {
+        &self.shared_name
     }
 
     /// Its declaration.

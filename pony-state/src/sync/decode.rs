@@ -1,11 +1,17 @@
-//! Reading messages: hand-written, so that an error names the member and what would have been right.
+//! Reading messages: an error names the member, and what would have been right. One pass finds the pieces of the
+//! text; parts among them are not looked into.
 
 use super::bounds::Limits;
-use super::row::{Pkey, RowId, WireChange};
-use super::wire::{Message, Notification, Object, Update, event};
+use super::row::{KeyPart, Part, Pkey, RowId, WireChange};
+use super::wire::{Message, Notification, Update, event};
 use crate::schema::PartKind;
+use crate::value::Text;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::str::Utf8Error;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -20,8 +26,11 @@ pub enum DecodeError {
         /// The bound.
         max: usize,
     },
-    /// The text is not JSON.
-    #[error("message is not JSON in UTF-8")]
+    /// The text is not UTF-8.
+    #[error("message is not UTF-8")]
+    NotUtf8(#[source] Utf8Error),
+    /// The text is not JSON, or an object in it holds a member twice.
+    #[error("message is not JSON")]
     NotJson(#[source] serde_json::Error),
     /// The JSON is not an object.
     #[error("message is {found}, expected an object")]
@@ -113,9 +122,15 @@ impl Message {
         if text.len() > limits.message_bytes {
             return Err(DecodeError::TooLong { bytes: text.len(), max: limits.message_bytes });
         }
-        match serde_json::from_slice(text).map_err(DecodeError::NotJson)? {
-            Json::Object(object) => from_object(object, limits),
-            other => Err(DecodeError::NotAnObject { found: kind_of(&other) }),
+        let text = std::str::from_utf8(text).map_err(DecodeError::NotUtf8)?;
+        let found = kind_of(text.trim_ascii_start());
+        if found != kind_of("{") {
+            serde_json::from_str::<IgnoredAny>(text).map_err(DecodeError::NotJson)?;
+            return Err(DecodeError::NotAnObject { found });
+        }
+        match serde_json::from_str::<Members<'_, Vec<Items<'_>>>>(text) {
+            Ok(members) => members.message(text, limits),
+            Err(error) => Err(explain(text, error)),
         }
     }
 
@@ -154,29 +169,111 @@ pub(crate) fn unix_time(frame: &[u8]) -> Result<u64, DecodeError> {
         .ok_or_else(|| DecodeError::Time { found: quote(&String::from_utf8_lossy(frame)) })
 }
 
-fn from_object(mut object: Object, limits: &Limits) -> Result<Message, DecodeError> {
-    let Some(Json::String(name)) = object.get("event") else {
-        let event = object.get("event").map_or_else(|| "(none)".to_owned(), |json| quote(&json.to_string()));
-        return Err(DecodeError::UnknownEvent { event });
-    };
-    let Some(event) = known_event(name) else {
-        return Err(DecodeError::UnknownEvent { event: quote(name) });
-    };
-    let mut members = Members { event, object: &mut object };
-    Ok(match event {
-        event::SPARKLE_RESYNC => Message::SparkleResync { epoch: members.number("epoch")? },
-        event::TWILIGHT_RESYNC => Message::TwilightResync { uuid: members.uuid("uuid")? },
-        event::SPARKLE_UPDATE => {
-            Message::SparkleUpdate { epoch: members.number("epoch")?, update: members.update(limits)? }
+/// One change as it stands in the text: table, key, kind, part.
+type Items<'a> = [&'a RawValue; 4];
+
+/// The members of a message, each as it stands in the text; null as if it were not there.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "C: Deserialize<'de>"))]
+struct Members<'a, C> {
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uuid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    epoch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    incarnation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    seq: Option<&'a RawValue>,
+    #[serde(borrow)]
+    proto: Option<&'a RawValue>,
+    #[serde(borrow)]
+    full: Option<&'a RawValue>,
+    #[serde(borrow)]
+    piece: Option<&'a RawValue>,
+    #[serde(borrow)]
+    more: Option<&'a RawValue>,
+    #[serde(borrow)]
+    notifications: Option<&'a RawValue>,
+    changes: Option<C>,
+}
+
+impl<C> Members<'_, C> {
+    fn event(&self) -> Result<&'static str, DecodeError> {
+        let raw = self.event.map_or("(none)", RawValue::get);
+        let name = self.event.and_then(text_of).unwrap_or_else(|| raw.into());
+        known_event(&name).ok_or_else(|| DecodeError::UnknownEvent { event: quote(&name) })
+    }
+}
+
+impl Members<'_, Vec<Items<'_>>> {
+    fn message(self, text: &str, limits: &Limits) -> Result<Message, DecodeError> {
+        let event = self.event()?;
+        let reader = Reader { event };
+        let epoch = || reader.number("epoch", self.epoch);
+        let uuid = || reader.uuid("uuid", self.uuid);
+        Ok(match event {
+            event::SPARKLE_RESYNC => Message::SparkleResync { epoch: epoch()? },
+            event::TWILIGHT_RESYNC => Message::TwilightResync { uuid: uuid()? },
+            event::SPARKLE_UPDATE => {
+                Message::SparkleUpdate { epoch: epoch()?, update: self.update(reader, text, limits)? }
+            }
+            event::TWILIGHT_UPDATE => {
+                Message::TwilightUpdate { uuid: uuid()?, update: self.update(reader, text, limits)? }
+            }
+            _ => {
+                let notifications = reader.notifications(self.notifications, limits)?;
+                Message::TwilightNotify { uuid: uuid()?, notifications }
+            }
+        })
+    }
+
+    fn update(&self, reader: Reader, text: &str, limits: &Limits) -> Result<Update, DecodeError> {
+        let list = self.changes.as_ref().ok_or_else(|| reader.absent("changes", "a list"))?;
+        reader.check_count("changes", list.len(), limits.changes)?;
+        let mut changes = Vec::with_capacity(list.len());
+        let mut shared = Shared::of(if list.is_empty() { "" } else { text });
+        for (index, items) in list.iter().enumerate() {
+            changes.push(reader.change(index, *items, &mut shared)?);
         }
-        event::TWILIGHT_UPDATE => {
-            Message::TwilightUpdate { uuid: members.uuid("uuid")?, update: members.update(limits)? }
-        }
-        _ => Message::TwilightNotify {
-            uuid: members.uuid("uuid")?,
-            notifications: members.notifications(limits)?,
-        },
-    })
+        let seq = reader.number("seq", self.seq)?;
+        Ok(Update {
+            incarnation: reader.uuid("incarnation", self.incarnation)?,
+            seq: seq.ok_or_else(|| reader.absent("seq", "a whole number from 0"))?,
+            proto: reader.number("proto", self.proto)?,
+            full: reader.number("full", self.full)?,
+            piece: reader.number("piece", self.piece)?,
+            more: reader.flag("more", self.more)?,
+            changes,
+        })
+    }
+}
+
+/// What is wrong with a text that is not even of the right shape.
+fn explain(text: &str, error: serde_json::Error) -> DecodeError {
+    let members: Members<'_, &RawValue> = match serde_json::from_str(text) {
+        Ok(members) => members,
+        Err(error) => return DecodeError::NotJson(error),
+    };
+    let event = match members.event() {
+        Ok(event) => event,
+        Err(error) => return error,
+    };
+    let Some(changes) = members.changes else { return DecodeError::NotJson(error) };
+    let wrong = |path: String, found: String, expected| DecodeError::Wrong { event, path, found, expected };
+    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(changes.get()) else {
+        return wrong("changes".into(), kind_of(changes.get()).into(), "a list");
+    };
+    for (index, change) in list.into_iter().enumerate() {
+        let found = match serde_json::from_str::<Vec<&RawValue>>(change.get()) {
+            Ok(items) if items.len() == 4 => continue,
+            Ok(items) => format!("a list of {} items", items.len()),
+            Err(_) => kind_of(change.get()).to_owned(),
+        };
+        return wrong(format!("changes[{index}]"), found, "[table, pkey, \"desired\"|\"current\", part]");
+    }
+    DecodeError::NotJson(error)
 }
 
 fn known_event(name: &str) -> Option<&'static str> {
@@ -190,131 +287,127 @@ fn known_event(name: &str) -> Option<&'static str> {
     all.into_iter().find(|known| *known == name)
 }
 
-/// The members of a message that is being read.
-struct Members<'a> {
-    event: &'static str,
-    object: &'a mut Object,
+/// What the changes of a message share.
+struct Shared<'a> {
+    text: &'a str,
+    /// The same, for parts to keep.
+    message: Text,
+    /// The table of the last change: the name as it stands in the text, and what it means.
+    table: (&'a str, Text),
 }
 
-impl Members<'_> {
-    fn absent(&self, path: impl Into<String>, expected: &'static str) -> DecodeError {
+impl<'a> Shared<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, message: text.into(), table: ("", "".into()) }
+    }
+
+    /// The part that a piece of the text is.
+    fn part(&self, raw: &'a RawValue) -> Part {
+        let start = raw.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        Part::within(&self.message, start, start + raw.get().len())
+    }
+}
+
+/// Reads members of a message of this event.
+#[derive(Clone, Copy)]
+struct Reader {
+    event: &'static str,
+}
+
+impl Reader {
+    fn absent(self, path: impl Into<String>, expected: &'static str) -> DecodeError {
         DecodeError::Absent { event: self.event, path: path.into(), expected }
     }
 
-    fn wrong(&self, path: impl Into<String>, found: &Json, expected: &'static str) -> DecodeError {
-        let found = match found {
-            Json::Array(_) | Json::Object(_) => kind_of(found).to_owned(),
-            plain => quote(&plain.to_string()),
+    fn wrong(self, path: impl Into<String>, found: &str, expected: &'static str) -> DecodeError {
+        let found = match found.as_bytes() {
+            [b'[' | b'{', ..] => kind_of(found).to_owned(),
+            _ => quote(found),
         };
         DecodeError::Wrong { event: self.event, path: path.into(), found, expected }
     }
 
-    fn number(&self, name: &'static str) -> Result<Option<u64>, DecodeError> {
-        match self.object.get(name) {
-            None | Some(Json::Null) => Ok(None),
-            Some(json) => {
-                json.as_u64().map(Some).ok_or_else(|| self.wrong(name, json, "a whole number from 0"))
-            }
-        }
-    }
-
-    fn flag(&self, name: &'static str) -> Result<bool, DecodeError> {
-        match self.object.get(name) {
-            None | Some(Json::Null) => Ok(false),
-            Some(Json::Bool(flag)) => Ok(*flag),
-            Some(json) => Err(self.wrong(name, json, "true or false")),
-        }
-    }
-
-    fn uuid(&self, name: &'static str) -> Result<Uuid, DecodeError> {
-        let json = self.object.get(name).ok_or_else(|| self.absent(name, "a UUID"))?;
-        as_uuid(json).ok_or_else(|| self.wrong(name, json, "a UUID"))
-    }
-
-    fn list(&mut self, name: &'static str, max: usize) -> Result<Vec<Json>, DecodeError> {
-        match self.object.remove(name) {
-            None => Err(self.absent(name, "a list")),
-            Some(Json::Array(list)) if list.len() <= max => Ok(list),
-            Some(Json::Array(list)) => {
-                Err(DecodeError::TooMany { event: self.event, path: name, count: list.len(), max })
-            }
-            Some(json) => Err(self.wrong(name, &json, "a list")),
-        }
-    }
-
-    fn update(&mut self, limits: &Limits) -> Result<Update, DecodeError> {
-        let list = self.list("changes", limits.changes)?;
-        let mut last_table: Arc<str> = "".into();
-        let mut changes = Vec::with_capacity(list.len());
-        for (index, json) in list.into_iter().enumerate() {
-            changes.push(self.change(index, json, &mut last_table)?);
-        }
-        Ok(Update {
-            incarnation: self.uuid("incarnation")?,
-            seq: self.number("seq")?.ok_or_else(|| self.absent("seq", "a whole number from 0"))?,
-            proto: self.number("proto")?,
-            full: self.number("full")?,
-            piece: self.number("piece")?,
-            more: self.flag("more")?,
-            changes,
-        })
-    }
-
-    /// Reads one change. Consecutive changes to one table share its name's memory through `last_table`.
-    fn change(&self, index: usize, json: Json, last_table: &mut Arc<str>) -> Result<WireChange, DecodeError> {
-        const SHAPE: &str = "[table, pkey, \"desired\"|\"current\", part]";
-        let items = match json {
-            Json::Array(items) => <[Json; 4]>::try_from(items).map_err(Json::Array),
-            other => Err(other),
+    fn number(self, name: &'static str, raw: Option<&RawValue>) -> Result<Option<u64>, DecodeError> {
+        let number = |raw: &RawValue| {
+            raw.get().parse().map_err(|_| self.wrong(name, raw.get(), "a whole number from 0"))
         };
-        let [table, pkey, kind, part] = items.map_err(|found| {
-            let found = found.as_array().map_or_else(
-                || kind_of(&found).to_owned(),
-                |items| format!("a list of {} items", items.len()),
-            );
-            DecodeError::Wrong {
-                event: self.event,
-                path: format!("changes[{index}]"),
-                found,
-                expected: SHAPE,
-            }
-        })?;
-        let path = |item: usize| format!("changes[{index}][{item}]");
-        let name = table.as_str().ok_or_else(|| self.wrong(path(0), &table, "a table's name"))?;
-        if **last_table != *name {
-            *last_table = name.into();
+        raw.map(number).transpose()
+    }
+
+    fn flag(self, name: &'static str, raw: Option<&RawValue>) -> Result<bool, DecodeError> {
+        match raw.map(RawValue::get) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(self.wrong(name, other, "true or false")),
         }
-        let key = Pkey::from_json(&pkey)
-            .ok_or_else(|| self.wrong(path(1), &pkey, "a string or a list of strings and whole numbers"))?;
-        let kind = as_kind(&kind).ok_or_else(|| self.wrong(path(2), &kind, "\"desired\" or \"current\""))?;
-        let part = match part {
-            Json::Object(part) => Some(part),
-            Json::Null => None,
-            other => return Err(self.wrong(path(3), &other, "an object or null")),
+    }
+
+    fn uuid(self, name: &'static str, raw: Option<&RawValue>) -> Result<Uuid, DecodeError> {
+        let raw = raw.ok_or_else(|| self.absent(name, "a UUID"))?;
+        let uuid = text_of(raw).and_then(|text| Uuid::try_parse(&text).ok());
+        uuid.ok_or_else(|| self.wrong(name, raw.get(), "a UUID"))
+    }
+
+    fn check_count(self, path: &'static str, count: usize, max: usize) -> Result<(), DecodeError> {
+        if count <= max { Ok(()) } else { Err(DecodeError::TooMany { event: self.event, path, count, max }) }
+    }
+
+    fn change<'a>(
+        self,
+        index: usize,
+        [table, pkey, kind, part]: Items<'a>,
+        shared: &mut Shared<'a>,
+    ) -> Result<WireChange, DecodeError> {
+        let wrong = |item: usize, raw: &RawValue, expected| {
+            self.wrong(format!("changes[{index}][{item}]"), raw.get(), expected)
         };
-        Ok(WireChange { row: RowId::new(last_table.clone(), key), kind, part })
+        if shared.table.0 != table.get() {
+            let name = text_of(table).ok_or_else(|| wrong(0, table, "a table's name"))?;
+            shared.table = (table.get(), name.into());
+        }
+        let key =
+            key_of(pkey).ok_or_else(|| wrong(1, pkey, "a string or a list of strings and whole numbers"))?;
+        let kind = match text_of(kind).as_deref() {
+            Some("desired") => PartKind::Desired,
+            Some("current") => PartKind::Current,
+            _ => return Err(wrong(2, kind, "\"desired\" or \"current\"")),
+        };
+        let part = match part.get().as_bytes() {
+            [b'{', ..] => Some(shared.part(part)),
+            b"null" => None,
+            _ => return Err(wrong(3, part, "an object or null")),
+        };
+        Ok(WireChange { row: RowId::new(shared.table.1.clone(), key), kind, part })
     }
 
-    fn notifications(&mut self, limits: &Limits) -> Result<Vec<Notification>, DecodeError> {
-        let list = self.list("notifications", limits.notifications)?;
-        list.into_iter().enumerate().map(|(index, json)| self.notification(index, json)).collect()
+    fn notifications(
+        self,
+        raw: Option<&RawValue>,
+        limits: &Limits,
+    ) -> Result<Vec<Notification>, DecodeError> {
+        let raw = raw.ok_or_else(|| self.absent("notifications", "a list"))?;
+        let list: Vec<&RawValue> =
+            serde_json::from_str(raw.get()).map_err(|_| self.wrong("notifications", raw.get(), "a list"))?;
+        self.check_count("notifications", list.len(), limits.notifications)?;
+        list.into_iter().enumerate().map(|(index, raw)| self.notification(index, raw)).collect()
     }
 
-    fn notification(&self, index: usize, json: Json) -> Result<Notification, DecodeError> {
+    fn notification(self, index: usize, raw: &RawValue) -> Result<Notification, DecodeError> {
         let path = |member: &str| format!("notifications[{index}]{member}");
-        let mut object = match json {
-            Json::Object(object) => object,
-            other => return Err(self.wrong(path(""), &other, "an object")),
+        let Json::Object(mut object) = serde_json::from_str(raw.get()).map_err(DecodeError::NotJson)? else {
+            return Err(self.wrong(path(""), raw.get(), "an object"));
         };
         let instance = match object.get("instance") {
             None | Some(Json::Null) => None,
             Some(json) => {
-                Some(as_uuid(json).ok_or_else(|| self.wrong(path(".instance"), json, "a UUID or null"))?)
+                let uuid = json.as_str().and_then(|text| Uuid::try_parse(text).ok());
+                let wrong = || self.wrong(path(".instance"), &json.to_string(), "a UUID or null");
+                Some(uuid.ok_or_else(wrong)?)
             }
         };
         let kind = match object.remove("type") {
             Some(Json::String(kind)) => kind,
-            Some(other) => return Err(self.wrong(path(".type"), &other, "text")),
+            Some(other) => return Err(self.wrong(path(".type"), &other.to_string(), "text")),
             None => return Err(self.absent(path(".type"), "text")),
         };
         let data = object.remove("data").ok_or_else(|| self.absent(path(".data"), "any JSON"))?;
@@ -322,26 +415,37 @@ impl Members<'_> {
     }
 }
 
-fn as_uuid(json: &Json) -> Option<Uuid> {
-    json.as_str().and_then(|text| Uuid::try_parse(text).ok())
-}
-
-fn as_kind(json: &Json) -> Option<PartKind> {
-    match json.as_str() {
-        Some("desired") => Some(PartKind::Desired),
-        Some("current") => Some(PartKind::Current),
-        _ => None,
+/// The text that a JSON string stands for; `None` of other JSON.
+fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
     }
+    Some(Cow::Borrowed(inner))
 }
 
-fn kind_of(json: &Json) -> &'static str {
-    match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "text",
-        Json::Array(_) => "a list",
-        Json::Object(_) => "an object",
+fn key_of(raw: &RawValue) -> Option<Pkey> {
+    if let Some(text) = text_of(raw) {
+        return Some(Pkey::one(&text));
+    }
+    let parts: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let part = |raw: &RawValue| match text_of(raw) {
+        Some(text) => Some(KeyPart::text(&text)),
+        None => raw.get().parse().ok().map(KeyPart::Int),
+    };
+    let parts = parts.into_iter().map(part).collect::<Option<Arc<[_]>>>()?;
+    (!parts.is_empty()).then_some(Pkey::Many(parts))
+}
+
+/// The kind of JSON that a text is, by its first character.
+fn kind_of(text: &str) -> &'static str {
+    match text.as_bytes() {
+        [b'n', ..] => "null",
+        [b't' | b'f', ..] => "a boolean",
+        [b'"', ..] => "text",
+        [b'[', ..] => "a list",
+        [b'{', ..] => "an object",
+        _ => "a number",
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::row::{Part, RowId, WireChange};
 use crate::schema::PartKind;
-use std::collections::{BTreeMap, HashSet};
+use hashbrown::HashSet;
 
 /// Everything that the peer originates, as of one message (or several that take effect together).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FullState {
-    rows: BTreeMap<RowId, Part>,
+    changes: Vec<WireChange>,
 }
 
 /// Whether a held part is what the peer says.
@@ -20,27 +20,22 @@ pub enum Held {
 }
 
 impl FullState {
-    pub(crate) fn new(rows: BTreeMap<RowId, Part>) -> Self {
-        Self { rows }
+    pub(crate) fn new(changes: Vec<WireChange>) -> Self {
+        Self { changes }
     }
 
-    /// The rows, in order of table and key.
+    /// The changes that lead to it from nothing, in the order in which the peer sent them. Were a row among them
+    /// twice, which no peer of this crate does, the last one would count.
     #[must_use]
-    pub fn rows(&self) -> &BTreeMap<RowId, Part> {
-        &self.rows
-    }
-
-    /// The rows, to keep.
-    #[must_use]
-    pub fn into_rows(self) -> BTreeMap<RowId, Part> {
-        self.rows
+    pub fn changes(&self) -> &[WireChange] {
+        &self.changes
     }
 
     /// The smallest set of changes that makes the parts held from this peer equal to the full state.
     ///
     /// `held` names every row of which a part of this `kind` is held from this peer; `compare` looks at one of them.
-    /// Removals come first, then the new and different parts, each in order of table and key; a row that stays
-    /// the same causes no change.
+    /// Removals come first, in order of table and key, then the new and different parts, in the order in which the
+    /// peer sent them; a row that stays the same causes no change.
     ///
     /// ```
     /// use pony_state::PartKind;
@@ -51,21 +46,26 @@ impl FullState {
     /// assert_eq!(changes.len(), 1);
     /// assert_eq!((&changes[0].row, &changes[0].part), (&gone, &None));
     /// ```
+    #[must_use]
     pub fn diff(
         self,
         kind: PartKind,
         held: impl IntoIterator<Item = RowId>,
         mut compare: impl FnMut(&RowId, &Part) -> Held,
     ) -> Vec<WireChange> {
-        let held: HashSet<RowId> = held.into_iter().collect();
-        let mut gone: Vec<_> = held.iter().filter(|row| !self.rows.contains_key(row)).cloned().collect();
+        let mut unseen: HashSet<RowId> = held.into_iter().collect();
+        let mut changes = self.changes;
+        // What is said of a row after its first mention is not compared: the first may have changed it.
+        changes.retain(|WireChange { row, part, .. }| match (unseen.remove(row), part) {
+            (true, Some(part)) => compare(row, part) == Held::Different,
+            (_, _) => true,
+        });
+        if unseen.is_empty() {
+            return changes;
+        }
+        let mut gone: Vec<RowId> = unseen.into_iter().collect();
         gone.sort_unstable();
         let gone = gone.into_iter().map(|row| WireChange { row, kind, part: None });
-        let new = self
-            .rows
-            .into_iter()
-            .filter(|(row, part)| !held.contains(row) || compare(row, part) == Held::Different)
-            .map(|(row, part)| WireChange { row, kind, part: Some(part) });
-        gone.chain(new).collect()
+        gone.chain(changes).collect()
     }
 }

@@ -2,9 +2,10 @@
 
 use super::bounds::Limits;
 use super::full::FullState;
-use super::row::{Part, RowId, WireChange};
+use super::row::{RowId, WireChange};
 use super::wire::Update;
-use std::collections::{BTreeMap, BTreeSet};
+use hashbrown::HashSet;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A place in a sender's sequence: what was last accepted of it, and what is expected next.
@@ -61,7 +62,7 @@ impl Incoming {
             }
             _ => {
                 // A sender whose pieces carry no numbers sends nothing else between them: the rest got lost.
-                if self.assembly.as_ref().is_some_and(|assembly| assembly.unnumbered) {
+                if self.assembly.as_ref().is_some_and(|assembly| assembly.unnumbered.is_some()) {
                     self.assembly = None;
                 }
                 Verdict::Refused
@@ -81,10 +82,11 @@ impl Incoming {
         let assembly = self.assembly.insert(assembly);
         match assembly.add(update, bytes, limits) {
             Progress::Complete => {
-                let rows = std::mem::take(&mut assembly.rows);
+                let mut changes = Vec::with_capacity(assembly.changes);
+                std::mem::take(&mut assembly.pieces).into_values().for_each(|piece| changes.extend(piece));
                 self.held = Some(start);
                 self.assembly = None;
-                Verdict::Full(FullState::new(rows))
+                Verdict::Full(FullState::new(changes))
             }
             Progress::More => Verdict::Piece,
             Progress::Nothing => Verdict::Superseded,
@@ -112,11 +114,13 @@ impl Incoming {
 #[derive(Debug)]
 struct Assembly {
     start: Position,
-    pieces: BTreeSet<u64>,
+    pieces: BTreeMap<u64, Vec<WireChange>>,
+    /// The number of the last piece, once that came.
     last: Option<u64>,
-    rows: BTreeMap<RowId, Part>,
+    changes: usize,
     bytes: usize,
-    unnumbered: bool,
+    /// The rows so far, where pieces carry no numbers; `None` where they do.
+    unnumbered: Option<HashSet<RowId>>,
     overflown: bool,
 }
 
@@ -131,53 +135,55 @@ impl Assembly {
     fn new(start: Position) -> Self {
         Self {
             start,
-            pieces: BTreeSet::new(),
+            pieces: BTreeMap::new(),
             last: None,
-            rows: BTreeMap::new(),
+            changes: 0,
             bytes: 0,
-            unnumbered: false,
+            unnumbered: None,
             overflown: false,
         }
     }
 
     /// Whether an update without a number starts another full state: it brings a row that this one already has.
     fn repeats(&self, update: &Update) -> bool {
-        self.unnumbered && update.changes.iter().any(|change| self.rows.contains_key(&change.row))
+        let rows = self.unnumbered.as_ref();
+        rows.is_some_and(|rows| update.changes.iter().any(|change| rows.contains(&change.row)))
     }
 
     fn add(&mut self, update: Update, bytes: usize, limits: &Limits) -> Progress {
-        self.unnumbered |= update.piece.is_none();
+        if update.piece.is_none() {
+            self.unnumbered.get_or_insert_default();
+        }
         let piece = update.piece.unwrap_or(self.pieces.len() as u64);
-        if !self.overflown && !self.pieces.insert(piece) {
+        if self.pieces.contains_key(&piece) {
             return Progress::Nothing;
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.changes = self.changes.saturating_add(update.changes.len());
+        if self.overflown || self.bytes > limits.full_bytes || self.changes > limits.full_rows {
+            return self.overflow(!update.more);
         }
         if !update.more {
             self.last = Some(piece);
         }
-        self.bytes = self.bytes.saturating_add(bytes);
-        let fits = self.bytes <= limits.full_bytes && self.rows.len() <= limits.full_rows;
-        if self.overflown || !fits || self.rows.len() + update.changes.len() > limits.full_rows {
-            return self.overflow(!update.more);
+        if let Some(rows) = &mut self.unnumbered {
+            rows.extend(update.changes.iter().map(|change| change.row.clone()));
         }
-        for change in update.changes {
-            match change.part {
-                Some(part) => self.rows.insert(change.row, part),
-                None => self.rows.remove(&change.row),
-            };
-        }
+        self.pieces.insert(piece, update.changes);
         if self.is_complete() { Progress::Complete } else { Progress::More }
     }
 
     /// Keeps nothing but the knowledge that the rest must not be taken for a whole.
     fn overflow(&mut self, finished: bool) -> Progress {
-        self.overflown = true;
-        self.rows = BTreeMap::new();
-        self.pieces = BTreeSet::new();
+        let unnumbered = self.unnumbered.as_ref().map(|_| HashSet::new());
+        *self = Self { unnumbered, overflown: true, ..Self::new(self.start) };
         Progress::TooLarge { finished }
     }
 
     fn is_complete(&self) -> bool {
-        let Some(last) = self.last else { return false };
-        self.pieces.last() == Some(&last) && self.pieces.len() as u64 == last.saturating_add(1)
+        self.last.is_some_and(|last| {
+            let highest = self.pieces.last_key_value().map(|(piece, _)| *piece);
+            highest == Some(last) && self.pieces.len() as u64 == last.saturating_add(1)
+        })
     }
 }

@@ -3,7 +3,8 @@
 //! A [`Session`] is one such relation, the same code on both sides: Sparkle sends *desired* parts and receives
 //! *current* ones, a peer daemon the reverse. It performs no I/O, reads no clock and holds no rows: frames, time
 //! and ids are arguments, the rows to send are read from a [`Source`] at the moment of sending, received ones leave
-//! as [`Event`]s. Who may write which rows is not its business (it knows no schema); which *part*, machine and
+//! as [`Event`]s. Parts are JSON text to it: written from a table's columns and read into them in one pass each, with
+//! no tree in between. Who may write which rows is not its business (it knows no schema); which *part*, machine and
 //! epoch a message may speak for, is.
 //!
 //! # The sequence
@@ -94,5 +95,5 @@ pub use incoming::Position;
 pub use notify::NotifyError;
 pub use row::{KeyPart, Part, Pkey, RowId, WireChange};
 pub use session::{Frames, Now, Role, Session};
-pub use source::Source;
+pub use source::{FullRows, SnapshotRows, Source, SourceRow};
 pub use wire::{Message, Notification, PROTO, Update};

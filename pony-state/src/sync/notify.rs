@@ -1,7 +1,8 @@
 //! Notifications on their way out: a bounded queue beside the sequence, oldest dropped first.
 
 use super::bounds::{Limits, NOTIFICATION_BYTES_MAX};
-use super::wire::{ListWriter, Notification, json_text, notify_head};
+use super::wire::{ListWriter, Notification, notify_head};
+use crate::codec::write_json;
 use std::collections::VecDeque;
 use uuid::Uuid;
 
@@ -22,13 +23,14 @@ pub enum NotifyError {
 /// Notifications as JSON text, waiting. Empty, it holds no memory.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    queue: VecDeque<String>,
+    queue: VecDeque<Vec<u8>>,
 }
 
 impl Outbox {
     /// Adds a notification; returns how many old ones had to go for it.
     pub(crate) fn push(&mut self, notification: &Notification, limits: &Limits) -> Result<u64, NotifyError> {
-        let text = json_text(notification);
+        let mut text = Vec::new();
+        write_json(notification, &mut text);
         if text.len() > NOTIFICATION_BYTES_MAX {
             return Err(NotifyError::TooLong { bytes: text.len() });
         }
@@ -46,10 +48,10 @@ impl Outbox {
         if self.queue.is_empty() {
             return None;
         }
-        let mut writer = ListWriter::new(notify_head(uuid));
+        let mut writer = ListWriter::new(&notify_head(uuid));
         while writer.bytes() < limits.cut_bytes {
             let Some(text) = self.queue.pop_front() else { break };
-            writer.push(&text);
+            writer.item(|message| message.extend_from_slice(&text));
         }
         if self.queue.is_empty() {
             self.queue = VecDeque::new();

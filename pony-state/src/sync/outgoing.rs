@@ -2,16 +2,13 @@
 
 use super::bounds::{EVENTS_MAX, FULL_INTERVAL_MS, GREETING_INTERVAL_MS, KEEPALIVE_MS, Limits};
 use super::pending::{Pending, Room};
-use super::row::{Part, RowId, WireChange};
-use super::source::Source;
+use super::row::RowId;
+use super::source::{FullRows, Source, SourceRow};
 use super::timer::{Timer, Timers};
-use super::wire::{ListWriter, Origin, PROTO, Update, json_text, update_head, update_tail};
+use super::wire::{ListWriter, Origin, PROTO, Update, update_head, update_tail, write_change, write_row};
 use crate::schema::PartKind;
 use std::fmt;
-use std::iter::Peekable;
 use uuid::Uuid;
-
-type Rows = Peekable<Box<dyn Iterator<Item = (RowId, Part)> + Send>>;
 
 /// How far the peer has been told.
 enum Phase {
@@ -22,9 +19,11 @@ enum Phase {
     /// A full state is being sent.
     Sending {
         /// What remains of it.
-        rows: Rows,
+        rows: Box<dyn FullRows>,
         /// The number of the next message.
         piece: u64,
+        /// The change that no longer went into the last one: it begins the next.
+        held_over: Vec<u8>,
     },
     /// The full state was sent: partial updates go out.
     Synchronized,
@@ -184,7 +183,7 @@ impl Outgoing {
         self.full += 1;
         self.full_began_ms = Some(now_ms);
         self.next_seq = 1;
-        self.phase = Phase::Sending { rows: source.full().peekable(), piece: 0 };
+        self.phase = Phase::Sending { rows: source.full(), piece: 0, held_over: Vec::new() };
     }
 
     fn number(&self) -> Option<u64> {
@@ -193,30 +192,27 @@ impl Outgoing {
 
     /// The next message of the full state that is being sent.
     fn piece(&mut self, style: &Style, timers: &mut Timers, oversized: &mut Oversized) -> Option<String> {
-        let full = self.number();
-        let Phase::Sending { rows, piece } = &mut self.phase else { return None };
-        let mut body = Body::new(style, oversized);
-        while !body.is_cut() && rows.peek().is_some() {
-            if let Some((row, part)) = rows.next() {
-                body.push(row, Some(part));
-            }
+        let update = Update { proto: Some(PROTO), full: self.number(), ..self.update(0) };
+        let Phase::Sending { rows, piece, held_over } = &mut self.phase else { return None };
+        let mut body = Body::new(&update, style, oversized);
+        if !held_over.is_empty() {
+            body.changes.item(|text| text.append(held_over));
         }
-        let more = rows.peek().is_some();
+        let more = loop {
+            let Some(row) = rows.next() else { break false };
+            let (was_cut, bytes) = (body.is_cut(), body.changes.bytes());
+            body.push(&row);
+            if was_cut && body.changes.bytes() > bytes {
+                *held_over = body.changes.take_back(bytes);
+                break true;
+            }
+        };
         let numbered = (more || *piece > 0).then_some(*piece);
         *piece += 1;
-        let text = body.finish(&Update {
-            incarnation: self.incarnation,
-            seq: 0,
-            proto: Some(PROTO),
-            full,
-            piece: numbered,
-            more,
-            changes: Vec::new(),
-        });
         if !more {
             self.full_sent(timers);
         }
-        Some(text)
+        Some(body.changes.finish(&update_tail(numbered, more)))
     }
 
     fn full_sent(&mut self, timers: &mut Timers) {
@@ -229,16 +225,21 @@ impl Outgoing {
 
     /// A partial update with the pending rows, as many as fit; without any it is a keep-alive.
     fn partial(&mut self, source: &dyn Source, style: &Style, oversized: &mut Oversized) -> String {
-        let mut body = Body::new(style, oversized);
+        let update = Update { full: self.number(), ..self.update(self.next_seq) };
+        self.next_seq += 1;
+        let mut body = Body::new(&update, style, oversized);
         while !body.is_cut() {
             let Some(row) = self.pending.pop() else { break };
-            let part = source.part(&row);
-            body.push(row, part);
+            let sent = source.row(&row).is_some_and(|row| body.push(&row));
+            if !sent {
+                body.push_gone(&row);
+            }
         }
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        let (incarnation, full) = (self.incarnation, self.number());
-        body.finish(&Update { incarnation, seq, full, ..Update::default() })
+        body.changes.finish(&update_tail(None, false))
+    }
+
+    fn update(&self, seq: u64) -> Update {
+        Update { incarnation: self.incarnation, seq, ..Update::default() }
     }
 }
 
@@ -250,8 +251,8 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn new(style: &'a Style, oversized: &'a mut Oversized) -> Self {
-        Self { style, oversized, changes: ListWriter::new(String::new()) }
+    fn new(update: &Update, style: &'a Style, oversized: &'a mut Oversized) -> Self {
+        Self { style, oversized, changes: ListWriter::new(&update_head(style.origin, update)) }
     }
 
     fn is_cut(&self) -> bool {
@@ -259,25 +260,33 @@ impl<'a> Body<'a> {
             || self.changes.count() >= self.style.limits.changes
     }
 
-    /// Adds a change. A part that no message can hold is reported, and the row goes out as if it had none.
-    fn push(&mut self, row: RowId, part: Option<Part>) {
-        let mut change = WireChange { row, kind: self.style.kind, part };
-        let mut text = json_text(&change);
-        if text.len() > self.style.limits.change_bytes() {
-            if self.oversized.len() < EVENTS_MAX {
-                self.oversized.push((change.row.clone(), text.len()));
-            }
-            change.part = None;
-            text = json_text(&change);
+    /// Adds a row, if it has a part that a message can hold; says whether it has. A part that is too long is reported.
+    fn push(&mut self, row: &SourceRow<'_>) -> bool {
+        let kind = self.style.kind;
+        if !row.has(kind) {
+            return false;
         }
-        if text.len() <= self.style.limits.change_bytes() {
-            self.changes.push(&text);
+        let bytes = self.add(|text| write_row(row, kind, text));
+        let fits = bytes <= self.style.limits.change_bytes();
+        if !fits && self.oversized.len() < EVENTS_MAX {
+            self.oversized.push((row.id(), bytes));
         }
+        fits
     }
 
-    fn finish(self, update: &Update) -> String {
-        let mut text = update_head(self.style.origin, update);
-        text.push_str(&self.changes.finish(update_tail(update.more)));
-        text
+    /// Adds that a row has no part; not even that, where its name alone is more than a message can hold.
+    fn push_gone(&mut self, row: &RowId) {
+        self.add(|text| write_change(row, self.style.kind, None, text));
+    }
+
+    /// Adds a change, unless it is too long for any message; says how long it is, in bytes.
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let before = self.changes.bytes();
+        self.changes.item(write);
+        let bytes = self.changes.bytes() - before - 1;
+        if bytes > self.style.limits.change_bytes() {
+            self.changes.take_back(before);
+        }
+        bytes
     }
 }

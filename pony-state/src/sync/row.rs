@@ -1,12 +1,83 @@
 //! Rows as the wire names them: table, primary key, part. It knows no schema; the JSON border of the tables does.
 
+use crate::codec::{PartError, write_json, write_part};
+use crate::read::AnyRow;
+use crate::row_op::Columns;
+use crate::schema::{PartKind, TableDef};
+use crate::value::{Key, Text, Value};
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use std::fmt;
 use std::sync::Arc;
 
-/// One part of a row as JSON, key columns included.
-pub type Part = Map<String, Json>;
+/// One part of a row as JSON text: an object, key columns included. Cheap to clone.
+///
+/// The session carries the text without looking into it; [`crate::Transaction::set_text`] reads it straight into a
+/// row. Two parts are equal when their JSON is, however it is written. A part that was received shares the memory of
+/// its whole message: who keeps parts for long should keep copies of their texts.
+#[derive(Clone)]
+pub struct Part {
+    message: Text,
+    start: usize,
+    end: usize,
+}
+
+impl Part {
+    /// The JSON object that stands at this place of a message.
+    pub(crate) fn within(message: &Text, start: usize, end: usize) -> Self {
+        Self { message: message.clone(), start, end }
+    }
+
+    fn whole(text: Vec<u8>) -> Self {
+        // Everything here was written as UTF-8; the fallback is what a reader refuses rather than misreads.
+        let message: Text = String::from_utf8(text).unwrap_or_default().into();
+        Self { start: 0, end: message.len(), message }
+    }
+
+    /// A part of a row; `None` where the row does not have it.
+    #[must_use]
+    pub fn of(row: AnyRow<'_>, kind: PartKind) -> Option<Self> {
+        let mut text = Vec::new();
+        row.has(kind).then(|| write_part(row, kind, &mut text))?;
+        Some(Self::whole(text))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.message.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The columns as a JSON tree.
+    ///
+    /// # Errors
+    /// Where the text is JSON that `serde_json` does not hold: deeper than 128 levels, say, or with numbers beyond all
+    /// bounds. Nobody reads such a part.
+    pub fn columns(&self) -> Result<Columns, serde_json::Error> {
+        serde_json::from_str(self.text())
+    }
+}
+
+impl From<&Columns> for Part {
+    fn from(columns: &Columns) -> Self {
+        let mut text = Vec::new();
+        write_json(columns, &mut text);
+        Self::whole(text)
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        let columns = || Some(self.columns().ok()? == other.columns().ok()?);
+        self.text() == other.text() || columns() == Some(true)
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
 
 /// One value of a composite primary key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +108,18 @@ impl Pkey {
     #[must_use]
     pub fn many(parts: impl IntoIterator<Item = KeyPart>) -> Self {
         Self::Many(parts.into_iter().collect())
+    }
+
+    /// The key of a row of a table: a key of one column as its text, as it stands in URLs.
+    #[must_use]
+    pub fn of(key: &Key) -> Self {
+        match key.values() {
+            [value] => match KeyPart::from(value) {
+                KeyPart::Text(text) => Self::One(text),
+                KeyPart::Int(number) => Self::one(&number.to_string()),
+            },
+            values => Self::many(values.iter().map(KeyPart::from)),
+        }
     }
 
     /// Reads a key from JSON; `None` when it is neither a string nor a non-empty list of strings and whole numbers.
@@ -80,6 +163,20 @@ impl KeyPart {
         match self {
             Self::Int(number) => Json::from(*number),
             Self::Text(text) => Json::from(&**text),
+        }
+    }
+}
+
+/// A whole number as it is, everything else as its text.
+impl From<&Value> for KeyPart {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Int(number) => Self::Int(*number),
+            Value::Text(text) => Self::Text(text.clone()),
+            Value::Uuid(uuid) => {
+                Self::text(uuid.hyphenated().encode_lower(&mut [0; uuid::fmt::Hyphenated::LENGTH]))
+            }
+            other => Self::Text(other.to_string().into()),
         }
     }
 }
@@ -141,6 +238,27 @@ impl RowId {
     pub fn new(table: impl Into<Arc<str>>, pkey: Pkey) -> Self {
         Self { table: table.into(), pkey }
     }
+
+    /// The name of a row of a table of this crate.
+    #[must_use]
+    pub fn of(table: &TableDef, key: &Key) -> Self {
+        Self { table: table.shared_name().clone(), pkey: Pkey::of(key) }
+    }
+
+    /// The key of the row that this names in a table of this crate.
+    ///
+    /// # Errors
+    /// [`PartError::Key`], where it does not fit the table.
+    pub fn key(&self, table: &TableDef) -> Result<Key, PartError> {
+        let key = match &self.pkey {
+            Pkey::One(text) => Key::collect(&table.schema().key, &[text], |ty, text| Value::parse(ty, text)),
+            Pkey::Many(parts) => Key::collect(&table.schema().key, parts, |ty, part| match part {
+                KeyPart::Int(number) => Value::from_json(ty, &Json::from(*number)),
+                KeyPart::Text(text) => Value::parse(ty, text),
+            }),
+        };
+        key.map_err(|problem| table.key_error(problem))
+    }
 }
 
 impl fmt::Display for RowId {
@@ -155,21 +273,7 @@ pub struct WireChange {
     /// The row.
     pub row: RowId,
     /// The part of it.
-    pub kind: crate::schema::PartKind,
+    pub kind: PartKind,
     /// The part's new content.
     pub part: Option<Part>,
-}
-
-impl Serialize for WireChange {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&*self.row.table, &self.row.pkey, kind_word(self.kind), &self.part).serialize(serializer)
-    }
-}
-
-/// The wire's word for a part.
-pub(crate) fn kind_word(kind: crate::schema::PartKind) -> &'static str {
-    match kind {
-        crate::schema::PartKind::Desired => "desired",
-        crate::schema::PartKind::Current => "current",
-    }
 }

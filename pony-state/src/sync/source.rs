@@ -1,18 +1,96 @@
 //! Where a session reads the rows that it sends; the session itself holds none.
 
 use super::row::{Part, RowId};
+use crate::read::{AnyRow, Read};
+use crate::schema::{PartKind, TableId};
+use crate::state::Snapshot;
+use crate::value::Key;
+use std::vec::IntoIter;
 
 /// The rows that one side originates for one peer, as they are now.
 ///
 /// A session asks for a part at the moment it sends it: between a mark by [`Session::changed`](super::Session::changed)
 /// and the message, any number of changes to the row cost one.
 pub trait Source {
-    /// The row's part, or `None` when it has none or does not concern this peer (any more).
-    fn part(&self, row: &RowId) -> Option<Part>;
+    /// The row, or `None` when it has no part to send or does not concern this peer (any more).
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>>;
 
     /// All rows for this peer, as of now.
     ///
-    /// The iterator must not see later changes (a snapshot, or a copy): they follow as partial updates. The
-    /// session keeps it only until the full state is sent, which takes several messages when it is large.
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send>;
+    /// They must not see later changes (a snapshot, or a copy): those follow as partial updates. The session keeps
+    /// them only until the full state is sent, which takes several messages when it is large.
+    fn full(&self) -> Box<dyn FullRows>;
+}
+
+/// A row to be sent.
+#[derive(Debug, Clone)]
+pub enum SourceRow<'a> {
+    /// A row of a table of this crate: its part is written straight from its columns.
+    Row(AnyRow<'a>),
+    /// A row that its owner keeps in some other way.
+    Part(RowId, Part),
+}
+
+impl SourceRow<'_> {
+    pub(super) fn id(&self) -> RowId {
+        match self {
+            Self::Row(row) => RowId::of(row.def(), &row.key()),
+            Self::Part(row, _) => row.clone(),
+        }
+    }
+
+    pub(super) fn has(&self, kind: PartKind) -> bool {
+        match self {
+            Self::Row(row) => row.has(kind),
+            Self::Part(..) => true,
+        }
+    }
+}
+
+/// The rows of a full state, one after another.
+pub trait FullRows: Send {
+    /// The next one. Rows without a part to send are passed over.
+    fn next(&mut self) -> Option<SourceRow<'_>>;
+}
+
+impl<I: Iterator<Item = (RowId, Part)> + Send> FullRows for I {
+    fn next(&mut self) -> Option<SourceRow<'_>> {
+        Iterator::next(self).map(|(row, part)| SourceRow::Part(row, part))
+    }
+}
+
+/// Rows of a snapshot as a full state.
+#[derive(Debug)]
+pub struct SnapshotRows {
+    snapshot: Snapshot,
+    /// Where they lie.
+    rows: IntoIter<(TableId, u32)>,
+}
+
+impl SnapshotRows {
+    /// All rows that have a part of that kind.
+    #[must_use]
+    pub fn all(snapshot: Snapshot, kind: PartKind) -> Self {
+        let mut rows = Vec::new();
+        for table in snapshot.view().tables() {
+            let has_part = |id: &u32| table.by_id(*id).is_some_and(|row| row.has(kind));
+            rows.extend(table.ops().all_ids().filter(has_part).map(|id| (table.def().id(), id)));
+        }
+        Self { snapshot, rows: rows.into_iter() }
+    }
+
+    /// The rows of these keys, as far as there are any.
+    #[must_use]
+    pub fn of<'k>(snapshot: Snapshot, keys: impl IntoIterator<Item = (TableId, &'k Key)>) -> Self {
+        let place = |(table, key)| Some((table, snapshot.any(table)?.ops().id_of_any(key)?));
+        let rows: Vec<_> = keys.into_iter().filter_map(place).collect();
+        Self { snapshot, rows: rows.into_iter() }
+    }
+}
+
+impl FullRows for SnapshotRows {
+    fn next(&mut self) -> Option<SourceRow<'_>> {
+        let (table, id) = self.rows.next()?;
+        self.snapshot.any(table)?.by_id(id).map(SourceRow::Row)
+    }
 }

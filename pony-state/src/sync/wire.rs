@@ -1,8 +1,13 @@
 //! The five messages and their JSON text: the meaning of each, and writing them. Reading is in `decode`.
 
-use super::row::WireChange;
+use super::row::{Part, Pkey, RowId, WireChange};
+use super::source::SourceRow;
+use crate::codec::{write_json, write_part, write_value};
+use crate::read::AnyRow;
+use crate::schema::PartKind;
+use crate::value::Value;
 use serde::Serialize;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use std::fmt::Write as _;
 use uuid::Uuid;
 
@@ -113,9 +118,9 @@ impl Message {
             Self::SparkleUpdate { epoch, update } => update.encode(Origin::Sparkle { epoch: *epoch }),
             Self::TwilightUpdate { uuid, update } => update.encode(Origin::Twilight { uuid: *uuid }),
             Self::TwilightNotify { uuid, notifications } => {
-                let mut writer = ListWriter::new(notify_head(*uuid));
-                notifications.iter().for_each(|one| writer.push(&json_text(one)));
-                writer.finish("]}")
+                let mut list = ListWriter::new(&notify_head(*uuid));
+                notifications.iter().for_each(|one| list.item(|text| write_json(one, text)));
+                list.finish("]}")
             }
         }
     }
@@ -123,9 +128,11 @@ impl Message {
 
 impl Update {
     fn encode(&self, origin: Origin) -> String {
-        let mut writer = ListWriter::new(update_head(origin, self));
-        self.changes.iter().for_each(|change| writer.push(&json_text(change)));
-        writer.finish(update_tail(self.more))
+        let mut list = ListWriter::new(&update_head(origin, self));
+        for WireChange { row, kind, part } in &self.changes {
+            list.item(|text| write_change(row, *kind, part.as_ref(), text));
+        }
+        list.finish(&update_tail(self.piece, self.more))
     }
 }
 
@@ -141,11 +148,11 @@ pub(crate) fn notify_head(uuid: Uuid) -> String {
     format!(r#"{{"event":"{}","uuid":"{uuid}","notifications":["#, event::TWILIGHT_NOTIFY)
 }
 
-/// The text of an update up to its changes; the changes and `more` in `update` are not looked at.
+/// The text of an update up to its changes. What is only known after them stands behind them.
 pub(crate) fn update_head(origin: Origin, update: &Update) -> String {
     let mut text = head(origin, event::SPARKLE_UPDATE, event::TWILIGHT_UPDATE);
     let _ = write!(text, r#","incarnation":"{}","seq":{}"#, update.incarnation, update.seq);
-    for (name, value) in [("proto", update.proto), ("full", update.full), ("piece", update.piece)] {
+    for (name, value) in [("proto", update.proto), ("full", update.full)] {
         if let Some(value) = value {
             let _ = write!(text, r#","{name}":{value}"#);
         }
@@ -155,8 +162,9 @@ pub(crate) fn update_head(origin: Origin, update: &Update) -> String {
 }
 
 /// The text of an update after its changes.
-pub(crate) fn update_tail(more: bool) -> &'static str {
-    if more { r#"],"more":true}"# } else { "]}" }
+pub(crate) fn update_tail(piece: Option<u64>, more: bool) -> String {
+    let piece = piece.map(|piece| format!(r#","piece":{piece}"#)).unwrap_or_default();
+    format!("]{piece}{}}}", if more { r#","more":true"# } else { "" })
 }
 
 fn head(origin: Origin, sparkle: &str, twilight: &str) -> String {
@@ -167,31 +175,36 @@ fn head(origin: Origin, sparkle: &str, twilight: &str) -> String {
     }
 }
 
-/// The JSON text of a value of this module, all of which have string keys and finite numbers.
-pub(crate) fn json_text<T: Serialize>(value: &T) -> String {
-    // Only non-string keys or a failing `Serialize` make an error here, and these types have neither;
-    // the fallback is what a reader refuses rather than misreads.
-    serde_json::to_string(value).unwrap_or_default()
-}
+/// Room for a message of one row, in bytes: most are such.
+const SHORT_BYTES: usize = 1 << 10;
 
 /// Text with a list in it that grows item by item, so that a sender can cut it at the right length.
 #[derive(Debug)]
 pub(crate) struct ListWriter {
-    text: String,
+    text: Vec<u8>,
     count: usize,
 }
 
 impl ListWriter {
-    pub(crate) fn new(head: String) -> Self {
-        Self { text: head, count: 0 }
+    pub(crate) fn new(head: &str) -> Self {
+        let mut text = Vec::with_capacity(SHORT_BYTES);
+        text.extend_from_slice(head.as_bytes());
+        Self { text, count: 0 }
     }
 
-    pub(crate) fn push(&mut self, item: &str) {
-        if self.count > 0 {
-            self.text.push(',');
-        }
-        self.text.push_str(item);
+    /// Appends an item.
+    pub(crate) fn item(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.text);
+        self.text.push(b',');
         self.count += 1;
+    }
+
+    /// Takes the last item out again; `bytes` was the length before it.
+    pub(crate) fn take_back(&mut self, bytes: usize) -> Vec<u8> {
+        self.count -= 1;
+        let mut item = self.text.split_off(bytes);
+        item.pop();
+        item
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -203,10 +216,50 @@ impl ListWriter {
     }
 
     pub(crate) fn finish(mut self, tail: &str) -> String {
-        self.text.push_str(tail);
-        self.text
+        if self.count > 0 {
+            self.text.pop();
+        }
+        self.text.extend_from_slice(tail.as_bytes());
+        // Everything here was written as UTF-8; the fallback is what a reader refuses rather than misreads.
+        String::from_utf8(self.text).unwrap_or_default()
     }
 }
 
-/// A JSON object, as decoding walks through it.
-pub(crate) type Object = Map<String, Json>;
+/// Appends a change of that part of a row; `None`: it is gone.
+pub(crate) fn write_change(row: &RowId, kind: PartKind, part: Option<&Part>, text: &mut Vec<u8>) {
+    write_head(&row.table, kind, |text| write_json(&row.pkey, text), text);
+    text.extend_from_slice(part.map_or("null", Part::text).as_bytes());
+    text.push(b']');
+}
+
+/// The same of a row that is to be sent with its part.
+pub(crate) fn write_row(row: &SourceRow<'_>, kind: PartKind, text: &mut Vec<u8>) {
+    match row {
+        SourceRow::Part(row, part) => write_change(row, kind, Some(part), text),
+        SourceRow::Row(row) => {
+            write_head(row.def().name(), kind, |text| write_key(*row, text), text);
+            write_part(*row, kind, text);
+            text.push(b']');
+        }
+    }
+}
+
+fn write_head(table: &str, kind: PartKind, key: impl FnOnce(&mut Vec<u8>), text: &mut Vec<u8>) {
+    text.push(b'[');
+    write_json(table, text);
+    text.push(b',');
+    key(text);
+    text.extend_from_slice(match kind {
+        PartKind::Desired => br#","desired","#,
+        PartKind::Current => br#","current","#,
+    });
+}
+
+/// What [`Pkey::of`] gives, without making it where most keys are.
+fn write_key(row: AnyRow<'_>, text: &mut Vec<u8>) {
+    let alone = row.def().schema().key.len() == 1;
+    match row.key_value(0) {
+        value @ (Value::Uuid(_) | Value::Text(_)) if alone => write_value(&value, text),
+        _ => write_json(&Pkey::of(&row.key()), text),
+    }
+}

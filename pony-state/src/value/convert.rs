@@ -3,9 +3,10 @@
 use super::Value;
 use crate::net::NetError;
 use crate::schema::ColumnType;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value as Json};
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -153,36 +154,21 @@ impl Value {
     /// # Errors
     /// [`ValueError`], where `json` does not fit.
     pub fn from_json(ty: &ColumnType, json: &Json) -> Result<Self, ValueError> {
-        match (ty, json) {
-            (_, Json::Null) => Err(ValueError::wrong_json(ty, json)),
-            (ColumnType::Json, _) => Ok(Self::Json(Arc::new(json.clone()))),
-            (ColumnType::Bool, Json::Bool(it)) => Ok(Self::Bool(*it)),
-            (ColumnType::Int, Json::Number(number)) => {
-                whole(number).map(Self::Int).ok_or_else(|| ValueError::wrong_json(ty, json))
-            }
-            (ColumnType::Float, Json::Number(number)) => {
-                number.as_f64().map(Self::from).ok_or_else(|| ValueError::wrong_json(ty, json))
-            }
-            (ColumnType::Range, Json::Array(ends)) => range_from_json(json, ends),
-            (ColumnType::List(item), Json::Array(items)) => list_from_json(item, items),
-            (_, Json::String(text)) => Self::from_text(ty, text, json),
-            _ => Err(ValueError::wrong_json(ty, json)),
-        }
+        ValueSeed(ty).deserialize(json).unwrap_or_else(|_| Err(ValueError::wrong_json(ty, json)))
     }
 
     /// The types that JSON strings carry.
-    fn from_text(ty: &ColumnType, text: &str, json: &Json) -> Result<Self, ValueError> {
+    fn from_text(ty: &ColumnType, text: &str) -> Result<Self, ValueError> {
+        let wrong = || ValueError::wrong_json(ty, &Json::from(text));
         match ty {
             ColumnType::Text if text.contains('\0') => Err(ValueError::Nul),
             ColumnType::Text => Ok(Self::Text(text.into())),
             ColumnType::Enum(words) if words.iter().any(|word| word == text) => Ok(Self::Text(text.into())),
-            ColumnType::Uuid => {
-                Uuid::from_str(text).map(Self::Uuid).map_err(|_| ValueError::wrong_json(ty, json))
-            }
+            ColumnType::Uuid => Uuid::try_parse(text).map(Self::Uuid).map_err(|_| wrong()),
             ColumnType::Inet => Ok(Self::Inet(text.parse()?)),
             ColumnType::Cidr => Ok(Self::Cidr(text.parse()?)),
             ColumnType::Mac => Ok(Self::Mac(text.parse()?)),
-            _ => Err(ValueError::wrong_json(ty, json)),
+            _ => Err(wrong()),
         }
     }
 
@@ -201,7 +187,7 @@ impl Value {
                 let json = serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()));
                 Self::from_json(ty, &json)
             }
-            _ => Self::from_text(ty, text, &Json::String(text.to_owned())),
+            _ => Self::from_text(ty, text),
         }
     }
 
@@ -225,29 +211,110 @@ impl Value {
     }
 }
 
-/// A whole number, also where a client wrote it as `5.0`.
-fn whole(number: &Number) -> Option<i64> {
-    number.as_i64().or_else(|| {
-        let float = number.as_f64()?;
-        (float.fract() == 0.0 && float.abs() <= EXACT_FLOAT_MAX).then_some(float as i64)
-    })
-}
+/// Reads the value of a column of this type from JSON, be it text or a tree. What does not fit the column is not an
+/// error of the JSON: it is consumed all the same, and the answer says what is wrong.
+#[derive(Clone, Copy)]
+pub(crate) struct ValueSeed<'t>(pub(crate) &'t ColumnType);
 
-fn range_from_json(json: &Json, ends: &[Json]) -> Result<Value, ValueError> {
-    let ends: Option<Vec<i64>> =
-        ends.iter().map(|end| if let Json::Number(number) = end { whole(number) } else { None }).collect();
-    match ends.as_deref() {
-        Some(&[start, end]) if start < end => Ok(Value::Range(start, end)),
-        Some(&[start, end]) => Err(ValueError::EmptyRange { start, end }),
-        _ => Err(ValueError::wrong_json(&ColumnType::Range, json)),
+impl ValueSeed<'_> {
+    fn wrong(self, found: impl Into<Json>) -> Result<Value, ValueError> {
+        Err(ValueError::wrong_json(self.0, &found.into()))
     }
 }
 
-fn list_from_json(item: &ColumnType, items: &[Json]) -> Result<Value, ValueError> {
-    let values = items.iter().enumerate().map(|(index, json)| {
-        Value::from_json(item, json).map_err(|problem| ValueError::Item { index, problem: Box::new(problem) })
-    });
-    Ok(Value::List(values.collect::<Result<_, _>>()?))
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = Result<Value, ValueError>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        if !matches!(self.0, ColumnType::Json) {
+            return json.deserialize_any(self);
+        }
+        let json = Json::deserialize(json)?;
+        Ok(if json.is_null() { self.wrong(json) } else { Ok(Value::Json(Arc::new(json))) })
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = Result<Value, ValueError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(self.wrong(Json::Null))
+    }
+
+    fn visit_bool<E>(self, it: bool) -> Result<Self::Value, E> {
+        Ok(if matches!(self.0, ColumnType::Bool) { Ok(Value::Bool(it)) } else { self.wrong(it) })
+    }
+
+    fn visit_i64<E>(self, it: i64) -> Result<Self::Value, E> {
+        Ok(match self.0 {
+            ColumnType::Int => Ok(Value::Int(it)),
+            ColumnType::Float => Ok(Value::from(it as f64)),
+            _ => self.wrong(it),
+        })
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, it: u64) -> Result<Self::Value, E> {
+        match i64::try_from(it) {
+            Ok(it) => self.visit_i64(it),
+            Err(_) if matches!(self.0, ColumnType::Float) => Ok(Ok(Value::from(it as f64))),
+            Err(_) => Ok(self.wrong(it)),
+        }
+    }
+
+    fn visit_f64<E>(self, it: f64) -> Result<Self::Value, E> {
+        let whole = || whole_float(it).map_or_else(|| self.wrong(it), |it| Ok(Value::Int(it)));
+        Ok(match self.0 {
+            ColumnType::Int => whole(),
+            ColumnType::Float => Ok(Value::from(it)),
+            _ => self.wrong(it),
+        })
+    }
+
+    fn visit_str<E>(self, it: &str) -> Result<Self::Value, E> {
+        Ok(Value::from_text(self.0, it))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let ColumnType::List(item) = self.0 else {
+            let json = Vec::<Json>::deserialize(SeqAccessDeserializer::new(items))?;
+            let is_range = matches!(self.0, ColumnType::Range);
+            return Ok(if is_range { range_from_json(&json) } else { self.wrong(json) });
+        };
+        let mut values = Vec::new();
+        while let Some(value) = items.next_element_seed(ValueSeed(item))? {
+            match value {
+                Ok(value) => values.push(value),
+                Err(problem) => {
+                    while items.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(Err(ValueError::Item { index: values.len(), problem: Box::new(problem) }));
+                }
+            }
+        }
+        Ok(Ok(Value::List(values.into())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        let json = serde_json::Map::deserialize(MapAccessDeserializer::new(members))?;
+        Ok(self.wrong(json))
+    }
+}
+
+/// A whole number, where a client wrote it as `5.0`.
+fn whole_float(float: f64) -> Option<i64> {
+    (float.fract() == 0.0 && float.abs() <= EXACT_FLOAT_MAX).then_some(float as i64)
+}
+
+fn range_from_json(ends: &[Json]) -> Result<Value, ValueError> {
+    let whole = |end: &Json| end.as_i64().or_else(|| whole_float(end.as_f64()?));
+    match ends.iter().map(whole).collect::<Option<Vec<i64>>>().as_deref() {
+        Some(&[start, end]) if start < end => Ok(Value::Range(start, end)),
+        Some(&[start, end]) => Err(ValueError::EmptyRange { start, end }),
+        _ => Err(ValueError::wrong_json(&ColumnType::Range, &Json::from(ends))),
+    }
 }
 
 #[cfg(test)]

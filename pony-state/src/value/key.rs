@@ -74,7 +74,7 @@ impl Key {
     /// [`KeyError`], where it does not fit the key columns.
     pub fn parse(columns: &[ColumnSchema], text: &str) -> Result<Self, KeyError> {
         match columns {
-            [_] => Self::collect(columns, &[text.to_owned()], |ty, text| Value::parse(ty, text)),
+            [_] => Self::collect(columns, &[text], |ty, text| Value::parse(ty, text)),
             _ => Self::collect(columns, &split(text), |ty, text| Value::parse(ty, text)),
         }
     }
@@ -96,7 +96,7 @@ impl Key {
         Ok(())
     }
 
-    fn collect<T>(
+    pub(crate) fn collect<T>(
         columns: &[ColumnSchema],
         items: &[T],
         convert: impl Fn(&crate::ColumnType, &T) -> Result<Value, ValueError>,

@@ -4,7 +4,8 @@
 
 use pony_state::PartKind;
 use pony_state::sync::{
-    Event, Limits, Message, Now, Part, Pkey, Role, RowId, Session, Source, Update, WireChange,
+    Event, FullRows, Limits, Message, Now, Part, Pkey, Role, RowId, Session, Source, SourceRow, Update,
+    WireChange,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -20,11 +21,11 @@ pub(crate) const UNIX_S: u64 = 1_700_000_000;
 pub(crate) struct Rows(pub(crate) BTreeMap<RowId, Part>);
 
 impl Source for Rows {
-    fn part(&self, row: &RowId) -> Option<Part> {
-        self.0.get(row).cloned()
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
+        self.0.get(row).map(|part| SourceRow::Part(row.clone(), part.clone()))
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
+    fn full(&self) -> Box<dyn FullRows> {
         Box::new(self.0.clone().into_iter())
     }
 }
@@ -45,7 +46,7 @@ pub(crate) fn row(key: &str) -> RowId {
 }
 
 pub(crate) fn part(value: u64) -> Part {
-    json!({ "value": value }).as_object().cloned().unwrap()
+    Part::from(json!({ "value": value }).as_object().unwrap())
 }
 
 pub(crate) fn desired(key: &str, value: u64) -> WireChange {
@@ -134,9 +135,11 @@ impl Side {
     }
 }
 
-pub(crate) fn full_rows(event: &Event) -> &BTreeMap<RowId, Part> {
+pub(crate) fn full_rows(event: &Event) -> BTreeMap<RowId, Part> {
     match event {
-        Event::Full(full) => full.rows(),
+        Event::Full(full) => {
+            full.changes().iter().map(|it| (it.row.clone(), it.part.clone().unwrap())).collect()
+        }
         other => panic!("{other:?} instead of a full state"),
     }
 }

@@ -6,8 +6,8 @@
 
 use pony_state::PartKind;
 use pony_state::sync::{
-    Event, FULL_INTERVAL_MS, Frames, Held, KeyPart, Limits, Message, Now, Part, Pkey, Position,
-    RESYNC_INTERVAL_MS, Role, RowId, Session, Source, Update, WireChange,
+    Event, FULL_INTERVAL_MS, Frames, FullRows, Held, KeyPart, Limits, Message, Now, Part, Pkey, Position,
+    RESYNC_INTERVAL_MS, Role, RowId, Session, Source, SourceRow, Update, WireChange,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -63,11 +63,11 @@ impl Rng {
 pub(crate) struct Rows(pub(crate) BTreeMap<RowId, Part>);
 
 impl Source for Rows {
-    fn part(&self, row: &RowId) -> Option<Part> {
-        self.0.get(row).cloned()
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
+        self.0.get(row).map(|part| SourceRow::Part(row.clone(), part.clone()))
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
+    fn full(&self) -> Box<dyn FullRows> {
         Box::new(self.0.clone().into_iter())
     }
 }
@@ -175,7 +175,7 @@ impl World {
             node.rows.0.remove(&row);
         } else {
             let part = json!({"value": self.rng.below(5), "pad": "x".repeat(self.rng.below(90) as usize)});
-            node.rows.0.insert(row.clone(), part.as_object().expect("an object").clone());
+            node.rows.0.insert(row.clone(), Part::from(part.as_object().expect("an object")));
         }
         node.session.changed(&row);
         self.pump(index);

@@ -9,7 +9,10 @@ use crate::tables::{
     HostInstance, HostInstanceCurrent, HostInstanceDesired, HostVolume, Instance, InstanceState,
     InstanceStatus,
 };
-use pony_state::sync::{Event, Frames, Limits, Now, Part, Pkey, Role, RowId, Session, Source, WireChange};
+use pony_state::sync::{
+    Event, Frames, FullRows, Limits, Now, Pkey, Role, RowId, Session, SnapshotRows, Source, SourceRow,
+    WireChange,
+};
 use pony_state::{PartKind, Read, State};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -29,24 +32,14 @@ struct Sparkle {
 
 struct Ordered<'a>(&'a State);
 
-fn desired(state: &State) -> Vec<(RowId, Part)> {
-    let mut rows = Vec::new();
-    for table in state.view().tables() {
-        for row in table.iter().filter(|row| row.has(PartKind::Desired)) {
-            let name = RowId::new(table.def().name(), Pkey::from_json(&row.key().to_json()).unwrap());
-            rows.push((name, table.def().part_to_json_with_key(row, PartKind::Desired).unwrap()));
-        }
-    }
-    rows
-}
-
 impl Source for Ordered<'_> {
-    fn part(&self, row: &RowId) -> Option<Part> {
-        desired(self.0).into_iter().find(|(name, _)| name == row).map(|(_, part)| part)
+    fn row(&self, row: &RowId) -> Option<SourceRow<'_>> {
+        let table = self.0.any(&*row.table)?;
+        table.get(&row.key(table.def()).ok()?).map(SourceRow::Row)
     }
 
-    fn full(&self) -> Box<dyn Iterator<Item = (RowId, Part)> + Send> {
-        Box::new(desired(self.0).into_iter())
+    fn full(&self) -> Box<dyn FullRows> {
+        Box::new(SnapshotRows::all(self.0.snapshot(), PartKind::Desired))
     }
 }
 
@@ -63,7 +56,7 @@ impl Sparkle {
         let mut tx = self.state.transaction();
         tx.set_json(table, &key, PartKind::Desired, part).unwrap();
         tx.commit();
-        self.session.changed(&RowId::new(table, Pkey::from_json(&key.to_json()).unwrap()));
+        self.session.changed(&RowId::of(&def, &key));
     }
 
     fn order_instance(&mut self, state: &str) {
@@ -101,11 +94,7 @@ impl Sparkle {
     fn hear(&mut self) {
         while let Some(event) = self.session.poll_event() {
             let changes = match event {
-                Event::Full(full) => {
-                    let rows = full.into_rows().into_iter();
-                    rows.map(|(row, part)| WireChange { row, kind: PartKind::Current, part: Some(part) })
-                        .collect()
-                }
+                Event::Full(full) => full.changes().to_vec(),
                 Event::Changes(changes) => changes,
                 Event::Notifications(news) => {
                     self.notifications.extend(news.into_iter().map(|n| n.kind));
@@ -116,9 +105,9 @@ impl Sparkle {
             let mut tx = self.state.transaction();
             for WireChange { row, kind, part } in changes {
                 assert_eq!(kind, PartKind::Current);
-                let key = tx.any(&*row.table).unwrap().def().key_from_json(&row.pkey.to_json()).unwrap();
+                let key = row.key(tx.any(&*row.table).unwrap().def()).unwrap();
                 match part {
-                    Some(part) => tx.set_json(&*row.table, &key, kind, &Json::Object(part)).unwrap(),
+                    Some(part) => tx.set_text(&*row.table, &key, kind, part.text()).unwrap(),
                     None => tx.remove_part(&*row.table, &key, kind).unwrap(),
                 };
             }
