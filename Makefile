@@ -37,11 +37,14 @@ fmt: ## Format the sources
 bench: setup ## Measure; figures go to target/bench/
 	$(CARGO) bench --package pony-benches
 
+bench-session: setup ## Measure the state exchange alone
+	$(CARGO) bench --package pony-benches --no-default-features --bench session
+
 doc: ## Build the documentation: target/doc/
 	$(CARGO) doc --workspace --no-deps
 
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test check fmt bench doc clean-state
+.PHONY: help setup build run test check fmt bench bench-session doc clean-state
 .DEFAULT_GOAL := help

@@ -3,6 +3,7 @@
 //! A bench is a program of its own (`harness = false`) that measures, then hands a [`Report`] its figures. It asserts
 //! that its peers gave the same answers, but nothing about time: targets are reported, never tested.
 
+pub mod heap;
 mod measure;
 mod report;
 mod rng;

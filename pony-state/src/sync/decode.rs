@@ -298,7 +298,8 @@ struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     fn of(text: &'a str) -> Self {
-        Self { text, message: text.into(), table: ("", "".into()) }
+        let message: Text = text.into();
+        Self { text, table: ("", message.clone()), message }
     }
 
     /// The part that a piece of the text is.

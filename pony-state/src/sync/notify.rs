@@ -1,7 +1,7 @@
 //! Notifications on their way out: a bounded queue beside the sequence, oldest dropped first.
 
 use super::bounds::{Limits, NOTIFICATION_BYTES_MAX};
-use super::wire::{ListWriter, Notification, notify_head};
+use super::wire::{ListWriter, Notification};
 use crate::codec::write_json;
 use std::collections::VecDeque;
 use uuid::Uuid;
@@ -48,7 +48,7 @@ impl Outbox {
         if self.queue.is_empty() {
             return None;
         }
-        let mut writer = ListWriter::new(&notify_head(uuid));
+        let mut writer = ListWriter::notifications(uuid);
         while writer.bytes() < limits.cut_bytes {
             let Some(text) = self.queue.pop_front() else { break };
             writer.item(|message| message.extend_from_slice(&text));
@@ -56,6 +56,6 @@ impl Outbox {
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
-        Some(writer.finish("]}"))
+        Some(writer.finish())
     }
 }

@@ -5,7 +5,7 @@ use super::pending::{Pending, Room};
 use super::row::RowId;
 use super::source::{FullRows, Source, SourceRow};
 use super::timer::{Timer, Timers};
-use super::wire::{ListWriter, Origin, PROTO, Update, update_head, update_tail, write_change, write_row};
+use super::wire::{ListWriter, Origin, PROTO, Update, write_change, write_row};
 use crate::schema::PartKind;
 use std::fmt;
 use uuid::Uuid;
@@ -212,7 +212,7 @@ impl Outgoing {
         if !more {
             self.full_sent(timers);
         }
-        Some(body.changes.finish(&update_tail(numbered, more)))
+        Some(body.changes.finish_update(numbered, more))
     }
 
     fn full_sent(&mut self, timers: &mut Timers) {
@@ -235,7 +235,7 @@ impl Outgoing {
                 body.push_gone(&row);
             }
         }
-        body.changes.finish(&update_tail(None, false))
+        body.changes.finish()
     }
 
     fn update(&self, seq: u64) -> Update {
@@ -252,7 +252,7 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn new(update: &Update, style: &'a Style, oversized: &'a mut Oversized) -> Self {
-        Self { style, oversized, changes: ListWriter::new(&update_head(style.origin, update)) }
+        Self { style, oversized, changes: ListWriter::update(style.origin, update) }
     }
 
     fn is_cut(&self) -> bool {

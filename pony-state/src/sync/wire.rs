@@ -8,7 +8,8 @@ use crate::schema::PartKind;
 use crate::value::Value;
 use serde::Serialize;
 use serde_json::Value as Json;
-use std::fmt::Write as _;
+use std::fmt;
+use std::io::Write as _;
 use uuid::Uuid;
 
 /// The version of the protocol that this code speaks. Later versions only add members.
@@ -118,9 +119,9 @@ impl Message {
             Self::SparkleUpdate { epoch, update } => update.encode(Origin::Sparkle { epoch: *epoch }),
             Self::TwilightUpdate { uuid, update } => update.encode(Origin::Twilight { uuid: *uuid }),
             Self::TwilightNotify { uuid, notifications } => {
-                let mut list = ListWriter::new(&notify_head(*uuid));
+                let mut list = ListWriter::notifications(*uuid);
                 notifications.iter().for_each(|one| list.item(|text| write_json(one, text)));
-                list.finish("]}")
+                list.finish()
             }
         }
     }
@@ -128,50 +129,37 @@ impl Message {
 
 impl Update {
     fn encode(&self, origin: Origin) -> String {
-        let mut list = ListWriter::new(&update_head(origin, self));
+        let mut list = ListWriter::update(origin, self);
         for WireChange { row, kind, part } in &self.changes {
             list.item(|text| write_change(row, *kind, part.as_ref(), text));
         }
-        list.finish(&update_tail(self.piece, self.more))
+        list.finish_update(self.piece, self.more)
     }
 }
 
 /// The text of a resync request.
 pub(crate) fn resync(origin: Origin) -> String {
-    let mut text = head(origin, event::SPARKLE_RESYNC, event::TWILIGHT_RESYNC);
-    text.push('}');
-    text
+    let event = origin.event(event::SPARKLE_RESYNC, event::TWILIGHT_RESYNC);
+    format!(r#"{{"event":"{event}"{origin}}}"#)
 }
 
-/// The text of a notification message up to its list.
-pub(crate) fn notify_head(uuid: Uuid) -> String {
-    format!(r#"{{"event":"{}","uuid":"{uuid}","notifications":["#, event::TWILIGHT_NOTIFY)
-}
-
-/// The text of an update up to its changes. What is only known after them stands behind them.
-pub(crate) fn update_head(origin: Origin, update: &Update) -> String {
-    let mut text = head(origin, event::SPARKLE_UPDATE, event::TWILIGHT_UPDATE);
-    let _ = write!(text, r#","incarnation":"{}","seq":{}"#, update.incarnation, update.seq);
-    for (name, value) in [("proto", update.proto), ("full", update.full)] {
-        if let Some(value) = value {
-            let _ = write!(text, r#","{name}":{value}"#);
+impl Origin {
+    fn event(self, sparkle: &'static str, twilight: &'static str) -> &'static str {
+        match self {
+            Self::Sparkle { .. } => sparkle,
+            Self::Twilight { .. } => twilight,
         }
     }
-    text.push_str(r#","changes":["#);
-    text
 }
 
-/// The text of an update after its changes.
-pub(crate) fn update_tail(piece: Option<u64>, more: bool) -> String {
-    let piece = piece.map(|piece| format!(r#","piece":{piece}"#)).unwrap_or_default();
-    format!("]{piece}{}}}", if more { r#","more":true"# } else { "" })
-}
-
-fn head(origin: Origin, sparkle: &str, twilight: &str) -> String {
-    match origin {
-        Origin::Sparkle { epoch: None } => format!(r#"{{"event":"{sparkle}""#),
-        Origin::Sparkle { epoch: Some(epoch) } => format!(r#"{{"event":"{sparkle}","epoch":{epoch}"#),
-        Origin::Twilight { uuid } => format!(r#"{{"event":"{twilight}","uuid":"{uuid}""#),
+/// As the member that says so, after the event.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sparkle { epoch: None } => Ok(()),
+            Self::Sparkle { epoch: Some(epoch) } => write!(f, r#","epoch":{epoch}"#),
+            Self::Twilight { uuid } => write!(f, r#","uuid":"{uuid}""#),
+        }
     }
 }
 
@@ -186,9 +174,25 @@ pub(crate) struct ListWriter {
 }
 
 impl ListWriter {
-    pub(crate) fn new(head: &str) -> Self {
+    /// A notification message up to its list.
+    pub(crate) fn notifications(uuid: Uuid) -> Self {
+        Self::new(format_args!(r#""event":"{}","uuid":"{uuid}","notifications""#, event::TWILIGHT_NOTIFY))
+    }
+
+    /// An update up to its changes. What is only known after them stands behind them.
+    pub(crate) fn update(origin: Origin, update: &Update) -> Self {
+        let event = origin.event(event::SPARKLE_UPDATE, event::TWILIGHT_UPDATE);
+        let (incarnation, seq) = (update.incarnation, update.seq);
+        let (proto, full) = (Member("proto", update.proto), Member("full", update.full));
+        Self::new(format_args!(
+            r#""event":"{event}"{origin},"incarnation":"{incarnation}","seq":{seq}{proto}{full},"changes""#
+        ))
+    }
+
+    fn new(head: fmt::Arguments<'_>) -> Self {
         let mut text = Vec::with_capacity(SHORT_BYTES);
-        text.extend_from_slice(head.as_bytes());
+        // Memory does not fail to be written.
+        let _ = write!(text, "{{{head}:[");
         Self { text, count: 0 }
     }
 
@@ -215,13 +219,29 @@ impl ListWriter {
         self.count
     }
 
-    pub(crate) fn finish(mut self, tail: &str) -> String {
+    /// The text of a notification message.
+    pub(crate) fn finish(self) -> String {
+        self.finish_update(None, false)
+    }
+
+    /// The text of an update.
+    pub(crate) fn finish_update(mut self, piece: Option<u64>, more: bool) -> String {
         if self.count > 0 {
             self.text.pop();
         }
-        self.text.extend_from_slice(tail.as_bytes());
+        let more = if more { r#","more":true"# } else { "" };
+        let _ = write!(self.text, "]{}{more}}}", Member("piece", piece));
         // Everything here was written as UTF-8; the fallback is what a reader refuses rather than misreads.
         String::from_utf8(self.text).unwrap_or_default()
+    }
+}
+
+/// A member that may be absent, after others.
+struct Member(&'static str, Option<u64>);
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.1.map_or(Ok(()), |value| write!(f, r#","{}":{value}"#, self.0))
     }
 }
 
