@@ -23,6 +23,8 @@ pub(crate) struct Cloud {
     api: u16,
     zmq: u16,
     client: Option<Client>,
+    /// Where all volumes go.
+    pub(crate) pool: String,
 }
 
 fn free_port() -> u16 {
@@ -43,6 +45,7 @@ impl Cloud {
             api: free_port(),
             zmq: free_port(),
             client: None,
+            pool: String::new(),
         };
         cloud.start_sparkle().await;
         cloud.start_twilight();
@@ -52,6 +55,14 @@ impl Cloud {
                 hosts.get(&cloud.host).is_some_and(|host| host["current"]["status"] == "present")
             })
             .await;
+        let path = cloud.path("pool");
+        let pool = merge(
+            "/storage-pool/$pool",
+            json!({
+                "name": "local", "type": "dir", "host": cloud.host, "config": {"path": path},
+            }),
+        );
+        cloud.pool = named(&cloud.patch(&[pool]).await, "$pool");
         cloud
     }
 
@@ -114,6 +125,11 @@ impl Cloud {
 
     pub(crate) async fn patch(&self, operations: &[Json]) -> Map<String, Json> {
         self.client().patch(operations).await.unwrap_or_else(|error| panic!("{operations:#?}: {error}"))
+    }
+
+    /// The same, of a Sparkle that may die meanwhile.
+    pub(crate) async fn try_patch(&self, operations: &[Json]) -> Result<(), ClientError> {
+        self.client().patch(operations).await.map(drop)
     }
 
     pub(crate) async fn list(&self, path: &[&str]) -> Map<String, Json> {
@@ -203,6 +219,12 @@ impl Cloud {
         found.map(|entry| entry.file_name().to_string_lossy().into_owned())
     }
 
+    /// How often the emulator was started for an instance, as libvirt's log of it tells.
+    pub(crate) fn starts(&self, instance: Uuid) -> usize {
+        let log = format!("/var/log/libvirt/qemu/pony-{instance}.log");
+        std::fs::read_to_string(log).unwrap_or_default().matches(": starting up libvirt").count()
+    }
+
     /// The links that this host's agent made.
     pub(crate) fn links(&self) -> Vec<String> {
         let alias = |name: &std::ffi::OsStr| {
@@ -253,10 +275,21 @@ fn virsh(args: &[&str]) -> std::process::Output {
     Command::new("virsh").args(["-q", "-c", "qemu:///system"]).args(args).output().unwrap()
 }
 
+/// An operation that orders an entity.
+pub(crate) fn merge(path: &str, desired: Json) -> Json {
+    json!({"op": "x-merge", "path": path, "value": {"desired": desired}})
+}
+
+fn named(uuids: &Map<String, Json>, name: &str) -> String {
+    uuids[name].as_str().unwrap_or_else(|| panic!("{uuids:?}")).to_owned()
+}
+
+/// The size of volumes: what the largest image needs.
+const SIZE_MIB: u64 = 512;
+
 /// An instance with all that belongs to it, ordered in one transaction.
 pub(crate) struct Order {
     pub(crate) tenant: String,
-    pub(crate) pool: String,
     pub(crate) image: String,
     pub(crate) backing: String,
     pub(crate) volume: String,
@@ -265,21 +298,16 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    pub(crate) async fn new(cloud: &mut Cloud, name: &str, source: &str) -> Self {
-        let merge =
-            |path: &str, desired: Json| json!({"op": "x-merge", "path": path, "value": {"desired": desired}});
-        let tenant = "/tenant/$tenant";
+    pub(crate) async fn new(cloud: &Cloud, name: &str, source: &str) -> Self {
+        let (tenant, pool) = ("/tenant/$tenant", cloud.pool.as_str());
         let uuids = cloud
             .patch(&[
                 merge(tenant, json!({"name": name, "approved": true})),
-                merge("/storage-pool/$pool", json!({
-                    "name": "local", "type": "dir", "host": cloud.host, "config": {"path": cloud.path("pool")},
-                })),
                 merge("/image/$image", json!({"name": name, "source_uri": source})),
-                merge("/image/$image/children/volume/$backing", json!({"storage_pool": "$pool", "format": "raw"})),
+                merge("/image/$image/children/volume/$backing", json!({"storage_pool": pool, "format": "raw"})),
                 merge(&format!("{tenant}/children/switch/$switch"), json!({"name": name, "type": "bridge"})),
                 merge(&format!("{tenant}/children/volume/$volume"), json!({
-                    "name": name, "storage_pool": "$pool", "size": 64, "format": "qcow2", "base_image": "$image",
+                    "name": name, "storage_pool": pool, "size": SIZE_MIB, "format": "qcow2", "base_image": "$image",
                 })),
                 merge(&format!("{tenant}/children/instance/$instance"), json!({
                     "name": name, "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 160,
@@ -290,10 +318,9 @@ impl Order {
                     json!({"switch": "$switch", "index": 0})),
             ])
             .await;
-        let uuid = |name: &str| uuids[name].as_str().unwrap_or_else(|| panic!("{uuids:?}")).to_owned();
+        let uuid = |name: &str| named(&uuids, name);
         Self {
             tenant: uuid("$tenant"),
-            pool: uuid("$pool"),
             image: uuid("$image"),
             backing: uuid("$backing"),
             volume: uuid("$volume"),
@@ -302,7 +329,7 @@ impl Order {
         }
     }
 
-    fn document_path(&self) -> String {
+    pub(crate) fn document_path(&self) -> String {
         format!("/tenant/{}/children/instance/{}", self.tenant, self.instance)
     }
 
@@ -325,7 +352,20 @@ impl Order {
             .await;
     }
 
-    /// Removes the instance and everything that was ordered with it but the tenant and the pool.
+    /// Waits until nothing is left of any order.
+    pub(crate) async fn wait_until_gone(&self, cloud: &Cloud, patience: Duration) {
+        cloud
+            .wait_until("nothing is left of it", patience, async |cloud: &Cloud| {
+                cloud.domain_state(self.instance).is_none()
+                    && cloud.list(&["host", &cloud.host, "instance"]).await.is_empty()
+                    && cloud.links().is_empty()
+                    && cloud.list(&["storage-pool", &cloud.pool, "volume"]).await.is_empty()
+                    && cloud.pool_files().is_empty()
+            })
+            .await;
+    }
+
+    /// Removes the instance and everything that was ordered with it but the tenant.
     pub(crate) async fn delete(&self, cloud: &Cloud) {
         let remove = |path: String| json!({"op": "remove", "path": path});
         cloud

@@ -1,9 +1,16 @@
-//! A web server for images: one that is, one that never comes, one that is none.
+//! A web server for images: one that is, one that comes slowly, one that never comes, a large one, one that is none.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+/// Bytes of the large image. None of them are holes, so that every copy takes its time.
+const LARGE: usize = 512 << 20;
+/// Pieces that the slow image comes in, and the pause between two.
+const PIECES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Images(SocketAddr);
 
@@ -29,8 +36,10 @@ async fn answer(mut stream: TcpStream, guest: PathBuf) {
     let read = stream.read(&mut request).await.unwrap_or(0);
     let text = String::from_utf8_lossy(&request[..read]).into_owned();
     let path = text.split(' ').nth(1).unwrap_or_default();
+    let octets = "application/octet-stream";
     let (kind, body) = match path {
-        "/guest.raw" => ("application/octet-stream", tokio::fs::read(guest).await.unwrap()),
+        "/guest.raw" | "/slow.raw" => (octets, tokio::fs::read(guest).await.unwrap()),
+        "/large.raw" => (octets, [0x5a; 512].repeat(LARGE / 512)),
         "/page.html" => ("text/html", b"<!doctype html><title>Not found</title>".to_vec()),
         _ => {
             // Says that much will come, and then nothing.
@@ -45,5 +54,9 @@ async fn answer(mut stream: TcpStream, guest: PathBuf) {
         body.len()
     );
     let _ = stream.write_all(head.as_bytes()).await;
-    let _ = stream.write_all(&body).await;
+    let (pieces, pause) = if path == "/slow.raw" { (PIECES, PAUSE) } else { (1, Duration::ZERO) };
+    for piece in body.chunks(body.len().div_ceil(pieces)) {
+        let _ = stream.write_all(piece).await;
+        tokio::time::sleep(pause).await;
+    }
 }

@@ -8,6 +8,8 @@
 mod cloud;
 mod daemon;
 mod images;
+mod kills;
+mod later;
 mod skip;
 
 use cloud::{Cloud, Order};
@@ -16,8 +18,6 @@ use std::time::Duration;
 
 /// Boots under emulation in seconds; other builds may share the machine.
 const BOOT: Duration = Duration::from_secs(120);
-/// How fast a later order must win.
-const LATER: Duration = Duration::from_secs(2);
 /// For everything that is neither.
 const SOON: Duration = Duration::from_secs(40);
 
@@ -28,7 +28,7 @@ async fn an_order_becomes_a_guest_and_survives_whatever_is_killed() {
     let Some(guest) = skip::guest("an_order_becomes_a_guest_and_survives_whatever_is_killed") else { return };
     let images = images::serve(guest).await;
     let mut cloud = Cloud::start().await;
-    let order = Order::new(&mut cloud, "web", &images.url("guest.raw")).await;
+    let order = Order::new(&cloud, "web", &images.url("guest.raw")).await;
 
     order.wait_for(&cloud, "running", BOOT).await;
     cloud.wait_for_console(order.instance, MARKER, 1, BOOT).await;
@@ -74,60 +74,18 @@ async fn an_order_becomes_a_guest_and_survives_whatever_is_killed() {
     cloud.wait_for_console(order.instance, MARKER, 2, BOOT).await;
 
     order.delete(&cloud).await;
-    cloud
-        .wait_until("nothing is left of it", SOON, async |cloud: &Cloud| {
-            cloud.domain_state(order.instance).is_none()
-                && cloud.list(&["host", &cloud.host, "instance"]).await.is_empty()
-                && cloud.links().is_empty()
-        })
-        .await;
-    cloud
-        .wait_until("its data are gone", SOON, async |cloud: &Cloud| {
-            cloud.pool_files().is_empty()
-                && cloud.list(&["storage-pool", &order.pool, "volume"]).await.is_empty()
-        })
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_later_order_wins_over_a_download_that_never_ends() {
-    let Some(guest) = skip::guest("a_later_order_wins_over_a_download_that_never_ends") else { return };
-    let images = images::serve(guest).await;
-    let mut cloud = Cloud::start().await;
-    let order = Order::new(&mut cloud, "stuck", &images.url("never")).await;
-    cloud
-        .wait_until("the user is told what it waits for", SOON, async |cloud: &Cloud| {
-            let error = order.current(cloud).await["error"].as_str().unwrap_or_default().to_owned();
-            error.contains("waiting")
-        })
-        .await;
-    order.set(&cloud, "stopped").await;
-    order.wait_for(&cloud, "stopped", LATER).await;
-    order.set(&cloud, "running").await;
-    order.wait_for(&cloud, "starting", SOON).await;
-    order.delete(&cloud).await;
-    cloud
-        .wait_until("it is gone from its host", LATER, async |cloud: &Cloud| {
-            cloud.list(&["host", &cloud.host, "instance"]).await.is_empty()
-        })
-        .await;
-    cloud
-        .wait_until("what was begun is cleared away", SOON, async |cloud: &Cloud| {
-            cloud.pool_files().is_empty()
-                && cloud.list(&["storage-pool", &order.pool, "volume"]).await.is_empty()
-        })
-        .await;
+    order.wait_until_gone(&cloud, SOON).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_none_is_told_where_the_user_looks() {
     let Some(guest) = skip::guest("an_image_that_is_none_is_told_where_the_user_looks") else { return };
     let images = images::serve(guest).await;
-    let mut cloud = Cloud::start().await;
-    let order = Order::new(&mut cloud, "html", &images.url("page.html")).await;
+    let cloud = Cloud::start().await;
+    let order = Order::new(&cloud, "html", &images.url("page.html")).await;
     cloud
         .wait_until("the backing volume says why", SOON, async |cloud: &Cloud| {
-            let volume = cloud.get(&["storage-pool", &order.pool, "volume", &order.backing]).await;
+            let volume = cloud.get(&["storage-pool", &cloud.pool, "volume", &order.backing]).await;
             volume["current"]["error"]
                 .as_str()
                 .is_some_and(|error| error.contains("not an image") || error.contains("html"))
@@ -138,10 +96,5 @@ async fn an_image_that_is_none_is_told_where_the_user_looks() {
     assert_eq!((refusal.status, refusal.error.as_str()), (400, "invalid-data"), "{refusal}");
     assert!(refusal.message.contains("nam"), "{refusal}");
     order.delete(&cloud).await;
-    cloud
-        .wait_until("nothing is left of it", SOON, async |cloud: &Cloud| {
-            cloud.pool_files().is_empty()
-                && cloud.list(&["storage-pool", &order.pool, "volume"]).await.is_empty()
-        })
-        .await;
+    order.wait_until_gone(&cloud, SOON).await;
 }
