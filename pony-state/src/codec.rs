@@ -17,6 +17,18 @@ use crate::value::{Key, Value};
 use serde_json::Value as Json;
 
 /// What to do with key columns in a JSON part that is read.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let def = state.table::<Lamp>().def();
+/// let part = serde_json::json!({"room": "attic", "percent": 5});
+/// let (hall, kind) = (Key::one("hall"), PartKind::Desired);
+/// assert!(def.part_from_json(kind, &part, KeyColumns::Ignore).is_ok());
+/// assert!(def.part_from_json(kind, &part, KeyColumns::Check(&hall)).is_err());
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum KeyColumns<'a> {
     /// They are of no interest.
@@ -30,6 +42,15 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError::Key`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let key = state.table::<Wire>().def().key_from_json(&serde_json::json!(["door", "hall"]))?;
+    /// assert_eq!(key, Key::of(["door".into(), "hall".into()]));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key_from_json(&self, json: &Json) -> Result<Key, PartError> {
         Key::from_json(&self.schema().key, json).map_err(|problem| self.key_error(problem))
     }
@@ -38,6 +59,16 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError::Key`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Wire>().def();
+    /// assert_eq!(def.parse_key("door,hall")?, Key::of(["door".into(), "hall".into()]));
+    /// assert!(def.parse_key("door").is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn parse_key(&self, text: &str) -> Result<Key, PartError> {
         Key::parse(&self.schema().key, text).map_err(|problem| self.key_error(problem))
     }
@@ -46,6 +77,16 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], where one is missing or does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let part = serde_json::json!({"room": "hall", "percent": 80});
+    /// let def = state.table::<Lamp>().def();
+    /// assert_eq!(def.key_of_part(PartKind::Desired, &part)?, Key::one("hall"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key_of_part(&self, kind: PartKind, part: &Json) -> Result<Key, PartError> {
         self.key_of_columns(kind, self.object(part)?)
     }
@@ -54,6 +95,16 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], where one is missing or does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let columns: Columns = serde_json::from_str(r#"{"room": "hall"}"#)?;
+    /// let def = state.table::<Lamp>().def();
+    /// assert_eq!(def.key_of_columns(PartKind::Desired, &columns)?, Key::one("hall"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key_of_columns(&self, kind: PartKind, columns: &Columns) -> Result<Key, PartError> {
         let read = |column: &ColumnSchema| {
             self.member(kind, column, columns.get(&column.name).unwrap_or(&Json::Null))
@@ -62,12 +113,32 @@ impl TableDef {
     }
 
     /// A row's part as JSON, without key columns. `None` where the row has no such part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// let part = row.def().part_to_json(row, PartKind::Desired).unwrap();
+    /// assert_eq!(serde_json::Value::from(part), serde_json::json!({"percent": 80}));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn part_to_json(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Columns> {
         row.part(kind).map(|values| self.values_to_json(kind, &values))
     }
 
     /// The same with key columns.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// let part = row.def().part_to_json_with_key(row, PartKind::Desired).unwrap();
+    /// assert_eq!(serde_json::Value::from(part), serde_json::json!({"room": "hall", "percent": 80}));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn part_to_json_with_key(&self, row: AnyRow<'_>, kind: PartKind) -> Option<Columns> {
         let mut part = self.part_to_json(row, kind)?;
@@ -76,12 +147,32 @@ impl TableDef {
     }
 
     /// The values of a part as JSON; nulls are left out.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// let columns = def.values_to_json(PartKind::Desired, &[80.into(), Value::Null]);
+    /// assert_eq!(serde_json::Value::from(columns), serde_json::json!({"percent": 80}));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn values_to_json(&self, kind: PartKind, values: &[Value]) -> Columns {
         members(self.schema().part(kind), values).collect()
     }
 
     /// Puts key columns into a JSON part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut columns = Columns::new();
+    /// state.table::<Wire>().def().add_key(&mut columns, &Key::of(["door".into(), "hall".into()]));
+    /// assert_eq!(serde_json::Value::from(columns), serde_json::json!({"switch": "door", "lamp": "hall"}));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn add_key(&self, part: &mut Columns, key: &Key) {
         part.extend(members(&self.schema().key, key.values()));
     }
@@ -91,6 +182,21 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], where a column is unknown, missing, or does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// let part = |json: serde_json::Value| def.part_from_json(PartKind::Desired, &json, KeyColumns::Ignore);
+    /// assert_eq!(part(serde_json::json!({"percent": 80}))?, [80.into(), Value::Null]);
+    /// let error = part(serde_json::json!({"colour": "red"})).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "table `lamp`: column `percent` of the desired part is missing; a whole number of 64 bits is needed"
+    /// );
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn part_from_json(
         &self,
         kind: PartKind,
@@ -104,6 +210,17 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], where a column is unknown, missing, or does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let columns: Columns = serde_json::from_str(r#"{"percent": 80}"#)?;
+    /// let def = state.table::<Lamp>().def();
+    /// let values = def.part_from_columns(PartKind::Desired, &columns, KeyColumns::Ignore)?;
+    /// assert_eq!(values, [80.into(), Value::Null]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn part_from_columns(
         &self,
         kind: PartKind,
@@ -117,6 +234,18 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], where a column is unknown, must not be null, or does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// let old = [80.into(), "red".into()];
+    /// let patch = serde_json::json!({"colour": null});
+    /// let new = def.patch_part(PartKind::Desired, &old, &patch, KeyColumns::Ignore)?;
+    /// assert_eq!(new, [80.into(), Value::Null]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn patch_part(
         &self,
         kind: PartKind,
@@ -131,6 +260,17 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], where a column is unknown, must not be null, or does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let columns: Columns = serde_json::from_str(r#"{"percent": 90}"#)?;
+    /// let def = state.table::<Lamp>().def();
+    /// let new = def.patch_columns(PartKind::Desired, &[80.into(), "red".into()], &columns, KeyColumns::Ignore)?;
+    /// assert_eq!(new, [90.into(), "red".into()]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn patch_columns(
         &self,
         kind: PartKind,
@@ -151,6 +291,16 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], for the first that does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// def.check_part(PartKind::Desired, &[80.into(), Value::Null])?;
+    /// assert!(def.check_part(PartKind::Desired, &[Value::Null, Value::Null]).is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check_part(&self, kind: PartKind, values: &[Value]) -> Result<(), PartError> {
         let columns = self.columns_of(kind)?;
         if columns.len() != values.len() {
@@ -168,6 +318,16 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError::Key`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// def.check_key(&Key::one("hall"))?;
+    /// assert!(def.check_key(&Key::one(5)).is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check_key(&self, key: &Key) -> Result<(), PartError> {
         key.check(&self.schema().key).map_err(|problem| self.key_error(problem))
     }

@@ -47,15 +47,34 @@ pub trait Column: Clone + PartialEq + Debug + Send + Sync + 'static {
     const NULLABLE: bool = false;
 
     /// What the schema says of it.
+    ///
+    /// ```
+    /// use pony_state::{Column, ColumnType};
+    ///
+    /// assert_eq!(<Vec<u8>>::column_type(), ColumnType::List(Box::new(ColumnType::Int)));
+    /// ```
     fn column_type() -> ColumnType;
 
     /// The value without its Rust type.
+    ///
+    /// ```
+    /// use pony_state::{Column, Value};
+    ///
+    /// assert_eq!((7_u8.to_value(), None::<u8>.to_value()), (Value::Int(7), Value::Null));
+    /// ```
     fn to_value(&self) -> Value;
 
     /// The other way round.
     ///
     /// # Errors
     /// [`ValueError`], where the value is not one of this type.
+    ///
+    /// ```
+    /// use pony_state::{Column, Value};
+    ///
+    /// assert_eq!(u8::from_value(&Value::Int(7)), Ok(7));
+    /// assert!(u8::from_value(&Value::Int(700)).is_err());
+    /// ```
     fn from_value(value: &Value) -> Result<Self, ValueError>;
 }
 
@@ -168,6 +187,14 @@ impl<T: Column> Column for Vec<T> {
 }
 
 /// A half-open range of whole numbers, `start..end`; never empty.
+///
+/// ```
+/// use pony_state::{Range, Value};
+///
+/// let blocks = Range::new(0, 8)?;
+/// assert_eq!(Value::from(blocks).to_json(), serde_json::json!([0, 8]));
+/// # Ok::<_, pony_state::ValueError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Range {
     start: i64,
@@ -179,35 +206,70 @@ impl Range {
     ///
     /// # Errors
     /// [`ValueError::EmptyRange`], where there is nothing in between.
+    ///
+    /// ```
+    /// use pony_state::{Range, ValueError};
+    ///
+    /// assert!(Range::new(0, 8).is_ok());
+    /// assert_eq!(Range::new(8, 8), Err(ValueError::EmptyRange { start: 8, end: 8 }));
+    /// ```
     pub const fn new(start: i64, end: i64) -> Result<Self, ValueError> {
         if start < end { Ok(Self { start, end }) } else { Err(ValueError::EmptyRange { start, end }) }
     }
 
     /// The first number in it.
+    ///
+    /// ```
+    /// assert_eq!(pony_state::Range::new(2, 8)?.start(), 2);
+    /// # Ok::<_, pony_state::ValueError>(())
+    /// ```
     #[must_use]
     pub const fn start(self) -> i64 {
         self.start
     }
 
     /// The first number after it.
+    ///
+    /// ```
+    /// assert_eq!(pony_state::Range::new(2, 8)?.end(), 8);
+    /// # Ok::<_, pony_state::ValueError>(())
+    /// ```
     #[must_use]
     pub const fn end(self) -> i64 {
         self.end
     }
 
     /// How many numbers are in it.
+    ///
+    /// ```
+    /// assert_eq!(pony_state::Range::new(2, 8)?.len(), 6);
+    /// # Ok::<_, pony_state::ValueError>(())
+    /// ```
     #[must_use]
     pub const fn len(self) -> u64 {
         self.end.abs_diff(self.start)
     }
 
     /// Never: there are no empty ranges.
+    ///
+    /// ```
+    /// assert!(!pony_state::Range::new(2, 8)?.is_empty());
+    /// # Ok::<_, pony_state::ValueError>(())
+    /// ```
     #[must_use]
     pub const fn is_empty(self) -> bool {
         false
     }
 
     /// Whether some number is in both.
+    ///
+    /// ```
+    /// use pony_state::Range;
+    ///
+    /// let (one, two, three) = (Range::new(0, 8)?, Range::new(8, 16)?, Range::new(7, 9)?);
+    /// assert!(!one.overlaps(two) && one.overlaps(three) && two.overlaps(three));
+    /// # Ok::<_, pony_state::ValueError>(())
+    /// ```
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end
@@ -233,6 +295,13 @@ impl Column for Range {
 }
 
 /// A column that holds any JSON but `null`. Clones share it.
+///
+/// ```
+/// use pony_state::Json;
+///
+/// let options = Json::from(serde_json::json!({"quiet": true}));
+/// assert_eq!(options["quiet"], true);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Json(pub Arc<JsonValue>);
 

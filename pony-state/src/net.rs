@@ -7,6 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Why a text is no address.
+///
+/// ```
+/// use pony_state::{Cidr, NetError};
+///
+/// let error: NetError = "10.0.0.1/8".parse::<Cidr>().unwrap_err();
+/// assert!(error.to_string().ends_with("the range that it lies in is `10.0.0.0/8`"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
     /// Neither an address nor an address with a prefix length.
@@ -80,6 +87,15 @@ fn split(text: &str) -> Option<(IpAddr, Option<u8>)> {
 /// An address with an optional prefix length, `192.168.0.1/24`.
 ///
 /// A prefix as long as the address says nothing and is left out: `10.0.0.1/32` *is* `10.0.0.1`.
+///
+/// ```
+/// use pony_state::Inet;
+///
+/// let inet: Inet = "192.168.0.1/24".parse()?;
+/// assert_eq!((inet.to_string(), inet.network().to_string()), ("192.168.0.1/24".into(), "192.168.0.0/24".into()));
+/// assert_eq!("10.0.0.1/32".parse::<Inet>()?, "10.0.0.1".parse()?);
+/// # Ok::<_, pony_state::NetError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Inet {
     addr: IpAddr,
@@ -91,30 +107,66 @@ impl Inet {
     ///
     /// # Errors
     /// [`NetError::Prefix`] where the prefix is longer than the address.
+    ///
+    /// ```
+    /// use pony_state::Inet;
+    /// use std::net::{IpAddr, Ipv4Addr};
+    ///
+    /// let addr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    /// assert_eq!(Inet::new(addr, 8)?, "127.0.0.1/8".parse()?);
+    /// assert!(Inet::new(addr, 33).is_err());
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     pub fn new(addr: IpAddr, prefix: u8) -> Result<Self, NetError> {
         let max = width(addr);
         if prefix > max { Err(NetError::Prefix { addr, prefix, max }) } else { Ok(Self { addr, prefix }) }
     }
 
     /// The address.
+    ///
+    /// ```
+    /// let inet: pony_state::Inet = "127.0.0.1/8".parse()?;
+    /// assert!(inet.addr().is_loopback());
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub const fn addr(self) -> IpAddr {
         self.addr
     }
 
     /// The prefix length; the address's full length where none was given.
+    ///
+    /// ```
+    /// use pony_state::Inet;
+    ///
+    /// assert_eq!(("127.0.0.1/8".parse::<Inet>()?.prefix(), "::1".parse::<Inet>()?.prefix()), (8, 128));
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub const fn prefix(self) -> u8 {
         self.prefix
     }
 
     /// Whether a prefix length was given (and says something).
+    ///
+    /// ```
+    /// use pony_state::Inet;
+    ///
+    /// assert!("127.0.0.1/8".parse::<Inet>()?.has_prefix() && !"127.0.0.1".parse::<Inet>()?.has_prefix());
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub const fn has_prefix(self) -> bool {
         self.prefix < width(self.addr)
     }
 
     /// The range that the address lies in.
+    ///
+    /// ```
+    /// let inet: pony_state::Inet = "127.0.0.1/8".parse()?;
+    /// assert_eq!(inet.network(), "127.0.0.0/8".parse()?);
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub fn network(self) -> Cidr {
         Cidr { addr: truncate(self.addr, self.prefix), prefix: self.prefix }
@@ -147,6 +199,15 @@ impl FromStr for Inet {
 }
 
 /// An address range in CIDR notation, `192.168.0.0/24`. Its address is the range's first.
+///
+/// ```
+/// use pony_state::Cidr;
+///
+/// let range: Cidr = "2001:db8::/64".parse()?;
+/// assert!(range.contains("2001:db8::1".parse()?));
+/// assert!("2001:db8::1/64".parse::<Cidr>().is_err(), "that is an address in the range");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cidr {
     addr: IpAddr,
@@ -159,24 +220,52 @@ impl Cidr {
     /// # Errors
     /// [`NetError::Prefix`] where the prefix is longer than the address, [`NetError::HostBits`] where `addr`
     /// is not the first address of the range.
+    ///
+    /// ```
+    /// use pony_state::{Cidr, NetError};
+    /// use std::net::{IpAddr, Ipv4Addr};
+    ///
+    /// assert_eq!(Cidr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8)?, "10.0.0.0/8".parse()?);
+    /// let inside = Cidr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 8);
+    /// assert!(matches!(inside, Err(NetError::HostBits { .. })));
+    /// # Ok::<_, NetError>(())
+    /// ```
     pub fn new(addr: IpAddr, prefix: u8) -> Result<Self, NetError> {
         let network = Inet::new(addr, prefix)?.network();
         if network.addr == addr { Ok(network) } else { Err(NetError::HostBits { addr, prefix, network }) }
     }
 
     /// The first address.
+    ///
+    /// ```
+    /// let range: pony_state::Cidr = "10.0.0.0/8".parse()?;
+    /// assert_eq!(range.addr().to_string(), "10.0.0.0");
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub const fn addr(self) -> IpAddr {
         self.addr
     }
 
     /// The prefix length.
+    ///
+    /// ```
+    /// let range: pony_state::Cidr = "10.0.0.0/8".parse()?;
+    /// assert_eq!(range.prefix(), 8);
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub const fn prefix(self) -> u8 {
         self.prefix
     }
 
     /// The last address.
+    ///
+    /// ```
+    /// let range: pony_state::Cidr = "192.168.4.0/22".parse()?;
+    /// assert_eq!(range.last().to_string(), "192.168.7.255");
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub fn last(self) -> IpAddr {
         let all = bits(self.addr) | !mask(self.prefix);
@@ -187,12 +276,24 @@ impl Cidr {
     }
 
     /// Whether the address lies in the range.
+    ///
+    /// ```
+    /// let range: pony_state::Cidr = "192.168.4.0/22".parse()?;
+    /// assert!(range.contains("192.168.7.1".parse()?) && !range.contains("192.168.8.0".parse()?));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn contains(self, addr: IpAddr) -> bool {
         addr.is_ipv4() == self.addr.is_ipv4() && truncate(addr, self.prefix) == self.addr
     }
 
     /// Whether some address lies in both ranges.
+    ///
+    /// ```
+    /// let range: pony_state::Cidr = "192.168.4.0/22".parse()?;
+    /// assert!(range.overlaps("192.168.0.0/16".parse()?) && !range.overlaps("192.168.8.0/24".parse()?));
+    /// # Ok::<_, pony_state::NetError>(())
+    /// ```
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
         self.contains(other.addr) || other.contains(self.addr)
@@ -215,6 +316,14 @@ impl FromStr for Cidr {
 }
 
 /// A MAC address, `52:54:00:12:34:56`.
+///
+/// ```
+/// use pony_state::Mac;
+///
+/// let mac: Mac = "52-54-00-AB-cd-0f".parse()?;
+/// assert_eq!((mac, mac.to_string()), (Mac([0x52, 0x54, 0, 0xab, 0xcd, 0x0f]), "52:54:00:ab:cd:0f".into()));
+/// # Ok::<_, pony_state::NetError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 

@@ -15,6 +15,15 @@ use serde_json::Value as Json;
 use std::fmt;
 
 /// One of the two parts of a row.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let lamp = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("attic"))).unwrap();
+/// assert_eq!(PartKind::BOTH.map(|kind| lamp.has(kind)), [true, false]);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PartKind {
     /// What somebody ordered.
@@ -28,6 +37,12 @@ impl PartKind {
     pub const BOTH: [Self; 2] = [Self::Desired, Self::Current];
 
     /// Its name in documents and on the wire.
+    ///
+    /// ```
+    /// use pony_state::PartKind;
+    ///
+    /// assert_eq!(PartKind::BOTH.map(PartKind::as_str), ["desired", "current"]);
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,6 +59,13 @@ impl fmt::Display for PartKind {
 }
 
 /// The type of a column.
+///
+/// ```
+/// use pony_state::{Column, ColumnType};
+///
+/// assert_eq!(u16::column_type(), ColumnType::Int);
+/// assert_eq!(ColumnType::Enum(vec!["on".into(), "off".into()]).to_string(), "one of `on`, `off`");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnType {
     /// `true` or `false`.
@@ -73,6 +95,13 @@ pub enum ColumnType {
 }
 
 /// What happens to a row when the row that it references is removed.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, OnDelete};
+///
+/// let host = ColumnSchema::new("host", ColumnType::Uuid).references("host").on_delete(OnDelete::Cascade);
+/// assert_eq!((host.on_delete, OnDelete::default()), (OnDelete::Cascade, OnDelete::Restrict));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDelete {
     /// The removal is refused as long as this row exists.
@@ -85,6 +114,14 @@ pub enum OnDelete {
 }
 
 /// How a row's replication follows a reference. See `pony-core`'s distribution for the use of it.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, Scope};
+///
+/// // A network card goes where its host goes.
+/// let host = ColumnSchema::new("host", ColumnType::Uuid).references("host").scope(Scope::Follows);
+/// assert_eq!(host.scope, Some(Scope::Follows));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// This row goes wherever the referenced row goes.
@@ -94,6 +131,13 @@ pub enum Scope {
 }
 
 /// One column of one part (or of the key, which both parts share).
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType};
+///
+/// let percent = ColumnSchema::new("percent", ColumnType::Int).doc("How bright.").default(50);
+/// assert_eq!((percent.nullable, percent.default), (false, Some(50.into())));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnSchema {
     /// Its name, with underscores.
@@ -124,6 +168,18 @@ pub struct ColumnSchema {
 }
 
 /// A condition that every desired part of the table fulfils, enforced by the database itself.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, Rule, TableSchema};
+///
+/// let mut lamp = TableSchema::new("lamp")
+///     .key(ColumnSchema::new("room", ColumnType::Text))
+///     .desired([ColumnSchema::new("percent", ColumnType::Int)]);
+/// lamp.rules.push(Rule::Check {
+///     sql: "percent BETWEEN 0 AND 100".into(),
+///     message: "percent must lie between 0 and 100".into(),
+/// });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
     /// No two rows agree in all of these columns (rows with a null among them do not count).
@@ -156,6 +212,14 @@ pub enum Rule {
 }
 
 /// A place in the document tree at which the table's rows appear.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, Mount, TableSchema};
+///
+/// let mut lamp = TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text)).desired([]);
+/// let (path, access) = ("/lamp".into(), "protected".into());
+/// lamp.mounts.push(Mount { path, access, only_null: None, via: None, join: None });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// Mount names from the root, with hyphens: `/tenant/instance/vnic`.
@@ -172,6 +236,12 @@ pub struct Mount {
 }
 
 /// Who keeps the desired part.
+///
+/// ```
+/// use pony_state::{Stored, TableSchema};
+///
+/// assert_eq!(TableSchema::new("lamp").stored, Stored::Database);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stored {
     /// The database.
@@ -182,6 +252,17 @@ pub enum Stored {
 }
 
 /// A table.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, TableSchema};
+///
+/// let percent = || ColumnSchema::new("percent", ColumnType::Int);
+/// let lamp = TableSchema::new("lamp")
+///     .key(ColumnSchema::new("room", ColumnType::Text))
+///     .desired([percent()])
+///     .current([percent()]);
+/// assert!(lamp.columns().map(|column| &*column.name).eq(["room", "percent", "percent"]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TableSchema {
     /// Its name, with underscores.

@@ -7,6 +7,7 @@ pub use convert::ValueError;
 pub(crate) use convert::{ValueSeed, quote};
 pub use key::{Key, KeyError};
 
+use crate::column::Range;
 use crate::net::{Cidr, Inet, Mac};
 use serde_json::Value as Json;
 use std::cmp::Ordering;
@@ -16,6 +17,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// A shared, immutable string: cloning one costs a reference count, not an allocation.
+///
+/// ```
+/// use pony_state::Text;
+///
+/// let (one, two): (Text, Text) = ("hall".into(), "hall".to_owned().into());
+/// assert_eq!(one, two);
+/// ```
 pub type Text = Arc<str>;
 
 /// The value of one column.
@@ -23,6 +31,14 @@ pub type Text = Arc<str>;
 /// `Null` stands for an absent member; it is never stored in a column that is not nullable.
 /// Values are totally ordered (by kind first), so that they can key an index and sort a listing;
 /// floats order by [`f64::total_cmp`].
+///
+/// ```
+/// use pony_state::Value;
+///
+/// assert_eq!(Value::from("hall"), Value::Text("hall".into()));
+/// assert_eq!(Value::from(None::<i64>), Value::Null);
+/// assert!(Value::from(2) < Value::from(10) && Value::from(10) < Value::from("2"));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub enum Value {
     /// No value.
@@ -54,24 +70,50 @@ pub enum Value {
 
 impl Value {
     /// Whether it is [`Value::Null`].
+    ///
+    /// ```
+    /// use pony_state::Value;
+    ///
+    /// assert!(Value::Null.is_null() && !Value::Bool(false).is_null());
+    /// ```
     #[must_use]
     pub const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
     /// The UUID that it holds.
+    ///
+    /// ```
+    /// use pony_state::Value;
+    /// use uuid::Uuid;
+    ///
+    /// assert_eq!(Value::from(Uuid::from_u128(7)).as_uuid(), Some(Uuid::from_u128(7)));
+    /// assert_eq!(Value::from(7).as_uuid(), None);
+    /// ```
     #[must_use]
     pub const fn as_uuid(&self) -> Option<Uuid> {
         if let Self::Uuid(uuid) = self { Some(*uuid) } else { None }
     }
 
     /// The text that it holds.
+    ///
+    /// ```
+    /// use pony_state::Value;
+    ///
+    /// assert_eq!((Value::from("hall").as_text(), Value::from(7).as_text()), (Some("hall"), None));
+    /// ```
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     /// The whole number that it holds.
+    ///
+    /// ```
+    /// use pony_state::Value;
+    ///
+    /// assert_eq!((Value::from(7).as_int(), Value::from("7").as_int()), (Some(7), None));
+    /// ```
     #[must_use]
     pub const fn as_int(&self) -> Option<i64> {
         if let Self::Int(number) = self { Some(*number) } else { None }
@@ -203,6 +245,8 @@ macro_rules! value_from {
 value_from! {
     bool => |it| Self::Bool(it),
     i64 => |it| Self::Int(it),
+    u8 => |it| Self::Int(i64::from(it)),
+    u16 => |it| Self::Int(i64::from(it)),
     u32 => |it| Self::Int(i64::from(it)),
     i32 => |it| Self::Int(i64::from(it)),
     Uuid => |it| Self::Uuid(it),
@@ -214,8 +258,15 @@ value_from! {
     Inet => |it| Self::Inet(it),
     Cidr => |it| Self::Cidr(it),
     Mac => |it| Self::Mac(it),
+    Range => |it| Self::Range(it.start(), it.end()),
     // -0 equals 0 and must find the same rows.
     f64 => |it| Self::Float(it + 0.0),
+}
+
+impl<T: Into<Self>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
+    }
 }
 
 impl<T: Into<Self>> From<Option<T>> for Value {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 mod crates;
+mod docs;
 mod map;
 mod pure;
 mod size;

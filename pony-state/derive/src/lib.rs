@@ -180,8 +180,8 @@ pub fn derive_part(input: TokenStream) -> TokenStream {
 }
 
 /// Makes an enum without fields a column type: its words are the variants' names in kebab-case, or what
-/// `#[value = "…"]` says. It also gets `ALL`, `as_str`, `Display` and `FromStr`, and needs `Debug`, `Clone`, `Copy`
-/// and `PartialEq`.
+/// `#[value = "…"]` says. It also gets `ALL`, `as_str`, `Display`, `FromStr` and a `From` to `Value`, and needs `Debug`,
+/// `Clone`, `Copy` and `PartialEq`.
 ///
 /// ```
 /// #[derive(Debug, Clone, Copy, PartialEq, pony_state::Enum)]
@@ -193,6 +193,7 @@ pub fn derive_part(input: TokenStream) -> TokenStream {
 /// assert_eq!(Mode::ALL.map(|mode| mode.as_str()), ["active-backup", "802.3ad"]);
 /// assert!(matches!("802.3ad".parse(), Ok(Mode::Lacp)));
 /// assert!("lacp".parse::<Mode>().is_err());
+/// assert_eq!(pony_state::Value::from(Mode::Lacp), "802.3ad".into());
 /// ```
 ///
 /// `#[value(remote = "path")]` on the enum makes it the mirror of an enum of another crate with the same variants:

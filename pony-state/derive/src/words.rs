@@ -61,6 +61,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
 
+        impl ::core::convert::From<#name> for ::pony_state::Value {
+            fn from(it: #name) -> Self {
+                ::pony_state::Column::to_value(&it)
+            }
+        }
+
         impl ::core::fmt::Display for #name {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 f.write_str(self.as_str())

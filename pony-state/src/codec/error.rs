@@ -6,6 +6,20 @@ use crate::value::{Key, KeyError, Value, ValueError};
 use serde_json::Value as Json;
 
 /// Why a key or a part is not one of a table.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let mut tx = state.transaction();
+/// let part = serde_json::json!({"percent": 5, "color": "red"});
+/// let error = tx.set_json("lamp", &Key::one("hall"), PartKind::Desired, &part).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "table `lamp` has no column `color`; its columns are colour, percent, room"
+/// );
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartError {
     /// There is no such table.
@@ -115,6 +129,17 @@ impl PartError {
     }
 
     /// The column at fault, where there is one.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// let part = serde_json::json!({"percent": "dim"});
+    /// let error = tx.set_json("lamp", &Key::one("hall"), PartKind::Desired, &part).unwrap_err();
+    /// assert_eq!(error.column(), Some("percent"));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         match self {

@@ -9,6 +9,17 @@ use std::sync::Arc;
 const TABLES_MAX: usize = 4096;
 
 /// Why tables do not make a schema.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, Schema, SchemaError, TableSchema};
+///
+/// let lamp = TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text));
+/// let error: SchemaError = Schema::new(vec![lamp]).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "table `lamp` has neither a desired nor a current part; give it at least one"
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// Too many tables.
@@ -142,6 +153,15 @@ pub enum SchemaError {
 }
 
 /// A checked set of tables.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let schema = state.schema();
+/// assert!(schema.tables().iter().map(|table| table.name()).eq(["lamp", "switch", "wire"]));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug)]
 pub struct Schema {
     tables: Vec<Arc<TableDef>>,
@@ -154,6 +174,14 @@ impl Schema {
     ///
     /// # Errors
     /// [`SchemaError`], the first that is found.
+    ///
+    /// ```
+    /// use pony_state::{ColumnSchema, ColumnType, Schema, TableSchema};
+    ///
+    /// let lamp = TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text)).desired([]);
+    /// assert!(Schema::new(vec![lamp.clone()]).is_ok());
+    /// assert!(Schema::new(vec![lamp.clone(), lamp]).is_err());
+    /// ```
     pub fn new(tables: Vec<TableSchema>) -> Result<Self, SchemaError> {
         if tables.len() > TABLES_MAX {
             return Err(SchemaError::TooManyTables(tables.len()));
@@ -190,24 +218,59 @@ impl Schema {
     }
 
     /// All tables, in the order of their numbers.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let ids = state.schema().tables().iter().map(|table| table.id().index());
+    /// assert!(ids.eq(0..3));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn tables(&self) -> &[Arc<TableDef>] {
         &self.tables
     }
 
     /// The table of a name.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.schema().table("lamp").is_some() && state.schema().table("lmap").is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn table(&self, name: &str) -> Option<&Arc<TableDef>> {
         self.get(*self.by_name.get(name)?)
     }
 
     /// The table of a number.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let id = state.table::<Lamp>().def().id();
+    /// assert_eq!(state.schema().get(id).unwrap().name(), "lamp");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn get(&self, id: TableId) -> Option<&Arc<TableDef>> {
         self.tables.get(id.index())
     }
 
     /// The tables and columns (of either part) that reference a table.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let (lamp, wire) = (state.table::<Lamp>().def().id(), state.table::<Wire>().def().id());
+    /// assert_eq!(state.schema().referencing(lamp), [(wire, "lamp".to_owned())]);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn referencing(&self, id: TableId) -> &[(TableId, String)] {
         self.referencing.get(id.index()).map_or(&[], Vec::as_slice)
@@ -215,12 +278,22 @@ impl Schema {
 }
 
 /// Whether this is a name that needs no quotes anywhere.
+///
+/// ```
+/// assert!(["link_name", "a1"].map(pony_state::derived::is_name).iter().all(|it| *it));
+/// assert!(["", "1a", "Name", "link-name"].map(pony_state::derived::is_name).iter().all(|it| !*it));
+/// ```
 #[must_use]
 pub const fn is_name(name: &str) -> bool {
     is_word(name.as_bytes(), 0, name.len(), b'_')
 }
 
 /// Whether this is a path of names with hyphens, from the root: `/tenant/instance`.
+///
+/// ```
+/// assert!(["/host", "/host/nic-role"].map(pony_state::derived::is_mount_path).iter().all(|it| *it));
+/// assert!(["", "/", "host", "/host/", "/a_b"].map(pony_state::derived::is_mount_path).iter().all(|it| !*it));
+/// ```
 #[must_use]
 pub const fn is_mount_path(path: &str) -> bool {
     let path = path.as_bytes();

@@ -6,11 +6,29 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use std::hash::{BuildHasher, Hash};
 
 /// A table's number in its schema.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let id: TableId = state.table::<Switch>().def().id();
+/// assert_eq!(state.any(id).unwrap().len(), 1);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableId(pub(crate) u16);
 
 impl TableId {
     /// As an index into [`super::Schema::tables`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let id = state.table::<Switch>().def().id();
+    /// assert_eq!(state.schema().tables()[id.index()].name(), "switch");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -18,6 +36,15 @@ impl TableId {
 }
 
 /// Where the columns of one name lie: at which place of the key, of the desired part, of the current part.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let places = state.table::<Lamp>().def().places("percent").unwrap();
+/// assert_eq!((places.key, places.desired, places.current), (None, Some(0), Some(0)));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ColumnPlaces {
     /// Place in the key.
@@ -32,6 +59,15 @@ pub struct ColumnPlaces {
 
 impl ColumnPlaces {
     /// Its place in a part.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let places = state.table::<Lamp>().def().places("colour").unwrap();
+    /// assert_eq!(places.part(PartKind::Current), Some(1));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn part(&self, kind: PartKind) -> Option<usize> {
         match kind {
@@ -42,6 +78,15 @@ impl ColumnPlaces {
 }
 
 /// A table of a checked schema.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// let def: &TableDef = state.table::<Lamp>().def();
+/// assert_eq!((def.name(), def.schema().key.len()), ("lamp", 1));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug)]
 pub struct TableDef {
     id: TableId,
@@ -98,12 +143,28 @@ impl TableDef {
     }
 
     /// Its number.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.table::<Lamp>().def().id().index(), 0);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn id(&self) -> TableId {
         self.id
     }
 
     /// Its name.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.table::<Lamp>().def().name(), "lamp");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.schema.name
@@ -116,18 +177,44 @@ impl TableDef {
     }
 
     /// Its declaration.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(state.table::<Lamp>().def().schema().desired.len(), 2);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn schema(&self) -> &TableSchema {
         &self.schema
     }
 
     /// Where the columns of a name lie.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// assert!(def.places("room").unwrap().key.is_some() && def.places("romo").is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn places(&self, column: &str) -> Option<ColumnPlaces> {
         self.places.get(column).copied()
     }
 
     /// A column by name: the key's, else the desired part's, else the current part's.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let colour = state.table::<Lamp>().def().column("colour").unwrap();
+    /// assert!(colour.nullable && colour.indexed);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         let places = self.places(name)?;
@@ -150,6 +237,16 @@ impl TableDef {
     ///
     /// # Errors
     /// [`crate::PartError`], where there is no such column, or the text does not fit it.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// assert_eq!((def.parse_filter("percent", "80")?, def.parse_filter("colour", "null")?), (80.into(), Value::Null));
+    /// assert!(def.parse_filter("percent", "dim").is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn parse_filter(&self, column: &str, text: &str) -> Result<Value, crate::PartError> {
         let schema = self.column(column).ok_or_else(|| self.unknown_column(column, None))?;
         let value =

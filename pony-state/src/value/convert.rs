@@ -17,6 +17,13 @@ const QUOTE_CHARS_MAX: usize = 80;
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Why a value does not fit a column.
+///
+/// ```
+/// use pony_state::{Column, Value, ValueError};
+///
+/// let error: ValueError = u8::from_value(&Value::Int(700)).unwrap_err();
+/// assert_eq!(error.to_string(), "700 is out of range; it must lie between 0 and 255");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// It is of another type.
@@ -77,6 +84,13 @@ pub enum ValueError {
 
 impl ValueError {
     /// `found` is of the wrong type for `expected`.
+    ///
+    /// ```
+    /// use pony_state::{ColumnType, Value, ValueError};
+    ///
+    /// let error = ValueError::wrong_type(&ColumnType::Int, &Value::from("x"));
+    /// assert_eq!(error.to_string(), "`\"x\"` is not a whole number of 64 bits");
+    /// ```
     #[must_use]
     pub fn wrong_type(expected: &ColumnType, found: &Value) -> Self {
         if found.is_null() {
@@ -127,6 +141,13 @@ impl fmt::Display for ColumnType {
 
 impl ColumnType {
     /// Whether a value that is not null is of this type.
+    ///
+    /// ```
+    /// use pony_state::{ColumnType, Value};
+    ///
+    /// let switch = ColumnType::Enum(vec!["on".into(), "off".into()]);
+    /// assert!(switch.admits(&"on".into()) && !switch.admits(&"of".into()) && !switch.admits(&Value::Null));
+    /// ```
     #[must_use]
     pub fn admits(&self, value: &Value) -> bool {
         match (self, value) {
@@ -153,6 +174,16 @@ impl Value {
     ///
     /// # Errors
     /// [`ValueError`], where `json` does not fit.
+    ///
+    /// ```
+    /// use pony_state::{ColumnType, Value};
+    /// use serde_json::json;
+    ///
+    /// assert_eq!(Value::from_json(&ColumnType::Range, &json!([0, 8]))?, Value::Range(0, 8));
+    /// assert_eq!(Value::from_json(&ColumnType::Int, &json!(5.0))?, Value::Int(5));
+    /// assert!(Value::from_json(&ColumnType::Int, &json!("5")).is_err());
+    /// # Ok::<_, pony_state::ValueError>(())
+    /// ```
     pub fn from_json(ty: &ColumnType, json: &Json) -> Result<Self, ValueError> {
         ValueSeed(ty).deserialize(json).unwrap_or_else(|_| Err(ValueError::wrong_json(ty, json)))
     }
@@ -176,6 +207,14 @@ impl Value {
     ///
     /// # Errors
     /// [`ValueError`], where the text does not fit.
+    ///
+    /// ```
+    /// use pony_state::{ColumnType, Value};
+    ///
+    /// assert_eq!(Value::parse(&ColumnType::Int, "5")?, Value::Int(5));
+    /// assert_eq!(Value::parse(&ColumnType::Text, "5")?, Value::from("5"));
+    /// # Ok::<_, pony_state::ValueError>(())
+    /// ```
     pub fn parse(ty: &ColumnType, text: &str) -> Result<Self, ValueError> {
         match ty {
             ColumnType::Bool
@@ -192,6 +231,12 @@ impl Value {
     }
 
     /// As JSON; `Null` as `null`.
+    ///
+    /// ```
+    /// use pony_state::{Mac, Value};
+    ///
+    /// assert_eq!(Value::from(Mac([2, 0, 0, 0, 0, 1])).to_json(), "02:00:00:00:00:01");
+    /// ```
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {

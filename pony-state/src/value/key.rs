@@ -6,10 +6,25 @@ use serde_json::Value as Json;
 use std::fmt;
 
 /// A primary key: the values of the key columns in declaration order (mostly one, sometimes two).
+///
+/// ```
+/// use pony_state::Key;
+///
+/// let wire = Key::of(["door".into(), "hall".into()]);
+/// assert_eq!((wire.to_string(), Key::one(7).to_string()), ("door,hall".into(), "7".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub Box<[Value]>);
 
 /// Why something is not a key of a table.
+///
+/// ```
+/// use pony_state::{ColumnSchema, ColumnType, Key, KeyError};
+///
+/// let columns = [ColumnSchema::new("room", ColumnType::Text)];
+/// let error: KeyError = Key::one(5).check(&columns).unwrap_err();
+/// assert_eq!(error.to_string(), "key column `room`: `5` is not text");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Too few or too many columns.
@@ -32,22 +47,53 @@ pub enum KeyError {
 
 impl Key {
     /// A key of one column.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(state.any("lamp").unwrap().get(&Key::one("hall")).is_some());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn one(value: impl Into<Value>) -> Self {
         Self(Box::new([value.into()]))
     }
 
     /// A key of several columns.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let key = Key::of(["door".into(), "hall".into()]);
+    /// assert!(state.any("wire").unwrap().get(&key).is_some());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn of(values: impl IntoIterator<Item = Value>) -> Self {
         Self(values.into_iter().collect())
     }
 
     /// Its values.
+    ///
+    /// ```
+    /// use pony_state::{Key, Value};
+    ///
+    /// assert_eq!(Key::one("hall").values(), [Value::from("hall")]);
+    /// ```
     #[must_use]
     pub fn values(&self) -> &[Value] {
         &self.0
     }
 
     /// As JSON: the value of a key of one column, a list for a composite key.
+    ///
+    /// ```
+    /// use pony_state::Key;
+    /// use serde_json::json;
+    ///
+    /// assert_eq!(Key::one("hall").to_json(), json!("hall"));
+    /// assert_eq!(Key::of(["door".into(), "hall".into()]).to_json(), json!(["door", "hall"]));
+    /// ```
     #[must_use]
     pub fn to_json(&self) -> Json {
         match &*self.0 {
@@ -60,6 +106,15 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError`], where it does not fit the key columns.
+    ///
+    /// ```
+    /// use pony_state::{ColumnSchema, ColumnType, Key};
+    ///
+    /// let columns = ["switch", "lamp"].map(|name| ColumnSchema::new(name, ColumnType::Text));
+    /// let key = Key::from_json(&columns, &serde_json::json!(["door", "hall"]))?;
+    /// assert_eq!(key, Key::of(["door".into(), "hall".into()]));
+    /// # Ok::<_, pony_state::KeyError>(())
+    /// ```
     pub fn from_json(columns: &[ColumnSchema], json: &Json) -> Result<Self, KeyError> {
         match (columns, json) {
             ([_], _) => Self::collect(columns, std::slice::from_ref(json), Value::from_json),
@@ -72,6 +127,16 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError`], where it does not fit the key columns.
+    ///
+    /// ```
+    /// use pony_state::{ColumnSchema, ColumnType, Key};
+    ///
+    /// let columns = ["switch", "lamp"].map(|name| ColumnSchema::new(name, ColumnType::Text));
+    /// // A comma within a value is escaped.
+    /// let key = Key::parse(&columns, "door\\, left,hall")?;
+    /// assert_eq!(key, Key::of(["door, left".into(), "hall".into()]));
+    /// # Ok::<_, pony_state::KeyError>(())
+    /// ```
     pub fn parse(columns: &[ColumnSchema], text: &str) -> Result<Self, KeyError> {
         match columns {
             [_] => Self::collect(columns, &[text], |ty, text| Value::parse(ty, text)),
@@ -83,6 +148,13 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError`], where it does not.
+    ///
+    /// ```
+    /// use pony_state::{ColumnSchema, ColumnType, Key};
+    ///
+    /// let columns = [ColumnSchema::new("room", ColumnType::Text)];
+    /// assert!(Key::one("hall").check(&columns).is_ok() && Key::one(5).check(&columns).is_err());
+    /// ```
     pub fn check(&self, columns: &[ColumnSchema]) -> Result<(), KeyError> {
         if self.0.len() != columns.len() {
             return Err(Self::count(columns, self.0.len()));
