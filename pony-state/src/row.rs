@@ -36,6 +36,10 @@ pub struct ColumnError {
 /// assert!(!new.same(&old, 0) && new.same(&old, 1));
 /// # Ok::<_, SchemaError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a part of rows",
+    note = "derive `pony_state::Part`, or implement it"
+)]
 pub trait PartValues: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// The value of a column; null for a column that does not exist.
     ///
@@ -84,6 +88,10 @@ pub trait PartValues: Clone + PartialEq + Debug + Send + Sync + 'static {
 /// assert_eq!(Light::NAMES, ["percent", "colour"]);
 /// # Ok::<_, SchemaError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a part of rows",
+    note = "derive `pony_state::Part`, or implement it"
+)]
 pub trait Part: PartValues {
     /// The names of its columns, in order: the derives check by them what a declaration names.
     const NAMES: &'static [&'static str];

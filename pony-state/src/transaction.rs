@@ -300,6 +300,17 @@ impl<'s> Transaction<'s> {
     ///
     /// # Errors
     /// [`PartError`], where table, key or part do not fit; nothing has changed then.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// tx.set_text("lamp", &Key::one("cellar"), PartKind::Desired, r#"{"percent": 10}"#)?;
+    /// tx.commit();
+    /// assert_eq!(state.get::<Lamp>(&"cellar".into()).unwrap().desired, Some(light(10)));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_text(
         &mut self,
         table: impl TableName,

@@ -134,8 +134,14 @@ fn picture(snapshot: &Snapshot) -> Picture {
 /// Follows the changes until the last version is there. Says how often it had to start over.
 fn follow(shared: &SharedState, (snapshot, mut feed): (Snapshot, Subscription), end: &AtomicU64) -> u64 {
     let (mut rows, mut version, mut restarts) = (picture(&snapshot), snapshot.version(), 0);
-    while version < end.load(Ordering::SeqCst) {
+    loop {
+        let end = end.load(Ordering::SeqCst);
+        if version >= end {
+            break;
+        }
         match feed.try_next() {
+            // All was committed before the last version was known.
+            Ok(None) if end < u64::MAX => panic!("it was not told of {version} to {end}"),
             Ok(Some(commit)) => {
                 assert_eq!(commit.version(), version + 1);
                 version = commit.version();

@@ -15,6 +15,16 @@ impl TableDef {
     ///
     /// # Errors
     /// [`PartError`], where `text` is not JSON, or a column is unknown, missing, or does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let def = state.table::<Lamp>().def();
+    /// let values = def.part_from_text(PartKind::Desired, r#"{"percent": 80}"#, KeyColumns::Ignore)?;
+    /// assert_eq!(values, [80.into(), Value::Null]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn part_from_text(
         &self,
         kind: PartKind,

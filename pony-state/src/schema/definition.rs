@@ -171,6 +171,14 @@ impl TableDef {
     }
 
     /// Its name, for keeping: a clone costs no memory.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(&**state.table::<Lamp>().def().shared_name(), "lamp");
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub const fn shared_name(&self) -> &Text {
         &self.shared_name

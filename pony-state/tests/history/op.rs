@@ -26,6 +26,7 @@ pub(crate) struct Op {
 pub(crate) enum What {
     Set(Seeds),
     SetJson(Seeds),
+    SetText(Seeds),
     Patch([Option<u8>; 5]),
     RemovePart,
     RemoveRow,
@@ -61,7 +62,8 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     let optional = || proptest::option::weighted(0.7, seeds());
     let what = prop_oneof![
         3 => seeds().prop_map(What::Set),
-        3 => seeds().prop_map(What::SetJson),
+        2 => seeds().prop_map(What::SetJson),
+        2 => seeds().prop_map(What::SetText),
         2 => some().prop_map(What::Patch),
         2 => Just(What::RemovePart),
         1 => Just(What::RemoveRow),

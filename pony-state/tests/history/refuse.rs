@@ -55,7 +55,11 @@ pub(crate) fn refuse<'a>(
     }
     let part = Json::Object(json);
     let results = [typed, dynamic].map(|tx| match by_json {
-        true => tx.set_json(table, &wrong_key, kind, &part),
+        true => {
+            let refused = tx.set_json(table, &wrong_key, kind, &part);
+            assert_eq!(tx.set_text(table, &wrong_key, kind, &part.to_string()), refused);
+            refused
+        }
         false => tx.set(table, &wrong_key, kind, &values),
     });
     assert!(results[0].is_err() && results[0] == results[1], "{wrong:?}: {results:?}");

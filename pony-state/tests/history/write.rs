@@ -7,6 +7,7 @@ use crate::typed::{by_table, put, remove, remove_part, set, update};
 use pony_state::{
     ColumnSchema, Columns, Key, PartError, PartKind, Read, RowOp, TableDef, Transaction, Value,
 };
+use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// Writes to both states and to the model, and compares what they say. Says whether that changed anything.
@@ -36,7 +37,9 @@ fn expect(op: &Op, def: &TableDef, key: &Key, kind: PartKind, model: &mut Model)
     let table = op.table;
     Some(match &op.what {
         What::Set(seeds) | What::TypedSet(seeds) => model.set(table, key, kind, Some(part(def, kind, seeds))),
-        What::SetJson(seeds) => model.set(table, key, kind, Some(defaulted(def, kind, seeds))),
+        What::SetJson(seeds) | What::SetText(seeds) => {
+            model.set(table, key, kind, Some(defaulted(def, kind, seeds)))
+        }
         What::Insert(seeds) => {
             let kind = op_kind(def)?;
             model.set(table, key, kind, Some(defaulted(def, kind, seeds)))
@@ -149,6 +152,10 @@ fn do_by_name(
     match &op.what {
         What::Set(seeds) | What::TypedSet(seeds) => tx.set(def.id(), key, kind, &part(def, kind, seeds)),
         What::SetJson(seeds) => tx.set_json(def.name(), key, kind, &json_part(def, key, kind, seeds).into()),
+        What::SetText(seeds) => {
+            let text = Json::from(json_part(def, key, kind, seeds)).to_string();
+            tx.set_text(def.name(), key, kind, &text)
+        }
         What::Patch(seeds) => tx.patch_json(def.name(), key, kind, &some_columns(def, kind, seeds).into()),
         What::RemovePart | What::TypedRemovePart => tx.remove_part(def.id(), key, kind),
         What::RemoveRow | What::TypedRemoveRow => tx.remove_row(def.id(), key),
