@@ -84,7 +84,16 @@
 //! ```
 //!
 //! See [`derive@Entity`], [`derive@Part`] and [`derive@Enum`] for all attributes, [`Column`] for the types that
-//! columns may have. Tables that are known only at run time are declared by [`StateBuilder::table_dyn`].
+//! columns may have, [`as_text`] and [`as_json`] for those of other crates. Tables that are known only at run time are
+//! declared by [`StateBuilder::table_dyn`].
+//!
+//! # The examples
+//!
+//! Most items are shown with lamps: a `Lamp` has its room as key and a `Light` in either part, with `percent` and
+//! `colour` (there is an index of that); a `Switch` has a name; a `Wire` joins switches with lamps. In the `state` that
+//! the examples begin with, version 1, the lamp in the hall should shine with 80 percent and does with 20, the one in the
+//! attic should with 50 and does not; a wire leads from the switch at the door to the lamp in the hall. `light(80)` is a
+//! `Light` of 80 percent without colour.
 //!
 //! # The two doors
 //!
@@ -92,10 +101,20 @@
 //!
 //! | | typed | by name |
 //! |---|---|---|
-//! | a table | [`Read::table`]: [`Table`] | [`Read::any`]: [`AnyTable`] |
-//! | a row | the entity itself | [`AnyRow`], [`Key`], [`Value`], JSON |
-//! | writing | [`Transaction::set_desired`] … | [`Transaction::set`], [`Transaction::set_json`] … |
+//! | a table | [`Read::table`]: [`Table`] | [`Read::any`], [`View::tables`]: [`AnyTable`] |
+//! | a row | [`Read::get`]: the entity itself | [`AnyTable::get`]: [`AnyRow`]; [`Key`], [`Value`], JSON |
+//! | look-ups | [`Table::find`], [`Table::filter`], [`Table::page`] | [`AnyTable::find`], [`AnyTable::filter`], [`AnyTable::page`] |
+//! | in order | [`Table::ordered`], [`Table::after`] | [`AnyTable::ordered`], [`AnyTable::after`] |
+//! | joins | [`Read::joined`] | [`View::joined_any`] |
+//! | a whole row | [`Transaction::put`], [`Transaction::remove`] | [`Transaction::put_json`], [`Transaction::remove_row`] |
+//! | a part | [`Transaction::set_desired`], [`Transaction::set_current`] | [`Transaction::set`], [`Transaction::set_json`] |
+//! | some columns | [`Transaction::update_desired`], [`Transaction::update_current`] | [`Transaction::patch_json`], [`Transaction::apply_op`] |
+//! | no part | [`Transaction::remove_desired`], [`Transaction::remove_current`] | [`Transaction::remove_part`] |
 //! | changes | [`Change::row`] | [`Change::before`], [`Change::after`] |
+//!
+//! What a caller gets wrong in the program (a table that the schema lacks, a column that the table lacks) is a panic at
+//! the typed door, and an error at the other, where names come from outside. Both look at the same tables: a table with a
+//! row type has both, one declared at run time the second (with [`DynRow`] as its rows).
 //!
 //! # How it is built
 //!
@@ -111,6 +130,7 @@ mod codec;
 mod column;
 #[doc(hidden)]
 pub mod derived;
+mod doors;
 mod dynamic;
 mod engine;
 mod feed;
@@ -145,3 +165,8 @@ pub use state::{SharedState, Snapshot, State, StateBuilder};
 pub use table::InvariantError;
 pub use transaction::Transaction;
 pub use value::{Key, KeyError, Text, Value, ValueError};
+
+/// The README's example is true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -302,3 +302,56 @@ fn commits_of_a_fork_can_be_applied_to_its_origin() {
     tx.commit();
     assert_eq!(state.get::<Nic>(&mac(1)), fork.get::<Nic>(&mac(1)));
 }
+
+#[test]
+fn whole_rows_go_in_and_out_as_json() {
+    let mut state = state();
+    let key = Key::one(mac(1));
+    let host = uuid(1).to_string();
+    let row = json!({"desired": {"host": host}, "current": {"host": host, "status": "ready", "speed": 5, "type": "ether"}});
+    let mut tx = state.transaction();
+    assert_eq!((tx.put_json("nic", &key, &row), tx.put_json("nic", &key, &row)), (Ok(true), Ok(false)));
+    tx.commit();
+    assert_eq!(state.any("nic").unwrap().get(&key).unwrap().to_json(), row);
+    let mut tx = state.transaction();
+    let wrong = tx.put_json("nic", &key, &json!({"desierd": {}})).unwrap_err();
+    assert_eq!(
+        wrong.to_string(),
+        "table `nic`: `{\"desierd\":{}}` is not a row; a row is an object of `desired` and `current`, either or both"
+    );
+    assert!(tx.put_json("nic", &key, &json!([])).is_err());
+    // The second part does not fit: the first is not taken either.
+    assert!(tx.put_json("nic", &key, &json!({"current": {}})).is_err());
+    assert!(tx.is_empty());
+    assert_eq!(tx.put_json("nic", &key, &json!({"current": null})), Ok(true));
+    assert!(tx.get::<Nic>(&mac(1)).is_none());
+}
+
+/// A column's Rust type may refuse what its column type admits, and says so late.
+#[test]
+fn a_row_of_which_one_part_is_refused_late_stays_as_it_was() {
+    #[derive(Debug, Clone, PartialEq, pony_state::Entity)]
+    #[entity(table = "port")]
+    struct Port {
+        #[entity(key)]
+        id: i64,
+        desired: Option<Number>,
+        current: Option<Number>,
+    }
+
+    #[derive(Debug, Clone, PartialEq, pony_state::Part)]
+    struct Number {
+        number: u16,
+    }
+
+    let mut state = State::builder().table::<Port>().build().unwrap();
+    let mut tx = state.transaction();
+    tx.set_desired::<Port>(&1, Number { number: 1 });
+    tx.commit();
+    let mut tx = state.transaction();
+    let row = json!({"desired": {"number": 2}, "current": {"number": 70_000}});
+    let error = tx.put_json("port", &Key::one(1), &row).unwrap_err();
+    assert!(error.to_string().contains("column `number`: 70000 is out of range"), "{error}");
+    assert_eq!(tx.get::<Port>(&1).unwrap().desired, Some(Number { number: 1 }));
+    assert_eq!(tx.commit().len(), 0);
+}

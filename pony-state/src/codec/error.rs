@@ -56,6 +56,16 @@ pub enum PartError {
         /// What was given.
         found: String,
     },
+    /// Not a JSON object of parts.
+    #[error(
+        "table `{table}`: {found} is not a row; a row is an object of `desired` and `current`, either or both"
+    )]
+    NotARow {
+        /// The table.
+        table: String,
+        /// What was given.
+        found: String,
+    },
     /// There is no such column.
     #[error("table `{table}` has no column `{column}`; its columns are {}", .known.join(", "))]
     UnknownColumn {
@@ -168,6 +178,10 @@ impl TableDef {
 
     pub(crate) fn not_an_object(&self, found: &Json) -> PartError {
         PartError::NotAnObject { table: self.table(), found: crate::value::quote(found) }
+    }
+
+    pub(crate) fn not_a_row(&self, found: &Json) -> PartError {
+        PartError::NotARow { table: self.table(), found: crate::value::quote(found) }
     }
 
     pub(crate) fn unknown_column(&self, column: &str, part: Option<PartKind>) -> PartError {

@@ -4,7 +4,8 @@ use crate::cloud::{Instance, Vdisk, Volume};
 use crate::model::{self, Model};
 use crate::op::{VALUES, column_value};
 use crate::typed::{by_table, filter, rows};
-use pony_state::{AnyRow, AnyTable, Entity, Key, Read, Row, TableDef, Value};
+use pony_state::{AnyRow, AnyTable, Entity, Key, PartKind, Read, Row, TableDef, Value};
+use serde_json::Value as Json;
 
 /// Every so many filters of one column pages are looked at, since there are many of each.
 const FILTERS_PER_PAGE: usize = 5;
@@ -75,6 +76,14 @@ fn table_rows(table: AnyTable<'_>, model: &Model) {
     for (place, (key, parts)) in all.drain(..).enumerate() {
         assert_eq!(table.get(&key).map(model::row), Some((key.clone(), parts)));
         assert!(table.after(&key).map(AnyRow::key).eq(rows.keys().skip(place + 1).cloned()));
+    }
+    for row in table.iter() {
+        assert!(table.contains(&row.key()));
+        let json = row.to_json();
+        for kind in PartKind::BOTH {
+            let part = table.def().part_to_json(row, kind).map(Json::Object);
+            assert_eq!(json.get(kind.as_str()), part.as_ref());
+        }
     }
     assert!(table.get(&Key::of([])).is_none() && table.get(&Key::one(Value::Null)).is_none());
 }

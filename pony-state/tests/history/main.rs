@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(cloud::cases(40))]
+    #![proptest_config(cloud::cases(24))]
 
     #[test]
     fn both_doors_and_the_model_agree(steps in proptest::collection::vec(step(), 0..24)) {

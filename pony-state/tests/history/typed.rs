@@ -89,6 +89,15 @@ pub(crate) fn filter<R: Entity>(read: &impl Read, filters: &[(&str, Value)]) -> 
     let table = read.table::<R>();
     let mut keys: Vec<Key> = table.filter(filters).map(|row| R::untyped_key(&row.key())).collect();
     keys.sort_unstable();
+    let page = |after: Option<&R::Key>, limit| {
+        let rows = table.page(filters, after, limit);
+        rows.into_iter().map(|row| R::untyped_key(&row.key())).collect::<Vec<_>>()
+    };
+    let middle = keys.get(keys.len() / 2).map(|key| R::typed_key(key).unwrap());
+    assert_eq!((&page(None, usize::MAX), page(None, 1)), (&keys, keys[..keys.len().min(1)].to_vec()));
+    if let Some(middle) = middle {
+        assert_eq!(page(Some(&middle), usize::MAX), keys[keys.len() / 2 + 1..]);
+    }
     if let [(column, value)] = filters {
         let mut found: Vec<Key> =
             table.find(column, value.clone()).map(|row| R::untyped_key(&row.key())).collect();

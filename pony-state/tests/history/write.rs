@@ -52,6 +52,14 @@ fn expect(op: &Op, def: &TableDef, key: &Key, kind: PartKind, model: &mut Model)
         What::TypedPut(desired, current) => {
             model.put(table, key, &parts(def, desired.as_ref(), current.as_ref()))
         }
+        What::PutJson(desired, current) => {
+            let seeds = [desired, current];
+            let part = |kind: PartKind| {
+                let seeds = seeds[model::place(kind)].as_ref()?;
+                def.schema().has_part(kind).then(|| defaulted(def, kind, seeds))
+            };
+            model.put(table, key, &PartKind::BOTH.map(part))
+        }
         What::TypedUpdate(seeds) => {
             let there = model.part(table, key, kind).is_some();
             there && model.set(table, key, kind, Some(part(def, kind, seeds)))
@@ -157,6 +165,15 @@ fn do_by_name(
             tx.set_text(def.name(), key, kind, &text)
         }
         What::Patch(seeds) => tx.patch_json(def.name(), key, kind, &some_columns(def, kind, seeds).into()),
+        What::PutJson(desired, current) => {
+            let seeds = [desired, current];
+            let part = |kind: PartKind| {
+                let seeds = seeds[model::place(kind)].as_ref().filter(|_| def.schema().has_part(kind))?;
+                Some((kind.as_str().to_owned(), Json::Object(json_part(def, key, kind, seeds))))
+            };
+            let row = PartKind::BOTH.into_iter().filter_map(part).collect();
+            tx.put_json(def.id(), key, &Json::Object(row))
+        }
         What::RemovePart | What::TypedRemovePart => tx.remove_part(def.id(), key, kind),
         What::RemoveRow | What::TypedRemoveRow => tx.remove_row(def.id(), key),
         // Without a desired part there is nothing to insert into, nor to update.
