@@ -80,7 +80,9 @@ pub enum BrowseError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// No row is meant by the word.
-    #[error("there is no {table} `{word}` (give a name, a UUID or the beginning of one)")]
+    #[error(
+        "there is no {table} `{word}` (give a name, a UUID, or at least the first {PREFIX_CHARS_MIN} characters of one)"
+    )]
     None {
         /// The table.
         table: String,

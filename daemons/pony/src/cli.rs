@@ -1,5 +1,6 @@
 //! The command line's grammar: what can be said. What is done about it stands in [`crate::cmd`].
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -72,7 +73,7 @@ pub struct DevArgs {
 /// `pony login`
 #[derive(Debug, Args)]
 pub struct LoginArgs {
-    /// Whom to be; asked for when left out
+    /// Whom to be [default: what PONY_AUTH says, else asked for]
     #[arg(long)]
     pub email: Option<String>,
     /// Read the password (or email:password) from standard input instead of asking
@@ -162,6 +163,7 @@ pub enum InstanceCommand {
 #[derive(Debug, Args)]
 pub struct CreateArgs {
     /// Its name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Boot from a new volume filled from this image
     #[arg(long, conflicts_with = "volume")]
@@ -235,6 +237,7 @@ pub enum ImageCommand {
 #[derive(Debug, Args)]
 pub struct ImageAddArgs {
     /// Its name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Where its bytes come from: http:, https:, or file: on the host
     pub uri: String,
@@ -260,6 +263,7 @@ pub enum VolumeCommand {
 #[derive(Debug, Args)]
 pub struct VolumeAddArgs {
     /// Its name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Its size, MiB [default: the image's own]
     #[arg(long, value_name = "MIB", required_unless_present = "image", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
@@ -298,6 +302,7 @@ mod tests {
             "pony instance create web --mem 0",
             "pony volume add data",
             "pony delete instance",
+            "pony image add  file:/a",
             "pony get instance -o xml",
         ] {
             assert!(Cli::try_parse_from(bad.split(' ')).is_err(), "{bad}");

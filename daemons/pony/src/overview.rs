@@ -3,12 +3,14 @@
 use crate::browse::{BrowseError, Browser, Located};
 use crate::catalog::Table;
 use crate::row::Row;
-use crate::text::{Grid, percent, short, size_mib};
+use crate::text::{Grid, percent, short, size_mib, span};
 use crate::why::{self, HostState, VolumeState};
 use serde_json::Value as Json;
 
 /// Instances of one list whose volumes are looked at to say what they wait for.
 const EXPLAINED_MAX: usize = 50;
+/// Characters of an event's key that tell it from others, and that commands take for all of it.
+const EVENT_KEY_CHARS: usize = 8;
 /// Columns that a table without a list of its own shows of each part.
 const PLAIN_COLUMNS_MAX: usize = 6;
 
@@ -28,6 +30,7 @@ pub async fn list(
         "image" => images(browser, rows, now_unix_s).await,
         "storage_pool" => pools(browser, rows, now_unix_s).await,
         "host" => Ok(hosts(rows)),
+        "event" => events(browser, rows, now_unix_s).await,
         _ => Ok(plain(table, rows, now_unix_s)),
     }
 }
@@ -110,7 +113,7 @@ async fn instances(
             text(row.row.desired("state")),
             status(&row.row).to_owned(),
             view.host.map_or_else(String::new, |host| host.label),
-            view.why,
+            if view.why.is_empty() { why::under_way(&row.row).to_owned() } else { view.why },
         ]);
     }
     Ok(grid)
@@ -237,6 +240,35 @@ fn hosts(rows: &[Located]) -> Grid {
         ]);
     }
     grid
+}
+
+/// What happened, the latest last.
+async fn events(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> Result<Grid, BrowseError> {
+    let mut grid = Grid::new(&["LAST", "TIMES", "TYPE", "HOST", "INSTANCE", "VOLUME", "WHAT", "KEY"]);
+    let hosts = browser.rows_if_visible("host").await?;
+    let instances = browser.rows_if_visible("instance").await?;
+    let volumes = browser.rows_if_visible("volume").await?;
+    let when = |row: &Located| row.row.desired("mtime").and_then(Json::as_i64).unwrap_or_default();
+    let mut rows: Vec<&Located> = rows.iter().collect();
+    rows.sort_by_key(|row| (when(row), &row.key));
+    for row in rows {
+        let data = row.row.desired("data");
+        let told = |name: &str| data.and_then(|data| data.get(name)).and_then(Json::as_str);
+        let label =
+            |all: &[Located], key: Option<&str>| key.map_or_else(String::new, |key| why::label(all, key));
+        let what: Vec<&str> = ["step", "error"].into_iter().filter_map(told).collect();
+        grid.push(vec![
+            format!("{} ago", span(now_unix_s - when(row))),
+            text(row.row.desired("count")),
+            text(row.row.desired("type")),
+            label(&hosts, row.row.desired_text("host")),
+            label(&instances, row.row.desired_text("instance")),
+            label(&volumes, told("volume")),
+            what.join(": "),
+            row.key.get(..EVENT_KEY_CHARS).unwrap_or(&row.key).to_owned(),
+        ]);
+    }
+    Ok(grid)
 }
 
 /// A table that has no list of its own: the first plain columns of both parts.

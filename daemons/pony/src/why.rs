@@ -44,6 +44,21 @@ pub fn instance(row: &Row, host: Option<&HostState>, volumes: &[VolumeState], no
     reasons.join("; ")
 }
 
+/// What goes on with an instance that is not as ordered, where nobody says more; empty when it is as ordered.
+#[must_use]
+pub fn under_way(row: &Row) -> &'static str {
+    let (desired, status) = (row.desired_text("state"), row.current_text("status"));
+    match (desired, status) {
+        (None, _) => "",
+        _ if desired == status || (desired, status) == (Some("stopped"), None) => "",
+        (Some("stopped"), Some(_)) => "its host is switching it off",
+        (Some("paused"), Some("running")) => "its host is pausing it",
+        (Some("running"), Some("paused")) => "its host is letting it go on",
+        (_, Some(_)) => "its host is starting it",
+        (_, None) => "nobody has seen to it yet",
+    }
+}
+
 /// Why a volume is not as ordered; empty when it is.
 #[must_use]
 pub fn volume(row: &Row, now_unix_s: i64) -> String {
@@ -158,6 +173,22 @@ mod tests {
             assert_eq!(instance(&row, Some(&host(status)), volumes, 1000), expected, "{row:?}");
         }
         assert_eq!(instance(&row("running", json!(null)), None, &[], 1000), "");
+    }
+
+    #[test]
+    fn an_instance_that_is_not_as_ordered_never_goes_without_a_reason() {
+        for (desired, status, expected) in [
+            ("running", json!("running"), ""),
+            ("running", json!("starting"), "its host is starting it"),
+            ("running", json!("stopping"), "its host is starting it"),
+            ("running", json!("paused"), "its host is letting it go on"),
+            ("paused", json!("running"), "its host is pausing it"),
+            ("stopped", json!("stopping"), "its host is switching it off"),
+            ("running", json!(null), "nobody has seen to it yet"),
+            ("stopped", json!(null), ""),
+        ] {
+            assert_eq!(under_way(&row(desired, json!({ "status": status }))), expected, "{desired} {status}");
+        }
     }
 
     #[test]

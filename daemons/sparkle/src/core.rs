@@ -152,11 +152,12 @@ impl Core {
             }
             Event::Undelivered { peer, reason } => tracing::debug!("peer {peer}: not delivered: {reason:?}"),
             Event::Malformed { peer, address, reason } => {
-                tracing::warn!("malformed message from {address:?} (peer {peer:?}): {reason}");
+                tracing::warn!("malformed message from {} (peer {peer}): {reason}", place(&address));
             }
             Event::Refused { key, address } => {
                 tracing::warn!(
-                    "a host at {address:?} with the key {key} is not admitted: order it with that key"
+                    "a host at {} with the key {key} is not admitted: order it with that key",
+                    place(&address)
                 );
             }
             Event::Down(reason) => tracing::warn!("the link is down: {reason:?}"),
@@ -196,6 +197,11 @@ impl Core {
         self.routes.bind(peer, host);
         Some(host)
     }
+}
+
+/// A network address, for the log.
+fn place(address: &Option<String>) -> &str {
+    address.as_deref().unwrap_or("an unknown address")
 }
 
 impl Routes {

@@ -26,16 +26,17 @@ pub(super) async fn run(url: Option<&str>, args: &LoginArgs) -> anyhow::Result<(
     Ok(say(&escape::text(&format!("signed in at {url} as {email}; stored in {}", path.display())))?)
 }
 
+/// What the command line says goes before what the environment says.
 fn ask(args: &LoginArgs) -> anyhow::Result<Credentials> {
+    if let Some(email) = &args.email {
+        return Ok(Credentials::new(email, &terminal::ask("Password", true)?));
+    }
+    if args.password_stdin {
+        return terminal::ask("email:password", true)?.parse().context("standard input is not usable");
+    }
     if let Some(credentials) = session::given_credentials()? {
         return Ok(credentials);
     }
-    let Some(email) = &args.email else {
-        if args.password_stdin {
-            return terminal::ask("email:password", true)?.parse().context("standard input is not usable");
-        }
-        let email = terminal::ask("E-mail", false)?;
-        return Ok(Credentials::new(&email, &terminal::ask("Password", true)?));
-    };
-    Ok(Credentials::new(email, &terminal::ask("Password", true)?))
+    let email = terminal::ask("E-mail", false)?;
+    Ok(Credentials::new(&email, &terminal::ask("Password", true)?))
 }

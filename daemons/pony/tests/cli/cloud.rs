@@ -83,6 +83,15 @@ impl Cloud {
         tx.commit();
     }
 
+    /// An entry of the log, which nobody writes but Sparkle.
+    pub fn happened(&self, hash: &str, desired: &Json) {
+        let document = &mut *self.document.lock().unwrap();
+        let key = Key(std::iter::once(pony_state::Value::Text(hash.into())).collect());
+        let mut tx = document.state.transaction();
+        tx.set_json("event", &key, PartKind::Desired, desired).unwrap();
+        tx.commit();
+    }
+
     /// Makes the other user an owner of a tenant.
     pub fn join(&self, tenant: &str) {
         self.document.lock().unwrap().membership = Some(tenant.parse().unwrap());

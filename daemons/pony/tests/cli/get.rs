@@ -21,6 +21,12 @@ fn login_is_checked_and_stored_for_later_commands() {
     assert!(stderr(&output).contains("wrong e-mail or password") && !file.exists(), "{}", stderr(&output));
     let output = login("secret");
     assert!(output.status.success(), "{}", stderr(&output));
+    // What the command line says goes before what the environment says.
+    let mut command = cloud.command(&["login", "--email", "root@example.org", "--password-stdin"]);
+    let mut pony = command.env("PONY_AUTH", "me@example.org:wrong").stdin(Stdio::piped()).spawn().unwrap();
+    writeln!(pony.stdin.take().unwrap(), "secret").unwrap();
+    let output = finish(pony);
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let get = |url: Option<&str>| {
         let mut command = cloud.command(&["get", "hosts"]);
@@ -77,6 +83,29 @@ fn lists_show_desired_current_and_why() {
     }
     let detail = cloud.pony(&format!("get instance {short}"));
     assert!(detail.contains("rcpu") && detail.contains("waiting for volume data"), "{detail}");
+}
+
+/// The log was a list of hashes: what had happened, and to which volume, stood nowhere in it.
+#[test]
+fn the_log_says_what_happened() {
+    let cloud = Cloud::start();
+    let (host, pool) = cloud.host("box-1");
+    let tenant = cloud.post("/tenant/", json!({"name": "acme", "approved": true}));
+    let volume = json!({"name": "data", "size": 2048, "storage_pool": pool});
+    let volume = cloud.post(&format!("/tenant/{tenant}/volume/"), volume);
+    let event = |mtime: i64, data: Json| json!({"ctime": 1, "mtime": mtime, "count": 3, "type": "step-failing", "host": host, "data": data});
+    cloud.happened(
+        &"a1".repeat(32),
+        &event(20, json!({"volume": volume, "step": "fill", "error": "the disk is full"})),
+    );
+    cloud.happened(&"b2".repeat(32), &event(10, json!({"volume": volume, "size": 7})));
+    let list = cloud.pony("get events");
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines[1].contains("b2b2b2b2") && lines.len() == 3, "the latest comes last: {list}");
+    for word in [" ago ", " 3 ", "step-failing", "box-1", "data", "fill: the disk is full", "a1a1a1a1"] {
+        assert!(lines[2].contains(word), "{word}: {list}");
+    }
+    cloud.pony("get event a1a1a1a1");
 }
 
 #[test]
