@@ -2,7 +2,8 @@
 //!
 //! A document is a piece of the cloud's document. Where the API wants UUIDs, a document may have names: in
 //! keys, and in columns that refer to other tables. A name that exists stands for its UUID, so that a document
-//! can be applied again and again; another one in a key makes a new entity of that name.
+//! can be applied again and again; another one in a key makes a new entity of that name. What has no name is known
+//! again by its `index`, or else by being as it is written.
 
 use crate::browse::{BrowseError, Browser, Located, pointer};
 use crate::catalog::Table;
@@ -140,7 +141,8 @@ fn flatten(
     for (name, rows) in collections {
         let mounts = [mounts, &[name.replace('_', "-")]].concat();
         let mount = browser.catalog().mount(&mounts);
-        let mount = mount.ok_or_else(|| ApplyError::Mount { place: place.clone(), name: name.clone() })?;
+        let at = if place.is_empty() { "document" } else { &place };
+        let mount = mount.ok_or_else(|| ApplyError::Mount { place: at.to_owned(), name: name.clone() })?;
         let rows = rows.as_object().ok_or_else(|| ApplyError::Shape {
             place: format!("{place}/{name}"),
             expected: "an object of entities by key",
@@ -240,8 +242,13 @@ impl Planner {
             let parent = Located { path: above.to_vec(), key: String::new(), row: Default::default() };
             browser.children(&parent, collection).await?
         };
-        let mut named = rows.into_iter().filter(|row| row.row.name() == Some(word)).map(|row| row.key);
-        match (named.next(), named.next()) {
+        let unnamed = self.marks(browser, entity).await;
+        let is_it = |row: &Located| match &unnamed {
+            None => row.row.name() == Some(word),
+            Some(marks) => marks.iter().all(|(column, value)| row.row.desired(column) == Some(value)),
+        };
+        let mut found = rows.into_iter().filter(is_it).map(|row| row.key);
+        match (found.next(), found.next()) {
             (Some(one), Some(other)) => Err(BrowseError::Several {
                 table: entity.table.clone(),
                 word: word.to_owned(),
@@ -250,6 +257,17 @@ impl Planner {
             .into()),
             (found, _) => Ok(found),
         }
+    }
+
+    /// What tells a row of a table without names from others: columns and their values. `None`: it has a name.
+    async fn marks(&self, browser: &mut Browser<'_>, entity: &Entity) -> Option<Map<String, Json>> {
+        let table = browser.catalog().table(&entity.table).filter(|table| !table.has_desired("name"))?;
+        let written = entity.desired.as_ref().filter(|desired| !desired.is_empty())?;
+        if let Some(index) = written.get("index") {
+            return Some(Map::from_iter([("index".to_owned(), index.clone())]));
+        }
+        // What refers to something that is not there is not there either.
+        self.desired(browser, table, entity, written, false).await.ok()
     }
 
     /// The path of an entity's collection with the keys of what stands above it; none when that is new.

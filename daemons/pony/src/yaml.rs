@@ -14,8 +14,11 @@ pub struct YamlError(String);
 /// # Errors
 /// What is wrong and where.
 pub fn read(text: &str) -> Result<Vec<Json>, YamlError> {
-    let documents =
-        serde_saphyr::from_multiple::<Json>(text).map_err(|error| YamlError(error.to_string()))?;
+    // The reader draws a picture below its first line.
+    let first_line =
+        |text: &str| text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let documents = serde_saphyr::from_multiple::<Json>(text)
+        .map_err(|error| YamlError(first_line(&error.to_string())))?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
@@ -104,7 +107,8 @@ mod tests {
     fn several_documents_and_json() {
         let documents = read("a: 1\n---\n{\"b\": [2]}\n---\n# nothing\n---\nc: x\n").unwrap();
         assert_eq!(documents, [json!({"a": 1}), json!({"b": [2]}), json!({"c": "x"})]);
-        assert!(read("a: [1").is_err());
+        let wrong = read("a: [1").unwrap_err().to_string();
+        assert!(wrong.starts_with("not YAML or JSON: line 1 column") && !wrong.contains('\n'), "{wrong}");
         assert_eq!(read("").unwrap(), Vec::<Json>::new());
     }
 

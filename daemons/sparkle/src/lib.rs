@@ -69,6 +69,7 @@ impl Sparkle {
     /// When the directory, the database or one of the addresses cannot be used; each says which and why.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         create_dir(&config.dir)?;
+        warn_of_exposure(&config);
         let schema = tables::table_schemas();
         let store = open_store(&config, schema.clone()).await?;
         let keys = Keys::new(&schema);
@@ -168,6 +169,22 @@ impl Sparkle {
         if tokio::time::timeout(SHUTDOWN_MAX, all).await.is_err() {
             tracing::warn!("some tasks did not end within {} s", SHUTDOWN_MAX.as_secs());
         }
+    }
+}
+
+/// What is safe on loopback may not be elsewhere.
+fn warn_of_exposure(config: &Config) {
+    if !config.listen.ip().is_loopback() {
+        let at = config.listen;
+        tracing::warn!(
+            "the REST API at {at} is plain HTTP, so passwords can be overheard: put a TLS proxy before it"
+        );
+    }
+    if config.enroll && !config.zmq.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {} is taken in as a host: mind who can, or do not enroll",
+            config.zmq
+        );
     }
 }
 

@@ -48,6 +48,29 @@ tenant:
         data: {desired: {size: 1024, storage_pool: box-1-pool}}
 ";
 
+/// Disks, cards and members have no names, and were made a second time (or refused) at the second run.
+#[test]
+fn what_has_no_name_is_known_again() {
+    let cloud = Cloud::start();
+    cloud.host("box-1");
+    let documents = DOCUMENTS.replace("$root", "root").replace("$lan", "card");
+    let documents = documents
+        + "---\nuser: {boss@example.org: {desired: {alicorn: false}}}\n---\ntenant: {acme: {children: {member: {boss: {desired: {user: boss@example.org, role: owner}}}}}}\n";
+    assert!(applied(&cloud, &documents).contains("created /tenant/acme/instance/web/vnic/card"));
+    let said = applied(&cloud, &documents);
+    assert!(
+        said.contains("merged /tenant/acme/instance/web/vnic/card") && !said.contains("created"),
+        "{said}"
+    );
+    let (tenant, _) = cloud.row("/tenant/");
+    let (instance, _) = cloud.row(&format!("/tenant/{tenant}/instance/"));
+    for collection in
+        ["member/".to_owned(), format!("instance/{instance}/vdisk/"), format!("instance/{instance}/vnic/")]
+    {
+        cloud.row(&format!("/tenant/{tenant}/{collection}"));
+    }
+}
+
 #[test]
 fn a_cloud_in_documents_is_made_at_once_and_kept_when_applied_again() {
     let cloud = Cloud::start();
