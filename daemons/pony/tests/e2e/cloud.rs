@@ -58,7 +58,7 @@ impl Cloud {
         let path = cloud.path("pool");
         let pool = merge(
             "/storage-pool/$pool",
-            json!({
+            &json!({
                 "name": "local", "type": "dir", "host": cloud.host, "config": {"path": path},
             }),
         );
@@ -276,7 +276,7 @@ fn virsh(args: &[&str]) -> std::process::Output {
 }
 
 /// An operation that orders an entity.
-pub(crate) fn merge(path: &str, desired: Json) -> Json {
+pub(crate) fn merge(path: &str, desired: &Json) -> Json {
     json!({"op": "x-merge", "path": path, "value": {"desired": desired}})
 }
 
@@ -302,20 +302,20 @@ impl Order {
         let (tenant, pool) = ("/tenant/$tenant", cloud.pool.as_str());
         let uuids = cloud
             .patch(&[
-                merge(tenant, json!({"name": name, "approved": true})),
-                merge("/image/$image", json!({"name": name, "source_uri": source})),
-                merge("/image/$image/children/volume/$backing", json!({"storage_pool": pool, "format": "raw"})),
-                merge(&format!("{tenant}/children/switch/$switch"), json!({"name": name, "type": "bridge"})),
-                merge(&format!("{tenant}/children/volume/$volume"), json!({
+                merge(tenant, &json!({"name": name, "approved": true})),
+                merge("/image/$image", &json!({"name": name, "source_uri": source})),
+                merge("/image/$image/children/volume/$backing", &json!({"storage_pool": pool, "format": "raw"})),
+                merge(&format!("{tenant}/children/switch/$switch"), &json!({"name": name, "type": "bridge"})),
+                merge(&format!("{tenant}/children/volume/$volume"), &json!({
                     "name": name, "storage_pool": pool, "size": SIZE_MIB, "format": "qcow2", "base_image": "$image",
                 })),
-                merge(&format!("{tenant}/children/instance/$instance"), json!({
+                merge(&format!("{tenant}/children/instance/$instance"), &json!({
                     "name": name, "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 160,
                 })),
                 merge(&format!("{tenant}/children/instance/$instance/children/vdisk/$vdisk"),
-                    json!({"volume": "$volume", "index": 0})),
+                    &json!({"volume": "$volume", "index": 0})),
                 merge(&format!("{tenant}/children/instance/$instance/children/vnic/$vnic"),
-                    json!({"switch": "$switch", "index": 0})),
+                    &json!({"switch": "$switch", "index": 0})),
             ])
             .await;
         let uuid = |name: &str| named(&uuids, name);

@@ -79,10 +79,10 @@ async fn a_commit_is_whole_or_not_at_all() {
         let switch = |k| {
             merge(
                 &format!("/tenant/$t/children/switch/$s{k}"),
-                json!({"name": format!("s{k}"), "type": "bridge"}),
+                &json!({"name": format!("s{k}"), "type": "bridge"}),
             )
         };
-        let mut operations = vec![merge("/tenant/$t", json!({"name": name, "approved": true}))];
+        let mut operations = vec![merge("/tenant/$t", &json!({"name": name, "approved": true}))];
         operations.extend((0..PARTS).map(switch));
         let mut sparkle = std::mem::replace(&mut cloud.sparkle, Daemon::none());
         let kill = async {
