@@ -6,13 +6,22 @@ use std::time::Instant;
 pub struct Op<'a> {
     /// The peer.
     pub peer: &'static str,
-    /// Does the work once and says what it found, which must be the same for all peers.
-    pub run: Box<dyn FnMut() -> i64 + 'a>,
+    /// Does the work once and says what it found, which must be the same for all peers, and how many nanoseconds it took.
+    pub run: Box<dyn FnMut() -> (i64, f64) + 'a>,
 }
 
 impl<'a> Op<'a> {
     /// A peer's side.
-    pub fn new(peer: &'static str, run: impl FnMut() -> i64 + 'a) -> Self {
+    pub fn new(peer: &'static str, mut run: impl FnMut() -> i64 + 'a) -> Self {
+        Self::timed(peer, move || {
+            let start = Instant::now();
+            let found = std::hint::black_box(run());
+            (found, start.elapsed().as_nanos() as f64)
+        })
+    }
+
+    /// The side of a peer that says itself how long the work took.
+    pub fn timed(peer: &'static str, run: impl FnMut() -> (i64, f64) + 'a) -> Self {
         Self { peer, run: Box::new(run) }
     }
 }
@@ -42,9 +51,7 @@ pub fn compare(runs: usize, units: usize, ops: &mut [Op<'_>]) -> Vec<(&'static s
     for run in 0..=runs {
         let mut found: Option<(&str, i64)> = None;
         for (op, samples) in ops.iter_mut().zip(&mut samples) {
-            let start = Instant::now();
-            let result = std::hint::black_box((op.run)());
-            let elapsed_ns = start.elapsed().as_nanos() as f64;
+            let (result, elapsed_ns) = (op.run)();
             let (peer, expected) = *found.get_or_insert((op.peer, result));
             assert_eq!(result, expected, "{} and {peer} found different things", op.peer);
             if run > 0 {

@@ -1,155 +1,176 @@
-//! `pony-state`'s basic operations against the least that they can cost (`limit`) and against SQLite in memory.
+//! `pony-state` against what somebody would take instead, and against the least that the same work can cost (`limit`).
 //!
-//! `PONY_BENCH_INSTANCES` sets the size of the cloud.
+//! `PONY_BENCH_INSTANCES` sets the size of the cloud; `PONY_BENCH_ONLY` names the only part to measure: `speed`,
+//! `beside`, `growth` or `memory`.
 
+mod beside;
+mod embedded;
+mod growth;
 mod limit;
+mod memdb;
+mod multi_index;
 mod peer;
+mod persistent;
 mod pony;
+mod resident;
+mod side;
 mod sqlite;
+mod targets;
 
+use embedded::Embedded;
 use limit::Limit;
-use peer::Peer;
+use memdb::Memdb;
+use multi_index::MultiIndex;
+use peer::{Driver, Local, Peer, Work};
+use persistent::Persistent;
 use pony::Pony;
 use pony_benches::workload::Cloud;
-use pony_benches::{Op, Report, Rng, Sense, compare};
+use pony_benches::{Op, Report, Rng, compare};
 use pony_state::Read;
 use sqlite::Sqlite;
-use std::cell::RefCell;
 use uuid::Uuid;
 
 const SEED: u64 = 7;
-const INSTANCES: usize = 10_000;
-const RUNS: usize = 15;
-const LOADS: usize = 5;
+const INSTANCES: usize = 100_000;
+const RUNS: usize = 11;
+const LOADS: usize = 3;
 
-/// Look-ups or updates in one run: enough for the clock, few enough for the cache to stay as it is.
-const BATCH: usize = 100;
+/// Rows that are asked for, or updated, again and again: what they cost is the peer's work, not the memory's. What they
+/// cost where every one is far away is measured in `growth`.
+const KEYS: usize = 100;
+
+/// How often each is asked for in one run.
+const ROUNDS: usize = 20;
+
+/// Look-ups of many rows in one run.
+const LISTS: usize = 20;
 
 /// Snapshots in one run; taking one costs some nanoseconds.
 const SNAPSHOTS: usize = 10_000;
 
-/// The peers, each full of the same rows.
-struct Peers {
-    pony: RefCell<Pony>,
-    limit: RefCell<Limit>,
-    sqlite: RefCell<Sqlite>,
-}
+/// Scans of each peer beside its writer.
+const SCANS: usize = 20;
 
-/// A sum over what `one` gives for each key. A peer that fails gives a sum that no other has.
-fn sum<K: Copy>(keys: &[K], mut one: impl FnMut(K) -> anyhow::Result<i64>) -> i64 {
-    keys.iter().try_fold(0, |sum, key| one(*key).map(|value| sum + value)).unwrap_or_else(|error| {
-        eprintln!("a peer failed: {error:#}");
-        i64::MIN
-    })
-}
+type Drivers<'a> = Vec<Box<dyn Driver + 'a>>;
 
-impl Peers {
-    fn load(cloud: &Cloud) -> anyhow::Result<Self> {
-        let (pony, limit) = (Pony::load(cloud)?.into(), Limit::load(cloud)?.into());
-        Ok(Self { pony, limit, sqlite: Sqlite::load(cloud)?.into() })
+fn drivers<'a>(cloud: &'a Cloud, dir: &std::path::Path) -> anyhow::Result<Drivers<'a>> {
+    let mut drivers: Drivers<'a> = vec![
+        Box::new(Local::<Pony>::load(cloud)?),
+        Box::new(Local::<Limit>::load(cloud)?),
+        Box::new(Local::<Sqlite>::load(cloud)?),
+        Box::new(Local::<MultiIndex>::load(cloud)?),
+        Box::new(Local::<Persistent>::load(cloud)?),
+        Box::new(Local::<Embedded>::load(cloud)?),
+    ];
+    if let Some(memdb) = Memdb::load(dir, cloud)? {
+        drivers.push(Box::new(memdb));
     }
-
-    /// Measures one operation on all peers, over all keys.
-    fn compare<K: Copy>(
-        &self,
-        keys: &[K],
-        one: fn(&mut dyn Peer, K) -> anyhow::Result<i64>,
-    ) -> Vec<(&'static str, f64)> {
-        let mut ops = [
-            Op::new("pony", || sum(keys, |key| one(&mut *self.pony.borrow_mut(), key))),
-            Op::new("limit", || sum(keys, |key| one(&mut *self.limit.borrow_mut(), key))),
-            Op::new("sqlite", || sum(keys, |key| one(&mut *self.sqlite.borrow_mut(), key))),
-        ];
-        compare(RUNS, keys.len(), &mut ops)
-    }
+    Ok(drivers)
 }
 
-fn measure_load(report: &mut Report, cloud: &Cloud) {
-    fn op<'a, P: Peer>(peer: &'static str, cloud: &'a Cloud) -> Op<'a> {
-        Op::new(peer, move || sum(&[()], |()| P::load(cloud)?.scan()))
-    }
-    let mut ops = [op::<Pony>("pony", cloud), op::<Limit>("limit", cloud), op::<Sqlite>("sqlite", cloud)];
-    report.figures("load, per instance", compare(LOADS, cloud.instances.len(), &mut ops));
+/// Measures one operation on all peers. A peer that fails finds what no other does.
+fn measure(report: &mut Report, drivers: &mut Drivers<'_>, name: &str, runs: usize, units: usize, work: Work<'_>) {
+    let mut ops: Vec<Op<'_>> = drivers
+        .iter_mut()
+        .map(|driver| {
+            let peer = driver.name();
+            Op::timed(peer, move || {
+                driver.run(work).map(|outcome| (outcome.found, outcome.ns)).unwrap_or_else(|error| {
+                    eprintln!("{peer} failed: {error:#}");
+                    (i64::MIN, 0.0)
+                })
+            })
+        })
+        .collect();
+    report.figures(name, compare(runs, units, &mut ops));
 }
 
-fn measure_reads(report: &mut Report, peers: &Peers, cloud: &Cloud, rng: &mut Rng) {
-    let mut some = |all: &[Uuid]| (0..BATCH).filter_map(|_| rng.pick(all).copied()).collect::<Vec<_>>();
-    let instances = some(&cloud.instances.iter().map(|row| row.uuid).collect::<Vec<_>>());
-    let (tenants, hosts) = (some(&cloud.tenants), some(&cloud.hosts));
-    report.figures("get by key", peers.compare(&instances, |peer, key| peer.get(key)));
-    report.figures("all of a tenant (100)", peers.compare(&tenants, |peer, key| peer.of_tenant(key)));
-    report.figures("all on a host, both parts (500)", peers.compare(&hosts, |peer, key| peer.on_host(key)));
-    report.figures("volumes of an instance", peers.compare(&instances, |peer, key| peer.volumes_of(key)));
-    report.figures("scan of all", peers.compare(&[()], |peer, ()| peer.scan()));
+fn pick(rng: &mut Rng, of: &[Uuid], count: usize) -> Vec<Uuid> {
+    (0..count).filter_map(|_| rng.pick(of).copied()).collect()
 }
 
 /// Instances and where they go: all of them to one host, then each to another one, so that every step of every run
 /// changes something.
-fn moves(cloud: &Cloud, rng: &mut Rng) -> Vec<(Uuid, Uuid)> {
+fn moves(cloud: &Cloud, count: usize, rng: &mut Rng) -> Vec<(Uuid, Uuid)> {
     let mut there = Vec::new();
     let mut back = Vec::new();
-    for _ in 0..BATCH / 2 {
-        let Some(instance) = rng.pick(&cloud.instances) else { continue };
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..count / 2 {
+        let Some(member) = rng.pick(&cloud.members) else { continue };
         let place = rng.below(cloud.hosts.len());
         let next = (place + 1) % cloud.hosts.len();
-        if there.iter().all(|(uuid, _)| *uuid != instance.uuid) {
-            there.push((instance.uuid, cloud.hosts[place]));
-            back.push((instance.uuid, cloud.hosts[next]));
+        if seen.insert(member.instance.uuid) {
+            there.push((member.instance.uuid, cloud.hosts[place]));
+            back.push((member.instance.uuid, cloud.hosts[next]));
         }
     }
     there.extend(back);
     there
 }
 
-fn measure_updates(report: &mut Report, peers: &Peers, cloud: &Cloud, rng: &mut Rng) {
-    let moves = moves(cloud, rng);
-    report.figures("update of a row", peers.compare(&moves, |peer, (uuid, host)| peer.update(uuid, host)));
-    let beside = |(uuid, host)| {
-        let snapshot = peers.pony.borrow().snapshot();
-        let result = peers.pony.borrow_mut().update(uuid, host);
-        std::hint::black_box(snapshot);
-        result
-    };
-    let mut ops = [Op::new("pony", || sum(&moves, beside))];
-    report.figures("update, a new snapshot each time", compare(RUNS, moves.len(), &mut ops));
-}
-
-fn measure_snapshots(report: &mut Report, peers: &Peers) {
-    let pony = peers.pony.borrow();
-    let take = || (0..SNAPSHOTS).map(|_| pony.snapshot().version() as i64).max().unwrap_or_default();
-    report.figures("snapshot", compare(RUNS, SNAPSHOTS, &mut [Op::new("pony", take)]));
-}
-
-fn targets(report: &mut Report) {
-    let reads = [
-        "get by key",
-        "all of a tenant (100)",
-        "all on a host, both parts (500)",
-        "volumes of an instance",
-        "scan of all",
+fn speed(report: &mut Report, cloud: &Cloud) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut all = drivers(cloud, dir.path())?;
+    let mut rng = Rng::new(SEED + 1);
+    let keys: Vec<Uuid> = cloud.members.iter().map(|member| member.instance.uuid).collect();
+    let instances = pick(&mut rng, &keys, KEYS).repeat(ROUNDS);
+    let (tenants, hosts) = (pick(&mut rng, &cloud.tenants, LISTS), pick(&mut rng, &cloud.hosts, LISTS));
+    let moves = moves(cloud, KEYS, &mut rng).repeat(ROUNDS);
+    let works = [
+        (targets::GET, Work::Get(&instances)),
+        (targets::TENANT, Work::OfTenant(&tenants)),
+        (targets::HOST, Work::OnHost(&hosts)),
+        (targets::VOLUMES, Work::VolumesOf(&instances)),
+        (targets::SCAN, Work::Scan),
+        (targets::UPDATE, Work::Update(&moves)),
     ];
-    for op in reads {
-        report.at_least_as_fast(op, "pony", "limit", 0.5);
+    measure(report, &mut all, targets::LOAD, LOADS, cloud.members.len(), Work::Load);
+    for (name, work) in works {
+        measure(report, &mut all, name, RUNS, work.units(), work);
     }
-    report.at_least_as_fast("update of a row", "pony", "limit", 0.5);
-    for op in reads.into_iter().chain(["load, per instance"]) {
-        report.at_least_as_fast(op, "pony", "sqlite", 5.0);
+    let (mut scans, mut updates) = (Vec::new(), Vec::new());
+    for driver in &mut all {
+        if let Some(both) = driver.beside(&moves, SCANS)? {
+            scans.push((driver.name(), both.scan_ns));
+            updates.push((driver.name(), both.update_ns));
+        }
     }
-    report.at_least_as_fast("update of a row", "pony", "sqlite", 1.5);
-    if let Some(ns) = report.figure("snapshot", "pony") {
-        report.target("snapshot, ns", ns, 1000.0, Sense::Max);
-    }
+    report.figures(targets::SCAN_BESIDE, scans);
+    report.figures(targets::UPDATE_BESIDE, updates);
+    snapshots(report)?;
+    targets::speed(report);
+    Ok(())
+}
+
+fn snapshots(report: &mut Report) -> anyhow::Result<()> {
+    let pony = Pony::create()?;
+    let take = || (0..SNAPSHOTS).map(|_| pony.snapshot().version() as i64).max().unwrap_or_default();
+    report.figures(targets::SNAPSHOT, compare(RUNS, SNAPSHOTS, &mut [Op::new("pony", take)]));
+    Ok(())
 }
 
 fn main() -> anyhow::Result<()> {
+    if resident::serve()? {
+        return Ok(());
+    }
     let size = std::env::var("PONY_BENCH_INSTANCES").map_or(Ok(INSTANCES), |text| text.parse())?;
-    let (cloud, mut rng) = (Cloud::generate(size, SEED), Rng::new(SEED + 1));
+    let only = std::env::var("PONY_BENCH_ONLY").ok();
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     let mut report = Report::new("state", "ns");
-    measure_load(&mut report, &cloud);
-    let peers = Peers::load(&cloud)?;
-    measure_reads(&mut report, &peers, &cloud, &mut rng);
-    measure_updates(&mut report, &peers, &cloud, &mut rng);
-    measure_snapshots(&mut report, &peers);
-    targets(&mut report);
+    if wanted("speed") || wanted("beside") {
+        let cloud = Cloud::generate(size, SEED);
+        if wanted("speed") {
+            speed(&mut report, &cloud)?;
+        }
+        if wanted("beside") {
+            side::measure(&mut report, &cloud)?;
+        }
+    }
+    if wanted("growth") {
+        growth::measure(&mut report)?;
+    }
+    if wanted("memory") {
+        targets::memory(&mut report, size)?;
+    }
     Ok(report.finish()?)
 }

@@ -1,22 +1,47 @@
 //! The engine that the bench is about.
 
-use crate::peer::Peer;
-use pony_benches::workload::{Cloud, Instance, Vdisk, Volume};
-use pony_state::{Read, Snapshot, State, Subscription};
+use crate::peer::{Peer, Reads, Scanner};
+use pony_benches::workload::{Instance, Member, Placement, Vdisk, Vnic, Volume};
+use pony_state::{FeedError, Read, SharedState, Snapshot, State, Subscription, Transaction};
+use std::convert::Infallible;
 use uuid::Uuid;
 
 /// More than one event never waits here.
 const EVENTS_MAX: usize = 16;
 
 pub(crate) struct Pony {
-    state: State,
+    shared: SharedState,
     events: Subscription,
 }
 
 impl Pony {
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.state.snapshot()
+        self.shared.snapshot()
     }
+
+    fn write(&self, change: impl FnOnce(&mut Transaction<'_>)) {
+        let Ok(_) = self.shared.write(|tx| {
+            change(tx);
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Takes the event of a change. That there were too many at once is no mistake while loading.
+    fn receive(&mut self) -> anyhow::Result<()> {
+        match self.events.try_next() {
+            Ok(_) | Err(FeedError::Lagged) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn put_satellites(tx: &mut Transaction<'_>, member: &Member) {
+    for index in 0..member.volumes.len() {
+        tx.put(member.volumes[index].clone());
+        tx.put(member.vdisks[index].clone());
+        tx.put(member.vnics[index].clone());
+    }
+    tx.put(member.placement.clone());
 }
 
 pub(crate) fn mem(instance: &Instance) -> i64 {
@@ -27,54 +52,71 @@ pub(crate) fn size_mib(volume: &Volume) -> i64 {
     volume.desired.as_ref().map_or(0, |desired| desired.size_mib)
 }
 
-impl Peer for Pony {
-    fn load(cloud: &Cloud) -> anyhow::Result<Self> {
-        let mut state = State::builder().table::<Instance>().table::<Volume>().table::<Vdisk>().build()?;
-        let mut tx = state.transaction();
-        for row in &cloud.instances {
-            tx.put(row.clone());
-        }
-        for row in &cloud.volumes {
-            tx.put(row.clone());
-        }
-        for row in &cloud.vdisks {
-            tx.put(row.clone());
-        }
-        tx.commit();
-        let events = state.subscribe(EVENTS_MAX);
-        Ok(Self { state, events })
-    }
-
+impl Reads for Snapshot {
     fn get(&self, instance: Uuid) -> anyhow::Result<i64> {
-        Ok(self.state.get::<Instance>(&instance).map_or(0, mem))
+        Ok(Read::get::<Instance>(self, &instance).map_or(0, mem))
     }
 
     fn of_tenant(&self, tenant: Uuid) -> anyhow::Result<i64> {
-        Ok(self.state.table::<Instance>().find("tenant", tenant).map(mem).sum())
+        Ok(self.table::<Instance>().find("tenant", tenant).map(mem).sum())
     }
 
     fn on_host(&self, host: Uuid) -> anyhow::Result<i64> {
-        Ok(self.state.table::<Instance>().find("host", host).map(mem).sum())
+        Ok(self.table::<Instance>().find("host", host).map(mem).sum())
     }
 
     fn volumes_of(&self, instance: Uuid) -> anyhow::Result<i64> {
-        let volumes = self.state.joined::<Vdisk, Volume>("instance", instance);
+        let volumes = self.joined::<Vdisk, Volume>("instance", instance);
         Ok(volumes.map(|(_, volume)| size_mib(volume)).sum())
     }
 
-    fn update(&mut self, instance: Uuid, host: Uuid) -> anyhow::Result<i64> {
-        let mut tx = self.state.transaction();
-        tx.update_current::<Instance>(&instance, |current| current.host = host);
-        tx.commit();
-        while self.events.try_next()?.is_some() {}
-        Ok(self
-            .state
-            .get::<Instance>(&instance)
-            .and_then(|row| row.current.as_ref())
-            .map_or(0, |it| it.attempts))
+    fn scan(&self) -> anyhow::Result<i64> {
+        Ok(self.table::<Instance>().iter().map(mem).sum())
+    }
+}
+
+impl Peer for Pony {
+    const NAME: &'static str = "pony";
+
+    fn create() -> anyhow::Result<Self> {
+        let tables = State::builder().table::<Instance>().table::<Volume>().table::<Vdisk>();
+        let shared = SharedState::new(tables.table::<Vnic>().table::<Placement>().build()?);
+        let (_, events) = shared.subscribe(EVENTS_MAX);
+        Ok(Self { shared, events })
     }
 
-    fn scan(&self) -> anyhow::Result<i64> {
-        Ok(self.state.table::<Instance>().iter().map(mem).sum())
+    fn add_instances(&mut self, members: &[Member]) -> anyhow::Result<()> {
+        self.write(|tx| {
+            for member in members {
+                tx.put(member.instance.clone());
+            }
+        });
+        self.receive()
+    }
+
+    fn add_satellites(&mut self, members: &[Member]) -> anyhow::Result<()> {
+        self.write(|tx| members.iter().for_each(|member| put_satellites(tx, member)));
+        self.receive()
+    }
+
+    fn read(&self, ask: &mut dyn FnMut(&dyn Reads) -> anyhow::Result<i64>) -> anyhow::Result<i64> {
+        ask(&self.snapshot())
+    }
+
+    fn update(&mut self, instance: Uuid, host: Uuid) -> anyhow::Result<i64> {
+        let mut attempts = 0;
+        self.write(|tx| {
+            tx.update_current::<Instance>(&instance, |current| {
+                current.host = host;
+                attempts = current.attempts;
+            });
+        });
+        self.receive()?;
+        Ok(attempts)
+    }
+
+    fn scanner(&self) -> Option<Scanner> {
+        let shared = self.shared.clone();
+        Some(Box::new(move || Reads::scan(&shared.snapshot())))
     }
 }
