@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A shared, immutable string: cloning one costs a reference count, not an allocation.
+/// An immutable string. Up to 23 bytes lie in place, longer ones are shared: cloning one never allocates.
 ///
 /// ```
 /// use pony_state::Text;
@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// let (one, two): (Text, Text) = ("hall".into(), "hall".to_owned().into());
 /// assert_eq!(one, two);
 /// ```
-pub type Text = Arc<str>;
+pub type Text = smol_str::SmolStr;
 
 /// The value of one column.
 ///
