@@ -219,8 +219,40 @@ impl fmt::Debug for Change {
     }
 }
 
+/// The changes of a commit. Most have one, which needs no list.
+#[derive(Debug, Clone)]
+pub(crate) enum Changes {
+    None,
+    One(Change),
+    Some(Arc<[Change]>),
+}
+
+impl Changes {
+    pub(crate) fn one(change: Option<Change>) -> Self {
+        change.map_or(Self::None, Self::One)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    fn as_slice(&self) -> &[Change] {
+        match self {
+            Self::None => &[],
+            Self::One(change) => std::slice::from_ref(change),
+            Self::Some(changes) => changes,
+        }
+    }
+}
+
+impl FromIterator<Change> for Changes {
+    fn from_iter<I: IntoIterator<Item = Change>>(changes: I) -> Self {
+        Self::Some(changes.into_iter().collect::<Vec<_>>().into())
+    }
+}
+
 /// A committed transaction: its changes, one for each row that is not what it was, in the order in which the
-/// transaction first touched them.
+/// transaction first touched them. Cloning it costs reference counts.
 ///
 /// ```
 /// # use pony_state::*;
@@ -237,11 +269,11 @@ impl fmt::Debug for Change {
 #[derive(Debug, Clone)]
 pub struct Commit {
     version: u64,
-    changes: Arc<[Change]>,
+    changes: Changes,
 }
 
 impl Commit {
-    pub(crate) const fn new(version: u64, changes: Arc<[Change]>) -> Self {
+    pub(crate) const fn new(version: u64, changes: Changes) -> Self {
         Self { version, changes }
     }
 
@@ -279,7 +311,7 @@ impl Commit {
     /// ```
     #[must_use]
     pub fn changes(&self) -> &[Change] {
-        &self.changes
+        self.changes.as_slice()
     }
 }
 
@@ -287,6 +319,6 @@ impl Deref for Commit {
     type Target = [Change];
 
     fn deref(&self) -> &[Change] {
-        &self.changes
+        self.changes()
     }
 }

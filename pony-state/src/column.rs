@@ -76,11 +76,28 @@ pub trait Column: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// assert!(u8::from_value(&Value::Int(700)).is_err());
     /// ```
     fn from_value(value: &Value) -> Result<Self, ValueError>;
+
+    /// What comes first in the order of values, in a number: of two values the greater one never has the lesser rank. Of
+    /// use for key columns alone, see [`crate::Row::rank`].
+    fn rank(&self) -> u32 {
+        0
+    }
+}
+
+/// The rank of bytes that are ordered from the first one on.
+fn rank_of_bytes(bytes: &[u8]) -> u32 {
+    let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
+    u32::from_be_bytes([at(0), at(1), at(2), at(3)])
+}
+
+/// The rank of a number: its place among those of 32 bits, or at their end.
+fn rank_of_number(number: i64) -> u32 {
+    (number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) - i64::from(i32::MIN)) as u32
 }
 
 /// A column type that is one variant of [`Value`].
 macro_rules! plain_column {
-    ($($type:ty, $variant:ident);* $(;)?) => {$(
+    ($($type:ty, $variant:ident, |$it:ident| $rank:expr);* $(;)?) => {$(
         impl Column for $type {
             fn column_type() -> ColumnType {
                 ColumnType::$variant
@@ -97,18 +114,23 @@ macro_rules! plain_column {
                     Err(ValueError::wrong_type(&Self::column_type(), value))
                 }
             }
+
+            fn rank(&self) -> u32 {
+                let $it = self;
+                $rank
+            }
         }
     )*};
 }
 plain_column! {
-    bool, Bool;
-    i64, Int;
-    f64, Float;
-    Uuid, Uuid;
-    Text, Text;
-    Inet, Inet;
-    Cidr, Cidr;
-    Mac, Mac;
+    bool, Bool, |it| u32::from(*it);
+    i64, Int, |it| rank_of_number(*it);
+    f64, Float, |_it| 0;
+    Uuid, Uuid, |it| rank_of_bytes(it.as_bytes());
+    Text, Text, |it| rank_of_bytes(it.as_bytes());
+    Inet, Inet, |_it| 0;
+    Cidr, Cidr, |_it| 0;
+    Mac, Mac, |it| rank_of_bytes(&it.0);
 }
 
 /// A whole number of fewer bits.
@@ -131,6 +153,10 @@ macro_rules! small_int_column {
                     max: i64::from(Self::MAX),
                 })
             }
+
+            fn rank(&self) -> u32 {
+                rank_of_number(i64::from(*self))
+            }
         }
     )*};
 }
@@ -147,6 +173,10 @@ impl Column for String {
 
     fn from_value(value: &Value) -> Result<Self, ValueError> {
         Text::from_value(value).map(|text| Self::from(&*text))
+    }
+
+    fn rank(&self) -> u32 {
+        rank_of_bytes(self.as_bytes())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows of tables that are declared at run time: the same engine, with values in place of typed columns.
 
+use crate::column::Column;
 use crate::row::{ColumnError, PartValues, Row};
 use crate::value::{Key, Value};
 use std::cmp::Ordering;
@@ -85,6 +86,21 @@ impl Row for DynRow {
         self.key.cmp(key)
     }
 
+    fn has_key(&self, key: &Key) -> bool {
+        self.key == *key
+    }
+
+    fn rank(key: &Key) -> u32 {
+        // All keys of a table have values of the same kind there.
+        match key.values().first() {
+            Some(Value::Uuid(uuid)) => uuid.rank(),
+            Some(Value::Int(number)) => number.rank(),
+            Some(Value::Text(text)) => text.rank(),
+            Some(Value::Mac(mac)) => mac.rank(),
+            _ => 0,
+        }
+    }
+
     fn key_value(&self, column: usize) -> Value {
         self.key.0.get(column).cloned().unwrap_or_default()
     }
@@ -109,7 +125,7 @@ impl Row for DynRow {
         key.clone()
     }
 
-    fn typed_key(key: &Key) -> Result<Key, ColumnError> {
-        Ok(key.clone())
+    fn key_of(values: &[Value]) -> Result<Key, ColumnError> {
+        Ok(Key(values.into()))
     }
 }

@@ -9,4 +9,4 @@ pub(crate) mod id_set;
 pub(crate) mod index;
 pub(crate) mod paged;
 pub(crate) mod slab;
-pub(crate) mod sorted_ids;
+pub(crate) mod sorted;

@@ -56,11 +56,15 @@ impl Queue {
         }
         self.waiting += commit.len();
         if self.waiting > self.capacity {
-            self.commits.clear();
-            (self.waiting, self.lagged) = (0, true);
+            self.overrun();
         } else {
             self.commits.push_back(commit.clone());
         }
+    }
+
+    fn overrun(&mut self) {
+        self.commits.clear();
+        (self.waiting, self.lagged) = (0, true);
     }
 
     fn pop(&mut self) -> Option<Result<Commit, FeedError>> {
@@ -102,6 +106,11 @@ impl Feed {
         if !commit.is_empty() && !self.queues.is_empty() {
             self.for_each(|queue| queue.push(commit));
         }
+    }
+
+    /// Tells all subscribers to start over.
+    pub(crate) fn overrun(&mut self) {
+        self.for_each(Queue::overrun);
     }
 
     fn for_each(&mut self, tell: impl Fn(&mut Queue)) {

@@ -11,8 +11,8 @@ pub use typed::{Joined, Rows, Table};
 use crate::row::Entity;
 use crate::schema::{Schema, TableId};
 use crate::state::Root;
-use crate::table::{InvariantError, TableData, TableOps};
-use crate::value::{Key, Value};
+use crate::table::{InvariantError, TableData};
+use crate::value::Value;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -213,11 +213,10 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn joined<J: Entity, T: Entity>(self, from: &str, key: impl Into<Value>) -> Joined<'a, J, T> {
         let (join, target) = (self.table::<J>(), self.table::<T>());
-        let pairs = match self.joined_ids(TableOps::def(join.data()).id(), from, &key.into()) {
-            Some((to, pairs)) if to == TableOps::def(target.data()).id() => pairs,
-            _ => panic!("table `{}` does not join column `{from}` with table `{}`", J::TABLE, T::TABLE),
-        };
-        Joined::new(join, target, pairs)
+        match Joined::new(join, target, from, key.into()) {
+            Some(joined) => joined,
+            None => panic!("table `{}` does not join column `{from}` with table `{}`", J::TABLE, T::TABLE),
+        }
     }
 
     /// The same without Rust types. `None` where `join` is not a join table with a column `from`.
@@ -239,32 +238,15 @@ impl<'a> View<'a> {
         key: &Value,
     ) -> Option<Vec<(AnyRow<'a>, AnyRow<'a>)>> {
         let join = self.any(join)?;
-        let (to, pairs) = self.joined_ids(join.def().id(), from, key)?;
-        let target = self.any(to)?;
-        let rows = |(row, other)| Some((join.by_id(row)?, target.by_id(other)?));
-        Some(pairs.into_iter().filter_map(rows).collect())
-    }
-
-    /// The table at the other side, and the ids of join rows and of the rows that they lead to.
-    fn joined_ids(self, join: TableId, from: &str, key: &Value) -> Option<(TableId, Vec<(u32, u32)>)> {
-        let join = self.any(join)?;
-        let (left, right) = join.def().schema().join.as_ref()?;
-        let other = if left == from {
-            right
-        } else if right == from {
-            left
-        } else {
-            return None;
-        };
-        let target = self.any(join.def().column(other)?.references.as_deref()?)?;
-        let mut pairs = Vec::new();
-        for id in join.ops().find_ids(from, key)? {
-            let ends = join.by_id(id).map(|row| row.opposite(from, key, other)).unwrap_or_default();
-            for end in ends.into_iter().flatten() {
-                pairs.extend(target.ops().id_of_any(&Key::one(end)).map(|end| (id, end)));
+        let (from, to) = join.def().join_from(from)?;
+        let target = self.any(to.table)?;
+        let mut rows = Vec::new();
+        for row in join.rows_with(from.places, key) {
+            for end in row.ops().opposite(from.places, key, to.places).into_iter().flatten() {
+                rows.extend(target.get_by(std::slice::from_ref(&end)).map(|other| (row, other)));
             }
         }
-        Some((target.def().id(), pairs))
+        Some(rows)
     }
 
     /// Recomputes every index of every table from the rows.

@@ -2,7 +2,7 @@
 //! these traits; [`crate::DynRow`] does for tables that are declared at run time.
 
 use crate::column::Column;
-use crate::schema::{ColumnSchema, PartKind, TableSchema};
+use crate::schema::{ColumnPlaces, ColumnSchema, PartKind, TableSchema};
 use crate::value::{Key, Value, ValueError};
 use std::any::Any;
 use std::cmp::Ordering;
@@ -201,6 +201,17 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// ```
     fn cmp_key(&self, key: &Self::Key) -> Ordering;
 
+    /// Whether that is its key.
+    fn has_key(&self, key: &Self::Key) -> bool {
+        self.cmp_key(key) == Ordering::Equal
+    }
+
+    /// What comes first in the order of keys, in a number: of two keys the greater one never has the lesser rank. Most
+    /// comparisons of a search in that order are settled by ranks, without a look at rows.
+    fn rank(_key: &Self::Key) -> u32 {
+        0
+    }
+
     /// The value of one key column.
     ///
     /// ```
@@ -272,10 +283,23 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// ```
     fn untyped_key(key: &Self::Key) -> Key;
 
-    /// A key with its Rust type.
+    /// The key that consists of these values, one for each key column, in order.
     ///
     /// # Errors
     /// [`ColumnError`] for the first value that does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// assert_eq!(Wire::key_of(&["door".into(), "hall".into()]), Ok(("door".into(), "hall".into())));
+    /// assert!(Wire::key_of(&["door".into()]).is_err());
+    /// ```
+    fn key_of(values: &[Value]) -> Result<Self::Key, ColumnError>;
+
+    /// A key with its Rust type.
+    ///
+    /// # Errors
+    /// As [`Row::key_of`].
     ///
     /// ```
     /// # use pony_state::*;
@@ -286,7 +310,9 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// assert!(Wire::typed_key(&Key::one("door")).is_err());
     /// # Ok::<_, SchemaError>(())
     /// ```
-    fn typed_key(key: &Key) -> Result<Self::Key, ColumnError>;
+    fn typed_key(key: &Key) -> Result<Self::Key, ColumnError> {
+        Self::key_of(key.values())
+    }
 }
 
 /// A row type that declares its table.
@@ -327,6 +353,25 @@ pub(crate) trait RowOps: Any + Debug + Send + Sync {
     fn has_part(&self, kind: PartKind) -> bool;
     /// The value of a column of a part, if the part is there.
     fn part_value(&self, kind: PartKind, column: usize) -> Option<Value>;
+
+    /// The value of a column in the key or else in a part, if that is there.
+    fn value_at(&self, kind: PartKind, places: ColumnPlaces) -> Option<Value> {
+        match places.key {
+            Some(place) => Some(self.any_key_value(place)),
+            None => self.part_value(kind, places.part(kind)?),
+        }
+    }
+
+    /// The values of `to` in those parts whose `from` is `value`; each once, and none that is null.
+    fn opposite(&self, from: ColumnPlaces, value: &Value, to: ColumnPlaces) -> [Option<Value>; 2] {
+        let end = |kind| {
+            let matches = self.value_at(kind, from).as_ref() == Some(value);
+            if matches { self.value_at(kind, to).filter(|it| !it.is_null()) } else { None }
+        };
+        let desired = end(PartKind::Desired);
+        let current = end(PartKind::Current).filter(|it| desired.as_ref() != Some(it));
+        [desired, current]
+    }
 }
 
 impl<R: Row> RowOps for R {

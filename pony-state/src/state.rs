@@ -15,13 +15,34 @@ use crate::table::{TableData, TableOps};
 use crate::transaction::Transaction;
 use hashbrown::HashMap;
 use std::any::{Any, TypeId};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// What never changes after construction.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(crate) schema: Arc<Schema>,
-    by_type: HashMap<TypeId, TableId>,
+    by_type: HashMap<TypeId, TableId, BuildHasherDefault<TypeHasher>>,
+}
+
+/// A [`TypeId`] is a hash already: what it feeds is the result.
+#[derive(Debug, Default)]
+pub(crate) struct TypeHasher(u64);
+
+impl Hasher for TypeHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Catalog {
@@ -41,6 +62,7 @@ pub(crate) struct Root {
 
 impl Root {
     /// A table for writing: a copy, where a snapshot shares it.
+    #[inline]
     pub(crate) fn table_mut(&mut self, id: TableId) -> Option<&mut dyn TableOps> {
         let table = self.tables.get_mut(id.index())?;
         if Arc::get_mut(table).is_none() {
@@ -107,8 +129,8 @@ impl State {
     /// assert_eq!(state.table::<Lamp>().len(), 2);
     /// # Ok::<_, SchemaError>(())
     /// ```
-    pub const fn transaction(&mut self) -> Transaction<'_> {
-        Transaction::new(self)
+    pub fn transaction(&mut self) -> Transaction<'_> {
+        Transaction::new(Arc::make_mut(&mut self.root), &mut self.feed)
     }
 
     /// What the state is now, for as long as anybody wants to look at it. Costs a reference count; later commits

@@ -13,24 +13,60 @@ pub(crate) use ops::TableOps;
 use crate::engine::hash_index::HashIndex;
 use crate::engine::id_set::Ids;
 use crate::engine::index::Index;
-use crate::engine::slab::Slab;
-use crate::engine::sorted_ids::SortedIds;
+use crate::engine::slab::{Items, Slab};
+use crate::engine::sorted::Sorted;
 use crate::row::Row;
-use crate::schema::TableDef;
+use crate::schema::{ColumnPlaces, TableDef};
 use crate::value::Value;
 use log::Log;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// What a write did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// The row was like that before.
-    Unchanged,
-    /// The row changed, not for the first time in this transaction.
-    Again,
-    /// The row changed for the first time in this transaction; the place of its log entry.
-    First(usize),
+/// A row in the order of keys: its rank in the upper half, its id in the lower. See [`Row::rank`].
+type Ranked = u64;
+
+const fn ranked(rank: u32, id: u32) -> Ranked {
+    (rank as u64) << 32 | id as u64
+}
+
+/// What is to become of a row.
+pub(crate) enum Edit<R: Row> {
+    Row(R),
+    Desired(Option<R::Desired>),
+    Current(Option<R::Current>),
+    Remove,
+}
+
+impl<R: Row> Edit<R> {
+    /// Whether the row is like that already.
+    fn is_idle(&self, row: &R) -> bool {
+        match self {
+            Self::Row(new) => new == row,
+            Self::Desired(part) => part.as_ref() == row.desired(),
+            Self::Current(part) => part.as_ref() == row.current(),
+            Self::Remove => false,
+        }
+    }
+
+    /// Whether a row is left without parts.
+    fn vanishes(&self, row: Option<&R>) -> bool {
+        let absent = |row: &R| row.desired().is_none() && row.current().is_none();
+        match self {
+            Self::Row(new) => absent(new),
+            Self::Desired(part) => part.is_none() && row.is_none_or(|row| row.current().is_none()),
+            Self::Current(part) => part.is_none() && row.is_none_or(|row| row.desired().is_none()),
+            Self::Remove => true,
+        }
+    }
+
+    fn apply(self, row: &mut R) {
+        match self {
+            Self::Row(new) => *row = new,
+            Self::Desired(part) => row.set_desired(part),
+            Self::Current(part) => row.set_current(part),
+            Self::Remove => {}
+        }
+    }
 }
 
 /// A table.
@@ -40,7 +76,7 @@ pub(crate) struct TableData<R: Row> {
     rows: Slab<R>,
     primary: HashIndex,
     /// Row ids in the order of keys. Behind an `Arc`, because only new and removed rows change it.
-    order: Arc<SortedIds>,
+    order: Arc<Sorted<Ranked>>,
     /// In the order of [`TableDef::indexed`].
     indexes: Vec<Index>,
     log: Log<R>,
@@ -61,21 +97,29 @@ impl<R: Row> TableData<R> {
         self.rows.len()
     }
 
+    #[inline]
     pub(crate) fn by_id(&self, id: u32) -> Option<&R> {
         self.rows.get(id)
     }
 
+    #[inline]
     fn find_id(&self, hash: u32, key: &R::Key) -> Option<u32> {
-        let is = |id| self.rows.get(id).is_some_and(|row| row.cmp_key(key) == Ordering::Equal);
-        self.primary.find(hash, is)
+        self.primary.find(hash, |id| self.rows.get(id).is_some_and(|row| row.has_key(key)))
     }
 
+    #[inline]
     pub(crate) fn id_of(&self, key: &R::Key) -> Option<u32> {
         self.find_id(self.def.hash_of(key), key)
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: &R::Key) -> Option<&R> {
         self.rows.get(self.id_of(key)?)
+    }
+
+    /// All rows, in no meaningful order.
+    pub(crate) fn rows(&self) -> Items<'_, R> {
+        self.rows.items()
     }
 
     /// All row ids, in no meaningful order.
@@ -86,32 +130,37 @@ impl<R: Row> TableData<R> {
     /// Row ids in the order of keys, beginning after a key (which need not exist).
     pub(crate) fn ids_after<'a>(&'a self, after: Option<&R::Key>) -> impl Iterator<Item = u32> + use<'a, R> {
         let place = after.map_or((0, 0), |key| {
-            self.order.lower_bound(|id| match self.cmp_key(id, key) {
+            let cmp = self.compare(key);
+            self.order.lower_bound(|it| match cmp(it) {
                 Ordering::Greater => Ordering::Greater,
                 _ => Ordering::Less,
             })
         });
-        self.order.iter_from(place)
+        self.order.iter_from(place).map(|it| it as u32)
     }
 
-    fn cmp_key(&self, id: u32, key: &R::Key) -> Ordering {
-        self.rows.get(id).map_or(Ordering::Less, |row| row.cmp_key(key))
+    /// How rows compare with a key.
+    fn compare<'a>(&'a self, key: &'a R::Key) -> impl Fn(Ranked) -> Ordering + 'a {
+        by_rank(&self.rows, R::rank(key), key)
     }
 
     /// The rows that have a value in a column of either part or of the key. `None`: there is no such column.
     pub(crate) fn find(&self, column: &str, value: &Value) -> Option<Ids<'_>> {
-        let places = self.def.places(column)?;
+        self.def.places(column).map(|places| self.find_at(places, value))
+    }
+
+    /// The rows that have a value in a column of these places.
+    pub(crate) fn find_at(&self, places: ColumnPlaces, value: &Value) -> Ids<'_> {
         if let Some(index) = places.index.and_then(|index| self.indexes.get(index)) {
-            return Some(index.find(&self.def, value));
+            return index.find(&self.def, value);
         }
         if places.key.is_some() {
-            let key = R::typed_key(&crate::Key::one(value.clone())).ok();
-            let id = key.and_then(|key| self.id_of(&key));
-            return Some(id.map_or(Ids::None, |id| Ids::One(std::iter::once(id))));
+            let key = R::key_of(std::slice::from_ref(value)).ok();
+            return Ids::One(key.and_then(|key| self.id_of(&key)));
         }
         let value = value.clone();
         let holds = move |(id, row): (u32, &R)| places.hold(row, &value).then_some(id);
-        Some(Ids::Boxed(Box::new(self.rows.iter().filter_map(holds))))
+        Ids::Boxed(Box::new(self.rows.iter().filter_map(holds)))
     }
 
     /// About how many rows [`TableData::find`] would look at.
@@ -124,53 +173,81 @@ impl<R: Row> TableData<R> {
         }
     }
 
-    /// Changes the row of a key; it is created where there is none, and vanishes where no part is left.
-    pub(crate) fn write(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) -> Written {
+    /// Changes the row of a key; it is created where there is none, and vanishes where no part is left. Says the place
+    /// of the log entry, if that changed anything.
+    pub(crate) fn write(&mut self, key: &R::Key, edit: Edit<R>) -> Option<usize> {
         let hash = self.def.hash_of(key);
-        let id = self.find_id(hash, key);
+        self.write_at(hash, key, self.find_id(hash, key), edit)
+    }
+
+    /// Changes the row of a key by what `edit` makes of what there is. Says the same.
+    pub(crate) fn rewrite(
+        &mut self,
+        key: &R::Key,
+        edit: impl FnOnce(&R) -> Option<Edit<R>>,
+    ) -> Option<usize> {
+        let hash = self.def.hash_of(key);
+        let id = self.find_id(hash, key)?;
+        let edit = edit(self.rows.get(id)?)?;
+        self.write_at(hash, key, Some(id), edit)
+    }
+
+    fn write_at(&mut self, hash: u32, key: &R::Key, id: Option<u32>, edit: Edit<R>) -> Option<usize> {
         let old = id.and_then(|id| self.rows.get(id));
-        let mut new = old.cloned().unwrap_or_else(|| R::new(key.clone()));
-        change(&mut new);
-        let vanishes = new.desired().is_none() && new.current().is_none();
-        match id {
-            None if vanishes => return Written::Unchanged,
-            Some(_) if !vanishes && old == Some(&new) => return Written::Unchanged,
-            _ => {}
-        }
-        let old = match id {
-            None => {
-                self.insert(hash, key, new);
+        let before = match (id, edit.vanishes(old)) {
+            (None, true) => return None,
+            (None, false) => {
+                let mut row = R::new(key.clone());
+                edit.apply(&mut row);
+                self.insert(hash, key, row);
                 None
             }
-            Some(id) if vanishes => self.remove(hash, key, id),
-            Some(id) => self.replace(id, new),
+            (Some(id), true) => self.remove(hash, key, id),
+            (Some(_), false) if old.is_some_and(|row| edit.is_idle(row)) => return None,
+            (Some(id), false) => self.replace(id, edit),
         };
-        self.log.push(hash, key, old).map_or(Written::Again, Written::First)
+        Some(self.log.push(hash, key.clone(), before))
     }
 
     fn insert(&mut self, hash: u32, key: &R::Key, row: R) {
-        let id = self.rows.insert(row);
+        let (id, rank) = (self.rows.insert(row), R::rank(key));
         self.primary.insert(hash, id);
-        let rows = &self.rows;
-        Arc::make_mut(&mut self.order)
-            .insert(id, |it| rows.get(it).map_or(Ordering::Less, |row| row.cmp_key(key)));
+        Arc::make_mut(&mut self.order).insert(ranked(rank, id), by_rank(&self.rows, rank, key));
         update_indexes(&self.def, &mut self.indexes, id, None, self.rows.get(id));
     }
 
-    fn replace(&mut self, id: u32, row: R) -> Option<R> {
-        let old = std::mem::replace(self.rows.get_mut(id)?, row);
-        update_indexes(&self.def, &mut self.indexes, id, Some(&old), self.rows.get(id));
+    fn replace(&mut self, id: u32, edit: Edit<R>) -> Option<R> {
+        let row = self.rows.get_mut(id)?;
+        let old = row.clone();
+        edit.apply(row);
+        update_indexes(&self.def, &mut self.indexes, id, Some(&old), Some(row));
         Some(old)
     }
 
     fn remove(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<R> {
-        let rows = &self.rows;
-        Arc::make_mut(&mut self.order)
-            .remove(|it| rows.get(it).map_or(Ordering::Less, |row| row.cmp_key(key)));
+        Arc::make_mut(&mut self.order).remove(by_rank(&self.rows, R::rank(key), key));
         self.primary.remove(hash, id);
         let old = self.rows.remove(id);
         update_indexes(&self.def, &mut self.indexes, id, old.as_ref(), None);
         old
+    }
+
+    /// Makes rows what they were before all writes since the log was empty.
+    fn undo_all(&mut self) {
+        while let Some((key, before)) = self.log.pop() {
+            self.write(&key, before.map_or(Edit::Remove, Edit::Row));
+            // What undoes is not to be undone.
+            self.log.pop();
+        }
+        self.log.clear();
+    }
+}
+
+/// How listed rows compare with a key of that rank.
+fn by_rank<'a, R: Row>(rows: &'a Slab<R>, rank: u32, key: &'a R::Key) -> impl Fn(Ranked) -> Ordering + 'a {
+    move |it| match ((it >> 32) as u32).cmp(&rank) {
+        Ordering::Equal => rows.get(it as u32).map_or(Ordering::Less, |row| row.cmp_key(key)),
+        differs => differs,
     }
 }
 

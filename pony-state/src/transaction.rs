@@ -1,13 +1,14 @@
 //! Writing: all or nothing.
 
-use crate::change::{Change, Commit};
+use crate::change::{Change, Changes, Commit};
 use crate::codec::{KeyColumns, PartError};
+use crate::feed::Feed;
 use crate::read::{Read, TableName, View};
-use crate::row::{Entity, Row};
+use crate::row::Entity;
 use crate::row_op::RowOp;
 use crate::schema::{PartKind, TableDef, TableId};
-use crate::state::State;
-use crate::table::{TableData, TableOps, Written};
+use crate::state::Root;
+use crate::table::{Edit, TableData, TableOps};
 use crate::value::{Key, Value};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -27,34 +28,34 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug)]
 pub struct Transaction<'s> {
-    state: &'s mut State,
-    /// The log entries of the rows touched, in the order of their first touch.
-    touched: Vec<(TableId, usize)>,
+    root: &'s mut Root,
+    feed: &'s mut Feed,
+    /// The log entries of all writes, in order.
+    written: Vec<(TableId, u32)>,
 }
 
 impl Read for Transaction<'_> {
     fn view(&self) -> View<'_> {
-        self.state.view()
+        View(self.root)
     }
 }
 
 impl<'s> Transaction<'s> {
-    pub(crate) const fn new(state: &'s mut State) -> Self {
-        Self { state, touched: Vec::new() }
+    pub(crate) const fn new(root: &'s mut Root, feed: &'s mut Feed) -> Self {
+        Self { root, feed, written: Vec::new() }
     }
 
-    fn note(&mut self, table: TableId, written: Written) -> bool {
-        if let Written::First(place) = written {
-            self.touched.push((table, place));
-        }
-        written != Written::Unchanged
+    fn note(&mut self, table: TableId, entry: Option<usize>) -> bool {
+        self.written.extend(entry.map(|entry| (table, entry as u32)));
+        entry.is_some()
     }
 
-    fn typed<R: Entity>(&mut self, write: impl FnOnce(&mut TableData<R>) -> Written) -> bool {
-        match Arc::make_mut(&mut self.state.root).typed_mut::<R>() {
+    #[inline]
+    fn typed<R: Entity>(&mut self, write: impl FnOnce(&mut TableData<R>) -> Option<usize>) -> bool {
+        match self.root.typed_mut::<R>() {
             Some((id, table)) => {
-                let written = write(table);
-                self.note(id, written)
+                let entry = write(table);
+                self.note(id, entry)
             }
             None => panic!("table `{}` is not part of this state's schema", R::TABLE),
         }
@@ -76,7 +77,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn put<R: Entity>(&mut self, row: R) -> bool {
-        self.typed(|table| table.write(&row.key(), |old| *old = row))
+        self.typed(|table| table.write(&row.key(), Edit::Row(row)))
     }
 
     /// Gives a row a desired part, in place of the one that it had. Says whether that changed anything.
@@ -92,7 +93,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn set_desired<R: Entity>(&mut self, key: &R::Key, part: R::Desired) -> bool {
-        self.typed::<R>(|table| table.write(key, |row| row.set_desired(Some(part))))
+        self.typed::<R>(|table| table.write(key, Edit::Desired(Some(part))))
     }
 
     /// Gives a row a current part, in place of the one that it had. Says whether that changed anything.
@@ -108,7 +109,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn set_current<R: Entity>(&mut self, key: &R::Key, part: R::Current) -> bool {
-        self.typed::<R>(|table| table.write(key, |row| row.set_current(Some(part))))
+        self.typed::<R>(|table| table.write(key, Edit::Current(Some(part))))
     }
 
     /// Changes a row's desired part where it has one. Says whether that changed anything.
@@ -124,10 +125,12 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn update_desired<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Desired)) -> bool {
-        let part = self.get::<R>(key).and_then(Row::desired).cloned();
-        part.is_some_and(|mut part| {
-            change(&mut part);
-            self.set_desired::<R>(key, part)
+        self.typed::<R>(|table| {
+            table.rewrite(key, |row| {
+                let mut part = row.desired()?.clone();
+                change(&mut part);
+                Some(Edit::Desired(Some(part)))
+            })
         })
     }
 
@@ -143,10 +146,12 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn update_current<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Current)) -> bool {
-        let part = self.get::<R>(key).and_then(Row::current).cloned();
-        part.is_some_and(|mut part| {
-            change(&mut part);
-            self.set_current::<R>(key, part)
+        self.typed::<R>(|table| {
+            table.rewrite(key, |row| {
+                let mut part = row.current()?.clone();
+                change(&mut part);
+                Some(Edit::Current(Some(part)))
+            })
         })
     }
 
@@ -164,7 +169,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn remove_desired<R: Entity>(&mut self, key: &R::Key) -> bool {
-        self.typed::<R>(|table| table.write(key, |row| row.set_desired(None)))
+        self.typed::<R>(|table| table.write(key, Edit::Desired(None)))
     }
 
     /// Removes a row's current part. Says whether there was one.
@@ -179,7 +184,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn remove_current<R: Entity>(&mut self, key: &R::Key) -> bool {
-        self.typed::<R>(|table| table.write(key, |row| row.set_current(None)))
+        self.typed::<R>(|table| table.write(key, Edit::Current(None)))
     }
 
     /// Removes both parts of a row. Says whether there was one.
@@ -195,12 +200,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn remove<R: Entity>(&mut self, key: &R::Key) -> bool {
-        self.typed::<R>(|table| {
-            table.write(key, |row| {
-                row.set_desired(None);
-                row.set_current(None);
-            })
-        })
+        self.typed::<R>(|table| table.write(key, Edit::Remove))
     }
 
     /// The definition of a table, also where the caller is going to write to it.
@@ -225,12 +225,12 @@ impl<'s> Transaction<'s> {
     fn write_any(
         &mut self,
         def: &TableDef,
-        write: impl FnOnce(&mut dyn TableOps) -> Result<Written, PartError>,
+        write: impl FnOnce(&mut dyn TableOps) -> Result<Option<usize>, PartError>,
     ) -> Result<bool, PartError> {
-        match Arc::make_mut(&mut self.state.root).table_mut(def.id()) {
+        match self.root.table_mut(def.id()) {
             Some(table) => {
-                let written = write(table)?;
-                Ok(self.note(def.id(), written))
+                let entry = write(table)?;
+                Ok(self.note(def.id(), entry))
             }
             None => Ok(false),
         }
@@ -431,7 +431,7 @@ impl<'s> Transaction<'s> {
         let changed = self.write_any(&def, |table| {
             let written = table.put_any(&key, change.after_row());
             same_type = written.is_some();
-            Ok(written.unwrap_or(Written::Unchanged))
+            Ok(written.flatten())
         })?;
         if same_type {
             return Ok(changed);
@@ -500,7 +500,7 @@ impl<'s> Transaction<'s> {
     /// ```
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.touched.is_empty()
+        self.written.is_empty()
     }
 
     /// Makes it all last, and tells the subscribers.
@@ -516,41 +516,77 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn commit(mut self) -> Commit {
-        let touched = std::mem::take(&mut self.touched);
-        let root = Arc::make_mut(&mut self.state.root);
-        let mut changes = Vec::with_capacity(touched.len());
-        for &(table, place) in &touched {
-            changes.extend(root.table_mut(table).and_then(|table| table.take_change(place)));
-        }
-        clear_logs(self.state, &touched);
-        let root = Arc::make_mut(&mut self.state.root);
-        root.version += u64::from(!changes.is_empty());
-        let commit = Commit::new(root.version, changes.into());
-        self.state.feed.publish(&commit);
+        let written = std::mem::take(&mut self.written);
+        let changes = match *written {
+            [(table, entry)] => Changes::one(self.in_table(table, |table| table.take_change(entry as usize))),
+            _ => self.take_all(&written),
+        };
+        self.clear_logs(&written);
+        self.root.version += u64::from(!changes.is_empty());
+        let commit = Commit::new(self.root.version, changes);
+        self.feed.publish(&commit);
         commit
+    }
+
+    /// Makes it all last, and lists no changes: for so many new rows that nobody wants to hear of each. Subscribers are
+    /// told to start over, as if they had been too slow. Gives the state's version from then on.
+    pub fn commit_bulk(mut self) -> u64 {
+        let written = std::mem::take(&mut self.written);
+        self.clear_logs(&written);
+        if !written.is_empty() {
+            self.root.version += 1;
+            self.feed.overrun();
+        }
+        self.root.version
+    }
+
+    fn in_table<T>(
+        &mut self,
+        table: TableId,
+        take: impl FnOnce(&mut dyn TableOps) -> Option<T>,
+    ) -> Option<T> {
+        self.root.table_mut(table).and_then(take)
+    }
+
+    fn take_all(&mut self, written: &[(TableId, u32)]) -> Changes {
+        for table in self.tables_of(written) {
+            self.in_table(table, |table| Some(table.settle_log()));
+        }
+        let take = |&(table, entry): &(TableId, u32)| {
+            self.in_table(table, |table| table.take_change(entry as usize))
+        };
+        written.iter().filter_map(take).collect()
+    }
+
+    /// The tables written to, each once.
+    fn tables_of(&self, written: &[(TableId, u32)]) -> Vec<TableId> {
+        let mut seen = vec![false; self.root.tables.len()];
+        let mut is_new =
+            |table: &TableId| seen.get_mut(table.index()).is_some_and(|seen| !std::mem::replace(seen, true));
+        written.iter().map(|(table, _)| *table).filter(|table| is_new(table)).collect()
+    }
+
+    fn clear_logs(&mut self, written: &[(TableId, u32)]) {
+        if let [(table, _)] = *written {
+            self.in_table(table, |table| Some(table.clear_log()));
+            return;
+        }
+        for table in self.tables_of(written) {
+            self.in_table(table, |table| Some(table.clear_log()));
+        }
     }
 }
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        let touched = std::mem::take(&mut self.touched);
-        for &(table, place) in touched.iter().rev() {
-            if let Some(table) = Arc::make_mut(&mut self.state.root).table_mut(table) {
-                table.undo(place);
-            }
+        if self.written.is_empty() {
+            return;
         }
-        clear_logs(self.state, &touched);
-    }
-}
-
-fn clear_logs(state: &mut State, touched: &[(TableId, usize)]) {
-    if touched.is_empty() {
-        return;
-    }
-    let root = Arc::make_mut(&mut state.root);
-    for &(table, _) in touched {
-        if let Some(table) = root.table_mut(table) {
-            table.clear_log();
+        let written = std::mem::take(&mut self.written);
+        for table in self.tables_of(&written) {
+            if let Some(table) = self.root.table_mut(table) {
+                table.undo_all();
+            }
         }
     }
 }

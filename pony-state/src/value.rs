@@ -165,9 +165,23 @@ impl PartialOrd for Value {
     }
 }
 
+/// As the order says, at less cost.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
+        match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Uuid(a), Self::Uuid(b)) => a == b,
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Inet(a), Self::Inet(b)) => a == b,
+            (Self::Cidr(a), Self::Cidr(b)) => a == b,
+            (Self::Mac(a), Self::Mac(b)) => a == b,
+            (Self::Range(a, b), Self::Range(c, d)) => a == c && b == d,
+            (Self::Json(a), Self::Json(b)) => a == b,
+            (Self::List(a), Self::List(b)) => a == b,
+            _ => self.rank() == other.rank(),
+        }
     }
 }
 

@@ -173,6 +173,23 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Whether the field equals what a reference to its type refers to, as [`Column::cmp`] says.
+    pub(crate) fn eq(&self, it: &TokenStream, other: &TokenStream) -> TokenStream {
+        if self.with.is_none() {
+            return quote_spanned!(at(self.ty.span())=> ::core::cmp::PartialEq::eq(#it, #other));
+        }
+        let cmp = self.cmp(it, other);
+        quote!((#cmp).is_eq())
+    }
+
+    /// The rank of what a reference refers to, for a key column.
+    pub(crate) fn rank(&self, it: &TokenStream) -> TokenStream {
+        match self.with {
+            None => quote_spanned!(at(self.ty.span())=> ::pony_state::Column::rank(#it)),
+            Some(_) => quote!(0),
+        }
+    }
+
     /// How the field compares with a reference to its type: as [`Column::to_value`]s do.
     pub(crate) fn cmp(&self, it: &TokenStream, other: &TokenStream) -> TokenStream {
         if self.with.is_none() {

@@ -299,7 +299,7 @@ fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
     let PartCode { ty: current, get: get_current, set: set_current, new: new_current } =
         part_code("current", columns.current);
     let key = key_code(&columns.key);
-    let KeyCode { ty, new, own, cmp, values, untyped, typed } = &key;
+    let KeyCode { ty, new, own, cmp, has, rank, values, untyped, typed } = &key;
     quote! {
         impl ::pony_state::Row for #name {
             type Key = #ty;
@@ -316,6 +316,14 @@ fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
 
             fn cmp_key(&self, key: &Self::Key) -> ::core::cmp::Ordering {
                 #cmp
+            }
+
+            fn has_key(&self, key: &Self::Key) -> bool {
+                #has
+            }
+
+            fn rank(key: &Self::Key) -> u32 {
+                #rank
             }
 
             fn key_value(&self, column: usize) -> ::pony_state::Value {
@@ -342,10 +350,9 @@ fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
                 ::pony_state::Key::of([#(#untyped),*])
             }
 
-            fn typed_key(
-                key: &::pony_state::Key,
+            fn key_of(
+                values: &[::pony_state::Value],
             ) -> ::core::result::Result<Self::Key, ::pony_state::ColumnError> {
-                let values = key.values();
                 #typed
             }
         }
@@ -358,6 +365,8 @@ struct KeyCode {
     new: TokenStream,
     own: TokenStream,
     cmp: TokenStream,
+    has: TokenStream,
+    rank: TokenStream,
     values: Vec<TokenStream>,
     untyped: Vec<TokenStream>,
     typed: TokenStream,
@@ -383,6 +392,8 @@ fn key_code(columns: &[Column<'_>]) -> KeyCode {
             new: quote!(#ident: key,),
             own: quote!(::core::clone::Clone::clone(&self.#ident)),
             cmp: column.cmp(&own(column), &quote!(key)),
+            has: column.eq(&own(column), &quote!(key)),
+            rank: column.rank(&quote!(key)),
             values: values.collect(),
             untyped: vec![column.to_value(&quote!(key))],
             typed: quote!(#(#reads)*),
@@ -391,11 +402,16 @@ fn key_code(columns: &[Column<'_>]) -> KeyCode {
     let places: Vec<_> = (0..idents.len()).map(syn::Index::from).collect();
     let given: Vec<_> = places.iter().map(|place| quote!(&key.#place)).collect();
     let compared = columns.iter().zip(&given).map(|(column, given)| column.cmp(&own(column), given));
+    let equal = columns.iter().zip(&given).map(|(column, given)| column.eq(&own(column), given));
+    let rank =
+        columns.first().zip(given.first()).map_or_else(|| quote!(0), |(column, given)| column.rank(given));
     KeyCode {
         ty: quote!((#(#types),*)),
         new: quote!(#(#idents: key.#places,)*),
         own: quote!((#(::core::clone::Clone::clone(&self.#idents)),*)),
         cmp: quote!(::core::cmp::Ordering::Equal #(.then_with(|| #compared))*),
+        has: quote!(true #(&& #equal)*),
+        rank,
         values: values.collect(),
         untyped: columns.iter().zip(&given).map(|(column, given)| column.to_value(given)).collect(),
         typed: quote!(::core::result::Result::Ok((#(#reads?),*))),

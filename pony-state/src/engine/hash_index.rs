@@ -2,11 +2,8 @@
 
 use super::paged::Paged;
 
-/// Entries per page, as a power of two: 4 KiB, what one write copies while a snapshot lives.
-const PAGE_BITS: u32 = 9;
-
-/// The fewest entries that are laid out.
-const CAPACITY_MIN: usize = 8;
+/// Entries per page: 4 KiB, what one write copies while a snapshot lives.
+const PAGE_ENTRIES: usize = 512;
 
 /// An entry is the hash in the upper half and the id plus one in the lower; 0 is a free place.
 type Entry = u64;
@@ -26,7 +23,7 @@ const fn id_of(entry: Entry) -> u32 {
 /// A multimap from 32-bit hashes to ids; the caller says which id of equal hash is the right one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HashIndex {
-    entries: Paged<Entry, PAGE_BITS>,
+    entries: Paged<Entry, PAGE_ENTRIES>,
     len: usize,
 }
 
@@ -49,28 +46,30 @@ impl HashIndex {
         }
     }
 
-    /// The place of the entry for which hash and `is` hold.
-    fn place(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<usize> {
-        if self.len == 0 {
-            return None;
-        }
+    /// The entry for which hash and `is` hold: its place, and its id.
+    #[inline]
+    fn entry(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
         let mut place = hash as usize & self.mask();
         // Ends, because some places are always free.
         loop {
-            let entry = self.at(place);
-            if entry == 0 {
-                return None;
+            let page = self.entries.page(place / PAGE_ENTRIES)?;
+            for &entry in page.get(place % PAGE_ENTRIES..)? {
+                if entry == 0 {
+                    return None;
+                }
+                if hash_of(entry) == hash && is(id_of(entry)) {
+                    return Some((place, id_of(entry)));
+                }
+                place += 1;
             }
-            if hash_of(entry) == hash && is(id_of(entry)) {
-                return Some(place);
-            }
-            place = (place + 1) & self.mask();
+            place &= self.mask();
         }
     }
 
     /// The id for which hash and `is` hold.
+    #[inline]
     pub(crate) fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
-        self.place(hash, is).map(|place| id_of(self.at(place)))
+        self.entry(hash, is).map(|(_, id)| id)
     }
 
     /// Adds an id that is not there yet.
@@ -91,19 +90,14 @@ impl HashIndex {
     }
 
     fn grow(&mut self) {
-        let larger = Paged::with_len((self.entries.len() * 2).max(CAPACITY_MIN));
+        let larger = Paged::with_len((self.entries.len() * 2).max(PAGE_ENTRIES));
         let smaller = std::mem::replace(&mut self.entries, larger);
-        for place in 0..smaller.len() {
-            match smaller.get(place) {
-                Some(&entry) if entry != 0 => self.fill(entry),
-                _ => {}
-            }
-        }
+        smaller.iter().filter(|&&entry| entry != 0).for_each(|&entry| self.fill(entry));
     }
 
     /// Removes an id.
     pub(crate) fn remove(&mut self, hash: u32, id: u32) -> bool {
-        let Some(mut hole) = self.place(hash, |it| it == id) else { return false };
+        let Some((mut hole, _)) = self.entry(hash, |it| it == id) else { return false };
         let mask = self.mask();
         let mut next = (hole + 1) & mask;
         // Entries that were pushed past the hole by it move back, so that probing needs no tombstones.

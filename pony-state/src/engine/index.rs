@@ -47,21 +47,24 @@ fn unchanged<R: Row>(old: &R, new: &R, places: ColumnPlaces) -> bool {
 }
 
 impl Index {
-    fn posting(&self, def: &TableDef, value: &Value) -> Option<u32> {
-        let is = |id| self.postings.get(id).is_some_and(|posting| posting.value == *value);
-        self.by_hash.find(def.hash_of(value), is)
+    #[inline]
+    fn posting(&self, hash: u32, value: &Value) -> Option<u32> {
+        self.by_hash.find(hash, |id| self.postings.get(id).is_some_and(|posting| posting.value == *value))
+    }
+
+    fn rows_of(&self, def: &TableDef, value: &Value) -> Option<&IdSet> {
+        let id = self.posting(def.hash_of(value), value)?;
+        self.postings.get(id).map(|posting| &posting.rows)
     }
 
     /// The rows of a value.
     pub(crate) fn find(&self, def: &TableDef, value: &Value) -> Ids<'_> {
-        let posting = self.posting(def, value).and_then(|id| self.postings.get(id));
-        posting.map_or(Ids::None, |posting| posting.rows.iter())
+        self.rows_of(def, value).map_or(Ids::NONE, IdSet::iter)
     }
 
     /// How many rows have a value.
     pub(crate) fn count(&self, def: &TableDef, value: &Value) -> usize {
-        let posting = self.posting(def, value).and_then(|id| self.postings.get(id));
-        posting.map_or(0, |posting| posting.rows.len())
+        self.rows_of(def, value).map_or(0, IdSet::len)
     }
 
     /// Every value with its rows.
@@ -70,6 +73,7 @@ impl Index {
     }
 
     /// Follows a row from its old version to its new one; `None` where there is none.
+    #[inline]
     pub(crate) fn update<R: Row>(
         &mut self,
         def: &TableDef,
@@ -83,6 +87,17 @@ impl Index {
         {
             return;
         }
+        self.move_row(def, places, id, old, new);
+    }
+
+    fn move_row<R: Row>(
+        &mut self,
+        def: &TableDef,
+        places: ColumnPlaces,
+        id: u32,
+        old: Option<&R>,
+        new: Option<&R>,
+    ) {
         let old = old.map_or_else(RowValues::default, |row| values_of(row, places));
         let new = new.map_or_else(RowValues::default, |row| values_of(row, places));
         for value in old.iter().flatten().filter(|it| !new.iter().flatten().any(|new| new == *it)) {
@@ -94,20 +109,22 @@ impl Index {
     }
 
     fn insert(&mut self, def: &TableDef, value: &Value, row: u32) {
-        if let Some(posting) = self.posting(def, value).and_then(|id| self.postings.get_mut(id)) {
+        let hash = def.hash_of(value);
+        if let Some(posting) = self.posting(hash, value).and_then(|id| self.postings.get_mut(id)) {
             posting.rows.insert(row);
         } else {
-            let id = self.postings.insert(Posting { value: value.clone(), rows: IdSet::One(row) });
-            self.by_hash.insert(def.hash_of(value), id);
+            let id = self.postings.insert(Posting { value: value.clone(), rows: IdSet::one(row) });
+            self.by_hash.insert(hash, id);
         }
     }
 
     fn remove(&mut self, def: &TableDef, value: &Value, row: u32) {
-        let Some(id) = self.posting(def, value) else { return };
+        let hash = def.hash_of(value);
+        let Some(id) = self.posting(hash, value) else { return };
         let Some(posting) = self.postings.get_mut(id) else { return };
         posting.rows.remove(row);
         if posting.rows.len() == 0 {
-            self.by_hash.remove(def.hash_of(value), id);
+            self.by_hash.remove(hash, id);
             self.postings.remove(id);
         }
     }

@@ -1,9 +1,11 @@
 //! Items under stable `u32` ids, in pages.
 
 use super::paged::Paged;
+use std::slice;
 
-/// Items per page, as a power of two: 64 rows of 100 to 200 bytes are what one write copies while a snapshot lives.
-const PAGE_BITS: u32 = 6;
+/// Items per page: what one write copies while a snapshot lives, so few; and enough for the pointer to a page, its
+/// counters and the allocator's own to be little beside it.
+const PAGE_ITEMS: usize = 16;
 
 /// The end of the list of free slots.
 const NONE: u32 = u32::MAX;
@@ -24,7 +26,7 @@ impl<T> Default for Slot<T> {
 /// A collection that gives each item an id and reuses the ids of removed items.
 #[derive(Debug, Clone)]
 pub(crate) struct Slab<T> {
-    slots: Paged<Slot<T>, PAGE_BITS>,
+    slots: Paged<Slot<T>, PAGE_ITEMS>,
     free: u32,
     len: usize,
 }
@@ -40,10 +42,11 @@ impl<T: Clone> Slab<T> {
         self.len
     }
 
+    #[inline]
     pub(crate) fn get(&self, id: u32) -> Option<&T> {
         match self.slots.get(id as usize) {
-            Some(Slot::Used(item)) => Some(item),
-            _ => None,
+            Some(slot) => slot.item(),
+            None => None,
         }
     }
 
@@ -87,9 +90,53 @@ impl<T: Clone> Slab<T> {
         }
     }
 
+    /// All items, in the order of ids.
+    pub(crate) fn items(&self) -> Items<'_, T> {
+        Items { slots: &self.slots, page: 0, rest: [].iter() }
+    }
+
     /// All items with their ids, in the order of ids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..self.slots.len() as u32).filter_map(|id| Some((id, self.get(id)?)))
+        self.slots.iter().enumerate().filter_map(|(id, slot)| Some((id as u32, slot.item()?)))
+    }
+}
+
+impl<T> Slot<T> {
+    #[inline]
+    const fn item(&self) -> Option<&T> {
+        if let Self::Used(item) = self { Some(item) } else { None }
+    }
+}
+
+/// All items of a slab.
+pub(crate) struct Items<'a, T> {
+    slots: &'a Paged<Slot<T>, PAGE_ITEMS>,
+    /// The page that comes after `rest`.
+    page: usize,
+    rest: slice::Iter<'a, Slot<T>>,
+}
+
+impl<'a, T> Iterator for Items<'a, T> {
+    type Item = &'a T;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a T> {
+        loop {
+            if let Some(item) = self.rest.find_map(Slot::item) {
+                return Some(item);
+            }
+            self.rest = self.slots.page(self.page)?.iter();
+            self.page += 1;
+        }
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut f: F) -> B {
+        let mut acc = self.rest.filter_map(Slot::item).fold(init, &mut f);
+        for page in self.slots.pages_from(self.page) {
+            acc = page.iter().filter_map(Slot::item).fold(acc, &mut f);
+        }
+        acc
     }
 }
 

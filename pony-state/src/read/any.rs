@@ -3,7 +3,7 @@
 use super::filter::{UnknownColumn, filter};
 use crate::engine::id_set::Ids;
 use crate::row::{Row, RowOps};
-use crate::schema::{PartKind, TableDef};
+use crate::schema::{ColumnPlaces, PartKind, TableDef};
 use crate::table::TableOps;
 use crate::value::{Key, Value};
 use std::any::Any;
@@ -33,6 +33,16 @@ impl<'a> AnyTable<'a> {
 
     pub(crate) const fn ops(self) -> &'a dyn TableOps {
         self.ops
+    }
+
+    /// The rows with a value in a column of these places.
+    pub(crate) fn rows_with(self, places: ColumnPlaces, value: &Value) -> AnyRows<'a> {
+        self.rows_of(self.ops.ids_with(places, value))
+    }
+
+    /// The row of a key of these values; none where they do not fit.
+    pub(crate) fn get_by(self, key: &[Value]) -> Option<AnyRow<'a>> {
+        self.by_id(self.ops.id_of_any(key)?)
     }
 
     pub(crate) fn by_id(self, id: u32) -> Option<AnyRow<'a>> {
@@ -97,7 +107,7 @@ impl<'a> AnyTable<'a> {
     /// ```
     #[must_use]
     pub fn get(self, key: &Key) -> Option<AnyRow<'a>> {
-        self.by_id(self.ops.id_of_any(key)?)
+        self.get_by(key.values())
     }
 
     /// All rows, in no meaningful order.
@@ -341,11 +351,7 @@ impl<'a> AnyRow<'a> {
     /// ```
     #[must_use]
     pub fn value(self, kind: PartKind, column: &str) -> Option<Value> {
-        let places = self.def.places(column)?;
-        match places.key {
-            Some(place) => Some(self.row.any_key_value(place)),
-            None => self.row.part_value(kind, places.part(kind)?),
-        }
+        self.row.value_at(kind, self.def.places(column)?)
     }
 
     /// Whether key, desired or current part have `value` in `column`.
@@ -379,14 +385,7 @@ impl<'a> AnyRow<'a> {
         (self.row as &dyn Any).downcast_ref()
     }
 
-    /// The values of `to` in those parts whose `from` is `value`; each once.
-    pub(crate) fn opposite(self, from: &str, value: &Value, to: &str) -> [Option<Value>; 2] {
-        let end = |kind| {
-            let matches = self.value(kind, from).as_ref() == Some(value);
-            self.value(kind, to).filter(|it| matches && !it.is_null())
-        };
-        let (desired, current) = (end(PartKind::Desired), end(PartKind::Current));
-        let current = current.filter(|it| desired.as_ref() != Some(it));
-        [desired, current]
+    pub(crate) const fn ops(self) -> &'a dyn RowOps {
+        self.row
     }
 }

@@ -2,8 +2,9 @@
 
 use super::filter::filter;
 use crate::engine::id_set::Ids;
-use crate::row::Row;
-use crate::schema::TableDef;
+use crate::engine::slab::Items;
+use crate::row::{Row, RowOps};
+use crate::schema::{ColumnPlaces, TableDef};
 use crate::table::{TableData, TableOps};
 use crate::value::Value;
 use std::sync::Arc;
@@ -34,10 +35,6 @@ impl<R: Row> Copy for Table<'_, R> {}
 impl<'a, R: Row> Table<'a, R> {
     pub(crate) const fn new(data: &'a TableData<R>) -> Self {
         Self { data }
-    }
-
-    pub(crate) const fn data(self) -> &'a TableData<R> {
-        self.data
     }
 
     /// Its definition.
@@ -123,7 +120,7 @@ impl<'a, R: Row> Table<'a, R> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn iter(self) -> Rows<'a, R> {
-        Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids())) }
+        Rows { data: self.data, from: Origin::All(self.data.rows()) }
     }
 
     /// All rows in the order of their keys.
@@ -136,7 +133,7 @@ impl<'a, R: Row> Table<'a, R> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn ordered(self) -> Rows<'a, R> {
-        Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids_after(None))) }
+        self.listed(Ids::Boxed(Box::new(self.data.ids_after(None))))
     }
 
     /// The rows in the order of their keys that come after a key, whether or not that one exists.
@@ -149,7 +146,7 @@ impl<'a, R: Row> Table<'a, R> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn after(self, key: &R::Key) -> Rows<'a, R> {
-        Rows { data: self.data, ids: Ids::Boxed(Box::new(self.data.ids_after(Some(key)))) }
+        self.listed(Ids::Boxed(Box::new(self.data.ids_after(Some(key)))))
     }
 
     /// The rows whose key, desired or current part has `value` in `column`: at once where the column is indexed
@@ -173,7 +170,7 @@ impl<'a, R: Row> Table<'a, R> {
         let Some(ids) = self.data.find(column, &value.into()) else {
             panic!("table `{}` has no column `{column}`", self.def().name());
         };
-        Rows { data: self.data, ids }
+        self.listed(ids)
     }
 
     /// The rows for which every filter holds.
@@ -194,7 +191,11 @@ impl<'a, R: Row> Table<'a, R> {
             Ok(ids) => ids,
             Err(error) => panic!("{error}"),
         };
-        Rows { data: self.data, ids }
+        self.listed(ids)
+    }
+
+    const fn listed(self, ids: Ids<'a>) -> Rows<'a, R> {
+        Rows { data: self.data, from: Origin::Ids(ids) }
     }
 }
 
@@ -210,14 +211,35 @@ impl<'a, R: Row> Table<'a, R> {
 /// ```
 pub struct Rows<'a, R: Row> {
     data: &'a TableData<R>,
-    ids: Ids<'a>,
+    from: Origin<'a, R>,
+}
+
+/// Where rows come from.
+enum Origin<'a, R> {
+    All(Items<'a, R>),
+    Ids(Ids<'a>),
 }
 
 impl<'a, R: Row> Iterator for Rows<'a, R> {
     type Item = &'a R;
 
+    #[inline]
     fn next(&mut self) -> Option<&'a R> {
-        self.ids.by_ref().find_map(|id| self.data.by_id(id))
+        match &mut self.from {
+            Origin::All(rows) => rows.next(),
+            Origin::Ids(ids) => ids.find_map(|id| self.data.by_id(id)),
+        }
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut f: F) -> B {
+        match self.from {
+            Origin::All(rows) => rows.fold(init, f),
+            Origin::Ids(ids) => ids.fold(init, |init, id| match self.data.by_id(id) {
+                Some(row) => f(init, row),
+                None => init,
+            }),
+        }
     }
 }
 
@@ -234,12 +256,32 @@ impl<'a, R: Row> Iterator for Rows<'a, R> {
 pub struct Joined<'a, J: Row, T: Row> {
     join: &'a TableData<J>,
     target: &'a TableData<T>,
-    pairs: std::vec::IntoIter<(u32, u32)>,
+    rows: Ids<'a>,
+    from: ColumnPlaces,
+    key: Value,
+    to: ColumnPlaces,
+    /// What the last join row led to beyond what has been given.
+    rest: Option<(&'a J, &'a T)>,
 }
 
 impl<'a, J: Row, T: Row> Joined<'a, J, T> {
-    pub(crate) fn new(join: Table<'a, J>, target: Table<'a, T>, pairs: Vec<(u32, u32)>) -> Self {
-        Self { join: join.data, target: target.data, pairs: pairs.into_iter() }
+    /// `None` where the tables are not joined by that column.
+    pub(crate) fn new(join: Table<'a, J>, target: Table<'a, T>, from: &str, key: Value) -> Option<Self> {
+        let (from, to) = join.def().join_from(from)?;
+        let rows = join.data.find_at(from.places, &key);
+        (to.table == target.def().id()).then_some(Self {
+            join: join.data,
+            target: target.data,
+            rows,
+            from: from.places,
+            key,
+            to: to.places,
+            rest: None,
+        })
+    }
+
+    fn target(&self, end: Option<Value>) -> Option<&'a T> {
+        self.target.get(&T::key_of(std::slice::from_ref(&end?)).ok()?)
     }
 }
 
@@ -247,6 +289,17 @@ impl<'a, J: Row, T: Row> Iterator for Joined<'a, J, T> {
     type Item = (&'a J, &'a T);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.pairs.find_map(|(row, other)| Some((self.join.by_id(row)?, self.target.by_id(other)?)))
+        if let Some(pair) = self.rest.take() {
+            return Some(pair);
+        }
+        loop {
+            let row = self.join.by_id(self.rows.next()?)?;
+            let [desired, current] = row.opposite(self.from, &self.key, self.to);
+            let (first, second) = (self.target(desired), self.target(current));
+            self.rest = first.and(second).map(|target| (row, target));
+            if let Some(target) = first.or(second) {
+                return Some((row, target));
+            }
+        }
     }
 }

@@ -213,8 +213,9 @@ impl Schema {
                 }
             }
         }
-        let define = |(id, table)| Arc::new(TableDef::new(TableId(id as u16), table));
-        Self { tables: tables.into_iter().enumerate().map(define).collect(), by_name, referencing }
+        let define = |(id, table)| Arc::new(TableDef::new(TableId(id as u16), table, &by_name));
+        let tables = tables.into_iter().enumerate().map(define).collect();
+        Self { tables, by_name, referencing }
     }
 
     /// All tables, in the order of their numbers.

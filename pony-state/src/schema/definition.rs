@@ -1,9 +1,10 @@
 //! A table of a checked schema: its declaration, and where its columns lie.
 
 use super::{ColumnSchema, PartKind, TableSchema};
-use crate::value::{Text, Value};
+use crate::value::Value;
 use hashbrown::{DefaultHashBuilder, HashMap};
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 /// A table's number in its schema.
 ///
@@ -77,6 +78,15 @@ impl ColumnPlaces {
     }
 }
 
+/// One of the two columns that a join table connects.
+#[derive(Debug)]
+pub(crate) struct JoinSide {
+    column: String,
+    pub(crate) places: ColumnPlaces,
+    /// The table that it references.
+    pub(crate) table: TableId,
+}
+
 /// A table of a checked schema.
 ///
 /// ```
@@ -92,25 +102,43 @@ pub struct TableDef {
     id: TableId,
     schema: TableSchema,
     /// The name once more, for those who keep many copies of it.
-    shared_name: Text,
+    shared_name: Arc<str>,
     places: HashMap<String, ColumnPlaces>,
     /// The columns that have an index, in the order of indexes.
     indexed: Vec<(String, ColumnPlaces)>,
+    join: Option<[JoinSide; 2]>,
     hasher: DefaultHashBuilder,
 }
 
 impl TableDef {
-    pub(super) fn new(id: TableId, schema: TableSchema) -> Self {
+    pub(super) fn new(id: TableId, schema: TableSchema, tables: &HashMap<String, TableId>) -> Self {
         let mut def = Self {
             id,
             shared_name: schema.name.as_str().into(),
             schema,
             places: HashMap::new(),
             indexed: Vec::new(),
+            join: None,
             hasher: DefaultHashBuilder::default(),
         };
         def.place_columns();
+        let sides = def.schema.join.as_ref();
+        def.join = sides.and_then(|(left, right)| Some([def.side(left, tables)?, def.side(right, tables)?]));
         def
+    }
+
+    fn side(&self, column: &str, tables: &HashMap<String, TableId>) -> Option<JoinSide> {
+        let table = *tables.get(self.column(column)?.references.as_ref()?)?;
+        Some(JoinSide { column: column.to_owned(), places: self.places(column)?, table })
+    }
+
+    /// For a join table: the side of a column, and the other one.
+    pub(crate) fn join_from(&self, column: &str) -> Option<(&JoinSide, &JoinSide)> {
+        match self.join.as_ref()? {
+            [left, right] if left.column == column => Some((left, right)),
+            [left, right] if right.column == column => Some((right, left)),
+            _ => None,
+        }
     }
 
     fn place_columns(&mut self) {
@@ -180,7 +208,7 @@ impl TableDef {
     /// # Ok::<_, SchemaError>(())
     /// ```
     #[must_use]
-    pub const fn shared_name(&self) -> &Text {
+    pub const fn shared_name(&self) -> &Arc<str> {
         &self.shared_name
     }
 
@@ -237,6 +265,7 @@ impl TableDef {
     }
 
     /// The hash of a key or of an index value: the upper half of the hasher's 64 bits.
+    #[inline]
     pub(crate) fn hash_of<K: Hash + ?Sized>(&self, key: &K) -> u32 {
         (self.hasher.hash_one(key) >> 32) as u32
     }

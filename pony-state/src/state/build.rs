@@ -89,7 +89,7 @@ impl StateBuilder {
     /// ```
     pub fn build(self) -> Result<State, SchemaError> {
         let schema = Schema::new(self.tables.iter().map(|(schema, ..)| schema.clone()).collect())?;
-        let mut by_type = HashMap::new();
+        let mut by_type = HashMap::default();
         let mut tables = Vec::new();
         for ((_, ty, make), def) in self.tables.iter().zip(schema.tables()) {
             by_type.extend(ty.map(|ty| (ty, def.id())));

@@ -4,7 +4,7 @@ use super::{Snapshot, State};
 use crate::change::Commit;
 use crate::feed::Subscription;
 use crate::transaction::Transaction;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A handle to a state that any number of threads share: readers take snapshots, one writer at a time writes.
 ///
@@ -25,10 +25,17 @@ pub struct SharedState {
 
 #[derive(Debug)]
 struct Shared {
-    /// Held by who writes, for as long as that takes. Locked before `state`.
-    writer: Mutex<()>,
-    /// Held while tables are changed in place, and to take a snapshot.
-    state: Mutex<State>,
+    /// Locked while tables are changed in place, and to take a snapshot.
+    state: Mutex<Held>,
+    /// Told when the writer aside is done.
+    done: Condvar,
+}
+
+#[derive(Debug)]
+struct Held {
+    state: State,
+    /// Whether somebody writes aside: no other writer may begin.
+    aside: bool,
 }
 
 /// A panic in a transaction rolls it back on its way out, so that the state behind a poisoned lock is whole.
@@ -49,7 +56,8 @@ impl SharedState {
     /// ```
     #[must_use]
     pub fn new(state: State) -> Self {
-        Self { shared: Arc::new(Shared { writer: Mutex::new(()), state: Mutex::new(state) }) }
+        let state = Mutex::new(Held { state, aside: false });
+        Self { shared: Arc::new(Shared { state, done: Condvar::new() }) }
     }
 
     /// What the state is now. Waits at most for a running [`SharedState::write`].
@@ -68,7 +76,7 @@ impl SharedState {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        lock(&self.shared.state).snapshot()
+        lock(&self.shared.state).state.snapshot()
     }
 
     /// Subscribes to the commits that follow the snapshot which comes with it. Of their changes up to `capacity`
@@ -87,7 +95,7 @@ impl SharedState {
     /// ```
     #[must_use]
     pub fn subscribe(&self, capacity: usize) -> (Snapshot, Subscription) {
-        let mut state = lock(&self.shared.state);
+        let state = &mut lock(&self.shared.state).state;
         (state.snapshot(), state.subscribe(capacity))
     }
 
@@ -117,11 +125,25 @@ impl SharedState {
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Commit), E> {
-        let _writer = lock(&self.shared.writer);
-        let mut state = lock(&self.shared.state);
-        let mut transaction = state.transaction();
+        let mut held = self.shared.to_write();
+        let mut transaction = held.state.transaction();
         let result = change(&mut transaction)?;
         Ok((result, transaction.commit()))
+    }
+
+    /// Runs a transaction that brings so many rows that nobody wants to hear of each, as [`Transaction::commit_bulk`] says.
+    /// Whoever wants a snapshot waits for it. Gives the state's version from then on.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn load<T, E>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<(T, u64), E> {
+        let mut held = self.shared.to_write();
+        let mut transaction = held.state.transaction();
+        let result = change(&mut transaction)?;
+        Ok((result, transaction.commit_bulk()))
     }
 
     /// The same for transactions that take their time: they work on a copy of the pages that they change, which
@@ -150,12 +172,36 @@ impl SharedState {
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Commit), E> {
-        let _writer = lock(&self.shared.writer);
-        let mut aside = self.snapshot().fork();
+        let (turn, mut aside) = self.shared.begin_aside();
         let mut transaction = aside.transaction();
         let result = change(&mut transaction)?;
         let commit = transaction.commit();
-        lock(&self.shared.state).adopt(aside, &commit);
+        lock(&turn.0.state).state.adopt(aside, &commit);
         Ok((result, commit))
+    }
+}
+
+impl Shared {
+    /// The state, for whoever writes in place.
+    fn to_write(&self) -> MutexGuard<'_, Held> {
+        let held = lock(&self.state);
+        self.done.wait_while(held, |held| held.aside).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The turn of whoever writes aside, with a copy to write to.
+    fn begin_aside(&self) -> (Turn<'_>, State) {
+        let mut held = self.to_write();
+        held.aside = true;
+        (Turn(self), held.state.snapshot().fork())
+    }
+}
+
+/// The turn of a writer aside; it ends with this, however that comes about.
+struct Turn<'a>(&'a Shared);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).aside = false;
+        self.0.done.notify_all();
     }
 }

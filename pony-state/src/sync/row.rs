@@ -85,14 +85,14 @@ pub enum KeyPart {
     /// A whole number.
     Int(i64),
     /// Text; also UUIDs and addresses.
-    Text(Arc<str>),
+    Text(Text),
 }
 
 /// A primary key on the wire: a JSON string, or a list for a composite key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pkey {
     /// The key is one column.
-    One(Arc<str>),
+    One(Text),
     /// The key is several columns, in the order of their declaration.
     Many(Arc<[KeyPart]>),
 }

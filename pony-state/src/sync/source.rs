@@ -82,7 +82,9 @@ impl SnapshotRows {
     /// The rows of these keys, as far as there are any.
     #[must_use]
     pub fn of<'k>(snapshot: Snapshot, keys: impl IntoIterator<Item = (TableId, &'k Key)>) -> Self {
-        let place = |(table, key)| Some((table, snapshot.any(table)?.ops().id_of_any(key)?));
+        let place = |(table, key): (TableId, &'k Key)| {
+            Some((table, snapshot.any(table)?.ops().id_of_any(key.values())?))
+        };
         let rows: Vec<_> = keys.into_iter().filter_map(place).collect();
         Self { snapshot, rows: rows.into_iter() }
     }

@@ -118,15 +118,16 @@ impl<R: Row> TableData<R> {
 
     fn check_order(&self) -> Result<(), InvariantError> {
         let mut last: Option<R::Key> = None;
-        for id in self.order.iter() {
-            let row = self.rows.get(id);
+        for listed in self.order.iter() {
+            let row = self.rows.get(listed as u32);
             let rises = match (row, &last) {
                 (Some(row), Some(last)) => row.cmp_key(last) == Ordering::Greater,
                 (Some(_), None) => true,
                 (None, _) => false,
             };
             let key = row.map(Row::key);
-            if !rises {
+            let rank = key.as_ref().map(R::rank);
+            if !rises || rank != Some((listed >> 32) as u32) {
                 let key = key.map_or_else(String::new, |key| R::untyped_key(&key).to_string());
                 return Err(InvariantError::Order { table: self.table_name(), key });
             }

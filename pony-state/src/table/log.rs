@@ -1,4 +1,4 @@
-//! What the rows were before the running transaction touched them.
+//! What the rows were before each write of the running transaction: an undo log.
 
 use crate::row::Row;
 use hashbrown::HashTable;
@@ -9,25 +9,48 @@ const LINEAR_ENTRIES_MAX: usize = 8;
 /// A log that has grown beyond this gives its memory back afterwards.
 const KEPT_ENTRIES_MAX: usize = 1024;
 
-/// One row's first touch.
+/// In [`Entry::before`]: there was no row.
+const NOTHING: u32 = u32::MAX;
+
+/// One write.
 #[derive(Debug)]
 struct Entry<R: Row> {
     hash: u32,
+    /// The place in the log's list of rows.
+    before: u32,
     key: R::Key,
-    /// What it was.
-    before: Option<R>,
+    touch: Touch,
 }
 
-/// The rows touched, each once, in the order of their first touch. Empty between transactions.
+/// Which of a transaction's writes to a row one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Touch {
+    Only,
+    FirstOfSome,
+    Later,
+}
+
+/// The first of a transaction's writes to a row.
+pub(super) struct First<R: Row> {
+    pub(super) hash: u32,
+    pub(super) key: R::Key,
+    /// What the row was.
+    pub(super) before: Option<R>,
+    /// Whether it was the only one: the row is not what it was then.
+    pub(super) is_only: bool,
+}
+
+/// The writes, in order. Empty between transactions.
 #[derive(Debug)]
 pub(crate) struct Log<R: Row> {
     entries: Vec<Entry<R>>,
-    places: HashTable<usize>,
+    /// What rows were. Apart from the entries: new rows, of which there may be very many, need no place here.
+    rows: Vec<Option<R>>,
 }
 
 impl<R: Row> Default for Log<R> {
     fn default() -> Self {
-        Self { entries: Vec::new(), places: HashTable::new() }
+        Self { entries: Vec::new(), rows: Vec::new() }
     }
 }
 
@@ -39,47 +62,81 @@ impl<R: Row> Clone for Log<R> {
 }
 
 impl<R: Row> Log<R> {
-    fn knows(&self, hash: u32, key: &R::Key) -> bool {
-        let is = |entry: &Entry<R>| entry.hash == hash && entry.key == *key;
-        if self.entries.len() <= LINEAR_ENTRIES_MAX {
-            return self.entries.iter().any(is);
+    /// Notes what a row was. Says the place of the entry.
+    pub(super) fn push(&mut self, hash: u32, key: R::Key, before: Option<R>) -> usize {
+        let mut place = NOTHING;
+        if before.is_some() {
+            place = self.rows.len() as u32;
+            self.rows.push(before);
         }
-        self.places.find(spread(hash), |&place| self.entries.get(place).is_some_and(is)).is_some()
-    }
-
-    /// Notes what a row was, unless that has been noted. Says the place of a new entry.
-    pub(super) fn push(&mut self, hash: u32, key: &R::Key, before: Option<R>) -> Option<usize> {
-        if self.knows(hash, key) {
-            return None;
-        }
-        self.entries.push(Entry { hash, key: key.clone(), before });
-        let last = self.entries.len() - 1;
-        if self.entries.len() > LINEAR_ENTRIES_MAX {
-            let from = if self.places.is_empty() { 0 } else { last };
-            for place in from..=last {
-                let entries = &self.entries;
-                let hasher = |&it: &usize| entries.get(it).map_or(0, |entry| spread(entry.hash));
-                let hash = hasher(&place);
-                self.places.insert_unique(hash, place, hasher);
-            }
-        }
-        Some(last)
+        self.entries.push(Entry { hash, key, before: place, touch: Touch::Only });
+        self.entries.len() - 1
     }
 
     pub(super) const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Takes what a row was out of its entry.
-    pub(super) fn take(&mut self, place: usize) -> Option<(R::Key, Option<R>)> {
-        let entry = self.entries.get_mut(place)?;
-        Some((entry.key.clone(), entry.before.take()))
+    /// Finds out which entries are the first ones of their rows.
+    pub(super) fn settle(&mut self) {
+        if self.entries.len() <= LINEAR_ENTRIES_MAX {
+            for place in 1..self.entries.len() {
+                let (earlier, rest) = self.entries.split_at_mut(place);
+                let Some(entry) = rest.first_mut() else { break };
+                let first = earlier.iter_mut().find(|it| it.hash == entry.hash && it.key == entry.key);
+                if let Some(first) = first {
+                    (first.touch, entry.touch) = (Touch::FirstOfSome, Touch::Later);
+                }
+            }
+            return;
+        }
+        let mut firsts = HashTable::<u32>::with_capacity(self.entries.len());
+        for place in 0..self.entries.len() {
+            let entries = &self.entries;
+            let Some(entry) = entries.get(place) else { break };
+            let same = |&it: &u32| entries.get(it as usize).is_some_and(|it| it.key == entry.key);
+            let hasher = |&it: &u32| entries.get(it as usize).map_or(0, |it| spread(it.hash));
+            match firsts.find(spread(entry.hash), same).copied() {
+                Some(first) => {
+                    self.touch(first as usize, Touch::FirstOfSome);
+                    self.touch(place, Touch::Later);
+                }
+                None => {
+                    firsts.insert_unique(spread(entry.hash), place as u32, hasher);
+                }
+            }
+        }
+    }
+
+    fn touch(&mut self, place: usize, touch: Touch) {
+        if let Some(entry) = self.entries.get_mut(place) {
+            entry.touch = touch;
+        }
+    }
+
+    fn take_row(&mut self, place: u32) -> Option<R> {
+        self.rows.get_mut(place as usize).and_then(Option::take)
+    }
+
+    /// Takes what a settled log says of a row; `None` where that has been said at its first touch.
+    pub(super) fn take_first(&mut self, place: usize) -> Option<First<R>> {
+        let entry = self.entries.get(place).filter(|entry| entry.touch != Touch::Later)?;
+        let (hash, key, before, is_only) =
+            (entry.hash, entry.key.clone(), entry.before, entry.touch == Touch::Only);
+        Some(First { hash, key, before: self.take_row(before), is_only })
+    }
+
+    /// Takes the last entry: the key, and what the row was.
+    pub(super) fn pop(&mut self) -> Option<(R::Key, Option<R>)> {
+        let entry = self.entries.pop()?;
+        let before = self.take_row(entry.before);
+        Some((entry.key, before))
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
-        self.places.clear();
+        self.rows.clear();
         if self.entries.capacity() > KEPT_ENTRIES_MAX {
             *self = Self::default();
         }

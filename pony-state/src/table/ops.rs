@@ -1,10 +1,11 @@
 //! A table without its row type.
 
-use super::{InvariantError, TableData, Written};
+use super::log::First;
+use super::{Edit, InvariantError, TableData};
 use crate::change::Change;
 use crate::engine::id_set::Ids;
 use crate::row::{ColumnError, PartValues, Row, RowOps};
-use crate::schema::{PartKind, TableDef};
+use crate::schema::{ColumnPlaces, PartKind, TableDef};
 use crate::value::{Key, Value};
 use std::any::Any;
 use std::fmt::Debug;
@@ -18,27 +19,32 @@ pub(crate) trait TableOps: Any + Debug + Send + Sync {
     fn copy(&self) -> Arc<dyn TableOps>;
     fn len(&self) -> usize;
     fn row(&self, id: u32) -> Option<&dyn RowOps>;
-    fn id_of_any(&self, key: &Key) -> Option<u32>;
+    fn id_of_any(&self, key: &[Value]) -> Option<u32>;
     fn all_ids(&self) -> Ids<'_>;
     fn ids_after_any(&self, after: Option<&Key>) -> Ids<'_>;
     fn find_ids(&self, column: &str, value: &Value) -> Option<Ids<'_>>;
+    fn ids_with(&self, places: ColumnPlaces, value: &Value) -> Ids<'_>;
     fn cost(&self, column: &str, value: &Value) -> usize;
     fn holds(&self, id: u32, column: &str, value: &Value) -> bool;
 
-    /// Sets or removes a part.
+    /// Sets or removes a part. Says the place of the log entry, if that changed anything.
     fn set_part(
         &mut self,
         key: &Key,
         kind: PartKind,
         values: Option<&[Value]>,
-    ) -> Result<Written, ColumnError>;
-    /// Makes the row of a key what `row` is, if that is a row of this table's type; `None` where it is not.
-    fn put_any(&mut self, key: &Key, row: Option<&dyn RowOps>) -> Option<Written>;
+    ) -> Result<Option<usize>, ColumnError>;
+    /// Makes the row of a key what `row` is, and says the same, if that is a row of this table's type; `None` where it
+    /// is not.
+    fn put_any(&mut self, key: &Key, row: Option<&dyn RowOps>) -> Option<Option<usize>>;
 
-    /// The change that a log entry stands for, if the row is not what it was.
+    /// Ends the writing of a transaction whose changes are to be told: finds out which log entries say what.
+    fn settle_log(&mut self);
+    /// The change that an entry of a settled log stands for, if it is the first one of its row, and the row is not what it
+    /// was.
     fn take_change(&mut self, place: usize) -> Option<Change>;
-    /// Makes a row what it was.
-    fn undo(&mut self, place: usize);
+    /// Makes all rows what they were before the transaction.
+    fn undo_all(&mut self);
     fn clear_log(&mut self);
 
     fn check(&self) -> Result<(), InvariantError>;
@@ -61,8 +67,8 @@ impl<R: Row> TableOps for TableData<R> {
         self.by_id(id).map(|row| row as &dyn RowOps)
     }
 
-    fn id_of_any(&self, key: &Key) -> Option<u32> {
-        self.id_of(&R::typed_key(key).ok()?)
+    fn id_of_any(&self, key: &[Value]) -> Option<u32> {
+        self.id_of(&R::key_of(key).ok()?)
     }
 
     fn all_ids(&self) -> Ids<'_> {
@@ -79,6 +85,10 @@ impl<R: Row> TableOps for TableData<R> {
         self.find(column, value)
     }
 
+    fn ids_with(&self, places: ColumnPlaces, value: &Value) -> Ids<'_> {
+        self.find_at(places, value)
+    }
+
     fn cost(&self, column: &str, value: &Value) -> usize {
         self.find_cost(column, value)
     }
@@ -93,43 +103,39 @@ impl<R: Row> TableOps for TableData<R> {
         key: &Key,
         kind: PartKind,
         values: Option<&[Value]>,
-    ) -> Result<Written, ColumnError> {
+    ) -> Result<Option<usize>, ColumnError> {
         let key = R::typed_key(key)?;
-        Ok(match kind {
-            PartKind::Desired => {
-                let part = values.map(R::Desired::from_values).transpose()?;
-                self.write(&key, |row| row.set_desired(part))
-            }
-            PartKind::Current => {
-                let part = values.map(R::Current::from_values).transpose()?;
-                self.write(&key, |row| row.set_current(part))
-            }
-        })
+        let edit = match kind {
+            PartKind::Desired => Edit::Desired(values.map(R::Desired::from_values).transpose()?),
+            PartKind::Current => Edit::Current(values.map(R::Current::from_values).transpose()?),
+        };
+        Ok(self.write(&key, edit))
     }
 
-    fn put_any(&mut self, key: &Key, row: Option<&dyn RowOps>) -> Option<Written> {
+    fn put_any(&mut self, key: &Key, row: Option<&dyn RowOps>) -> Option<Option<usize>> {
         let key = R::typed_key(key).ok()?;
-        let new = match row {
-            Some(row) => (row as &dyn Any).downcast_ref::<R>()?.clone(),
-            None => R::new(key.clone()),
+        let edit = match row {
+            Some(row) => Edit::Row((row as &dyn Any).downcast_ref::<R>()?.clone()),
+            None => Edit::Remove,
         };
-        Some(self.write(&key, |row| *row = new))
+        Some(self.write(&key, edit))
+    }
+
+    fn settle_log(&mut self) {
+        self.log.settle();
     }
 
     fn take_change(&mut self, place: usize) -> Option<Change> {
-        let (key, before) = self.log.take(place)?;
-        let after = self.get(&key);
-        if before.as_ref() == after {
+        let First { hash, key, before, is_only } = self.log.take_first(place)?;
+        let after = self.find_id(hash, &key).and_then(|id| self.by_id(id));
+        if !is_only && before.as_ref() == after {
             return None;
         }
         Some(Change::new(Arc::clone(&self.def), key, before, after.cloned()))
     }
 
-    fn undo(&mut self, place: usize) {
-        if let Some((key, before)) = self.log.take(place) {
-            let before = before.unwrap_or_else(|| R::new(key.clone()));
-            self.write(&key, |row| *row = before);
-        }
+    fn undo_all(&mut self) {
+        Self::undo_all(self);
     }
 
     fn clear_log(&mut self) {
