@@ -114,7 +114,8 @@ fn speed(report: &mut Report, cloud: &Cloud) -> anyhow::Result<()> {
     let mut rng = Rng::new(SEED + 1);
     let keys: Vec<Uuid> = cloud.members.iter().map(|member| member.instance.uuid).collect();
     let instances = pick(&mut rng, &keys, KEYS).repeat(ROUNDS);
-    let (tenants, hosts) = (pick(&mut rng, &cloud.tenants, LISTS), pick(&mut rng, &cloud.hosts, LISTS));
+    let mut lists = |of: &[Uuid]| pick(&mut rng, of, LISTS).repeat(ROUNDS);
+    let (tenants, hosts) = (lists(&cloud.tenants), lists(&cloud.hosts));
     let moves = moves(cloud, KEYS, &mut rng).repeat(ROUNDS);
     let works = [
         (targets::GET, Work::Get(&instances)),
