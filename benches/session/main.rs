@@ -40,7 +40,7 @@ impl Rig {
         let cloud = Cloud::generate(rows, SEED);
         let mut state = State::builder().table::<Instance>().build()?;
         let mut tx = state.transaction();
-        for row in &cloud.instances {
+        for row in cloud.members.iter().map(|member| &member.instance) {
             tx.put(row.clone());
         }
         tx.commit();

@@ -4,8 +4,8 @@
 mod tables;
 
 pub use tables::{
-    Activity, Format, Instance, InstanceCurrent, InstanceDesired, Placement, PlacementCurrent, PlacementDesired,
-    Vdisk, VdiskDesired, Vnic, VnicDesired, Volume, VolumeDesired,
+    Activity, Format, Instance, InstanceCurrent, InstanceDesired, Placement, PlacementCurrent,
+    PlacementDesired, Vdisk, VdiskDesired, Vnic, VnicDesired, Volume, VolumeDesired,
 };
 
 use crate::rng::Rng;
@@ -115,7 +115,10 @@ impl Members {
         let switch = Self::pick(&mut self.rng, &self.switches);
         let [a, b, c, d, ..] = self.rng.next().to_le_bytes();
         let macaddr = Mac([0x52, 0x54, a, b, c, d]);
-        Vnic { uuid: self.rng.uuid(), desired: Some(VnicDesired { instance, switch, macaddr, index: index as i64 }) }
+        Vnic {
+            uuid: self.rng.uuid(),
+            desired: Some(VnicDesired { instance, switch, macaddr, index: index as i64 }),
+        }
     }
 
     fn member(&mut self, number: usize) -> Member {
@@ -123,7 +126,8 @@ impl Members {
         let host = instance.desired.as_ref().map_or_else(Uuid::nil, |desired| desired.host);
         let volumes = [self.volume(number, 0), self.volume(number, 1)];
         let mut vdisk = |index: usize| {
-            let desired = VdiskDesired { instance: instance.uuid, volume: volumes[index].uuid, index: index as i64 };
+            let desired =
+                VdiskDesired { instance: instance.uuid, volume: volumes[index].uuid, index: index as i64 };
             Vdisk { uuid: self.rng.uuid(), desired: Some(desired) }
         };
         let vdisks = [vdisk(0), vdisk(1)];

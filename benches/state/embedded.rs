@@ -4,7 +4,8 @@
 use crate::peer::{Peer, Reads, Scanner};
 use crate::pony::{mem, size_mib};
 use pony_benches::workload::{
-    Activity, Format, Instance, InstanceCurrent, InstanceDesired, Member, Vdisk, VdiskDesired, Volume, VolumeDesired,
+    Activity, Format, Instance, InstanceCurrent, InstanceDesired, Member, Vdisk, VdiskDesired, Volume,
+    VolumeDesired,
 };
 use pony_state::Text;
 use redb::{
@@ -23,13 +24,16 @@ const BY_HOST: MultimapTableDefinition<'_, Key, Key> = MultimapTableDefinition::
 const VOLUMES: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("volume");
 const VOLUMES_BY_POOL: MultimapTableDefinition<'_, Key, Key> = MultimapTableDefinition::new("volume_pool");
 const VDISKS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("vdisk");
-const VDISKS_BY_INSTANCE: MultimapTableDefinition<'_, Key, Key> = MultimapTableDefinition::new("vdisk_instance");
+const VDISKS_BY_INSTANCE: MultimapTableDefinition<'_, Key, Key> =
+    MultimapTableDefinition::new("vdisk_instance");
 const VDISKS_BY_VOLUME: MultimapTableDefinition<'_, Key, Key> = MultimapTableDefinition::new("vdisk_volume");
 const VNICS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("vnic");
-const VNICS_BY_INSTANCE: MultimapTableDefinition<'_, Key, Key> = MultimapTableDefinition::new("vnic_instance");
+const VNICS_BY_INSTANCE: MultimapTableDefinition<'_, Key, Key> =
+    MultimapTableDefinition::new("vnic_instance");
 const VNICS_BY_SWITCH: MultimapTableDefinition<'_, Key, Key> = MultimapTableDefinition::new("vnic_switch");
 const PLACEMENTS: TableDefinition<'_, Pair, &[u8]> = TableDefinition::new("host_instance");
-const PLACEMENTS_BY_HOST: MultimapTableDefinition<'_, Key, Pair> = MultimapTableDefinition::new("host_instance_host");
+const PLACEMENTS_BY_HOST: MultimapTableDefinition<'_, Key, Pair> =
+    MultimapTableDefinition::new("host_instance_host");
 const PLACEMENTS_BY_INSTANCE: MultimapTableDefinition<'_, Key, Pair> =
     MultimapTableDefinition::new("host_instance_instance");
 
@@ -55,7 +59,8 @@ fn instance_bytes(row: &Instance) -> Vec<u8> {
     for id in [desired.tenant, desired.host, current.host, desired.cpu_profile.unwrap_or_default()] {
         bytes.extend_from_slice(id.as_bytes());
     }
-    let numbers = [desired.vcpu, desired.mem, desired.priority, current.attempts, current.next_retry.unwrap_or(-1)];
+    let numbers =
+        [desired.vcpu, desired.mem, desired.priority, current.attempts, current.next_retry.unwrap_or(-1)];
     numbers.into_iter().for_each(|it| number(&mut bytes, it));
     number(&mut bytes, desired.rcpu.to_bits() as i64);
     bytes.extend_from_slice(&[desired.state as u8, current.status as u8]);
@@ -174,7 +179,8 @@ fn add_storage(tx: &WriteTransaction, members: &[Member]) -> anyhow::Result<()> 
     let mut by_volume = tx.open_multimap_table(VDISKS_BY_VOLUME)?;
     for row in members.iter().flat_map(|member| &member.vdisks) {
         let Some(part) = &row.desired else { continue };
-        let (id, instance, volume) = (row.uuid.into_bytes(), part.instance.into_bytes(), part.volume.into_bytes());
+        let (id, instance, volume) =
+            (row.uuid.into_bytes(), part.instance.into_bytes(), part.volume.into_bytes());
         let bytes = [instance.as_slice(), &volume, &part.index.to_le_bytes()].concat();
         vdisks.insert(id, bytes.as_slice())?;
         by_instance.insert(instance, id)?;
@@ -188,7 +194,8 @@ fn add_rest(tx: &WriteTransaction, members: &[Member]) -> anyhow::Result<()> {
     let mut by_switch = tx.open_multimap_table(VNICS_BY_SWITCH)?;
     for row in members.iter().flat_map(|member| &member.vnics) {
         let Some(part) = &row.desired else { continue };
-        let (id, instance, switch) = (row.uuid.into_bytes(), part.instance.into_bytes(), part.switch.into_bytes());
+        let (id, instance, switch) =
+            (row.uuid.into_bytes(), part.instance.into_bytes(), part.switch.into_bytes());
         let bytes = [instance.as_slice(), &switch, &part.macaddr.0, &part.index.to_le_bytes()].concat();
         vnics.insert(id, bytes.as_slice())?;
         by_instance.insert(instance, id)?;
@@ -323,7 +330,9 @@ impl Peer for Embedded {
         let (tx, id) = (self.write()?, instance.into_bytes());
         let attempts = {
             let mut instances = tx.open_table(INSTANCES)?;
-            let Some(mut row) = instances.get(id)?.map(|row| self::instance(id, row.value())) else { return Ok(0) };
+            let Some(mut row) = instances.get(id)?.map(|row| self::instance(id, row.value())) else {
+                return Ok(0);
+            };
             let ordered = row.desired.as_ref().map(|desired| desired.host);
             let Some(current) = &mut row.current else { return Ok(0) };
             let (left, attempts) = (std::mem::replace(&mut current.host, host), current.attempts);

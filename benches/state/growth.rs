@@ -18,8 +18,11 @@ const RUNS: usize = 9;
 /// Rows are made for so many instances at a time.
 const BATCH: usize = 1000;
 
-/// A peer with the instances of a cloud and nothing else, and some of their keys.
-fn load<P: Peer>(cloud: &Cloud, instances: usize) -> anyhow::Result<(Local<'_, P>, Vec<(Uuid, Uuid)>)> {
+/// Instances, and hosts for them to be on.
+type Moves = Vec<(Uuid, Uuid)>;
+
+/// A peer with the instances of a cloud and nothing else, and some moves of them.
+fn load<P: Peer>(cloud: &Cloud, instances: usize) -> anyhow::Result<(Local<'_, P>, Moves)> {
     let (mut peer, mut rng) = (P::create()?, Rng::new(crate::SEED + 2));
     let mut members = Members::new(instances, crate::SEED);
     let hosts = members.hosts.clone();

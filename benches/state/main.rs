@@ -69,7 +69,14 @@ fn drivers<'a>(cloud: &'a Cloud, dir: &std::path::Path) -> anyhow::Result<Driver
 }
 
 /// Measures one operation on all peers. A peer that fails finds what no other does.
-fn measure(report: &mut Report, drivers: &mut Drivers<'_>, name: &str, runs: usize, units: usize, work: Work<'_>) {
+fn measure(
+    report: &mut Report,
+    drivers: &mut Drivers<'_>,
+    name: &str,
+    runs: usize,
+    units: usize,
+    work: Work<'_>,
+) {
     let mut ops: Vec<Op<'_>> = drivers
         .iter_mut()
         .map(|driver| {

@@ -76,9 +76,17 @@ pub(crate) struct MultiIndex {
 
 impl MultiIndex {
     fn add_instance(&mut self, member: &Member) {
-        let (Some(desired), Some(current)) = (&member.instance.desired, &member.instance.current) else { return };
+        let (Some(desired), Some(current)) = (&member.instance.desired, &member.instance.current) else {
+            return;
+        };
         let (tenant, host, is_host) = (desired.tenant, desired.host, current.host);
-        self.instances.insert(Instance { uuid: member.instance.uuid, tenant, host, is_host, row: member.instance.clone() });
+        self.instances.insert(Instance {
+            uuid: member.instance.uuid,
+            tenant,
+            host,
+            is_host,
+            row: member.instance.clone(),
+        });
     }
 
     fn add_satellites_of(&mut self, member: &Member) {

@@ -41,7 +41,9 @@ struct Tables {
 
 impl Tables {
     fn add_instance(&mut self, member: &Member) {
-        let (Some(desired), Some(current)) = (&member.instance.desired, &member.instance.current) else { return };
+        let (Some(desired), Some(current)) = (&member.instance.desired, &member.instance.current) else {
+            return;
+        };
         let uuid = member.instance.uuid;
         self.instances.insert(uuid, Arc::new(member.instance.clone()));
         post(&mut self.by_tenant, desired.tenant, uuid);

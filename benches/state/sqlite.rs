@@ -79,7 +79,12 @@ fn insert_satellites(connection: &Connection, member: &Member) -> anyhow::Result
     for row in &member.vdisks {
         let Some(part) = &row.desired else { continue };
         let mut insert = connection.prepare_cached("INSERT INTO vdisk VALUES (?, ?, ?, ?)")?;
-        insert.execute(params![row.uuid.as_bytes(), part.instance.as_bytes(), part.volume.as_bytes(), part.index])?;
+        insert.execute(params![
+            row.uuid.as_bytes(),
+            part.instance.as_bytes(),
+            part.volume.as_bytes(),
+            part.index
+        ])?;
     }
     for row in &member.vnics {
         let Some(part) = &row.desired else { continue };

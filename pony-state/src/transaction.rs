@@ -517,11 +517,8 @@ impl<'s> Transaction<'s> {
     /// ```
     pub fn commit(mut self) -> Commit {
         let written = std::mem::take(&mut self.written);
-        let changes = match *written {
-            [(table, entry)] => Changes::one(self.in_table(table, |table| table.take_change(entry as usize))),
-            _ => self.take_all(&written),
-        };
-        self.clear_logs(&written);
+        let changes = self.take_changes(&written);
+        self.for_each_table(&written, TableOps::clear_log);
         self.root.version += u64::from(!changes.is_empty());
         let commit = Commit::new(self.root.version, changes);
         self.feed.publish(&commit);
@@ -532,7 +529,7 @@ impl<'s> Transaction<'s> {
     /// told to start over, as if they had been too slow. Gives the state's version from then on.
     pub fn commit_bulk(mut self) -> u64 {
         let written = std::mem::take(&mut self.written);
-        self.clear_logs(&written);
+        self.for_each_table(&written, TableOps::clear_log);
         if !written.is_empty() {
             self.root.version += 1;
             self.feed.overrun();
@@ -540,53 +537,34 @@ impl<'s> Transaction<'s> {
         self.root.version
     }
 
-    fn in_table<T>(
-        &mut self,
-        table: TableId,
-        take: impl FnOnce(&mut dyn TableOps) -> Option<T>,
-    ) -> Option<T> {
-        self.root.table_mut(table).and_then(take)
+    fn take_change(&mut self, &(table, entry): &(TableId, u32)) -> Option<Change> {
+        self.root.table_mut(table)?.take_change(entry as usize)
     }
 
-    fn take_all(&mut self, written: &[(TableId, u32)]) -> Changes {
-        for table in self.tables_of(written) {
-            self.in_table(table, |table| Some(table.settle_log()));
+    fn take_changes(&mut self, written: &[(TableId, u32)]) -> Changes {
+        if let [one] = written {
+            return Changes::one(self.take_change(one));
         }
-        let take = |&(table, entry): &(TableId, u32)| {
-            self.in_table(table, |table| table.take_change(entry as usize))
-        };
-        written.iter().filter_map(take).collect()
+        self.for_each_table(written, TableOps::settle_log);
+        written.iter().filter_map(|one| self.take_change(one)).collect()
     }
 
-    /// The tables written to, each once.
-    fn tables_of(&self, written: &[(TableId, u32)]) -> Vec<TableId> {
-        let mut seen = vec![false; self.root.tables.len()];
-        let mut is_new =
-            |table: &TableId| seen.get_mut(table.index()).is_some_and(|seen| !std::mem::replace(seen, true));
-        written.iter().map(|(table, _)| *table).filter(|table| is_new(table)).collect()
-    }
-
-    fn clear_logs(&mut self, written: &[(TableId, u32)]) {
-        if let [(table, _)] = *written {
-            self.in_table(table, |table| Some(table.clear_log()));
-            return;
-        }
-        for table in self.tables_of(written) {
-            self.in_table(table, |table| Some(table.clear_log()));
+    /// Does something to every table that was written to.
+    fn for_each_table(&mut self, written: &[(TableId, u32)], mut act: impl FnMut(&mut dyn TableOps)) {
+        // For a single write, as most transactions are, there is nothing to remember.
+        let mut done = vec![false; if written.len() > 1 { self.root.tables.len() } else { 0 }];
+        for (table, _) in written {
+            let again = done.get_mut(table.index()).is_some_and(|done| std::mem::replace(done, true));
+            if !again && let Some(table) = self.root.table_mut(*table) {
+                act(table);
+            }
         }
     }
 }
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        if self.written.is_empty() {
-            return;
-        }
         let written = std::mem::take(&mut self.written);
-        for table in self.tables_of(&written) {
-            if let Some(table) = self.root.table_mut(table) {
-                table.undo_all();
-            }
-        }
+        self.for_each_table(&written, TableOps::undo_all);
     }
 }

@@ -189,13 +189,13 @@ impl Eq for Value {}
 
 impl Hash for Value {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.rank().hash(state);
+        // A number each, where the value is one; equal bits of different kinds may well collide.
         match self {
-            Self::Null => {}
-            Self::Bool(it) => it.hash(state),
-            Self::Int(it) => it.hash(state),
-            Self::Float(it) => it.to_bits().hash(state),
-            Self::Uuid(it) => it.hash(state),
+            Self::Null => state.write_u8(0),
+            Self::Bool(it) => state.write_u8(u8::from(*it)),
+            Self::Int(it) => state.write_i64(*it),
+            Self::Float(it) => state.write_u64(it.to_bits()),
+            Self::Uuid(it) => state.write_u128(it.as_u128()),
             Self::Text(it) => it.hash(state),
             Self::Inet(it) => it.hash(state),
             Self::Cidr(it) => it.hash(state),

@@ -22,7 +22,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 /// Everything that the pure crates are built with, no more and no less.
 const PURE: [(&str, &[&str]); 3] = [
     ("pony-state/derive", &["proc-macro2", "quote", "serde_json", "syn"]),
-    ("pony-state", &["hashbrown", "pony-state-derive", "serde", "serde_json", "thiserror", "uuid"]),
+    (
+        "pony-state",
+        &["hashbrown", "pony-state-derive", "serde", "serde_json", "smol_str", "thiserror", "uuid"],
+    ),
     ("pony-core", &["pony-state", "serde", "serde_json", "sha2", "thiserror", "uuid"]),
 ];
 

@@ -34,16 +34,14 @@ pub(crate) fn values_of<R: Row>(row: &R, places: ColumnPlaces) -> RowValues {
     [key, desired, current]
 }
 
-/// Whether two versions of a row have the same values. Says no where that is not found out cheaply.
-fn unchanged<R: Row>(old: &R, new: &R, places: ColumnPlaces) -> bool {
-    fn same<P: PartValues>(old: Option<&P>, new: Option<&P>, place: Option<usize>) -> bool {
-        match (old, new, place) {
-            (_, _, None) | (None, None, _) => true,
-            (Some(old), Some(new), Some(place)) => old.same(new, place),
-            _ => false,
-        }
+/// Whether two versions of a part have the same value.
+#[inline]
+fn same<P: PartValues>(old: Option<&P>, new: Option<&P>, place: usize) -> bool {
+    match (old, new) {
+        (None, None) => true,
+        (Some(old), Some(new)) => old.same(new, place),
+        _ => false,
     }
-    same(old.desired(), new.desired(), places.desired) && same(old.current(), new.current(), places.current)
 }
 
 impl Index {
@@ -82,29 +80,45 @@ impl Index {
         old: Option<&R>,
         new: Option<&R>,
     ) {
-        if let (Some(old), Some(new)) = (old, new)
-            && unchanged(old, new, places)
-        {
-            return;
+        if places.key.is_some() && old.is_none() != new.is_none() {
+            let value = old.or(new).zip(places.key).map(|(row, place)| row.key_value(place));
+            self.replace(def, places, id, (old, value.as_ref()), (new, value.as_ref()));
         }
-        self.move_row(def, places, id, old, new);
+        let (was, is) = (old.and_then(R::desired), new.and_then(R::desired));
+        if let Some(place) = places.desired
+            && !same(was, is, place)
+        {
+            let (was, is) = (was.map(|part| part.value(place)), is.map(|part| part.value(place)));
+            self.replace(def, places, id, (old, was.as_ref()), (new, is.as_ref()));
+        }
+        let (was, is) = (old.and_then(R::current), new.and_then(R::current));
+        if let Some(place) = places.current
+            && !same(was, is, place)
+        {
+            let (was, is) = (was.map(|part| part.value(place)), is.map(|part| part.value(place)));
+            self.replace(def, places, id, (old, was.as_ref()), (new, is.as_ref()));
+        }
     }
 
-    fn move_row<R: Row>(
+    /// Follows what one place of a row held and holds: a value stays listed as long as any place has it.
+    fn replace<R: Row>(
         &mut self,
         def: &TableDef,
         places: ColumnPlaces,
         id: u32,
-        old: Option<&R>,
-        new: Option<&R>,
+        (old, was): (Option<&R>, Option<&Value>),
+        (new, is): (Option<&R>, Option<&Value>),
     ) {
-        let old = old.map_or_else(RowValues::default, |row| values_of(row, places));
-        let new = new.map_or_else(RowValues::default, |row| values_of(row, places));
-        for value in old.iter().flatten().filter(|it| !new.iter().flatten().any(|new| new == *it)) {
-            self.remove(def, value, id);
+        let holds = |row: Option<&R>, value: &Value| row.is_some_and(|row| places.hold(row, value));
+        if let Some(was) = was
+            && !holds(new, was)
+        {
+            self.remove(def, was, id);
         }
-        for value in new.iter().flatten().filter(|it| !old.iter().flatten().any(|old| old == *it)) {
-            self.insert(def, value, id);
+        if let Some(is) = is
+            && !holds(old, is)
+        {
+            self.insert(def, is, id);
         }
     }
 
@@ -133,6 +147,8 @@ impl Index {
 impl ColumnPlaces {
     /// Whether a row has a value in one of the places: what a filter asks.
     pub(crate) fn hold<R: Row>(self, row: &R, value: &Value) -> bool {
-        values_of(row, self).iter().flatten().any(|it| it == value)
+        self.key.is_some_and(|place| row.key_value(place) == *value)
+            || self.desired.zip(row.desired()).is_some_and(|(place, part)| part.value(place) == *value)
+            || self.current.zip(row.current()).is_some_and(|(place, part)| part.value(place) == *value)
     }
 }
