@@ -36,7 +36,7 @@ impl Exception for PartError {
             Self::UnknownTable { table, .. } => ("UnknownTable", table),
             Self::NoPart { table, .. } => ("NoPart", table),
             Self::Absent { table, .. } => ("Absent", table),
-            Self::NotAnObject { table, .. } => ("NotAnObject", table),
+            Self::NotAnObject { table, .. } | Self::NotARow { table, .. } => ("NotAnObject", table),
             Self::UnknownColumn { table, .. } => ("UnknownColumn", table),
             Self::Missing { table, .. } => ("Missing", table),
             Self::Value { table, .. } | Self::Count { table, .. } => ("WrongValue", table),

@@ -79,6 +79,12 @@ pub trait Column: Clone + PartialEq + Debug + Send + Sync + 'static {
 
     /// What comes first in the order of values, in a number: of two values the greater one never has the lesser rank. Of
     /// use for key columns alone, see [`crate::Row::rank`].
+    ///
+    /// ```
+    /// use pony_state::Column;
+    ///
+    /// assert!((-1_i64).rank() < 1_i64.rank());
+    /// ```
     fn rank(&self) -> u32 {
         0
     }

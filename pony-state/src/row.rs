@@ -185,7 +185,7 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// # use pony_state::*;
     /// # use pony_state_docs::*;
     /// # let mut state = house()?;
-    /// assert_eq!(Lamp::new("hall".into()).key(), "hall".into());
+    /// assert_eq!(Lamp::new("hall".into()).key(), Text::from("hall"));
     /// # Ok::<_, SchemaError>(())
     /// ```
     fn key(&self) -> Self::Key;
@@ -202,12 +202,25 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     fn cmp_key(&self, key: &Self::Key) -> Ordering;
 
     /// Whether that is its key.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// assert!(Lamp::new("attic".into()).has_key(&"attic".into()));
+    /// ```
     fn has_key(&self, key: &Self::Key) -> bool {
         self.cmp_key(key) == Ordering::Equal
     }
 
     /// What comes first in the order of keys, in a number: of two keys the greater one never has the lesser rank. Most
     /// comparisons of a search in that order are settled by ranks, without a look at rows.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// assert!(Lamp::rank(&"attic".into()) < Lamp::rank(&"hall".into()));
+    /// assert_eq!(Lamp::rank(&"hall of fame".into()), Lamp::rank(&"hall".into()));
+    /// ```
     fn rank(_key: &Self::Key) -> u32 {
         0
     }

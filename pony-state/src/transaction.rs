@@ -527,6 +527,18 @@ impl<'s> Transaction<'s> {
 
     /// Makes it all last, and lists no changes: for so many new rows that nobody wants to hear of each. Subscribers are
     /// told to start over, as if they had been too slow. Gives the state's version from then on.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut feed = state.subscribe(100);
+    /// let mut tx = state.transaction();
+    /// tx.set_current::<Lamp>(&"cellar".into(), light(1));
+    /// assert_eq!(tx.commit_bulk(), 2);
+    /// assert_eq!(feed.try_next().unwrap_err(), FeedError::Lagged);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     pub fn commit_bulk(mut self) -> u64 {
         let written = std::mem::take(&mut self.written);
         self.for_each_table(&written, TableOps::clear_log);

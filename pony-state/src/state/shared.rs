@@ -134,6 +134,23 @@ impl SharedState {
     /// Runs a transaction that brings so many rows that nobody wants to hear of each, as [`Transaction::commit_bulk`] says.
     /// Whoever wants a snapshot waits for it. Gives the state's version from then on.
     ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let shared = SharedState::new(house()?);
+    /// let (_, mut feed) = shared.subscribe(100);
+    /// let lamps = (0..1000).map(|number| format!("lamp {number}").into());
+    /// let Ok(((), version)) = shared.load(|tx| {
+    ///     for name in lamps {
+    ///         tx.set_current::<Lamp>(&name, light(1));
+    ///     }
+    ///     Ok::<_, std::convert::Infallible>(())
+    /// });
+    /// assert_eq!(feed.try_next().unwrap_err(), FeedError::Lagged);
+    /// assert_eq!(shared.snapshot().version(), version);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of `change`.
     pub fn load<T, E>(
