@@ -3,13 +3,13 @@
 //!
 //! `PONY_SEEDS=10000` tries more seeds; `PONY_SEED=n` replays the one that a failure prints.
 
-#![allow(clippy::expect_used, reason = "a test's helper fails the test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper fails the test")]
 
+mod seeds;
 mod sync_world;
 
 use pony_state::sync::{FULL_INTERVAL_MS, KEEPALIVE_MS, RESYNC_INTERVAL_MS};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use sync_world::{Faults, LATENCY_MS, PEER, SPARKLE, STRAGGLE_MS, World};
+use sync_world::{Deeds, Faults, LATENCY_MS, PEER, SPARKLE, STRAGGLE_MS, World};
 
 const SEEDS: u64 = 200;
 
@@ -49,6 +49,8 @@ fn disturb(world: &mut World) {
             }
             11 => world.nodes[index].session.everything_changed(),
             12 => world.reconnect(),
+            13 => world.set_clock(index),
+            14 => world.leap(index),
             _ => world.write(index),
         }
         let until_ms = world.now_ms + world.rng.below(pause_ms);
@@ -97,37 +99,27 @@ fn stay_quiet(world: &mut World) {
     assert!(world.is_converged());
 }
 
-fn life(seed: u64) -> u64 {
+fn life(seed: u64) -> (u64, Deeds) {
     let mut world = World::new(seed, Faults::default());
-    (0..2)
-        .map(|_| {
-            disturb(&mut world);
-            let took_ms = recover(&mut world);
-            stay_quiet(&mut world);
-            took_ms
-        })
-        .max()
-        .unwrap_or_default()
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+    let lives = (0..2).map(|_| {
+        disturb(&mut world);
+        let took_ms = recover(&mut world);
+        stay_quiet(&mut world);
+        took_ms
+    });
+    let slowest_ms = lives.max().unwrap_or_default();
+    (slowest_ms, world.deeds())
 }
 
 #[test]
 fn both_sides_converge_whatever_the_network_did() {
-    let seeds = match number("PONY_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("PONY_SEEDS").unwrap_or(SEEDS),
-    };
-    let mut slowest_ms = 0;
-    for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| life(seed))) {
-            Ok(took_ms) => slowest_ms = slowest_ms.max(took_ms),
-            Err(_) => panic!("seed {seed} failed, see above; replay it with PONY_SEED={seed}"),
-        }
+    let (took_ms, deeds): (Vec<u64>, Vec<Deeds>) = seeds::run(SEEDS, life).into_iter().unzip();
+    println!("slowest convergence: {:?} ms after the network healed", took_ms.iter().max());
+    let deeds = deeds.into_iter().fold(Deeds::default(), Deeds::add);
+    println!("{deeds:#?}");
+    if !seeds::is_replay() {
+        deeds.assert_everything_happened();
     }
-    println!("slowest convergence: {slowest_ms} ms after the network healed");
 }
 
 /// The first contact takes no keep-alive period: both sides greet, ask and answer at once.

@@ -6,8 +6,8 @@
 
 use pony_state::PartKind;
 use pony_state::sync::{
-    Event, FULL_INTERVAL_MS, Frames, FullRows, Held, KeyPart, Limits, Message, Now, Part, Pkey, Position,
-    RESYNC_INTERVAL_MS, Role, RowId, Session, Source, SourceRow, Update, WireChange,
+    Counters, Event, FULL_INTERVAL_MS, Frames, FullRows, Held, KeyPart, Limits, Message, Now, Part, Pkey,
+    Position, RESYNC_INTERVAL_MS, Role, RowId, Session, Source, SourceRow, Update, WireChange,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -87,6 +87,8 @@ pub(crate) struct Faults {
 }
 
 struct Flight {
+    /// How many were sent before.
+    number: u64,
     at_ms: u64,
     to: usize,
     frames: Frames,
@@ -103,10 +105,80 @@ pub(crate) struct Node {
     born_ms: u64,
     epoch: u64,
     clock_start_ms: u64,
-    clock_skew_s: u64,
+    /// How far the node's Unix time is from the right one.
+    clock_skew_s: i64,
+    /// How long it was asleep, with its monotonic clock running on.
+    leapt_ms: u64,
     /// What the other side holds if it accepted everything so far, and the pieces of a full state under way.
     sent: BTreeMap<RowId, Part>,
     sent_pieces: BTreeMap<RowId, Part>,
+}
+
+/// What a schedule did, and what the sessions made of it: a test in which some of it never happens proves nothing of it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Deeds {
+    lost: u64,
+    duplicated: u64,
+    /// Messages that arrived before one that was sent earlier.
+    overtaken: u64,
+    restarts: u64,
+    clock_jumps: u64,
+    leaps: u64,
+    late: u64,
+    malformed: u64,
+    old_epoch: u64,
+    refused: u64,
+    superseded: u64,
+    fulls_accepted: u64,
+    partials_accepted: u64,
+}
+
+impl Deeds {
+    pub(crate) fn add(self, other: Self) -> Self {
+        Self {
+            lost: self.lost + other.lost,
+            duplicated: self.duplicated + other.duplicated,
+            overtaken: self.overtaken + other.overtaken,
+            restarts: self.restarts + other.restarts,
+            clock_jumps: self.clock_jumps + other.clock_jumps,
+            leaps: self.leaps + other.leaps,
+            late: self.late + other.late,
+            malformed: self.malformed + other.malformed,
+            old_epoch: self.old_epoch + other.old_epoch,
+            refused: self.refused + other.refused,
+            superseded: self.superseded + other.superseded,
+            fulls_accepted: self.fulls_accepted + other.fulls_accepted,
+            partials_accepted: self.partials_accepted + other.partials_accepted,
+        }
+    }
+
+    fn count(self, counters: Counters) -> Self {
+        let Counters {
+            late,
+            malformed,
+            old_epoch,
+            refused,
+            superseded,
+            fulls_accepted,
+            partials_accepted,
+            ..
+        } = counters;
+        self.add(Self {
+            late,
+            malformed,
+            old_epoch,
+            refused,
+            superseded,
+            fulls_accepted,
+            partials_accepted,
+            ..Self::default()
+        })
+    }
+
+    pub(crate) fn assert_everything_happened(&self) {
+        let text = format!("{self:?}");
+        assert!(!text.contains(": 0,") && !text.contains(": 0 "), "something never happened: {text}");
+    }
 }
 
 pub(crate) const SPARKLE: usize = 0;
@@ -117,6 +189,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) faults: Faults,
     pub(crate) nodes: [Node; 2],
+    deeds: Deeds,
+    messages: u64,
     flights: Vec<Flight>,
     /// The state at each place in each sequence ever sent.
     history: HashMap<(Uuid, Option<u64>, u64), BTreeMap<RowId, Part>>,
@@ -130,7 +204,16 @@ impl World {
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
         let mut rng = Rng(seed);
         let nodes = [0, 1].map(|index| Node::new(index, &mut rng));
-        Self { now_ms: 0, rng, faults, nodes, flights: Vec::new(), history: HashMap::new() }
+        Self {
+            now_ms: 0,
+            rng,
+            faults,
+            nodes,
+            deeds: Deeds::default(),
+            messages: 0,
+            flights: Vec::new(),
+            history: HashMap::new(),
+        }
     }
 
     /// Lets time pass up to `until_ms`, with everything that falls due on the way.
@@ -158,7 +241,31 @@ impl World {
         for flight in &mut self.flights {
             flight.at_ms = now_ms + rng.below(STRAGGLE_MS);
         }
-        self.nodes.iter_mut().for_each(|node| node.blocked = false);
+        for node in &mut self.nodes {
+            node.blocked = false;
+            node.clock_skew_s = rng.below(4) as i64;
+        }
+    }
+
+    /// Somebody sets the Unix time of a node wrong, by seconds or hours, back or forth.
+    pub(crate) fn set_clock(&mut self, index: usize) {
+        let range_s = [4, 40, 7_200][self.rng.below(3) as usize];
+        self.nodes[index].clock_skew_s = self.rng.below(2 * range_s) as i64 - range_s as i64;
+        self.deeds.clock_jumps += 1;
+    }
+
+    /// A node sleeps: for all that its clock tells, much time has passed at once.
+    pub(crate) fn leap(&mut self, index: usize) {
+        let leap_ms = self.rng.below(120_000);
+        let node = &mut self.nodes[index];
+        node.clock_start_ms += leap_ms;
+        node.leapt_ms += leap_ms;
+        self.deeds.leaps += 1;
+    }
+
+    /// What happened so far.
+    pub(crate) fn deeds(&self) -> Deeds {
+        self.nodes.iter().fold(self.deeds, |deeds, node| deeds.count(node.session.counters()))
     }
 
     /// Writes or removes one random row.
@@ -184,6 +291,7 @@ impl World {
     /// A new process: a new incarnation. What it holds of the other side may be durable, or gone.
     pub(crate) fn restart(&mut self, index: usize, keep_mirror: bool) {
         let node = &mut self.nodes[index];
+        self.deeds = Deeds { restarts: self.deeds.restarts + 1, ..self.deeds.count(node.session.counters()) };
         let rows = std::mem::take(&mut node.rows);
         let mirror = std::mem::take(&mut node.mirror);
         let epoch = node.epoch + u64::from(index == SPARKLE);
@@ -231,7 +339,7 @@ impl World {
         let node = &self.nodes[index];
         Now {
             ms: node.clock_start_ms + self.now_ms - node.born_ms,
-            unix_s: UNIX_START_S + node.clock_skew_s + self.now_ms / 1000,
+            unix_s: (UNIX_START_S + self.now_ms / 1000).saturating_add_signed(node.clock_skew_s),
         }
     }
 
@@ -249,6 +357,7 @@ impl World {
             .partition::<Vec<_>, _>(|flight| flight.at_ms <= self.now_ms);
         self.flights = later;
         for flight in due {
+            self.deeds.overtaken += u64::from(self.flights.iter().any(|it| it.number < flight.number));
             let now = self.clock(flight.to);
             let Frames { body, sent_unix_s } = flight.frames;
             self.nodes[flight.to].session.handle_message(body.as_bytes(), sent_unix_s, now);
@@ -258,8 +367,10 @@ impl World {
 
     fn send(&mut self, to: usize, frames: &Frames) {
         let copies = if self.rng.percent(self.faults.duplicate) { 2 } else { 1 };
+        self.deeds.duplicated += copies - 1;
         for _ in 0..copies {
             if self.rng.percent(self.faults.drop) {
+                self.deeds.lost += 1;
                 continue;
             }
             let delay_ms = if self.rng.percent(self.faults.hold) {
@@ -273,7 +384,8 @@ impl World {
             if self.rng.percent(self.faults.corrupt) {
                 frames.body.truncate(self.rng.below(frames.body.len() as u64) as usize);
             }
-            self.flights.push(Flight { at_ms: self.now_ms + delay_ms, to, frames });
+            self.messages += 1;
+            self.flights.push(Flight { number: self.messages, at_ms: self.now_ms + delay_ms, to, frames });
         }
     }
 
@@ -334,7 +446,7 @@ impl World {
             let sent = &self.history[&(incarnation, full, next_seq)];
             assert_eq!(sent, &node.mirror, "node {index} holds something else than it was sent");
         }
-        let (age_ms, counters) = (self.now_ms - node.born_ms, node.session.counters());
+        let (age_ms, counters) = (self.now_ms - node.born_ms + node.leapt_ms, node.session.counters());
         assert!(counters.resyncs_sent <= 1 + age_ms / RESYNC_INTERVAL_MS, "resync storm at node {index}");
         assert!(counters.fulls_sent <= 1 + age_ms / FULL_INTERVAL_MS, "full state storm at node {index}");
         assert!(node.session.pending_rows() <= LIMITS.pending_rows, "unbounded backlog at node {index}");
@@ -348,12 +460,13 @@ impl Node {
     }
 
     fn build(index: usize, epoch: u64, now_ms: u64, rng: &mut Rng) -> Self {
-        let (clock_start_ms, clock_skew_s) = (rng.below(1 << 40), rng.below(4));
+        let (clock_start_ms, clock_skew_s) = (rng.below(1 << 40), rng.below(4) as i64);
         let role = match index {
             SPARKLE => Role::Sparkle { peer: MACHINE, epoch },
             _ => Role::Peer { uuid: MACHINE, epoch_highest: epoch },
         };
-        let now = Now { ms: clock_start_ms, unix_s: UNIX_START_S + clock_skew_s + now_ms / 1000 };
+        let unix_s = (UNIX_START_S + now_ms / 1000).saturating_add_signed(clock_skew_s);
+        let now = Now { ms: clock_start_ms, unix_s };
         Self {
             rows: Rows::default(),
             mirror: BTreeMap::new(),
@@ -364,6 +477,7 @@ impl Node {
             epoch,
             clock_start_ms,
             clock_skew_s,
+            leapt_ms: 0,
             sent: BTreeMap::new(),
             sent_pieces: BTreeMap::new(),
         }
