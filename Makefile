@@ -1,6 +1,7 @@
 # The front door. `make help` lists what there is.
 
 DIR ?= /var/lib/pony
+SECONDS ?= 60
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -26,6 +27,12 @@ endif
 test: setup ## Run every tier of tests that this machine allows
 	@.ci/test
 
+test-long: setup ## Run the random tests with many more seeds: an hour or more
+	@.ci/test-long
+
+fuzz: setup ## Fuzz messages and transactions, a minute each (SECONDS=…); needs a nightly toolchain, cargo-fuzz
+	@.ci/fuzz $(SECONDS)
+
 check: setup ## Lint: format, clippy, documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -46,5 +53,5 @@ doc: ## Build the documentation: target/doc/
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test check fmt bench bench-session doc clean-state
+.PHONY: help setup build run test test-long fuzz check fmt bench bench-session doc clean-state
 .DEFAULT_GOAL := help

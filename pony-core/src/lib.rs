@@ -8,3 +8,7 @@ pub mod placement;
 pub mod reconcile;
 pub mod sim;
 pub mod tables;
+
+#[cfg(test)]
+#[path = "../../pony-state/tests/seeds/mod.rs"]
+mod seeds;

@@ -4,10 +4,11 @@ use crate::sources::{files, read};
 use std::collections::BTreeSet;
 
 /// The crates of this workspace, and which of the others each may use. Development dependencies do not count.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("pony-state/derive", &[]),
     ("pony-state", &["pony-state-derive"]),
     ("pony-state/docs", &["pony-state"]),
+    ("pony-state/fuzz", &["pony-state"]),
     ("pony-core", &["pony-state"]),
     ("pony-net", &["pony-state"]),
     ("pony-store", &["pony-state"]),

@@ -357,9 +357,7 @@ fn what_cannot_be_says_so() {
 /// drivers behave, everything becomes as ordered.
 #[test]
 fn random_histories_keep_the_bounds_and_converge() {
-    for seed in 0..200 {
-        random_history(seed);
-    }
+    crate::seeds::run(200, random_history);
 }
 
 fn random_history(seed: u64) {

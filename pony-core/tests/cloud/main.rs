@@ -6,5 +6,7 @@ mod events;
 mod hosts;
 mod placement;
 mod rig;
+#[path = "../../../pony-state/tests/seeds/mod.rs"]
+mod seeds;
 mod simulation;
 mod volumes;

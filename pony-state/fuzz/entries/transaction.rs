@@ -1,7 +1,9 @@
 //! Any bytes as a history of transactions, compared with a naive model after every step: writes through the door by name
 //! in all its forms, commits, roll-backs, snapshots held across them, look-ups by index, a subscriber.
 
-use pony_state::{ColumnSchema, ColumnType, Key, PartKind, Read, Snapshot, State, TableSchema, Value};
+use pony_state::{
+    AnyRow, AnyTable, ColumnSchema, ColumnType, Key, PartKind, Read, Snapshot, State, TableSchema, Value,
+};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -81,7 +83,7 @@ fn compare_at_rest(rows: &impl Read, model: &Model) {
 
 /// Compares all rows, and every look-up through an index.
 fn compare(rows: &impl Read, model: &Model) {
-    let count: usize = TABLES.iter().filter_map(|name| rows.any(*name)).map(|table| table.len()).sum();
+    let count: usize = TABLES.iter().filter_map(|name| rows.any(*name)).map(AnyTable::len).sum();
     assert_eq!(count, model.len(), "as many rows as there should be");
     for ((name, key), parts) in model {
         let row = rows.any(*name).and_then(|table| table.get(key)).expect("a row that should be there");
@@ -91,7 +93,7 @@ fn compare(rows: &impl Read, model: &Model) {
         let table = rows.any(name).expect("a table");
         for number in [0, 3, 15] {
             let value = Value::Int(number);
-            let found = table.find("a", &value).expect("a column").map(|row| row.key());
+            let found = table.find("a", &value).expect("a column").map(AnyRow::key);
             let mut found: Vec<Key> = found.collect();
             found.sort_unstable();
             let holds = |parts: &[Option<Vec<Value>>; 2]| parts.iter().flatten().any(|part| part[0] == value);

@@ -5,6 +5,7 @@ use super::rig::*;
 use crate::agent::*;
 use crate::host::GuestState;
 use crate::reconcile::SplitMix64;
+use crate::seeds;
 use crate::sim::SimConfig;
 use uuid::Uuid;
 
@@ -145,7 +146,5 @@ fn check(seed: u64) {
 
 #[test]
 fn random_histories_with_faults_converge_and_break_nothing() {
-    for seed in 0..40 {
-        check(seed);
-    }
+    seeds::run(40, check);
 }

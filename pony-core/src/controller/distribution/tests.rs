@@ -168,7 +168,7 @@ fn history(seed: u64, steps: usize) -> usize {
 
 #[test]
 fn random_histories_deliver_exactly_what_changes() {
-    let delivered: usize = (0..12).map(|seed| history(seed, 150)).sum();
+    let delivered: usize = crate::seeds::run(12, |seed| history(seed, 150)).into_iter().sum();
     assert!(delivered > 5_000, "the histories reach hosts: {delivered} deliveries");
 }
 

@@ -11,18 +11,11 @@ mod store;
 mod users;
 mod world;
 
+use crate::seeds;
 use crate::simulation::world::World;
 
-/// Seeds that run by default, in so many threads as there are processors.
+/// Seeds that run by default.
 const SEEDS: u64 = 30;
-
-fn seeds() -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().map(|it| it.parse().expect("a number"));
-    match (number("PONY_SEED"), number("PONY_SEEDS")) {
-        (Some(seed), _) => vec![seed],
-        (None, count) => (0..count.unwrap_or(SEEDS)).collect(),
-    }
-}
 
 /// One life of a cloud: trouble, then an end of all trouble, then orders in peace.
 fn life(seed: u64) -> World {
@@ -37,26 +30,9 @@ fn life(seed: u64) -> World {
 
 #[test]
 fn the_cloud_keeps_its_promises() {
-    let seeds = seeds();
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(seeds.len());
-    let failed = std::sync::Mutex::new(Vec::new());
-    let did = std::sync::Mutex::new(world::Deeds::default());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    match std::panic::catch_unwind(|| life(*seed).deeds) {
-                        Ok(deeds) => did.lock().unwrap().add(deeds),
-                        Err(_) => failed.lock().unwrap().push(*seed),
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().unwrap();
-    assert!(failed.is_empty(), "seeds {failed:?} broke a promise; replay with PONY_SEED={}", failed[0]);
-    let did = did.into_inner().unwrap();
+    let deeds = seeds::run(SEEDS, |seed| life(seed).deeds);
+    let (seeds, mut did) = (deeds.len() as u64, world::Deeds::default());
+    deeds.into_iter().for_each(|deeds| did.add(deeds));
     println!("{did:#?}");
-    did.assert_something_happened(seeds.len() as u64);
+    did.assert_something_happened(seeds);
 }
