@@ -2,9 +2,6 @@
 //! given, and nothing else happens there (no cascade that the document did not foresee), on random histories.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-#[path = "../../pony-state/tests/seeds/mod.rs"]
-mod seeds;
-
 use pony_core::document::{Caller, ErrorCode, Tree, UrlPath, Write, evaluate};
 use pony_core::tables::{new_state, table_schemas};
 use pony_state::{PartKind, Read, RowOp, State};
@@ -237,10 +234,9 @@ async fn history(seed: u64) {
     );
 }
 
-#[test]
-fn the_database_does_exactly_what_the_document_foresees() {
-    seeds::run(4, |seed| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(history((seed + 1) * 0x9E37_79B9));
-    });
+#[tokio::test]
+async fn the_database_does_exactly_what_the_document_foresees() {
+    for seed in 1..=4 {
+        history(seed * 0x9E37_79B9).await;
+    }
 }
