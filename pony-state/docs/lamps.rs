@@ -1,6 +1,10 @@
 //! The tables that the examples in `pony-state`'s documentation use: lamps in rooms, switches, and wires that join
 //! them. They are here, and not in each example, because each would be compiled.
 
+mod exchange;
+
+pub use exchange::{Parts, conversation, exchange, sessions};
+
 use pony_state::{Entity, Part, SchemaError, State, Text};
 
 /// A lamp: how bright it should be, and how bright it is.

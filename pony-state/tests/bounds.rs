@@ -23,7 +23,10 @@ fn changes(state: &mut State, count: u8, speed: i64) -> Commit {
 }
 
 fn received(feed: &mut Subscription) -> Vec<Result<u64, FeedError>> {
-    std::iter::from_fn(|| feed.try_next().transpose()).map(|it| it.map(|commit| commit.version())).collect()
+    std::iter::from_fn(|| feed.try_next().transpose())
+        .take(100)
+        .map(|it| it.map(|commit| commit.version()))
+        .collect()
 }
 
 #[test]

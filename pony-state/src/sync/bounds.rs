@@ -57,6 +57,13 @@ pub const NOTIFICATIONS_MAX: usize = 256;
 pub const NOTIFICATION_BYTES_MAX: usize = 16 << 10;
 
 /// The bounds that an embedder may set differently from the constants of this module; both ends should agree.
+///
+/// ```
+/// use pony_state::sync::Limits;
+///
+/// let small = Limits { pending_rows: 100, ..Limits::default() };
+/// assert!(small.message_bytes > small.cut_bytes);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// See [`MESSAGE_BYTES_MAX`].
@@ -77,6 +84,12 @@ pub struct Limits {
 
 impl Limits {
     /// The longest single change, in bytes: it must still fit when it follows a message that is almost cut.
+    ///
+    /// ```
+    /// use pony_state::sync::{Limits, MESSAGE_BYTES_MAX};
+    ///
+    /// assert!(Limits::default().change_bytes() < MESSAGE_BYTES_MAX);
+    /// ```
     #[must_use]
     pub fn change_bytes(&self) -> usize {
         self.message_bytes.saturating_sub(self.cut_bytes).saturating_sub(ENVELOPE_BYTES)

@@ -16,6 +16,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Why a message could not be read. Nothing of such a message is used.
+///
+/// ```
+/// use pony_state::sync::{DecodeError, Limits, Message};
+///
+/// let error: DecodeError = Message::decode(b"[]", &Limits::default()).unwrap_err();
+/// assert!(matches!(error, DecodeError::NotAnObject { .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The text is too long.
@@ -118,6 +125,15 @@ impl Message {
     ///
     /// # Errors
     /// When the text is too long, is not JSON, or a member is not what the protocol says; the error says which.
+    ///
+    /// ```
+    /// use pony_state::sync::{Limits, Message};
+    ///
+    /// let message = Message::decode(br#"{"event":"sparkle-resync","epoch":7}"#, &Limits::default())?;
+    /// assert_eq!(message, Message::SparkleResync { epoch: Some(7) });
+    /// assert!(Message::decode(br#"{"event":"sparkle-resync","epoch":"x"}"#, &Limits::default()).is_err());
+    /// # Ok::<_, pony_state::sync::DecodeError>(())
+    /// ```
     pub fn decode(text: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         if text.len() > limits.message_bytes {
             return Err(DecodeError::TooLong { bytes: text.len(), max: limits.message_bytes });
@@ -135,6 +151,10 @@ impl Message {
     }
 
     /// The event's name.
+    ///
+    /// ```
+    /// assert_eq!(pony_state::sync::Message::SparkleResync { epoch: None }.event(), "sparkle-resync");
+    /// ```
     #[must_use]
     pub fn event(&self) -> &'static str {
         match self {
@@ -151,6 +171,15 @@ impl Message {
 ///
 /// # Errors
 /// When the text is too long, is not a JSON object, or its `uuid` is not a UUID.
+///
+/// ```
+/// use pony_state::sync::{Limits, claimed_uuid};
+/// use uuid::Uuid;
+///
+/// let text = br#"{"event":"twilight-resync","uuid":"00000000-0000-0000-0000-000000000001"}"#;
+/// assert_eq!(claimed_uuid(text, &Limits::default())?, Some(Uuid::from_u128(1)));
+/// # Ok::<_, pony_state::sync::DecodeError>(())
+/// ```
 pub fn claimed_uuid(text: &[u8], limits: &Limits) -> Result<Option<Uuid>, DecodeError> {
     #[derive(Deserialize)]
     struct Claim {

@@ -7,6 +7,23 @@ use super::wire::Notification;
 use uuid::Uuid;
 
 /// What happened; see [`Session::poll_event`](super::Session::poll_event).
+///
+/// ```
+/// # use pony_state::{sync::*, *};
+/// # use pony_state_docs::*;
+/// # let (mut state, mut sparkle, mut peer) = conversation()?;
+/// let (mut rows, mut epoch) = (0, 0);
+/// while let Some(event) = peer.poll_event() {
+///     match event {
+///         Event::EpochRaised(to) => epoch = to,
+///         Event::Full(full) => rows = full.changes().len(),
+///         Event::Changes(changes) => rows += changes.len(),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!((rows, epoch), (4, 1));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug)]
 pub enum Event {
     /// Sparkle has a higher epoch than any before. To be made durable before anything that follows is acted upon.
@@ -33,6 +50,20 @@ pub enum Event {
 }
 
 /// Why a message was dropped.
+///
+/// ```
+/// # use pony_state::{sync::*, *};
+/// # use pony_state_docs::*;
+/// # let (mut state, mut sparkle, mut peer) = conversation()?;
+/// peer.handle_message(b"nonsense", 0, Now::default());
+/// while let Some(event) = peer.poll_event() {
+///     if let Event::Dropped(why) = event {
+///         assert_eq!(why.to_string(), "malformed message");
+///     }
+/// }
+/// # assert_eq!(peer.counters().malformed, 1);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Dropped {
     /// It is too old by our clock: the clocks differ, or it was held up.
@@ -63,6 +94,15 @@ pub enum Dropped {
 }
 
 /// What a session did so far; for metrics and the log.
+///
+/// ```
+/// # use pony_state::{sync::*, *};
+/// # use pony_state_docs::*;
+/// # let (mut state, mut sparkle, mut peer) = conversation()?;
+/// let (sent, got) = (sparkle.counters(), peer.counters());
+/// assert_eq!((sent.fulls_sent, got.fulls_accepted, got.malformed), (1, 1, 0));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Messages sent.

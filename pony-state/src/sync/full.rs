@@ -5,12 +5,35 @@ use crate::schema::PartKind;
 use hashbrown::HashSet;
 
 /// Everything that the peer originates, as of one message (or several that take effect together).
+///
+/// ```
+/// # use pony_state::{sync::*, *};
+/// # use pony_state_docs::*;
+/// # let (mut state, mut sparkle, mut peer) = conversation()?;
+/// # let mut seen = false;
+/// while let Some(event) = peer.poll_event() {
+///     let Event::Full(full) = event else { continue };
+///     // Nothing is held yet.
+///     let changes = full.diff(PartKind::Desired, [], |_, _| Held::Different);
+///     assert_eq!(changes.len(), 4);
+///     # seen = true;
+/// }
+/// # assert!(seen);
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FullState {
     changes: Vec<WireChange>,
 }
 
 /// Whether a held part is what the peer says.
+///
+/// ```
+/// use pony_state::sync::Held;
+///
+/// let same = |ours: &str, theirs: &str| if ours == theirs { Held::Same } else { Held::Different };
+/// assert_eq!(same("a", "b"), Held::Different);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
     /// The row has this very part.
@@ -26,6 +49,10 @@ impl FullState {
 
     /// The changes that lead to it from nothing, in the order in which the peer sent them. Were a row among them
     /// twice, which no peer of this crate does, the last one would count.
+    ///
+    /// ```
+    /// assert!(pony_state::sync::FullState::default().changes().is_empty());
+    /// ```
     #[must_use]
     pub fn changes(&self) -> &[WireChange] {
         &self.changes

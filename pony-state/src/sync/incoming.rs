@@ -9,6 +9,15 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A place in a sender's sequence: what was last accepted of it, and what is expected next.
+///
+/// ```
+/// # use pony_state::{sync::*, *};
+/// # use pony_state_docs::*;
+/// # let (mut state, mut sparkle, mut peer) = conversation()?;
+/// let position: Position = peer.remote().unwrap();
+/// assert_eq!((position.full, position.next_seq), (Some(1), 1));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The sender's process.

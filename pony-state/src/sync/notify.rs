@@ -7,6 +7,15 @@ use std::collections::VecDeque;
 use uuid::Uuid;
 
 /// Why a notification is not sent.
+///
+/// ```
+/// # use pony_state::{sync::*, *};
+/// # use pony_state_docs::*;
+/// # let (mut state, mut sparkle, mut peer) = conversation()?;
+/// let crash = Notification { instance: None, kind: "crash".into(), data: serde_json::json!({}) };
+/// assert_eq!(sparkle.notify(&crash), Err(NotifyError::NotAPeer));
+/// # Ok::<_, SchemaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotifyError {
     /// It is too long.

@@ -15,6 +15,18 @@ use std::sync::Arc;
 /// The session carries the text without looking into it; [`crate::Transaction::set_text`] reads it straight into a
 /// row. Two parts are equal when their JSON is, however it is written. A part that was received shares the memory of
 /// its whole message: who keeps parts for long should keep copies of their texts.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// # let mut state = house()?;
+/// use pony_state::sync;
+///
+/// let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+/// let part = sync::Part::of(row, PartKind::Desired).unwrap();
+/// assert_eq!(part.columns()?["percent"], 80);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Part {
     message: Text,
@@ -35,6 +47,16 @@ impl Part {
     }
 
     /// A part of a row; `None` where the row does not have it.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("attic"))).unwrap();
+    /// assert!(sync::Part::of(row, PartKind::Desired).is_some());
+    /// assert!(sync::Part::of(row, PartKind::Current).is_none());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn of(row: AnyRow<'_>, kind: PartKind) -> Option<Self> {
         let mut text = Vec::new();
@@ -43,6 +65,12 @@ impl Part {
     }
 
     /// The text.
+    ///
+    /// ```
+    /// let columns = serde_json::from_str(r#"{"percent": 80}"#)?;
+    /// assert_eq!(pony_state::sync::Part::from(&columns).text(), r#"{"percent":80}"#);
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
     #[must_use]
     pub fn text(&self) -> &str {
         self.message.get(self.start..self.end).unwrap_or_default()
@@ -53,6 +81,12 @@ impl Part {
     /// # Errors
     /// Where the text is JSON that `serde_json` does not hold: deeper than 128 levels, say, or with numbers beyond all
     /// bounds. Nobody reads such a part.
+    ///
+    /// ```
+    /// let columns = serde_json::from_str(r#"{"percent": 80}"#)?;
+    /// assert_eq!(pony_state::sync::Part::from(&columns).columns()?, columns);
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
     pub fn columns(&self) -> Result<Columns, serde_json::Error> {
         serde_json::from_str(self.text())
     }
@@ -80,6 +114,13 @@ impl fmt::Debug for Part {
 }
 
 /// One value of a composite primary key.
+///
+/// ```
+/// use pony_state::sync::{KeyPart, Pkey};
+///
+/// let key = Pkey::many([KeyPart::text("door"), KeyPart::Int(1)]);
+/// assert_eq!(key.to_json(), serde_json::json!(["door", 1]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyPart {
     /// A whole number.
@@ -89,6 +130,12 @@ pub enum KeyPart {
 }
 
 /// A primary key on the wire: a JSON string, or a list for a composite key.
+///
+/// ```
+/// use pony_state::sync::Pkey;
+///
+/// assert_eq!(Pkey::one("hall").to_json(), serde_json::json!("hall"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pkey {
     /// The key is one column.
@@ -99,18 +146,37 @@ pub enum Pkey {
 
 impl Pkey {
     /// The key of one column.
+    ///
+    /// ```
+    /// use pony_state::sync::Pkey;
+    ///
+    /// assert_eq!(Pkey::one("hall"), Pkey::One("hall".into()));
+    /// ```
     #[must_use]
     pub fn one(text: &str) -> Self {
         Self::One(text.into())
     }
 
     /// A composite key.
+    ///
+    /// ```
+    /// use pony_state::sync::{KeyPart, Pkey};
+    ///
+    /// assert_eq!(Pkey::many([KeyPart::Int(1)]).to_json(), serde_json::json!([1]));
+    /// ```
     #[must_use]
     pub fn many(parts: impl IntoIterator<Item = KeyPart>) -> Self {
         Self::Many(parts.into_iter().collect())
     }
 
     /// The key of a row of a table: a key of one column as its text, as it stands in URLs.
+    ///
+    /// ```
+    /// use pony_state::Key;
+    /// use pony_state::sync::Pkey;
+    ///
+    /// assert_eq!((Pkey::of(&Key::one("hall")), Pkey::of(&Key::one(7))), (Pkey::one("hall"), Pkey::one("7")));
+    /// ```
     #[must_use]
     pub fn of(key: &Key) -> Self {
         match key.values() {
@@ -123,6 +189,14 @@ impl Pkey {
     }
 
     /// Reads a key from JSON; `None` when it is neither a string nor a non-empty list of strings and whole numbers.
+    ///
+    /// ```
+    /// use pony_state::sync::Pkey;
+    /// use serde_json::json;
+    ///
+    /// assert_eq!(Pkey::from_json(&json!("hall")), Some(Pkey::one("hall")));
+    /// assert_eq!((Pkey::from_json(&json!([])), Pkey::from_json(&json!(null))), (None, None));
+    /// ```
     #[must_use]
     pub fn from_json(json: &Json) -> Option<Self> {
         match json {
@@ -135,6 +209,10 @@ impl Pkey {
     }
 
     /// The key as JSON.
+    ///
+    /// ```
+    /// assert_eq!(pony_state::sync::Pkey::one("hall").to_json(), "hall");
+    /// ```
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {
@@ -146,6 +224,12 @@ impl Pkey {
 
 impl KeyPart {
     /// Text.
+    ///
+    /// ```
+    /// use pony_state::sync::KeyPart;
+    ///
+    /// assert_eq!(KeyPart::text("door"), KeyPart::Text("door".into()));
+    /// ```
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::Text(text.into())
@@ -224,6 +308,12 @@ impl Serialize for Pkey {
 }
 
 /// The name of a row: its table and its primary key. Cheap to clone.
+///
+/// ```
+/// use pony_state::sync::{Pkey, RowId};
+///
+/// assert_eq!(RowId::new("lamp", Pkey::one("hall")), RowId { table: "lamp".into(), pkey: Pkey::one("hall") });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowId {
     /// The table.
@@ -234,12 +324,29 @@ pub struct RowId {
 
 impl RowId {
     /// A row's name. Callers with many rows share one `Arc<str>` per table.
+    ///
+    /// ```
+    /// use pony_state::sync::{Pkey, RowId};
+    ///
+    /// assert_eq!(&*RowId::new("lamp", Pkey::one("hall")).table, "lamp");
+    /// ```
     #[must_use]
     pub fn new(table: impl Into<Arc<str>>, pkey: Pkey) -> Self {
         Self { table: table.into(), pkey }
     }
 
     /// The name of a row of a table of this crate.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// use pony_state::sync::{Pkey, RowId};
+    ///
+    /// let lamp = RowId::of(state.table::<Lamp>().def(), &Key::one("hall"));
+    /// assert_eq!(lamp, RowId::new("lamp", Pkey::one("hall")));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
     #[must_use]
     pub fn of(table: &TableDef, key: &Key) -> Self {
         Self { table: table.shared_name().clone(), pkey: Pkey::of(key) }
@@ -249,6 +356,17 @@ impl RowId {
     ///
     /// # Errors
     /// [`PartError::Key`], where it does not fit the table.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// use pony_state::sync::{Pkey, RowId};
+    ///
+    /// let lamp = RowId::new("lamp", Pkey::one("hall"));
+    /// assert_eq!(lamp.key(state.table::<Lamp>().def())?, Key::one("hall"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key(&self, table: &TableDef) -> Result<Key, PartError> {
         let key = match &self.pkey {
             Pkey::One(text) => Key::collect(&table.schema().key, &[text], |ty, text| Value::parse(ty, text)),
@@ -268,6 +386,15 @@ impl fmt::Display for RowId {
 }
 
 /// A change on the wire: the row, which of its parts, and what that part now is (`None`: it is gone).
+///
+/// ```
+/// use pony_state::PartKind;
+/// use pony_state::sync::{Pkey, RowId, WireChange};
+///
+/// let row = RowId::new("lamp", Pkey::one("hall"));
+/// let gone = WireChange { row, kind: PartKind::Desired, part: None };
+/// assert!(gone.part.is_none());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct WireChange {
     /// The row.

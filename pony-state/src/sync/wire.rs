@@ -62,6 +62,16 @@ pub enum Message {
 }
 
 /// What an `update-state` of either direction says.
+///
+/// ```
+/// use pony_state::sync::{Limits, Message, Update};
+/// use uuid::Uuid;
+///
+/// let update = Update { incarnation: Uuid::from_u128(2), seq: 5, full: Some(1), ..Update::default() };
+/// let message = Message::SparkleUpdate { epoch: Some(1), update };
+/// assert_eq!(Message::decode(message.encode().as_bytes(), &Limits::default())?, message);
+/// # Ok::<_, pony_state::sync::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Update {
     /// The sender's process.
@@ -81,6 +91,14 @@ pub struct Update {
 }
 
 /// A one-time event, such as the crash of an instance.
+///
+/// ```
+/// use pony_state::sync::Notification;
+///
+/// let crash = Notification { instance: None, kind: "crash".into(), data: serde_json::json!({"signal": 6}) };
+/// assert_eq!(serde_json::to_string(&crash)?, r#"{"type":"crash","data":{"signal":6}}"#);
+/// # Ok::<_, serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Notification {
     /// The instance concerned.
@@ -111,6 +129,12 @@ pub(crate) mod event {
 
 impl Message {
     /// The message as JSON text.
+    ///
+    /// ```
+    /// use pony_state::sync::Message;
+    ///
+    /// assert_eq!(Message::SparkleResync { epoch: None }.encode(), r#"{"event":"sparkle-resync"}"#);
+    /// ```
     #[must_use]
     pub fn encode(&self) -> String {
         match self {
