@@ -96,7 +96,11 @@ impl Side {
     }
 
     pub(crate) fn set(&mut self, key: &str, value: u64) {
-        self.rows.0.insert(row(key), part(value));
+        self.set_part(key, part(value));
+    }
+
+    pub(crate) fn set_part(&mut self, key: &str, part: Part) {
+        self.rows.0.insert(row(key), part);
         self.session.changed(&row(key));
     }
 
