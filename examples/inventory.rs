@@ -28,7 +28,7 @@ struct Count {
 fn main() -> Result<(), pony_state::SchemaError> {
     let mut state = State::builder().table::<Article>().table::<MadeOf>().build()?;
     let mut tx = state.transaction();
-    let _ = ["bike", "wheel"].map(|name| tx.set_current::<Article>(&name.into(), Count { count: 7 }));
+    tx.set_current::<Article>(&"wheel".into(), Count { count: 7 });
     tx.set_desired::<MadeOf>(&("bike".into(), "wheel".into()), Count { count: 2 });
     tx.commit();
     state.joined::<MadeOf, Article>("whole", "bike").for_each(|(needs, has)| println!("{needs:?} {has:?}"));
