@@ -21,10 +21,10 @@ use world::World;
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A transaction, committed or dropped: that is a roll-back after any of its writes.
+    /// A transaction. Dropped, it is rolled back after any of its writes.
     Transaction {
         ops: Vec<Op>,
-        commit: bool,
+        end: End,
     },
     /// The same on a fork of a snapshot, whose changes are then applied to the state.
     Fork {
@@ -40,10 +40,23 @@ enum Step {
     },
 }
 
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Commit,
+    /// A commit that tells no changes.
+    Bulk,
+    Drop,
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![6 => Just(End::Commit), 1 => Just(End::Bulk), 3 => Just(End::Drop)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let ops = || proptest::collection::vec(op(), 0..10);
     prop_oneof![
-        6 => (ops(), proptest::bool::weighted(0.7)).prop_map(|(ops, commit)| Step::Transaction { ops, commit }),
+        6 => (ops(), end()).prop_map(|(ops, end)| Step::Transaction { ops, end }),
         1 => (0..4_usize, ops()).prop_map(|(snapshot, ops)| Step::Fork { snapshot, ops }),
         2 => Just(Step::TakeSnapshot),
         1 => (0..4_usize).prop_map(Step::DropSnapshot),
@@ -59,7 +72,7 @@ proptest! {
         let mut world = World::new();
         for step in &steps {
             match step {
-                Step::Transaction { ops, commit } => world.transaction(ops, *commit),
+                Step::Transaction { ops, end } => world.transaction(ops, *end),
                 Step::Fork { snapshot, ops } => world.fork(*snapshot, ops),
                 Step::TakeSnapshot => world.take_snapshot(),
                 Step::DropSnapshot(place) => world.drop_snapshot(*place),

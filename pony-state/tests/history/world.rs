@@ -1,12 +1,13 @@
 //! The two states and the model, and what is done to all of them.
 
+use crate::End;
 use crate::cloud;
 use crate::compare;
 use crate::follower::Follower;
 use crate::model::{self, Model};
 use crate::op::Op;
 use crate::write::write;
-use pony_state::{Commit, Read, Snapshot, State, StateBuilder};
+use pony_state::{Commit, PartKind, Read, Snapshot, State, StateBuilder};
 
 /// How many changes may wait for each of the subscribers.
 const CAPACITIES: [usize; 4] = [0, 3, 12, 1000];
@@ -37,7 +38,7 @@ impl World {
         Self { typed, dynamic, model, snapshots: Vec::new(), followers, mirror }
     }
 
-    pub(crate) fn transaction(&mut self, ops: &[Op], commit: bool) {
+    pub(crate) fn transaction(&mut self, ops: &[Op], end: End) {
         let before = self.model.clone();
         let versions = (self.typed.version(), self.dynamic.version());
         let (mut typed, mut dynamic) = (self.typed.transaction(), self.dynamic.transaction());
@@ -52,16 +53,42 @@ impl World {
             assert_eq!((typed.is_empty(), dynamic.is_empty()), (!touched, !touched));
         }
         compare::typed(&typed, &self.model);
-        if commit {
-            let (typed, dynamic) = (typed.commit(), dynamic.commit());
-            assert_same(&typed, &dynamic);
-            assert_eq!(typed.version(), versions.0 + u64::from(self.model != before));
-            self.mirror(&typed);
-        } else {
-            drop((typed, dynamic));
-            self.model = before;
-            assert_eq!((self.typed.version(), self.dynamic.version()), versions);
+        match end {
+            End::Commit => {
+                let (typed, dynamic) = (typed.commit(), dynamic.commit());
+                assert_same(&typed, &dynamic);
+                assert_eq!(typed.version(), versions.0 + u64::from(self.model != before));
+                self.mirror(&typed);
+            }
+            End::Bulk => {
+                let found = (typed.commit_bulk(), dynamic.commit_bulk());
+                assert_eq!(found, (versions.0 + u64::from(touched), versions.1 + u64::from(touched)));
+                self.mirror_from(&before);
+            }
+            End::Drop => {
+                drop((typed, dynamic));
+                self.model = before;
+                assert_eq!((self.typed.version(), self.dynamic.version()), versions);
+            }
         }
+    }
+
+    /// Makes the copy what the model is, where nobody told of changes.
+    fn mirror_from(&mut self, before: &Model) {
+        let mut tx = self.mirror.transaction();
+        for (table, (before, after)) in before.0.iter().zip(&self.model.0).enumerate() {
+            let id = tx.schema().tables()[table].id();
+            for key in before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key)) {
+                let parts = after.get(key).cloned().unwrap_or_default();
+                for (kind, part) in PartKind::BOTH.into_iter().zip(parts) {
+                    match part {
+                        Some(part) => tx.set(id, key, kind, &part).unwrap(),
+                        None => tx.remove_part(id, key, kind).unwrap(),
+                    };
+                }
+            }
+        }
+        tx.commit();
     }
 
     /// Applies changes of a state with Rust types to one without.
