@@ -38,7 +38,7 @@ impl RealHost {
     pub async fn drivers(&self, dir: &Path) -> anyhow::Result<Drivers> {
         let host = self.uuid()?;
         ensure_libvirtd(&self.libvirt).await.with_context(|| format!("no hypervisor at {}", self.libvirt))?;
-        let accel = probe_accel(&self.libvirt).await.context("no guest runs on this machine")?;
+        let accel = probe_accel(&self.libvirt).await?;
         tracing::info!("guests run under {accel}");
         // Absolute: libvirt opens the files, from its own working directory.
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
