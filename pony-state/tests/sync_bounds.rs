@@ -123,7 +123,7 @@ fn bytes_of_a_message_read() {
         match Message::decode(padded.as_bytes(), &limits) {
             Ok(message) => assert!(fits && message == Message::SparkleResync { epoch: None }),
             Err(DecodeError::TooLong { bytes: found, max: MESSAGE_BYTES_MAX }) => {
-                assert!(!fits && found == bytes)
+                assert!(!fits && found == bytes);
             }
             Err(error) => panic!("{error}"),
         }
