@@ -39,11 +39,9 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut sparkle = Sparkle::start(sparkle::Config { enroll: true, ..args.sparkle.clone() }).await?;
     let hosts = start_hosts(&args, &sparkle).await?;
-    let credentials = std::fs::read_to_string(sparkle.credentials());
-    let credentials: Credentials = credentials
-        .with_context(|| format!("reading {}", sparkle.credentials().display()))?
-        .trim()
-        .parse()?;
+    let file = sparkle.credentials();
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let credentials: Credentials = text.trim().parse().with_context(|| file.display().to_string())?;
     let url = format!("http://{}", sparkle.api());
     let session = Session::open(Client::new(&url, Some(credentials))?).await?;
     for host in &hosts {
