@@ -158,8 +158,8 @@ pub use read::{AnyRow, AnyRows, AnyTable, Joined, Read, Rows, Table, TableName, 
 pub use row::{ColumnError, Entity, NoPart, Part, PartValues, Row, read_column};
 pub use row_op::{Columns, RowOp};
 pub use schema::{
-    ColumnPlaces, ColumnSchema, ColumnType, Mount, OnDelete, PartKind, Rule, Schema, SchemaError, Scope,
-    Stored, TableDef, TableId, TableSchema,
+    ColumnPlaces, ColumnSchema, ColumnType, Mount, OnDelete, PartKind, QuotaRule, Rule, Schema, SchemaError,
+    Scope, Stored, TableDef, TableId, TableSchema,
 };
 pub use state::{SharedState, Snapshot, State, StateBuilder};
 pub use table::InvariantError;

@@ -209,6 +209,29 @@ pub enum Rule {
         /// The cidr column of the referenced table.
         range: String,
     },
+    /// Rows count against limits that their owner has.
+    Quota(QuotaRule),
+}
+
+/// What a table's rows count as, and against which limits.
+///
+/// Limits are rows of another table, with the columns `type` (a kind), `limit` (a number), the owner's, and columns
+/// that narrow a limit: one whose column is null limits all, another only rows that have the same value there. No
+/// transaction may leave an owner with more than its limit if it adds to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaRule {
+    /// The table of limits.
+    pub limits: String,
+    /// The kind that rows count as; one rule of all tables has it.
+    pub kind: String,
+    /// The column with the owner, or the references that lead to the row that has it, that column last.
+    pub owner: Vec<String>,
+    /// The column that says how much a row counts; null counts nothing. Without it, each row counts 1.
+    pub amount: Option<String>,
+    /// Only rows count whose column of this name has this word.
+    pub when: Option<(String, String)>,
+    /// The column of this table, and of that of limits, that narrows a limit.
+    pub by: Option<String>,
 }
 
 /// A place in the document tree at which the table's rows appear.

@@ -101,6 +101,17 @@ pub enum Broken {
     Overlap,
     /// An address outside its range.
     Inside,
+    /// More than a limit of the owner admits.
+    Quota {
+        /// What is limited.
+        kind: String,
+        /// How much there may be.
+        limit: f64,
+        /// How much there is.
+        used: f64,
+        /// How much more was asked for.
+        asked: f64,
+    },
     /// More operations or longer values than a transaction may have.
     TooLarge,
 }
@@ -126,7 +137,8 @@ pub struct Violation {
 /// Why a transaction was not committed. Nothing of it was.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum CommitError {
-    /// It contradicts what others have written: a key or a unique value is taken, or something is in use.
+    /// It contradicts what others have written: a key or a unique value is taken, something is in
+    /// use, or a limit is used up.
     #[error("{0}")]
     Conflict(Box<Violation>),
     /// It could never have been committed.
@@ -174,7 +186,7 @@ impl CommitError {
 
     pub(crate) fn from_violation(violation: Violation) -> Self {
         match violation.rule {
-            Broken::Key | Broken::Unique | Broken::InUse { .. } | Broken::Overlap => {
+            Broken::Key | Broken::Unique | Broken::InUse { .. } | Broken::Overlap | Broken::Quota { .. } => {
                 Self::Conflict(Box::new(violation))
             }
             _ => Self::Invalid(Box::new(violation)),

@@ -2,6 +2,7 @@
 //! whichever database keeps the rule.
 
 use crate::ddl::plan::{Check, Inside, Overlap, Table, Unique};
+use crate::ddl::quota::Quota;
 use crate::error::{Broken, CommitError, Referrer, Violation, key_text, value_text};
 use crate::op::{Site, given_key};
 use pony_state::{Cidr, Inet, RowOp};
@@ -105,6 +106,18 @@ impl Failed<'_> {
             broken.join(" or ")
         );
         self.violation(&columns, Broken::Inside, message)
+    }
+
+    /// A limit of the owner's that would be exceeded.
+    pub(crate) fn exceeded(&self, quota: &Quota, limit: f64, used: f64, asked: f64) -> CommitError {
+        let (rule, owner) = (&quota.rule, quota.rule.owner.last().map_or("owner", String::as_str));
+        let message = format!(
+            "{}: the {owner} may have {limit} of {}, has {used}, and this would be {asked} more",
+            self.table.name, rule.kind
+        );
+        let columns: Vec<&str> = rule.amount.iter().map(String::as_str).collect();
+        let columns = if *self.table.name == *self.site.op.table() { columns } else { Vec::new() };
+        self.violation(&columns, Broken::Quota { kind: rule.kind.clone(), limit, used, asked }, message)
     }
 
     /// Whether the row would keep the rule in that range, as far as can be told.

@@ -210,6 +210,26 @@ async fn a_broken_constraint_names_the_place_and_nothing_of_the_patch_is_done() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_would_be_exceeded_is_forbidden_in_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let sparkle = Sparkle::start(config(dir.path())).await.unwrap();
+    let auth = operator(&sparkle);
+    let limit = json!({"type": "mem", "limit": 100});
+    let tenant = json!({"desired": {"name": "t"}, "children": {"quota": {"$q": {"desired": limit}}}});
+    let created = send(&sparkle, "POST", "/v1/tenant/", &auth, &tenant.to_string()).await.json();
+    let path = format!("/v1/tenant/{}/instance/", created["uuids"]["POST"].as_str().unwrap());
+    let instance =
+        |name: &str| json!({"desired": {"name": name, "vcpu": 1, "rcpu": 1, "mem": 64}}).to_string();
+    assert_eq!(send(&sparkle, "POST", &path, &auth, &instance("a")).await.status, 200);
+    let refused = send(&sparkle, "POST", &path, &auth, &instance("b")).await;
+    assert_eq!((refused.status, refused.json()["error"].as_str()), (403, Some("quota-exceeded")));
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("may have 100 of mem, has 64, and this would be 64 more"), "{message}");
+    assert!(refused.json()["path"].as_str().unwrap().ends_with("/desired/mem"), "{}", refused.body);
+    sparkle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn preconditions_hold_or_refuse() {
     let dir = tempfile::tempdir().unwrap();
     let sparkle = Sparkle::start(config(dir.path())).await.unwrap();

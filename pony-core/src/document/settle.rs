@@ -212,7 +212,8 @@ impl<R: Rows> Draft<'_, R> {
             Rule::NoOverlap { within, range } => self.check_overlap(table, key, columns, within, range, at),
             Rule::Inside { column, via, range } => self.check_inside(table, columns, column, via, range, at),
             // Uniqueness is looked at across rows; an SQL expression is the database's affair.
-            Rule::Unique(_) | Rule::UniqueNullsEqual(_) | Rule::Check { .. } => Ok(()),
+            // So are quotas, which only a transaction can decide.
+            Rule::Unique(_) | Rule::UniqueNullsEqual(_) | Rule::Check { .. } | Rule::Quota(_) => Ok(()),
         }
     }
 

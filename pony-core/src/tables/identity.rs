@@ -92,6 +92,15 @@ pub enum MemberRole {
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "quota", unique_nulls_equal("tenant", "type", "storage_pool", "cpu_profile", "network"))]
 #[entity(check("\"limit\" >= 0", "limit must not be negative"))]
+#[entity(check(
+    "\"storage_pool\" IS NULL OR \"type\" = 'storage'",
+    "storage_pool narrows limits of storage only"
+))]
+#[entity(check(
+    "\"cpu_profile\" IS NULL OR \"type\" IN ('vcpu', 'rcpu', 'mem', 'instances')",
+    "cpu_profile narrows limits of vcpu, rcpu, mem and instances only"
+))]
+#[entity(check("\"network\" IS NULL OR \"type\" = 'ips'", "network narrows limits of ips only"))]
 #[entity(mount(path = "/tenant/quota", access = "protected"))]
 pub struct Quota {
     /// Its identity.
@@ -110,7 +119,8 @@ pub struct QuotaDesired {
     /// What it limits.
     #[part(name = "type")]
     pub kind: ResourceType,
-    /// How much there may be; MiB for `storage` and `mem`. Optional volumes do not count.
+    /// How much there may be; MiB for `storage` and `mem`. Volumes count while they are ordered `present`, addresses once
+    /// a card has them. A limit below what there is takes nothing away: it admits no more.
     pub limit: f64,
     /// Only in this pool.
     #[part(references = "storage_pool", on_delete = "cascade")]

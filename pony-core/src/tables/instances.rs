@@ -10,6 +10,10 @@ use uuid::Uuid;
 #[entity(check("\"rcpu\" > 0", "rcpu must be positive"))]
 #[entity(check("\"rcpu\" <= \"vcpu\"", "rcpu must not exceed vcpu"))]
 #[entity(check("\"mem\" > 0", "mem must be positive"))]
+#[entity(quota(limits = "quota", kind = "instances", owner = "tenant", by = "cpu_profile"))]
+#[entity(quota(limits = "quota", kind = "vcpu", owner = "tenant", amount = "vcpu", by = "cpu_profile"))]
+#[entity(quota(limits = "quota", kind = "rcpu", owner = "tenant", amount = "rcpu", by = "cpu_profile"))]
+#[entity(quota(limits = "quota", kind = "mem", owner = "tenant", amount = "mem", by = "cpu_profile"))]
 #[entity(mount(path = "/tenant/instance", access = "tenant/user"))]
 pub struct Instance {
     /// Its identity.

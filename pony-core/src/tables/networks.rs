@@ -6,6 +6,7 @@ use uuid::Uuid;
 /// A virtual L2 switch. One without a tenant is public.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "switch", unique_nulls_equal("tenant", "name"), unique("type", "tag"))]
+#[entity(quota(limits = "quota", kind = "switches", owner = "tenant"))]
 #[entity(check(
     "\"tag\" IS NULL OR (\"type\" = 'bridge' AND \"tag\" BETWEEN 1 AND 4094) OR (\"type\" = 'vxlan' AND \"tag\" BETWEEN 1 AND 16777215)",
     "tag must be 1 to 4094 for a bridge and 1 to 16777215 for a vxlan"
@@ -149,6 +150,7 @@ pub struct RouteDesired {
 /// An address of a network, perhaps given to a vnic.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "address", unique("network", "ip"), inside(column = "ip", via = "network", range = "range"))]
+#[entity(quota(limits = "quota", kind = "ips", owner = "vnic.instance.tenant", by = "network"))]
 #[entity(mount(path = "/tenant/instance/vnic/address", access = "tenant/user"))]
 #[entity(mount(path = "/tenant/switch/network/address", access = "tenant/user"))]
 #[entity(mount(path = "/switch/network/address", access = "protected"))]

@@ -130,6 +130,15 @@ pub enum PoolStatus {
     "\"base_image\" IS NULL OR \"base_volume\" IS NULL",
     "base_image and base_volume exclude each other"
 ))]
+#[entity(quota(
+    limits = "quota",
+    kind = "storage",
+    owner = "tenant",
+    amount = "size",
+    when = "state",
+    is = "present",
+    by = "storage_pool"
+))]
 #[entity(
     mount(path = "/tenant/volume", access = "tenant/user"),
     mount(path = "/storage-pool/volume", access = "protected")

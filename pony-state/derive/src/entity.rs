@@ -85,15 +85,46 @@ impl Table {
                 self.columns.extend([column.clone(), via.clone()]);
                 rule(&quote!(Inside { column: #column.into(), via: #via.into(), range: #range.into() }))
             }
+            "quota" => self.quota(meta)?,
             _ => {
                 return Err(meta.error(
                     "unknown; an entity takes table, user_key, read_only, stored, mount, join, unique, \
-                     unique_nulls_equal, check, no_overlap, inside",
+                     unique_nulls_equal, check, no_overlap, inside, quota",
                 ));
             }
         };
         self.properties.push(tokens);
         Ok(())
+    }
+
+    fn quota(&mut self, meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
+        let [limits, kind, owner, amount, when, is, by] =
+            optional(meta, ["limits", "kind", "owner", "amount", "when", "is", "by"])?;
+        let need = |value: Option<LitStr>, name: &str| {
+            value.ok_or_else(|| meta.error(format!("`{name} = \"…\"` is missing")))
+        };
+        let (limits, kind, owner) = (need(limits, "limits")?, need(kind, "kind")?, need(owner, "owner")?);
+        let path = owner.value();
+        let path: Vec<LitStr> = path.split('.').map(|column| LitStr::new(column, owner.span())).collect();
+        self.columns.extend(path.first().into_iter().chain(&amount).chain(&when).chain(&by).cloned());
+        let some = |value: Option<LitStr>| match value {
+            Some(value) => quote!(::core::option::Option::Some(#value.into())),
+            None => quote!(::core::option::Option::None),
+        };
+        let when = match (when, is) {
+            (Some(when), Some(is)) => quote!(::core::option::Option::Some((#when.into(), #is.into()))),
+            (None, None) => quote!(::core::option::Option::None),
+            _ => return Err(meta.error("`when` and `is` go together")),
+        };
+        let (amount, by) = (some(amount), some(by));
+        Ok(rule(&quote!(Quota(::pony_state::QuotaRule {
+            limits: #limits.into(),
+            kind: #kind.into(),
+            owner: ::std::vec![#(#path.into()),*],
+            amount: #amount,
+            when: #when,
+            by: #by,
+        }))))
     }
 
     fn columns_rule(&mut self, meta: &ParseNestedMeta<'_>, kind: &TokenStream) -> Result<TokenStream> {

@@ -32,6 +32,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `check("rcpu <= vcpu", "rcpu must not exceed vcpu")` | an SQL condition, and what to tell who breaks it |
 /// | `no_overlap(within = "disk", range = "range")` | ranges of one `within` never overlap |
 /// | `inside(column = "ip", via = "network", range = "range")` | the address lies in the range of the row referenced |
+/// | `quota(limits = "quota", kind = "ips", owner = "vnic.instance.tenant", amount = "size", when = "state", is = "present", by = "network")` | rows count against limits of their owner; the last four are optional |
 ///
 /// Key fields take the attributes of [`macro@Part`]'s columns.
 ///

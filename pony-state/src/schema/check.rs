@@ -1,6 +1,6 @@
 //! A set of tables, checked as a whole: everything that a look-up could stumble over is found here, once.
 
-use super::{ColumnSchema, ColumnType, OnDelete, PartKind, Rule, TableDef, TableId, TableSchema};
+use super::{ColumnSchema, ColumnType, OnDelete, PartKind, QuotaRule, Rule, TableDef, TableId, TableSchema};
 use crate::value::{Value, ValueError};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -439,8 +439,38 @@ impl<'a> Finder<'a> {
     }
 }
 
+fn check_quota<'a>(
+    quota: &QuotaRule,
+    rules: &Finder<'a>,
+    find: impl Fn(&str) -> Option<&'a TableSchema>,
+) -> Result<(), SchemaError> {
+    for column in [&quota.amount, &quota.by].into_iter().flatten() {
+        rules.need(column, "a column", |_| true)?;
+    }
+    if let Some((column, word)) = &quota.when {
+        let has = |it: &ColumnSchema| matches!(&it.ty, ColumnType::Enum(words) if words.contains(word));
+        rules.need(column, "an enumeration with the rule's word", has)?;
+    }
+    let mut at = Finder { table: rules.table, place: "a quota" };
+    for (place, column) in quota.owner.iter().enumerate() {
+        let to = at.reference(column)?;
+        if place + 1 < quota.owner.len() {
+            at.table = find(to).unwrap_or(at.table);
+        }
+    }
+    let limits = Finder { table: find(&quota.limits).unwrap_or(rules.table), place: "the limits of a quota" };
+    let has_kind =
+        |it: &ColumnSchema| matches!(&it.ty, ColumnType::Enum(words) if words.contains(&quota.kind));
+    limits.need("type", "an enumeration with the quota's kind", has_kind)?;
+    limits.need("limit", "a number", |it| matches!(it.ty, ColumnType::Float | ColumnType::Int))?;
+    for column in quota.owner.last().into_iter().chain(&quota.by) {
+        limits.need(column, "a column of the limits as well", |_| true)?;
+    }
+    Ok(())
+}
+
 fn check_rules<'a>(
-    table: &TableSchema,
+    table: &'a TableSchema,
     find: impl Fn(&str) -> Option<&'a TableSchema>,
 ) -> Result<(), SchemaError> {
     let rules = Finder { table, place: "a rule" };
@@ -463,6 +493,7 @@ fn check_rules<'a>(
                     Finder { table: target.unwrap_or(table), place: "a rule of a referencing table" };
                 target.need(range, "a cidr column", |it| it.ty == ColumnType::Cidr)?;
             }
+            Rule::Quota(quota) => check_quota(quota, &rules, &find)?,
         }
     }
     if let Some((left, right)) = &table.join {

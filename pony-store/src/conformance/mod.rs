@@ -11,6 +11,7 @@ mod broken;
 mod cluster;
 mod constraints;
 mod feed;
+mod quotas;
 mod replica;
 mod tables;
 mod transactions;
@@ -23,6 +24,7 @@ pub use feed::{
     an_update_without_effect_is_no_change, cascades_are_in_the_feed, changes_by_others_are_followed,
     what_was_read_equals_what_is_fed,
 };
+pub use quotas::{a_low_limit_takes_nothing_away, quotas_are_kept};
 pub use replica::Replica;
 pub use tables::tables;
 pub use transactions::{
@@ -62,6 +64,8 @@ macro_rules! conformance_suite {
         $crate::conformance_suite!(@each $fixture, 100_000;
             broken_constraints_are_named,
             unknown_names_are_refused,
+            quotas_are_kept,
+            a_low_limit_takes_nothing_away,
             constraints_hold_against_raw_sql,
             values_have_one_form,
             a_transaction_is_all_or_nothing,

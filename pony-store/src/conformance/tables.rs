@@ -1,12 +1,24 @@
 //! Tables with every type, rule and kind of reference that a schema can have.
 
-use pony_state::{ColumnSchema, ColumnType, OnDelete, Rule, Stored, TableSchema};
+use pony_state::{ColumnSchema, ColumnType, OnDelete, QuotaRule, Rule, Stored, TableSchema};
 use serde_json::{Value as Json, json};
 
 /// The tables of the suite.
 #[must_use]
 pub fn tables() -> Vec<TableSchema> {
-    vec![tenant(), instance(), member(), network(), address(), disk(), extent(), part(), event(), unstored()]
+    vec![
+        tenant(),
+        instance(),
+        member(),
+        network(),
+        address(),
+        disk(),
+        extent(),
+        part(),
+        event(),
+        quota(),
+        unstored(),
+    ]
 }
 
 fn column(name: &str, ty: ColumnType) -> ColumnSchema {
@@ -76,6 +88,12 @@ fn instance() -> TableSchema {
             sql: "\"rcpu\" <= \"vcpu\"".to_owned(),
             message: "rcpu must not exceed vcpu".to_owned(),
         },
+        Rule::Quota(counts("instances", "tenant")),
+        Rule::Quota(QuotaRule { amount: Some("vcpu".into()), ..counts("vcpu", "tenant") }),
+        Rule::Quota(QuotaRule {
+            when: Some(("state".into(), "running".into())),
+            ..counts("running", "tenant")
+        }),
     ];
     table("instance", uuid(), desired, rules)
 }
@@ -116,7 +134,31 @@ fn extent() -> TableSchema {
         optional(ColumnSchema { immutable: true, nullable: true, ..holder }),
     ];
     let overlap = Rule::NoOverlap { within: "disk".into(), range: "range".into() };
-    table("extent", uuid(), desired, vec![overlap])
+    let quota = QuotaRule { by: Some("disk".into()), ..counts("extents", "holder.tenant") };
+    table("extent", uuid(), desired, vec![overlap, Rule::Quota(quota)])
+}
+
+fn counts(kind: &str, owner: &str) -> QuotaRule {
+    QuotaRule {
+        limits: "quota".to_owned(),
+        kind: kind.to_owned(),
+        owner: owner.split('.').map(str::to_owned).collect(),
+        amount: None,
+        when: None,
+        by: None,
+    }
+}
+
+/// Limits of tenants, on rows that count by themselves, by a column, by a word, and by way of another row.
+fn quota() -> TableSchema {
+    let kinds = names(&["instances", "vcpu", "running", "extents"]);
+    let desired = vec![
+        reference("tenant", ColumnType::Uuid, "tenant", OnDelete::Cascade),
+        column("type", ColumnType::Enum(kinds)),
+        column("limit", ColumnType::Float),
+        optional(reference("disk", ColumnType::Text, "disk", OnDelete::Cascade)),
+    ];
+    table("quota", uuid(), desired, Vec::new())
 }
 
 /// The types that no other table has.

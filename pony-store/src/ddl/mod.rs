@@ -4,6 +4,7 @@
 mod check;
 pub(crate) mod plan;
 pub(crate) mod postgres;
+pub(crate) mod quota;
 pub(crate) mod sqlite;
 
 use crate::error::SchemaError;

@@ -2,6 +2,7 @@
 //! they name, rules checked against the columns that they speak of, and who refers to whom.
 
 use super::check;
+use super::quota::{self, Quota};
 use crate::error::SchemaError;
 use pony_state::{ColumnSchema, ColumnType, OnDelete, Rule, Stored, TableSchema};
 use serde_json::Value as Json;
@@ -28,6 +29,7 @@ pub(crate) struct Table {
     pub(crate) checks: Vec<Check>,
     pub(crate) overlaps: Vec<Overlap>,
     pub(crate) insides: Vec<Inside>,
+    pub(crate) quotas: Vec<Quota>,
     /// The `Inside` rules of other tables whose range lies in this one: (table, number of the rule's place
     /// there).
     pub(crate) encloses: Vec<(usize, usize)>,
@@ -134,7 +136,7 @@ impl Table {
 }
 
 /// Whether the database keeps rows of it.
-fn is_stored(schema: &TableSchema) -> bool {
+pub(super) fn is_stored(schema: &TableSchema) -> bool {
     schema.has_desired && schema.stored == Stored::Database
 }
 
@@ -150,6 +152,7 @@ fn table(schema: &TableSchema, schemas: &[TableSchema]) -> Result<Table, SchemaE
         checks: Vec::new(),
         overlaps: Vec::new(),
         insides: Vec::new(),
+        quotas: Vec::new(),
         encloses: Vec::new(),
         referrers: Vec::new(),
     };
@@ -240,6 +243,7 @@ fn add_rule(
             let (column, via, range) = (column.clone(), via.clone(), range.clone());
             table.insides.push(Inside { column, via, parent, range });
         }
+        Rule::Quota(rule) => table.quotas.push(quota::resolve(table, number, rule, schemas)?),
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use super::rows;
 use super::server::Session;
 use crate::ddl::ident;
 use crate::ddl::plan::{Column, Plan, Table};
-use crate::ddl::postgres::{Constraint, STATE_IMMUTABLE, STATE_INSIDE, constraints};
+use crate::ddl::postgres::{Constraint, STATE_IMMUTABLE, STATE_INSIDE, STATE_QUOTA, constraints};
+use crate::ddl::quota::Quota;
 use crate::error::{Broken, CommitError, Referrer};
 use crate::op::{Cells, Site, given_key, op_on};
 use crate::store::VALUE_BYTES_MAX;
@@ -70,6 +71,9 @@ impl<'a> Case<'a> {
             let own = table.insides.iter().find(|inside| Some(&*inside.column) == said.column());
             return Some(own.map_or_else(|| failed.leaves_out(), |inside| failed.outside(inside)));
         }
+        if code.code() == STATE_QUOTA {
+            return self.exceeded(site, table, said).await;
+        }
         if code.code().starts_with("23") {
             return named_constraint(&failed, said.constraint()?);
         }
@@ -88,9 +92,39 @@ impl<'a> Case<'a> {
     /// The operation on the row that a deferred trigger names.
     fn named(&self, said: &DbError) -> Option<usize> {
         let table = self.plan.table(said.table()?)?;
-        let key = values(table, &rows::key(table, said.detail()?))?;
+        let detail: Json = serde_json::from_str(said.detail()?).ok()?;
+        // Of a quota, the key of the limit stands beside it.
+        let key = detail.get("key").unwrap_or(&detail).to_string();
+        let key = values(table, &rows::key(table, &key))?;
         let direct = op_on(table, &key, self.ops);
         direct.or_else(|| self.ops.iter().position(|op| *op.table() == *table.name)).or(Some(0))
+    }
+
+    /// A limit that the transaction would have exceeded. What its owner has is asked now, without it.
+    async fn exceeded(&self, site: Site<'_>, table: &Table, said: &DbError) -> Option<CommitError> {
+        let (counting, number) = said.constraint()?.split_once(' ')?;
+        let counting = self.plan.table(counting)?;
+        let quota = counting.quotas.iter().find(|quota| quota.number.to_string() == number)?;
+        let detail: Json = serde_json::from_str(said.detail()?).ok()?;
+        let (limit, used) = self.used(counting, quota, &detail.get("limit")?.to_string()).await?;
+        let asked = detail.get("used")?.as_f64()? - used;
+        let failed = Failed { site, table, stored: None };
+        Some(failed.exceeded(quota, limit, used, asked))
+    }
+
+    /// A limit, and how much of it is used.
+    async fn used(&self, counting: &Table, quota: &Quota, key: &str) -> Option<(f64, f64)> {
+        let limits = self.plan.table(&quota.rule.limits)?;
+        let key = values(limits, &rows::key(limits, key))?;
+        let key: Cells<'_> = limits.key().iter().zip(key).collect();
+        let sql = format!(
+            "SELECT jsonb_build_array(q.\"limit\"::float8, {}::float8)::text FROM {} AS q WHERE {}",
+            quota.used(&|name| ident(name), counting),
+            ident(&limits.name),
+            key_terms(&key, 1)
+        );
+        let row = self.query(&sql, key).await.ok()?.into_iter().next()?;
+        serde_json::from_str(&row).ok()
     }
 
     /// The operation's row as it is. Errors are none here: see [`Failed::stored`].

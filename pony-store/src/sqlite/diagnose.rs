@@ -3,6 +3,7 @@
 use super::connection::unavailable;
 use crate::ddl::ident;
 use crate::ddl::plan::{Column, Inside, Plan, Table};
+use crate::ddl::quota::Quota;
 use crate::ddl::sqlite::{Cell, Tag, decode, encode};
 use crate::error::{Broken, CommitError, Referrer, Violation};
 use crate::op::{Site, given_key, op_on};
@@ -59,6 +60,11 @@ fn constraint(connection: &Connection, site: Site<'_>, table: &Table, message: &
             let failed = failed(table)?;
             failed.overlap(failed.table.overlaps.iter().find(|it| it.number == number)?)
         }
+        Tag::Quota { table: counting, number } => {
+            let counting = site.plan.table(counting)?;
+            let quota = counting.quotas.iter().find(|it| it.number == number)?;
+            return exceeded(connection, &failed(&table.name)?, counting, quota);
+        }
         Tag::Inside => outside(connection, &failed(&table.name)?),
         // Values were checked before they came here, and the connection is ours.
         Tag::Inet | Tag::Cidr | Tag::ForeignKeys => return None,
@@ -99,6 +105,94 @@ fn range_of(connection: &Connection, failed: &Failed<'_>, inside: &Inside) -> Op
     let (parent, key) = (ident(&inside.parent.table), ident(&inside.parent.column));
     let sql = format!("SELECT {} FROM {parent} WHERE {key} = ?1", ident(&inside.range));
     connection.query_row(&sql, [via], |row| row.get(0)).ok()
+}
+
+/// A limit that the operation would exceed. What its owner has is asked now, without it.
+fn exceeded(
+    connection: &Connection,
+    failed: &Failed<'_>,
+    counting: &Table,
+    quota: &Quota,
+) -> Option<CommitError> {
+    let is_own = counting.name == failed.table.name;
+    let passed = quota.through.iter().position(|hop| hop.table == failed.table.name).filter(|_| !is_own);
+    let place = passed.map_or(0, |place| place + 1);
+    let column = failed.table.column(&quota.rule.owner[place])?;
+    let mut owner = encode(&column.ty, &failed.value(&column.name)?).ok()?;
+    for (hop, column) in quota.through[place..].iter().zip(&quota.rule.owner[place + 1..]) {
+        let sql =
+            format!("SELECT {} FROM {} WHERE {} = ?1", ident(column), ident(&hop.table), ident(&hop.key));
+        let text: String = connection.query_row(&sql, [owner], |row| row.get(0)).ok()?;
+        owner = Cell::Text(text);
+    }
+    let by = quota.rule.by.as_ref().filter(|_| is_own);
+    let by = by.and_then(|by| encode(&failed.table.column(by)?.ty, &failed.value(by)?).ok());
+    let asked = match passed {
+        None => amount(failed, quota),
+        Some(place) => passing(connection, failed, counting, quota, place).unwrap_or_default(),
+    };
+    let narrow = quota.rule.by.as_ref().filter(|_| is_own);
+    let concerns =
+        narrow.map(|by| format!(" AND (q.{0} IS NULL OR q.{0} = ?2)", ident(by))).unwrap_or_default();
+    let used = quota.used(&|name| ident(name), counting);
+    let sql = format!(
+        "SELECT q.\"limit\", {used} FROM {} AS q WHERE {} AND q.{} = ?1{concerns} ORDER BY q.\"limit\" - {used}",
+        ident(&quota.rule.limits),
+        quota.of_kind(),
+        quota.owner_column(),
+    );
+    let mut cells = vec![owner];
+    cells.extend(narrow.map(|_| by.unwrap_or(Cell::Null)));
+    let read = |row: &Row<'_>| Ok((number(row.get_ref(0)?), number(row.get_ref(1)?)));
+    let (limit, used) = connection.query_row(&sql, params_from_iter(&cells), read).ok()?;
+    Some(failed.exceeded(quota, limit, used, asked))
+}
+
+/// How much more the operation's own row would count.
+fn amount(failed: &Failed<'_>, quota: &Quota) -> f64 {
+    let Some(column) = &quota.rule.amount else { return 1.0 };
+    let new = failed.value(column).and_then(|it| it.as_f64()).unwrap_or_default();
+    let stored = failed.stored.as_ref();
+    let counted = |row: &&Columns| {
+        let counts = quota
+            .rule
+            .when
+            .as_ref()
+            .is_none_or(|(name, word)| row.get(name) == Some(&Json::from(word.as_str())));
+        let owner = &quota.rule.owner[0];
+        counts && row.get(owner) == failed.value(owner).as_ref()
+    };
+    let old = stored.filter(counted).and_then(|row| row.get(column)?.as_f64()).unwrap_or_default();
+    new - old
+}
+
+/// How much counts by way of the operation's row.
+fn passing(
+    connection: &Connection,
+    failed: &Failed<'_>,
+    counting: &Table,
+    quota: &Quota,
+    place: usize,
+) -> Option<f64> {
+    let hop = &quota.through[place];
+    let key =
+        encode(&failed.table.column(&hop.key)?.ty, given_key(failed.table, failed.site.op)?.first()?).ok()?;
+    let sql = format!(
+        "SELECT coalesce(sum({}), 0) FROM {} AS it{} WHERE p{place}.{} = ?1",
+        quota.amount("it"),
+        ident(&counting.name),
+        quota.joins(&|name| ident(name)),
+        ident(&hop.key)
+    );
+    connection.query_row(&sql, [key], |row| Ok(number(row.get_ref(0)?))).ok()
+}
+
+fn number(value: ValueRef<'_>) -> f64 {
+    match value {
+        ValueRef::Integer(number) => number as f64,
+        ValueRef::Real(number) => number,
+        _ => 0.0,
+    }
 }
 
 /// The operation's row as it is. Errors are none here: see [`Failed::stored`].

@@ -287,6 +287,9 @@ CREATE TABLE "public"."quota" (
   CONSTRAINT "quota: the key must be unique" PRIMARY KEY ("uuid"),
   CONSTRAINT "quota.limit: must be a number" CHECK ("limit" BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308),
   CONSTRAINT "quota: limit must not be negative" CHECK ("limit" >= 0),
+  CONSTRAINT "quota: storage_pool narrows limits of storage only" CHECK ("storage_pool" IS NULL OR "type" = 'storage'),
+  CONSTRAINT "quota: cpu_profile narrows limits of vcpu, rcpu, mem and instan" CHECK ("cpu_profile" IS NULL OR "type" IN ('vcpu', 'rcpu', 'mem', 'instances')),
+  CONSTRAINT "quota: network narrows limits of ips only" CHECK ("network" IS NULL OR "type" = 'ips'),
   CONSTRAINT "quota.tenant, type, storage_pool, cpu_profile, network: must be" UNIQUE NULLS NOT DISTINCT ("tenant", "type", "storage_pool", "cpu_profile", "network")
 );
 
@@ -898,6 +901,26 @@ $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."volume" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid" OR OLD."format" IS DISTINCT FROM NEW."format") EXECUTE FUNCTION "public"."_keep_volume"();
 
+CREATE FUNCTION "public"."_quota_volume_3"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."volume" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "public"."volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND q."type" = 'storage' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'volume: a quota of storage would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'volume 3', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota storage insert" AFTER INSERT ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_volume_3"();
+
+CREATE CONSTRAINT TRIGGER "quota storage update" AFTER UPDATE ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."state" IS DISTINCT FROM NEW."state" OR OLD."storage_pool" IS DISTINCT FROM NEW."storage_pool" OR coalesce(NEW."size", 0) > coalesce(OLD."size", 0)) EXECUTE FUNCTION "public"."_quota_volume_3"();
+
 ALTER TABLE "public"."extent" ADD CONSTRAINT "extent.storage_pool: needs its storage_pool" FOREIGN KEY ("storage_pool") REFERENCES "public"."storage_pool" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE "public"."extent" ADD CONSTRAINT "extent.disk: needs its disk" FOREIGN KEY ("disk") REFERENCES "public"."disk" ("id") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
@@ -976,6 +999,26 @@ END
 $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."switch" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid" OR OLD."type" IS DISTINCT FROM NEW."type") EXECUTE FUNCTION "public"."_keep_switch"();
+
+CREATE FUNCTION "public"."_quota_switch_2"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."switch" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant"
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."switch" AS it WHERE it."tenant" = q."tenant") AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'switches' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'switch: a quota of switches would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'switch 2', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota switches insert" AFTER INSERT ON "public"."switch" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_switch_2"();
+
+CREATE CONSTRAINT TRIGGER "quota switches update" AFTER UPDATE ON "public"."switch" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant") EXECUTE FUNCTION "public"."_quota_switch_2"();
 
 ALTER TABLE "public"."switch_tenant" ADD CONSTRAINT "switch_tenant.switch: needs its switch" FOREIGN KEY ("switch") REFERENCES "public"."switch" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 
@@ -1213,6 +1256,104 @@ $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."instance" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid") EXECUTE FUNCTION "public"."_keep_instance"();
 
+CREATE FUNCTION "public"."_quota_instance_5"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'instances' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'instance: a quota of instances would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 5', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota instances insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_5"();
+
+CREATE CONSTRAINT TRIGGER "quota instances update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile") EXECUTE FUNCTION "public"."_quota_instance_5"();
+
+CREATE FUNCTION "public"."_quota_instance_6"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'vcpu' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'instance: a quota of vcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 6', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota vcpu insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_6"();
+
+CREATE CONSTRAINT TRIGGER "quota vcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."vcpu", 0) > coalesce(OLD."vcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_6"();
+
+CREATE FUNCTION "public"."_quota_instance_7"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'rcpu' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'instance: a quota of rcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 7', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota rcpu insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_7"();
+
+CREATE CONSTRAINT TRIGGER "quota rcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."rcpu", 0) > coalesce(OLD."rcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_7"();
+
+CREATE FUNCTION "public"."_quota_instance_8"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'mem' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'instance: a quota of mem would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 8', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota mem insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_8"();
+
+CREATE CONSTRAINT TRIGGER "quota mem update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."mem", 0) > coalesce(OLD."mem", 0)) EXECUTE FUNCTION "public"."_quota_instance_8"();
+
+CREATE FUNCTION "public"."_quota_address_2_1"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant"
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'ips' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'address: a quota of ips would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'address 2', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota ips of address" AFTER INSERT OR UPDATE OF "tenant" ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_address_2_1"();
+
 ALTER TABLE "public"."host_instance" ADD CONSTRAINT "host_instance.host: needs its host" FOREIGN KEY ("host") REFERENCES "public"."host" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
 
 CREATE FUNCTION "public"."_feed_host_instance"() RETURNS trigger LANGUAGE plpgsql AS $body$
@@ -1328,6 +1469,24 @@ $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."vnic" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid") EXECUTE FUNCTION "public"."_keep_vnic"();
 
+CREATE FUNCTION "public"."_quota_address_2_0"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."vnic" AS it JOIN "public"."instance" AS p0 ON p0."uuid" = it."instance" JOIN "public"."quota" AS q ON q."tenant" = p0."tenant"
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'ips' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'address: a quota of ips would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'address 2', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota ips of address" AFTER INSERT OR UPDATE OF "instance" ON "public"."vnic" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_address_2_0"();
+
 ALTER TABLE "public"."address" ADD CONSTRAINT "address.network: needs its network" FOREIGN KEY ("network") REFERENCES "public"."network" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE "public"."address" ADD CONSTRAINT "address.vnic: needs its vnic" FOREIGN KEY ("vnic") REFERENCES "public"."vnic" ("uuid") ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED;
@@ -1378,6 +1537,26 @@ END
 $body$;
 
 CREATE CONSTRAINT TRIGGER "inside 0" AFTER INSERT OR UPDATE OF "ip", "network" ON "public"."address" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_inside_address_0"();
+
+CREATE FUNCTION "public"."_quota_address_2"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record;
+BEGIN
+  PERFORM "public"."_order"();
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" JOIN "public"."quota" AS q ON q."tenant" = p1."tenant" AND (q."network" IS NULL OR q."network" = it."network")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND q."type" = 'ips' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'address: a quota of ips would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'address 2', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota ips insert" AFTER INSERT ON "public"."address" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_address_2"();
+
+CREATE CONSTRAINT TRIGGER "quota ips update" AFTER UPDATE ON "public"."address" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."vnic" IS DISTINCT FROM NEW."vnic" OR OLD."network" IS DISTINCT FROM NEW."network") EXECUTE FUNCTION "public"."_quota_address_2"();
 
 ALTER TABLE "public"."affinity_group" ADD CONSTRAINT "affinity_group.tenant: needs its tenant" FOREIGN KEY ("tenant") REFERENCES "public"."tenant" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 

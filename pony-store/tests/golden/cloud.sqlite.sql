@@ -738,10 +738,12 @@ CREATE TRIGGER "volume.before.delete" BEFORE DELETE ON "volume" BEGIN
 END;
 
 CREATE TRIGGER "volume.after.insert" AFTER INSERT ON "volume" BEGIN
+  SELECT RAISE(ABORT, 'volume: a quota of storage would be exceeded [quota volume 3]') WHERE NEW."state" = 'present' AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'storage' AND q."tenant" = (SELECT it."tenant" FROM "volume" AS it WHERE it."uuid" = NEW."uuid") AND (q."storage_pool" IS NULL OR q."storage_pool" = NEW."storage_pool") AND q."limit" < (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'volume', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'name', NEW."name", 'state', NEW."state", 'size', NEW."size", 'storage_pool', NEW."storage_pool", 'format', NEW."format", 'base_image', NEW."base_image", 'base_volume', NEW."base_volume", 'image', NEW."image", 'tenant', NEW."tenant") FROM "_meta";
 END;
 
 CREATE TRIGGER "volume.after.update" AFTER UPDATE ON "volume" BEGIN
+  SELECT RAISE(ABORT, 'volume: a quota of storage would be exceeded [quota volume 3]') WHERE NEW."state" = 'present' AND (OLD."tenant" IS NOT NEW."tenant" OR OLD."state" IS NOT NEW."state" OR OLD."storage_pool" IS NOT NEW."storage_pool" OR coalesce(NEW."size", 0) > coalesce(OLD."size", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'storage' AND q."tenant" = (SELECT it."tenant" FROM "volume" AS it WHERE it."uuid" = NEW."uuid") AND (q."storage_pool" IS NULL OR q."storage_pool" = NEW."storage_pool") AND q."limit" < (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'volume', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'name', NEW."name", 'state', NEW."state", 'size', NEW."size", 'storage_pool', NEW."storage_pool", 'format', NEW."format", 'base_image', NEW."base_image", 'base_volume', NEW."base_volume", 'image', NEW."image", 'tenant', NEW."tenant") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."name" IS NOT NEW."name" OR OLD."state" IS NOT NEW."state" OR OLD."size" IS NOT NEW."size" OR OLD."storage_pool" IS NOT NEW."storage_pool" OR OLD."format" IS NOT NEW."format" OR OLD."base_image" IS NOT NEW."base_image" OR OLD."base_volume" IS NOT NEW."base_volume" OR OLD."image" IS NOT NEW."image" OR OLD."tenant" IS NOT NEW."tenant";
 END;
 
@@ -807,7 +809,7 @@ CREATE TABLE "switch" (
   "tag" INTEGER,
   PRIMARY KEY ("uuid"),
   FOREIGN KEY ("tenant") REFERENCES "tenant" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
-  CONSTRAINT "switch: tag must be 1 to 4094 for a bridge and 1 to 16777215 for a vxlan [check switch 2]" CHECK ("tag" IS NULL OR ("type" = 'bridge' AND "tag" BETWEEN 1 AND 4094) OR ("type" = 'vxlan' AND "tag" BETWEEN 1 AND 16777215))
+  CONSTRAINT "switch: tag must be 1 to 4094 for a bridge and 1 to 16777215 for a vxlan [check switch 3]" CHECK ("tag" IS NULL OR ("type" = 'bridge' AND "tag" BETWEEN 1 AND 4094) OR ("type" = 'vxlan' AND "tag" BETWEEN 1 AND 16777215))
 ) STRICT;
 
 CREATE UNIQUE INDEX "switch.unique.0" ON "switch" (ifnull("tenant", x''), ifnull("name", x''));
@@ -836,10 +838,12 @@ CREATE TRIGGER "switch.before.delete" BEFORE DELETE ON "switch" BEGIN
 END;
 
 CREATE TRIGGER "switch.after.insert" AFTER INSERT ON "switch" BEGIN
+  SELECT RAISE(ABORT, 'switch: a quota of switches would be exceeded [quota switch 2]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'switches' AND q."tenant" = (SELECT it."tenant" FROM "switch" AS it WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "switch" AS it WHERE it."tenant" = q."tenant"));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'switch', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'name', NEW."name", 'tenant', NEW."tenant", 'type', NEW."type", 'tag', NEW."tag") FROM "_meta";
 END;
 
 CREATE TRIGGER "switch.after.update" AFTER UPDATE ON "switch" BEGIN
+  SELECT RAISE(ABORT, 'switch: a quota of switches would be exceeded [quota switch 2]') WHERE (OLD."tenant" IS NOT NEW."tenant") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'switches' AND q."tenant" = (SELECT it."tenant" FROM "switch" AS it WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "switch" AS it WHERE it."tenant" = q."tenant"));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'switch', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'name', NEW."name", 'tenant', NEW."tenant", 'type', NEW."type", 'tag', NEW."tag") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."name" IS NOT NEW."name" OR OLD."tenant" IS NOT NEW."tenant" OR OLD."type" IS NOT NEW."type" OR OLD."tag" IS NOT NEW."tag";
 END;
 
@@ -980,7 +984,10 @@ CREATE TABLE "quota" (
   FOREIGN KEY ("storage_pool") REFERENCES "storage_pool" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("cpu_profile") REFERENCES "cpu_profile" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("network") REFERENCES "network" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
-  CONSTRAINT "quota: limit must not be negative [check quota 1]" CHECK ("limit" >= 0)
+  CONSTRAINT "quota: limit must not be negative [check quota 1]" CHECK ("limit" >= 0),
+  CONSTRAINT "quota: storage_pool narrows limits of storage only [check quota 2]" CHECK ("storage_pool" IS NULL OR "type" = 'storage'),
+  CONSTRAINT "quota: cpu_profile narrows limits of vcpu, rcpu, mem and instances only [check quota 3]" CHECK ("cpu_profile" IS NULL OR "type" IN ('vcpu', 'rcpu', 'mem', 'instances')),
+  CONSTRAINT "quota: network narrows limits of ips only [check quota 4]" CHECK ("network" IS NULL OR "type" = 'ips')
 ) STRICT;
 
 CREATE UNIQUE INDEX "quota.unique.0" ON "quota" (ifnull("tenant", x''), ifnull("type", x''), ifnull("storage_pool", x''), ifnull("cpu_profile", x''), ifnull("network", x''));
@@ -1106,12 +1113,22 @@ END;
 CREATE TRIGGER "instance.after.insert" AFTER INSERT ON "instance" BEGIN
   SELECT RAISE(ABORT, 'instance.ns: must be a list, each item an IP address like `192.168.0.1` or `192.168.0.1/24` [type instance ns]') WHERE EXISTS (SELECT 1 FROM json_each(NEW."ns") WHERE NOT ("type" = 'text'));
   INSERT INTO "_inet" ("value") SELECT "value" FROM json_each(NEW."ns");
+  SELECT RAISE(ABORT, 'instance: a quota of instances would be exceeded [quota instance 5]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'instances' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of vcpu would be exceeded [quota instance 6]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'vcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of rcpu would be exceeded [quota instance 7]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'rcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of mem would be exceeded [quota instance 8]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'mem' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'instance', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'tenant', NEW."tenant", 'name', NEW."name", 'state', NEW."state", 'vcpu', NEW."vcpu", 'rcpu', CASE WHEN NEW."rcpu" IS NOT NULL THEN printf('%!.17g', NEW."rcpu") END, 'mem', NEW."mem", 'ns', NEW."ns" || '', 'cpu_profile', NEW."cpu_profile", 'boot', NEW."boot", 'user_data', NEW."user_data") FROM "_meta";
 END;
 
 CREATE TRIGGER "instance.after.update" AFTER UPDATE ON "instance" BEGIN
   SELECT RAISE(ABORT, 'instance.ns: must be a list, each item an IP address like `192.168.0.1` or `192.168.0.1/24` [type instance ns]') WHERE EXISTS (SELECT 1 FROM json_each(NEW."ns") WHERE NOT ("type" = 'text'));
   INSERT INTO "_inet" ("value") SELECT "value" FROM json_each(NEW."ns") WHERE NEW."ns" IS NOT OLD."ns";
+  SELECT RAISE(ABORT, 'instance: a quota of instances would be exceeded [quota instance 5]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'instances' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of vcpu would be exceeded [quota instance 6]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."vcpu", 0) > coalesce(OLD."vcpu", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'vcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of rcpu would be exceeded [quota instance 7]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."rcpu", 0) > coalesce(OLD."rcpu", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'rcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of mem would be exceeded [quota instance 8]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."mem", 0) > coalesce(OLD."mem", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'mem' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE (OLD."tenant" IS NOT NEW."tenant") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'instance', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'tenant', NEW."tenant", 'name', NEW."name", 'state', NEW."state", 'vcpu', NEW."vcpu", 'rcpu', CASE WHEN NEW."rcpu" IS NOT NULL THEN printf('%!.17g', NEW."rcpu") END, 'mem', NEW."mem", 'ns', NEW."ns" || '', 'cpu_profile', NEW."cpu_profile", 'boot', NEW."boot", 'user_data', NEW."user_data") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."tenant" IS NOT NEW."tenant" OR OLD."name" IS NOT NEW."name" OR OLD."state" IS NOT NEW."state" OR OLD."vcpu" IS NOT NEW."vcpu" OR OLD."rcpu" IS NOT NEW."rcpu" OR OLD."mem" IS NOT NEW."mem" OR OLD."ns" IS NOT NEW."ns" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR OLD."boot" IS NOT NEW."boot" OR OLD."user_data" IS NOT NEW."user_data";
 END;
 
@@ -1246,10 +1263,12 @@ CREATE TRIGGER "vnic.before.delete" BEFORE DELETE ON "vnic" BEGIN
 END;
 
 CREATE TRIGGER "vnic.after.insert" AFTER INSERT ON "vnic" BEGIN
+  SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT p0."tenant" FROM "vnic" AS it JOIN "instance" AS p0 ON p0."uuid" = it."instance" WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'vnic', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'instance', NEW."instance", 'switch', NEW."switch", 'macaddr', NEW."macaddr", 'index', NEW."index") FROM "_meta";
 END;
 
 CREATE TRIGGER "vnic.after.update" AFTER UPDATE ON "vnic" BEGIN
+  SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE (OLD."instance" IS NOT NEW."instance") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT p0."tenant" FROM "vnic" AS it JOIN "instance" AS p0 ON p0."uuid" = it."instance" WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'vnic', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'instance', NEW."instance", 'switch', NEW."switch", 'macaddr', NEW."macaddr", 'index', NEW."index") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."instance" IS NOT NEW."instance" OR OLD."switch" IS NOT NEW."switch" OR OLD."macaddr" IS NOT NEW."macaddr" OR OLD."index" IS NOT NEW."index";
 END;
 
@@ -1291,12 +1310,14 @@ END;
 CREATE TRIGGER "address.after.insert" AFTER INSERT ON "address" BEGIN
   INSERT INTO "_inet" ("value") SELECT NEW."ip";
   INSERT INTO "_inside" ("address", "range") SELECT NEW."ip", "range" FROM "network" WHERE "uuid" = NEW."network" AND "range" IS NOT NULL AND NEW."ip" IS NOT NULL;
+  SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT p1."tenant" FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE it."uuid" = NEW."uuid") AND (q."network" IS NULL OR q."network" = NEW."network") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'address', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'network', NEW."network", 'vnic', NEW."vnic", 'ip', NEW."ip", 'ptr', NEW."ptr") FROM "_meta";
 END;
 
 CREATE TRIGGER "address.after.update" AFTER UPDATE ON "address" BEGIN
   INSERT INTO "_inet" ("value") SELECT NEW."ip" WHERE NEW."ip" IS NOT OLD."ip";
   INSERT INTO "_inside" ("address", "range") SELECT NEW."ip", "range" FROM "network" WHERE "uuid" = NEW."network" AND "range" IS NOT NULL AND NEW."ip" IS NOT NULL;
+  SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE (OLD."vnic" IS NOT NEW."vnic" OR OLD."network" IS NOT NEW."network") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT p1."tenant" FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE it."uuid" = NEW."uuid") AND (q."network" IS NULL OR q."network" = NEW."network") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'address', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'network', NEW."network", 'vnic', NEW."vnic", 'ip', NEW."ip", 'ptr', NEW."ptr") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."network" IS NOT NEW."network" OR OLD."vnic" IS NOT NEW."vnic" OR OLD."ip" IS NOT NEW."ip" OR OLD."ptr" IS NOT NEW."ptr";
 END;
 

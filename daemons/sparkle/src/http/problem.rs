@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pony_core::document::DocumentError;
-use pony_store::CommitError;
+use pony_store::{Broken, CommitError};
 use serde_json::{Map, Value, json};
 
 /// When to come back after an outage or a full queue, seconds.
@@ -76,7 +76,11 @@ impl Fault {
     pub(super) fn commit(error: &CommitError, paths: &[String]) -> Self {
         let message =
             error.violation().map_or_else(|| error.to_string(), |violation| violation.message.clone());
+        let quota = |violation: &pony_store::Violation| matches!(violation.rule, Broken::Quota { .. });
         let fault = match error {
+            CommitError::Conflict(violation) if quota(violation) => {
+                Self::new(StatusCode::FORBIDDEN, "quota-exceeded", message)
+            }
             // Missing: memory had it when the request was evaluated, and somebody else removed it meanwhile.
             CommitError::Conflict(_) | CommitError::Missing { .. } => {
                 Self::new(StatusCode::CONFLICT, "conflict", message)

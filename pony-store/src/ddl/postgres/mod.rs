@@ -8,10 +8,12 @@
 //! Names in functions are qualified by the schema: whoever writes may have any `search_path`, and temporary tables.
 
 mod name;
+mod quota;
 mod trigger;
 mod types;
 
 pub(crate) use name::{Constraint, constraints};
+pub(crate) use quota::STATE_QUOTA;
 pub(crate) use trigger::{CHANNEL, STATE_FENCED, STATE_IMMUTABLE, STATE_INSIDE};
 
 use super::plan::{Plan, Reference, Table, Unique};
@@ -41,6 +43,7 @@ pub(crate) fn statements(plan: &Plan, schema: &str) -> Vec<Statement> {
         all.extend(references(schema, table).into_iter().map(Statement::data));
         all.extend(indexes(schema, table).into_iter().map(Statement::derived));
         all.extend(trigger::statements(schema, plan, table).into_iter().map(Statement::derived));
+        all.extend(quota::statements(schema, plan, table).into_iter().map(Statement::derived));
     }
     all
 }

@@ -93,7 +93,7 @@ END",
 /// The SQLSTATE of a writer that leads no longer.
 pub(crate) const STATE_FENCED: &str = "23PY9";
 
-fn function(name: &str, arguments: &str, returns: &str, body: &str) -> String {
+pub(super) fn function(name: &str, arguments: &str, returns: &str, body: &str) -> String {
     let returns = if arguments.contains("OUT ") { String::new() } else { format!(" RETURNS {returns}") };
     format!("CREATE FUNCTION {name}{arguments}{returns} LANGUAGE plpgsql AS $body$\n{body}\n$body$")
 }
@@ -117,7 +117,14 @@ pub(super) fn statements(schema: &str, plan: &Plan, table: &Table) -> Vec<String
 }
 
 /// A trigger at the end of the transaction.
-fn deferred(schema: &str, name: &str, event: &str, table: &str, when: &str, function: &str) -> String {
+pub(super) fn deferred(
+    schema: &str,
+    name: &str,
+    event: &str,
+    table: &str,
+    when: &str,
+    function: &str,
+) -> String {
     format!(
         "CREATE CONSTRAINT TRIGGER {} AFTER {event} ON {} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW {when}EXECUTE FUNCTION {function}()",
         ident(name),
@@ -126,7 +133,7 @@ fn deferred(schema: &str, name: &str, event: &str, table: &str, when: &str, func
 }
 
 /// `jsonb_build_array(NEW."a", NEW."b")`.
-fn key_array(table: &Table, row: &str) -> String {
+pub(super) fn key_array(table: &Table, row: &str) -> String {
     let columns: Vec<String> =
         table.key().iter().map(|column| format!("{row}.{}", ident(&column.name))).collect();
     format!("jsonb_build_array({})", columns.join(", "))

@@ -26,6 +26,8 @@ pub(crate) enum Tag<'a> {
     Cidr,
     /// An address outside of its range.
     Inside,
+    /// More than a limit of the owner admits; the table is the one whose rows count.
+    Quota { table: &'a str, number: usize },
 }
 
 impl<'a> Tag<'a> {
@@ -51,6 +53,7 @@ impl<'a> Tag<'a> {
             "inet" => Self::Inet,
             "cidr" => Self::Cidr,
             "inside" => Self::Inside,
+            "quota" => Self::Quota { table: word()?, number: word()?.parse().ok()? },
             _ => return None,
         })
     }
@@ -69,6 +72,7 @@ impl fmt::Display for Tag<'_> {
             Self::Inet => write!(f, "inet"),
             Self::Cidr => write!(f, "cidr"),
             Self::Inside => write!(f, "inside"),
+            Self::Quota { table, number } => write!(f, "quota {table} {number}"),
         }
     }
 }
@@ -90,6 +94,7 @@ mod tests {
             Tag::Inet,
             Tag::Cidr,
             Tag::Inside,
+            Tag::Quota { table: "a", number: 2 },
         ];
         for tag in all {
             assert_eq!(Tag::parse(&tag.message("some [words]")), Some(tag));

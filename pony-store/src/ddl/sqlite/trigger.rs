@@ -4,6 +4,7 @@
 
 use super::{Tag, types, unique_term};
 use crate::ddl::plan::{Column, Inside, Overlap, Plan, Table, Unique};
+use crate::ddl::quota::{self, Names, Quota};
 use crate::ddl::{ident, idents, literal};
 use pony_state::{ColumnType, OnDelete};
 
@@ -110,8 +111,74 @@ fn after_write(plan: &Plan, table: &Table, event: Event) -> Vec<String> {
         let child = &plan.tables[child];
         check_encloses(child, &child.insides[place])
     }));
+    body.extend(table.quotas.iter().map(|quota| check_quota(table, quota, event)));
+    body.extend(quota::passing(plan, table).map(|passing| check_passing(passing, event)));
     body.push(outbox_write(table, event));
     body
+}
+
+/// A row that counts (more than before, or for somebody else) must not exceed a limit of its owner.
+fn check_quota(table: &Table, quota: &Quota, event: Event) -> String {
+    let names: Names<'_> = &|name| ident(name);
+    let mut conditions: Vec<String> = quota.counts("NEW").into_iter().collect();
+    if event == Event::Update {
+        let others = quota.columns().into_iter().filter(|it| Some(*it) != quota.rule.amount.as_deref());
+        let grows =
+            quota.rule.amount.is_some().then(|| format!("{} > {}", quota.amount("NEW"), quota.amount("OLD")));
+        let moves = differ(others);
+        conditions.push(format!(
+            "({})",
+            [Some(moves), grows].into_iter().flatten().collect::<Vec<_>>().join(" OR ")
+        ));
+    }
+    let same: Vec<String> =
+        table.key().iter().map(|it| ident(&it.name)).map(|it| format!("it.{it} = NEW.{it}")).collect();
+    let owner = format!(
+        "(SELECT {} FROM {} AS it{} WHERE {})",
+        quota.owner(),
+        ident(&table.name),
+        quota.joins(names),
+        same.join(" AND ")
+    );
+    conditions.push(exceeds(table, quota, &owner, &quota.concerns("NEW")));
+    refuse_quota(table, quota, &conditions.join(" AND "))
+}
+
+/// The same where a row leads to the owner of those that count.
+fn check_passing((counting, quota, place): (&Table, &Quota, usize), event: Event) -> String {
+    let column = &quota.rule.owner[place + 1];
+    let rest = quota.rest(place);
+    let hop = &quota.through[place];
+    let owner = format!(
+        "(SELECT {} FROM {} AS it{} WHERE it.{} = NEW.{})",
+        rest.owner(),
+        ident(&hop.table),
+        rest.joins(&|name| ident(name)),
+        ident(&hop.key),
+        ident(&hop.key)
+    );
+    let mut conditions = Vec::new();
+    if event == Event::Update {
+        conditions.push(format!("({})", differ(std::iter::once(column.as_str()))));
+    }
+    conditions.push(exceeds(counting, quota, &owner, ""));
+    refuse_quota(counting, quota, &conditions.join(" AND "))
+}
+
+fn exceeds(counting: &Table, quota: &Quota, owner: &str, concerns: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM {limits} AS q WHERE {kind} AND q.{owner_column} = {owner}{concerns} AND q.\"limit\" < {used})",
+        limits = ident(&quota.rule.limits),
+        kind = quota.of_kind(),
+        owner_column = quota.owner_column(),
+        used = quota.used(&|name| ident(name), counting),
+    )
+}
+
+fn refuse_quota(counting: &Table, quota: &Quota, condition: &str) -> String {
+    let words =
+        format!("{}: a {} of {} would be exceeded", counting.name, quota.rule.limits, quota.rule.kind);
+    refuse(Tag::Quota { table: &counting.name, number: quota.number }, &words, condition)
 }
 
 /// What a CHECK cannot say of a column's type, for it takes a subquery.
