@@ -50,6 +50,7 @@ async fn start(dir: &Path) -> anyhow::Result<Cloud> {
         listen: "127.0.0.1:0".parse()?,
         zmq: "127.0.0.1:0".parse()?,
         enroll: true,
+        database: sparkle::DatabaseArgs::default(),
     };
     let sparkle = Sparkle::start(config).await?;
     let (record, calls) = mpsc::channel(CALLS_MAX);

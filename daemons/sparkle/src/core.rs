@@ -1,15 +1,19 @@
 //! The task that owns the controller: it carries time, messages of hosts and changes of the database to it, and
 //! messages and writes away. Nothing in here waits for the database or for a host.
 
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
+use crate::lead::Role;
+use anyhow::Context;
 use pony_core::controller::{Controller, WriteId};
 use pony_core::tables::Host;
-use pony_net::{AllowList, Clock, Event, Peer, PublicKey, Server};
-use pony_state::sync::{Limits, Now, claimed_uuid};
+use pony_net::{AllowList, Clock, Event, KeyPair, Limits, Peer, PublicKey, Server, ServerSecurity};
+use pony_state::sync::{Now, claimed_uuid};
 use pony_state::{Read, RowOp};
 use pony_store::Position;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,17 +21,70 @@ use uuid::Uuid;
 /// Processes of hosts that are remembered; beyond it all are forgotten, which costs each of them a look-up.
 const PEERS_MAX: usize = 65_536;
 
+/// How often a link that cannot be opened is tried again.
+const OPEN_EVERY: Duration = Duration::from_secs(1);
+
 pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) controller: Controller,
-    pub(crate) server: Server,
-    pub(crate) admitted: Arc<AllowList>,
+    pub(crate) link: Link,
     /// Whether hosts that nobody ordered are taken in, by the first key that they show.
     pub(crate) enroll: bool,
     pub(crate) applied: watch::Sender<Position>,
     pub(crate) available: watch::Sender<bool>,
+    pub(crate) role: watch::Sender<Role>,
     pub(crate) writes: mpsc::Sender<(WriteId, Vec<RowOp>)>,
     pub(crate) routes: Routes,
+}
+
+/// What reaches it from other tasks.
+pub(crate) struct Inputs {
+    pub(crate) feed: mpsc::Receiver<Feed>,
+    pub(crate) written: mpsc::Receiver<(WriteId, Result<(), String>)>,
+    /// The epoch, once the lead was taken over.
+    pub(crate) taken: mpsc::Receiver<u64>,
+}
+
+/// The link to the hosts; open only while this Sparkle leads.
+pub(crate) struct Link {
+    address: SocketAddr,
+    keys: KeyPair,
+    admitted: Arc<AllowList>,
+    server: Option<Server>,
+}
+
+impl Link {
+    pub(crate) fn new(address: SocketAddr, keys: KeyPair, admitted: Arc<AllowList>) -> Self {
+        Self { address, keys, admitted, server: None }
+    }
+
+    /// Lets hosts connect.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub(crate) fn open(&mut self) -> anyhow::Result<SocketAddr> {
+        let security = ServerSecurity::Curve { keys: self.keys.clone(), admission: self.admitted.clone() };
+        let server = Server::bind(self.address, security, Limits::default())
+            .with_context(|| format!("listening for hosts at {}", self.address))?;
+        let address = server.local_addr();
+        self.server = Some(server);
+        Ok(address)
+    }
+
+    async fn recv(&mut self) -> Option<Event> {
+        match &mut self.server {
+            Some(server) => server.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn close(self) {
+        if let Some(server) = self.server
+            && let Err(error) = server.shutdown().await
+        {
+            tracing::warn!("closing the link to the hosts: {error}");
+        }
+    }
 }
 
 /// Which process speaks for which host.
@@ -49,43 +106,55 @@ enum Identity {
 }
 
 impl Core {
-    pub(crate) async fn run(
-        mut self,
-        mut feed: mpsc::Receiver<Feed>,
-        mut written: mpsc::Receiver<(WriteId, Result<(), String>)>,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn run(mut self, mut inputs: Inputs, stop: CancellationToken) {
         self.admit_hosts();
+        // The epoch in which to lead, once the link can be opened.
+        let mut taken = None;
         loop {
             self.pump();
-            let timeout = self.clock.moment(self.controller.poll_timeout());
+            let due = self.link.server.as_ref().and_then(|_| self.controller.poll_timeout());
+            let timeout = self.clock.moment(due);
             tokio::select! {
                 () = stop.cancelled() => break,
-                event = self.server.recv() => match event {
+                event = self.link.recv() => match event {
                     Some(event) => self.handle_event(event),
                     None => { tracing::error!("the link to the hosts is down for good"); break }
                 },
-                item = feed.recv() => match item {
+                item = inputs.feed.recv() => match item {
                     Some(item) => self.handle_feed(&item),
                     None => break,
                 },
-                Some((id, result)) = written.recv() => {
+                Some((id, result)) = inputs.written.recv() => {
                     self.controller.handle_written(id, result, now(self.clock));
+                }
+                Some(epoch) = inputs.taken.recv() => taken = self.lead(epoch),
+                () = tokio::time::sleep(OPEN_EVERY), if taken.is_some() => {
+                    taken = taken.and_then(|epoch| self.lead(epoch));
                 }
                 () = tokio::time::sleep_until(timeout) => self.controller.handle_timeout(now(self.clock)),
             }
         }
-        if let Err(error) = self.server.shutdown().await {
-            tracing::warn!("closing the link to the hosts: {error}");
-        }
+        self.link.close().await;
     }
 
-    /// Carries away all that the controller has to give.
+    /// Takes over. Gives the epoch back where hosts cannot connect yet.
+    fn lead(&mut self, epoch: u64) -> Option<u64> {
+        if let Err(error) = self.link.open() {
+            tracing::warn!("{error:#}; trying again");
+            return Some(epoch);
+        }
+        self.controller.lead(Uuid::new_v4(), epoch, now(self.clock));
+        self.role.send_replace(Role::Leads);
+        None
+    }
+
+    /// Carries away all that the controller has to give. One that stands by has nothing to say.
     fn pump(&mut self) {
         let now = now(self.clock);
+        let Some(server) = &self.link.server else { return };
         while let Some((host, frames)) = self.controller.poll_transmit(now) {
             let Some(peer) = self.routes.peers.get(&host) else { continue };
-            let sent = self.server.sender().send(peer, frames.body.into_bytes(), now.unix_s);
+            let sent = server.sender().send(peer, frames.body.into_bytes(), now.unix_s);
             if let Err(error) = sent {
                 tracing::debug!("to host {host}: {error}");
             }
@@ -102,10 +171,16 @@ impl Core {
     fn handle_feed(&mut self, item: &Feed) {
         let now = now(self.clock);
         let (result, position) = match item {
-            Feed::All(rows, position) => (self.controller.load(rows, now), *position),
+            Feed::All(batches, position) => {
+                let rows = batches.iter().flat_map(feed::rows);
+                let result = self.controller.reload(rows, now).map(|changed| {
+                    tracing::info!("{changed} rows differed from the database");
+                });
+                (result, *position)
+            }
             Feed::Changes(rows, position) => (self.controller.apply(rows, now), *position),
-            Feed::Available(available) => {
-                self.available.send_replace(*available);
+            Feed::Away => {
+                self.available.send_replace(false);
                 return;
             }
         };
@@ -117,7 +192,7 @@ impl Core {
         let concerns_hosts = match item {
             Feed::All(..) => true,
             Feed::Changes(rows, _) => rows.iter().any(|row| row.table == "host"),
-            Feed::Available(_) => false,
+            Feed::Away => false,
         };
         if concerns_hosts {
             self.admit_hosts();
@@ -131,8 +206,8 @@ impl Core {
         let keys = snapshot.table::<Host>();
         let keys =
             keys.iter().filter_map(|host| host.desired.as_ref()?.key.as_ref()?.parse::<PublicKey>().ok());
-        self.admitted.replace(keys);
-        self.admitted.set_open(self.enroll);
+        self.link.admitted.replace(keys);
+        self.link.admitted.set_open(self.enroll);
         let controller = &self.controller;
         self.routes.hosts.retain(|peer, host| identify(controller, *host, peer) == Identity::Proved);
     }
@@ -170,7 +245,7 @@ impl Core {
         if let Some(host) = self.routes.hosts.get(peer) {
             return Some(*host);
         }
-        let host = match claimed_uuid(body, &Limits::default()) {
+        let host = match claimed_uuid(body, &pony_state::sync::Limits::default()) {
             Ok(Some(host)) => host,
             Ok(None) => return None,
             Err(error) => {

@@ -1,16 +1,18 @@
-//! Follows the database: every committed transaction, in commit order, whoever made it; after a gap, everything.
+//! Follows the database: every committed transaction, in commit order, whoever made it; after a gap, or after it was
+//! away, everything, which the controller compares with what it has.
 
-use pony_core::controller::StoredRow;
-use pony_state::{Columns, TableSchema};
-use pony_store::{Change, DesiredStore, FeedError, Load, LoadError, Position};
+use pony_core::controller::{LoadedRow, StoredRow};
+use pony_state::TableSchema;
+use pony_store::{Batch, Change, DesiredStore, FeedError, Position};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Changes read at once: bounds the memory of a step, while whole transactions stay together.
 const CHANGES_AT_ONCE: usize = 4_096;
-/// The wait after the database failed to answer, at first and at most; it doubles in between.
+/// The wait after the database failed to answer, at first and at most; it doubles in between. (The store waits and
+/// jitters by itself before it bothers the server; and it wakes whoever waits here once it has a session again.)
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Rows that a load may hold before the controller takes them over: a million instances with their satellites.
@@ -20,11 +22,11 @@ const LOAD_ROWS_MAX: usize = 10_000_000;
 #[derive(Debug)]
 pub(crate) enum Feed {
     /// All rows, as of the position.
-    All(Vec<StoredRow>, Position),
+    All(Vec<Batch>, Position),
     /// Changes that lead up to the position.
     Changes(Vec<StoredRow>, Position),
-    /// The database does not answer, or does again.
-    Available(bool),
+    /// The database does not answer.
+    Away,
 }
 
 /// Names the key columns of rows.
@@ -45,37 +47,23 @@ impl Keys {
         let key = self.of(&change.table).iter().cloned().zip(change.key).collect();
         StoredRow { table: change.table.to_string(), key, row: change.row }
     }
-
-    fn loaded(&self, table: &str, row: Columns) -> StoredRow {
-        let pick = |name: &String| Some((name.clone(), row.get(name)?.clone()));
-        StoredRow {
-            table: table.to_owned(),
-            key: self.of(table).iter().filter_map(pick).collect(),
-            row: Some(row),
-        }
-    }
 }
 
-/// Reads everything.
-///
-/// # Errors
-/// When the database cannot be read, or holds more than [`LOAD_ROWS_MAX`] rows.
-pub(crate) async fn load(
-    store: &dyn DesiredStore,
-    keys: &Keys,
-) -> anyhow::Result<(Vec<StoredRow>, Position)> {
-    let mut load: Load = store.load().await?;
-    let position = load.position();
-    let mut rows = Vec::new();
-    while let Some(batch) = next(&mut load).await? {
-        rows.extend(batch.rows().map(|row| keys.loaded(&batch.table, batch.to_columns(row))));
-        anyhow::ensure!(rows.len() <= LOAD_ROWS_MAX, "the database holds more than {LOAD_ROWS_MAX} rows");
-    }
-    Ok((rows, position))
+/// The rows of a batch, as the controller takes them.
+pub(crate) fn rows(batch: &Batch) -> impl Iterator<Item = LoadedRow<'_>> {
+    batch.rows().map(|row| (&*batch.table, row))
 }
 
-async fn next(load: &mut Load) -> Result<Option<pony_store::Batch>, LoadError> {
-    load.next().await
+/// Reads everything, for a controller that has something already.
+async fn load(store: &dyn DesiredStore) -> anyhow::Result<(Vec<Batch>, Position)> {
+    let mut load = store.load().await?;
+    let (position, mut count, mut batches) = (load.position(), 0, Vec::new());
+    while let Some(batch) = load.next().await? {
+        count += batch.len();
+        anyhow::ensure!(count <= LOAD_ROWS_MAX, "the database holds more than {LOAD_ROWS_MAX} rows");
+        batches.push(batch);
+    }
+    Ok((batches, position))
 }
 
 /// Follows the store from `position` until nobody listens any more.
@@ -87,8 +75,12 @@ pub(crate) async fn follow(
 ) {
     let mut woken = store.subscribe();
     let mut retry = RETRY_MIN;
+    // Whether the database was away, and what is here has not been compared with it since.
+    let mut doubted = false;
     loop {
+        woken.mark_unchanged();
         let item = match store.changes_after(position, CHANGES_AT_ONCE).await {
+            Ok(_) if doubted => reload(&*store, "was away").await,
             Ok(changes) if changes.changes.is_empty() && !changes.more && changes.position == position => {
                 tokio::select! {
                     changed = woken.changed() => if changed.is_err() { return },
@@ -97,32 +89,48 @@ pub(crate) async fn follow(
                 continue;
             }
             Ok(changes) => {
-                position = changes.position;
                 let rows = changes.changes.into_iter().map(|change| keys.stored(change)).collect();
-                Feed::Changes(rows, position)
+                Ok(Feed::Changes(rows, changes.position))
             }
-            Err(FeedError::Gap { .. }) => match load(&*store, &keys).await {
-                Ok((rows, at)) => {
-                    tracing::warn!("the database's feed had a gap: everything was read again");
-                    position = at;
-                    Feed::All(rows, at)
-                }
-                Err(error) => unavailable(&error, &mut retry).await,
-            },
-            Err(error) => unavailable(&error.into(), &mut retry).await,
+            Err(FeedError::Gap { .. }) => reload(&*store, "has a gap in its feed").await,
+            Err(error) => Err(error.into()),
         };
-        if !matches!(item, Feed::Available(_)) {
-            retry = RETRY_MIN;
+        let item = match item {
+            Ok(item) => {
+                (retry, doubted) = (RETRY_MIN, false);
+                item
+            }
+            Err(error) => {
+                if !doubted {
+                    tracing::warn!("the database's feed cannot be read: {error:#}");
+                }
+                doubted = true;
+                Feed::Away
+            }
+        };
+        if let Feed::All(_, at) | Feed::Changes(_, at) = &item {
+            position = *at;
         }
         if out.send(item).await.is_err() {
             return;
         }
+        if doubted {
+            pause(&mut woken, &mut retry).await;
+        }
     }
 }
 
-async fn unavailable(error: &anyhow::Error, retry: &mut Duration) -> Feed {
-    tracing::warn!("the database's feed cannot be read, next try in {} ms: {error:#}", retry.as_millis());
-    tokio::time::sleep(*retry).await;
+async fn reload(store: &dyn DesiredStore, why: &str) -> anyhow::Result<Feed> {
+    let (batches, position) = load(store).await?;
+    tracing::warn!("the database {why}: everything was read again");
+    Ok(Feed::All(batches, position))
+}
+
+/// Waits before the next attempt, or until the store has news.
+async fn pause(woken: &mut watch::Receiver<Position>, retry: &mut Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(*retry) => {}
+        _ = woken.changed() => tokio::time::sleep(RETRY_MIN).await,
+    }
     *retry = (*retry * 2).min(RETRY_MAX);
-    Feed::Available(false)
 }

@@ -5,19 +5,29 @@
 //! `pony_store`'s.
 
 pub mod auth;
+mod command;
 mod core;
+mod database;
 mod feed;
 mod http;
+mod lead;
 mod operator;
+mod transfer;
 mod writer;
 
+pub use command::Command;
+pub use database::DatabaseArgs;
+pub use lead::Role;
+
 use anyhow::Context;
+use database::Database;
 use feed::{Feed, Keys};
+use lead::{Keeper, LEAD_TTL_MS};
 use pony_core::controller::Controller;
 use pony_core::tables;
-use pony_net::{AllowList, Clock, KeyPair, Limits, PublicKey, Server, ServerSecurity};
+use pony_net::{AllowList, Clock, KeyPair, PublicKey};
 use pony_state::SharedState;
-use pony_store::{Claim, DesiredStore, Lead, Migrated, SqliteConfig, SqliteStore};
+use pony_store::{Claim, DesiredStore, Lead, Position};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,8 +39,6 @@ use uuid::Uuid;
 
 /// Changes of the database that may wait for the controller, in steps of the feed.
 const FEED_WAITING_MAX: usize = 16;
-/// Milliseconds after which another Sparkle may lead when this one is not heard of.
-const LEAD_TTL_MS: u64 = 10_000;
 /// How long a shutdown waits for requests under way.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
@@ -38,8 +46,11 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
     /// The directory for the database, keys and the operator's credentials
-    #[arg(long, default_value = ".pony")]
+    #[arg(long, default_value = ".pony", global = true)]
     pub dir: PathBuf,
+    /// Where desired state is
+    #[command(flatten)]
+    pub database: DatabaseArgs,
     /// Where the REST API listens (plain HTTP: keep it on loopback, or behind a TLS proxy)
     #[arg(long, default_value = "127.0.0.1:9860")]
     pub listen: SocketAddr,
@@ -58,73 +69,92 @@ pub struct Sparkle {
     key: PublicKey,
     credentials: PathBuf,
     state: SharedState,
+    role: watch::Receiver<Role>,
+    lost: CancellationToken,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Sparkle {
-    /// Starts it: when this returns, it serves.
+    /// Starts it: when this returns, it serves. Where another one leads with the same database, it stands by.
     ///
     /// # Errors
     /// When the directory, the database or one of the addresses cannot be used; each says which and why.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         create_dir(&config.dir)?;
         warn_of_exposure(&config);
-        let schema = tables::table_schemas();
-        let store = open_store(&config, schema.clone()).await?;
-        let keys = Keys::new(&schema);
+        let store = Database::new(&config.database, &config.dir)?.open().await?;
         let claim = Claim { holder: Uuid::new_v4(), name: config.listen.to_string(), ttl_ms: LEAD_TTL_MS };
-        let epoch = match store.take_lead(&claim).await.context("taking the lead")? {
-            Lead::Own { epoch } => epoch,
-            Lead::Others { name } => anyhow::bail!("another Sparkle, {name}, leads"),
-        };
+        let lead = store.take_lead(&claim).await.context("asking for the lead")?;
         let clock = Clock::start();
+        let epoch = if let Lead::Own { epoch } = lead { epoch } else { 0 };
         let mut controller = Controller::new(Uuid::new_v4(), epoch)?;
-        let (rows, position) = feed::load(&*store, &keys).await.context("reading the database")?;
-        let credentials = operator::ensure(&config.dir, &*store, &rows).await?;
-        controller.load(&rows, core::now(clock)).context("the database does not fit the schema")?;
-        tracing::info!("epoch {epoch}: {} rows of desired state", rows.len());
+        let position = load(&*store, &mut controller, clock).await.context("reading the database")?;
+        let credentials = operator::ensure(&config.dir, &*store, &controller, epoch > 0).await?;
+        tracing::info!("epoch {epoch}: desired state up to {position}");
 
         let key_pair = KeyPair::load_or_create(&config.dir.join("sparkle.key"))?;
         let key = key_pair.public();
-        let admitted = Arc::new(AllowList::default());
-        let security = ServerSecurity::Curve { keys: key_pair, admission: admitted.clone() };
-        let server = Server::bind(config.zmq, security, Limits::default())
-            .with_context(|| format!("listening for hosts at {}", config.zmq))?;
-        let zmq = server.local_addr();
+        let mut link = core::Link::new(config.zmq, key_pair, Arc::new(AllowList::default()));
+        let (mut zmq, mut role) = (config.zmq, Role::Leads);
+        match lead {
+            Lead::Own { .. } => zmq = link.open()?,
+            Lead::Others { name } => {
+                tracing::info!("{name} leads; this Sparkle stands by");
+                role = Role::StandsBy { leader: name };
+            }
+        }
         let listener = tokio::net::TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("listening for the REST API at {}", config.listen))?;
         let api = listener.local_addr()?;
 
         let state = controller.state();
-        let stop = CancellationToken::new();
+        let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         let (applied, applied_seen) = watch::channel(position);
         let (available, available_seen) = watch::channel(true);
+        let (role_in, role) = watch::channel(role);
+        let (taken, taken_seen) = mpsc::channel(1);
         let (feed_in, feed_out) = mpsc::channel::<Feed>(FEED_WAITING_MAX);
         let (own_in, own) = mpsc::channel(1);
         let (own_ended, written) = mpsc::channel(1);
         let (writes, requests) = writer::queue();
 
+        let keeper = Keeper { store: store.clone(), claim, role: role_in.clone(), taken, lost: lost.clone() };
+        tasks.spawn(keeper.run(stop.clone()));
+        let keys = Keys::new(&tables::table_schemas());
         tasks.spawn(feed::follow(store.clone(), keys, position, feed_in));
         let writer = writer::Writer { store, state: state.clone(), applied: applied_seen, own, own_ended };
         tasks.spawn(writer.run(requests));
         let core = core::Core {
             clock,
             controller,
-            server,
-            admitted,
+            link,
             enroll: config.enroll,
             applied,
             available,
+            role: role_in,
             writes: own_in,
             routes: core::Routes::default(),
         };
-        tasks.spawn(core.run(feed_out, written, stop.clone()));
-        let app = http::App::new(state.clone(), writes, available_seen)?;
+        let inputs = core::Inputs { feed: feed_out, written, taken: taken_seen };
+        tasks.spawn(core.run(inputs, stop.clone()));
+        let app = http::App::new(state.clone(), writes, available_seen, role.clone())?;
         tasks.spawn(http::serve(listener, app, stop.clone()));
-        Ok(Self { api, zmq, key, credentials, state, stop, tasks })
+        Ok(Self { api, zmq, key, credentials, state, role, lost, stop, tasks })
+    }
+
+    /// What it is at the moment.
+    #[must_use]
+    pub fn role(&self) -> watch::Receiver<Role> {
+        self.role.clone()
+    }
+
+    /// Whether it stopped because another one leads. It may be started again then, to stand by.
+    #[must_use]
+    pub fn has_lost_lead(&self) -> bool {
+        self.lost.is_cancelled()
     }
 
     /// The REST API's address.
@@ -133,7 +163,7 @@ impl Sparkle {
         self.api
     }
 
-    /// Where hosts connect.
+    /// Where hosts connect; where they would, while it stands by.
     #[must_use]
     pub fn zmq(&self) -> SocketAddr {
         self.zmq
@@ -194,17 +224,17 @@ fn create_dir(dir: &std::path::Path) -> anyhow::Result<()> {
     made.with_context(|| format!("making the state directory {}", dir.display()))
 }
 
-async fn open_store(
-    config: &Config,
-    schema: Vec<pony_state::TableSchema>,
-) -> anyhow::Result<Arc<dyn DesiredStore>> {
-    let sqlite = SqliteConfig::new(config.dir.join("sparkle.db"), schema, pony_store::cloud_migrations());
-    // File I/O: not on the threads that serve.
-    let store = tokio::task::spawn_blocking(move || -> anyhow::Result<SqliteStore> {
-        if let Migrated::Upgraded { from } = SqliteStore::migrate(&sqlite)? {
-            tracing::info!("the database was upgraded from version {from:?}");
-        }
-        Ok(SqliteStore::open(&sqlite)?)
-    });
-    Ok(Arc::new(store.await??))
+/// Reads everything into a controller that has nothing yet, piece by piece.
+async fn load(
+    store: &dyn DesiredStore,
+    controller: &mut Controller,
+    clock: Clock,
+) -> anyhow::Result<Position> {
+    let mut load = store.load().await?;
+    while let Some(batch) = load.next().await? {
+        let taken = controller.load_piece(feed::rows(&batch), core::now(clock));
+        taken.context("the database does not fit the schema")?;
+    }
+    controller.loaded();
+    Ok(load.position())
 }

@@ -1,16 +1,18 @@
 //! The `sparkle` daemon.
 
 use clap::Parser;
-use sparkle::{Config, Sparkle};
-use tokio::signal::unix::{SignalKind, signal};
+use sparkle::{Command, Config, Sparkle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// The controller of a PonyCloud.
+/// The controller of a PonyCloud. Without a command it serves.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
     #[command(flatten)]
     config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[tokio::main]
@@ -18,16 +20,33 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let filter = EnvFilter::try_from_env("PONY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let mut sparkle = Sparkle::start(options.config).await?;
+    if let Some(command) = options.command {
+        tracing::info!("{}", command.run(&options.config).await?);
+        return Ok(());
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Whoever lost the lead stands by from then on, with nothing left of what it believed.
+    while serve(options.config.clone(), &mut terminate).await? == Ended::LostLead {}
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Asked,
+    LostLead,
+}
+
+async fn serve(config: Config, terminate: &mut Signal) -> anyhow::Result<Ended> {
+    let mut sparkle = Sparkle::start(config).await?;
     tracing::info!("the REST API is at http://{}/, hosts connect to tcp://{}", sparkle.api(), sparkle.zmq());
     tracing::info!("hosts need the key {}", sparkle.key());
-    let mut terminate = signal(SignalKind::terminate())?;
     let asked = tokio::select! {
         _ = terminate.recv() => true,
         _ = tokio::signal::ctrl_c() => true,
         () = sparkle.stopped() => false,
     };
+    let lost = sparkle.has_lost_lead();
     sparkle.shutdown().await;
-    anyhow::ensure!(asked, "Sparkle stopped by itself; the log says why");
-    Ok(())
+    anyhow::ensure!(asked || lost, "Sparkle stopped by itself; the log says why");
+    Ok(if asked { Ended::Asked } else { Ended::LostLead })
 }

@@ -2,26 +2,27 @@
 
 use crate::auth;
 use anyhow::Context;
-use pony_core::controller::StoredRow;
-use pony_state::RowOp;
+use pony_core::controller::Controller;
+use pony_core::tables::User;
+use pony_state::{Read, RowOp};
 use pony_store::DesiredStore;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Makes sure that there is an operator; answers with the file that holds the first one's credentials. An operator
-/// who was removed or changed later stays so: this acts only where there is none.
+/// who was removed or changed later stays so: this acts only where there is none, and where this
+/// Sparkle leads.
 ///
 /// # Errors
 /// When the file or the database cannot be written.
 pub(crate) async fn ensure(
     dir: &Path,
     store: &dyn DesiredStore,
-    rows: &[StoredRow],
+    controller: &Controller,
+    leads: bool,
 ) -> anyhow::Result<PathBuf> {
-    let is_operator = |row: &StoredRow| {
-        row.table == "user" && row.row.as_ref().is_some_and(|row| row.get("alicorn") == Some(&json!(true)))
-    };
-    if rows.iter().any(is_operator) {
+    let is_operator = |user: &User| user.desired.as_ref().is_some_and(|it| it.alicorn);
+    if !leads || controller.snapshot().table::<User>().iter().any(is_operator) {
         return Ok(dir.join(auth::CREDENTIALS_FILE));
     }
     let (path, email, password) = auth::operator_credentials(dir)?;

@@ -6,15 +6,16 @@
 
 use pony_core::controller::WriteId;
 use pony_state::{RowOp, SharedState, Snapshot};
-use pony_store::{CommitError, DesiredStore, Outage, Position, Unavailable};
+use pony_store::{CommitError, DesiredStore, Position};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait; beyond it callers are told to come back.
 pub(crate) const WAITING_MAX: usize = 256;
-/// How long a commit may take before the caller is told that the database is away.
-const COMMIT_MAX: Duration = Duration::from_secs(10);
+/// How long a commit may take, which is answered by the store well before: within a second where the database is away,
+/// some ten where it was lost in the middle of committing and has to be asked how that ended.
+const COMMIT_MAX: Duration = Duration::from_secs(25);
 /// How long memory may lag behind a commit before the caller is answered without it.
 const APPLY_MAX: Duration = Duration::from_secs(10);
 
@@ -102,7 +103,7 @@ impl Writer {
         let committed =
             tokio::time::timeout(COMMIT_MAX, self.store.commit(ops)).await.unwrap_or_else(|_| {
                 let message = format!("the database did not answer within {} s", COMMIT_MAX.as_secs());
-                Err(CommitError::Unavailable(Unavailable { outage: Outage::Locked, message }))
+                Err(CommitError::Unknown { message })
             })?;
         let applied = self.applied.wait_for(|position| *position >= committed.position);
         if tokio::time::timeout(APPLY_MAX, applied).await.is_err() {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value as Json, json};
-use sparkle::{Config, Sparkle};
+use sparkle::{Config, DatabaseArgs, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 fn config(dir: &Path) -> Config {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Config { dir: dir.join("state"), listen: any, zmq: any, enroll: false }
+    Config { dir: dir.join("state"), listen: any, zmq: any, enroll: false, database: DatabaseArgs::default() }
 }
 
 struct Answer {

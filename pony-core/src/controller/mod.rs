@@ -13,6 +13,7 @@ mod distribution;
 mod events;
 mod hosts;
 mod instances;
+mod load;
 mod ops;
 mod peers;
 mod summary;
@@ -22,6 +23,7 @@ mod writes;
 pub use distribution::DistributionError;
 pub use events::{EVENT_ROWS_MAX, EVENTS_WAITING_MAX};
 pub use hosts::ENROLMENTS_MAX;
+pub use load::LoadedRow;
 pub use peers::{HOST_ROWS_MAX, Refusal};
 pub use writes::{WRITE_OPS_MAX, WRITE_RETRY_MS_MAX, WRITE_RETRY_MS_MIN, WriteId};
 
@@ -30,11 +32,11 @@ use damage::{Damage, Deciding};
 use distribution::{Delivery, Distribution, Reach};
 use events::EventLog;
 use hosts::Hosts;
+use load::write_row;
 use peers::{HostRows, Peer};
 use pony_state::sync::{Event as SessionEvent, Frames, Limits, Now, Role, Session, WireChange};
-use pony_state::{Change, Columns, Commit, Key, PartError, Read, RowOp, SharedState, Snapshot, Transaction};
+use pony_state::{Change, Columns, Commit, PartError, Read, RowOp, SharedState, Snapshot, Transaction};
 use pony_state::{PartKind, SchemaError};
-use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use uuid::Uuid;
@@ -98,6 +100,10 @@ pub struct Controller {
 /// Placements that one Sparkle can number; the epoch makes them differ from those of any other.
 const SERIALS_PER_EPOCH: i64 = 1 << 32;
 
+fn first_serial(epoch: u64) -> i64 {
+    i64::try_from(epoch).unwrap_or(i64::MAX).saturating_mul(SERIALS_PER_EPOCH)
+}
+
 impl Controller {
     /// A controller with nothing loaded. `incarnation` is random, one for this process.
     ///
@@ -120,7 +126,7 @@ impl Controller {
             incarnation,
             sessions_made: 0,
             epoch,
-            serial: i64::try_from(epoch).unwrap_or(i64::MAX).saturating_mul(SERIALS_PER_EPOCH),
+            serial: first_serial(epoch),
         })
     }
 
@@ -134,32 +140,6 @@ impl Controller {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot()
-    }
-
-    /// Makes all desired state that of the database: the start, and after a gap in its feed. Rows that stay the
-    /// same cause no change.
-    ///
-    /// # Errors
-    /// [`PartError`] when a row does not fit its table; nothing has changed then.
-    pub fn load(&mut self, rows: &[StoredRow], now: Now) -> Result<(), PartError> {
-        let held = self.shared.snapshot();
-        let (_, commit) = self.shared.write_aside(|tx| {
-            let mut kept = std::collections::HashSet::new();
-            for stored in rows {
-                let key = write_row(tx, stored)?;
-                kept.insert((stored.table.as_str(), key));
-            }
-            for table in held.view().tables() {
-                for row in table.iter().filter(|row| row.has(PartKind::Desired)) {
-                    if !kept.contains(&(table.def().name(), row.key())) {
-                        tx.remove_part(table.def().id(), &row.key(), PartKind::Desired)?;
-                    }
-                }
-            }
-            Ok::<_, PartError>(())
-        })?;
-        self.absorb(&commit, now);
-        Ok(())
     }
 
     /// Takes in one committed transaction of the database.
@@ -368,6 +348,12 @@ impl Controller {
 
     /// Draws the conclusions of a commit.
     fn absorb(&mut self, commit: &Commit, now: Now) {
+        self.note_commit(commit, now);
+        self.settle();
+    }
+
+    /// The same without deciding anything yet.
+    fn note_commit(&mut self, commit: &Commit, now: Now) {
         let snapshot = self.shared.snapshot();
         let deliveries = self.distribution.repair(&snapshot, commit.changes());
         for delivery in &deliveries {
@@ -384,7 +370,6 @@ impl Controller {
         for host in silent {
             self.mark_silent(host, now);
         }
-        self.settle();
     }
 
     /// What is told of rows by the hosts that they go to says nothing any longer once they go there no more.
@@ -418,14 +403,18 @@ impl Controller {
         // An end of its muteness lets out what waits.
         self.ready.insert(uuid);
         if !self.peers.contains_key(&uuid) {
-            self.sessions_made += 1;
-            // Unique for every session of this process, since the process's own is random.
-            let incarnation = Uuid::from_u128(self.incarnation.as_u128().wrapping_add(self.sessions_made));
-            let role = Role::Sparkle { peer: uuid, epoch: self.epoch };
-            let session = Session::new(role, incarnation, Limits::default(), now);
-            self.peers.insert(uuid, Peer { session, rows_told: 0 });
+            self.begin_session(uuid, now);
         }
         self.peers.get(&uuid).filter(|peer| peer.session.is_missing()).map(|_| uuid)
+    }
+
+    fn begin_session(&mut self, host: Uuid, now: Now) {
+        self.sessions_made += 1;
+        // Unique for every session of this process, since the process's own is random.
+        let incarnation = Uuid::from_u128(self.incarnation.as_u128().wrapping_add(self.sessions_made));
+        let role = Role::Sparkle { peer: host, epoch: self.epoch };
+        let session = Session::new(role, incarnation, Limits::default(), now);
+        self.peers.insert(host, Peer { session, rows_told: 0 });
     }
 
     /// A host that belongs to the cloud no more: what it reported says nothing any longer.
@@ -488,17 +477,6 @@ fn with_source(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
-}
-
-/// Writes one row of the database; answers with its key.
-fn write_row(tx: &mut Transaction<'_>, stored: &StoredRow) -> Result<Key, PartError> {
-    let def = tx.def(stored.table.as_str())?;
-    let key = def.key_of_part(PartKind::Desired, &Json::Object(stored.key.clone()))?;
-    match &stored.row {
-        Some(row) => tx.set_json(def.id(), &key, PartKind::Desired, &Json::Object(row.clone()))?,
-        None => tx.remove_part(def.id(), &key, PartKind::Desired)?,
-    };
-    Ok(key)
 }
 
 fn take_change(

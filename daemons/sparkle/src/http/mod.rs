@@ -7,6 +7,7 @@ mod read;
 mod write;
 
 use crate::auth::Verifier;
+use crate::lead::Role;
 use crate::writer::WriterHandle;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
@@ -41,6 +42,7 @@ struct Inner {
     state: SharedState,
     writer: WriterHandle,
     available: watch::Receiver<bool>,
+    role: watch::Receiver<Role>,
     verifier: Verifier,
 }
 
@@ -49,9 +51,11 @@ impl App {
         state: SharedState,
         writer: WriterHandle,
         available: watch::Receiver<bool>,
+        role: watch::Receiver<Role>,
     ) -> anyhow::Result<Self> {
         let tree: Result<Tree, TreeError> = Tree::new(Arc::clone(state.snapshot().schema()));
-        Ok(Self(Arc::new(Inner { tree: tree?, state, writer, available, verifier: Verifier::new()? })))
+        let verifier = Verifier::new()?;
+        Ok(Self(Arc::new(Inner { tree: tree?, state, writer, available, role, verifier })))
     }
 
     fn router(self) -> Router {
@@ -84,10 +88,14 @@ async fn root() -> impl IntoResponse {
 }
 
 async fn ready(State(app): State<App>) -> Response {
+    let role = match *app.0.role.borrow() {
+        Role::Leads => "leads",
+        Role::StandsBy { .. } => "stands-by",
+    };
     if *app.0.available.borrow() {
-        return Json(json!({"status": "ready", "database": "available"})).into_response();
+        return Json(json!({"status": "ready", "database": "available", "role": role})).into_response();
     }
-    let body = Json(json!({"status": "degraded", "database": "unavailable"}));
+    let body = Json(json!({"status": "degraded", "database": "unavailable", "role": role}));
     (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
 }
 

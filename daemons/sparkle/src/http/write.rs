@@ -4,6 +4,7 @@ use super::App;
 use super::problem::Fault;
 use super::read::{etag, names};
 use crate::auth;
+use crate::lead::Role;
 use crate::writer::Request;
 use axum::Json;
 use axum::http::{HeaderMap, header};
@@ -11,8 +12,12 @@ use axum::response::{IntoResponse, Response};
 use pony_core::document::{Caller, Effect, Reader, Tree, UrlPath, Write, evaluate, parse_body};
 use pony_state::{RowOp, Snapshot};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use uuid::Uuid;
+
+/// How long a write waits for its turn: whoever writes is told within a second that the database is away.
+const TURN_MAX: Duration = Duration::from_millis(900);
 
 /// Why a request was refused, or what it comes to.
 type Evaluated = Result<(Vec<String>, Value), Fault>;
@@ -26,6 +31,7 @@ pub(super) async fn answer(
     body: &[u8],
 ) -> Result<Response, Fault> {
     let write = parse(method, headers, body)?;
+    require_database(app)?;
     let if_match = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (evaluated_in, evaluated) = oneshot::channel::<Evaluated>();
     let (answer, answered) = oneshot::channel();
@@ -44,11 +50,28 @@ pub(super) async fn answer(
     });
     app.0.writer.put(Request { evaluate, answer }).map_err(|busy| Fault::busy(busy.to_string()))?;
     let gone = |_| Fault::unavailable("Sparkle is shutting down".to_owned());
-    let (paths, reply) = evaluated.await.map_err(gone)??;
+    // Whoever goes away before its turn comes has ordered nothing.
+    let turn = tokio::time::timeout(TURN_MAX, evaluated).await.map_err(|_| {
+        Fault::unavailable(format!("the database did not take this within {} ms", TURN_MAX.as_millis()))
+    })?;
+    let (paths, reply) = turn.map_err(gone)??;
     match answered.await.map_err(gone)? {
         Ok(()) => Ok(Json(reply).into_response()),
         Err(error) => Err(Fault::commit(&error, &paths)),
     }
+}
+
+/// Refuses at once what could not be committed.
+fn require_database(app: &App) -> Result<(), Fault> {
+    if let Role::StandsBy { leader } = &*app.0.role.borrow() {
+        return Err(Fault::unavailable(format!(
+            "this Sparkle stands by and only serves reads; {leader} leads"
+        )));
+    }
+    if *app.0.available.borrow() {
+        return Ok(());
+    }
+    Err(Fault::unavailable("the database is away; hosts, guests and reads go on".to_owned()))
 }
 
 fn decide(
