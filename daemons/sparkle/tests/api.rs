@@ -3,11 +3,14 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod client;
+
+use client::{Answer, basic};
 use serde_json::{Value as Json, json};
 use sparkle::{Config, DatabaseArgs, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 fn config(dir: &Path) -> Config {
@@ -15,43 +18,8 @@ fn config(dir: &Path) -> Config {
     Config { dir: dir.join("state"), listen: any, zmq: any, enroll: false, database: DatabaseArgs::default() }
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Json {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")))
-    }
-}
-
-/// One request in plain HTTP, so that nothing between the test and the server is polite.
 async fn send(sparkle: &Sparkle, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-    let mut stream = TcpStream::connect(sparkle.api()).await.unwrap();
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-    );
-    // A server that refuses a body early closes the connection before all of it is written.
-    let _ = stream.write_all(request.as_bytes()).await;
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) =
-        answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}"));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
-}
-
-fn basic(credentials: &str) -> String {
-    use base64::Engine;
-    format!("Authorization: Basic {}\r\n", base64::prelude::BASE64_STANDARD.encode(credentials.trim()))
+    client::send(sparkle.api(), method, path, headers, body).await
 }
 
 fn operator(sparkle: &Sparkle) -> String {

@@ -67,6 +67,24 @@ BEGIN
 END
 $body$;
 
+CREATE FUNCTION "public"."_forget"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  UPDATE "public"."_meta" SET trimmed = it.last FROM (SELECT max(seq) AS last FROM gone) AS it WHERE it.last > trimmed;
+  RETURN NULL;
+END
+$body$;
+
+CREATE FUNCTION "public"."_forget_all"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  UPDATE "public"."_meta" SET trimmed = it.last FROM (SELECT last_value AS last FROM "public"."_outbox_seq") AS it WHERE it.last > trimmed;
+  RETURN NULL;
+END
+$body$;
+
+CREATE TRIGGER "forget" AFTER DELETE ON "public"."_outbox" REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION "public"."_forget"();
+
+CREATE TRIGGER "forget all" AFTER TRUNCATE ON "public"."_outbox" FOR EACH STATEMENT EXECUTE FUNCTION "public"."_forget_all"();
+
 CREATE TABLE "public"."user" (
   "email" text COLLATE "C" NOT NULL,
   "data" jsonb NOT NULL DEFAULT '{}',

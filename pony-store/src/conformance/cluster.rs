@@ -41,18 +41,27 @@ impl Cluster {
     /// # Panics
     /// Where the programs are there and do not work.
     pub fn start(settings: &[&str]) -> Result<Self, String> {
-        let bin = bin_dir()?;
-        let dir = make_dir().map_err(|error| format!("no directory for a database can be made: {error}"))?;
-        let keeper = keeper(&bin, &dir).map_err(|error| format!("setpriv, from util-linux: {error}"))?;
-        let cluster = Self { bin, dir, port: free_port(), keeper };
+        let cluster = Self::prepare()?;
         let data = cluster.data();
         cluster.must(
             "initdb",
             &["-D", &data, "-A", "trust", "-U", USER, "-E", "UTF8", "--no-locale", "--no-sync"],
         );
         cluster.configure(settings);
-        cluster.restart();
-        Ok(cluster)
+        Ok(cluster.started())
+    }
+
+    /// All but the data.
+    fn prepare() -> Result<Self, String> {
+        let bin = bin_dir()?;
+        let dir = make_dir().map_err(|error| format!("no directory for a database can be made: {error}"))?;
+        let keeper = keeper(&bin, &dir).map_err(|error| format!("setpriv, from util-linux: {error}"))?;
+        Ok(Self { bin, dir, port: free_port(), keeper })
+    }
+
+    fn started(self) -> Self {
+        self.restart();
+        self
     }
 
     /// Adds settings; they count from the next start on.
@@ -69,6 +78,67 @@ impl Cluster {
         ));
         settings.iter().for_each(|setting| text.push_str(&format!("{setting}\n")));
         std::fs::write(path, text).unwrap();
+    }
+
+    /// A standby of it: a copy that repeats what it does, and serves reads.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    ///
+    /// # Panics
+    /// Where the copy cannot be made.
+    pub fn standby(&self) -> Result<Self, String> {
+        let copy = self.base_backup(&["--write-recovery-conf"])?;
+        copy.configure(&[]);
+        Ok(copy.started())
+    }
+
+    /// A base backup, not started.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn base_backup(&self, arguments: &[&str]) -> Result<Self, String> {
+        let copy = Self::prepare()?;
+        let (data, port) = (copy.data(), self.port.to_string());
+        let dir = self.dir.to_string_lossy().into_owned();
+        let own = ["-h", &dir, "-p", &port, "-U", USER, "-D", &data, "--checkpoint=fast", "--no-sync"];
+        copy.must("pg_basebackup", &[&own, arguments].concat());
+        Ok(copy)
+    }
+
+    /// Starts a base backup, to be brought to where the settings say.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn recover(&self, settings: &[&str]) {
+        self.configure(settings);
+        std::fs::write(self.dir.join("data/recovery.signal"), "").unwrap();
+        self.restart();
+    }
+
+    /// Makes a standby hear nothing more of its primary.
+    ///
+    /// # Panics
+    /// Where it does not do so.
+    pub fn forget_primary(&self) {
+        self.psql("postgres", "ALTER SYSTEM SET primary_conninfo = ''").expect("a setting is changed");
+        self.psql("postgres", "SELECT pg_reload_conf()").expect("settings are read");
+        let receives = || self.psql("postgres", "SELECT count(*) FROM pg_stat_wal_receiver");
+        while receives().expect("it is asked") != "0" {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Makes a standby a server of its own.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn promote(&self) {
+        let data = self.data();
+        self.must("pg_ctl", &["-D", &data, "-w", "promote"]);
     }
 
     /// The directory of everything.

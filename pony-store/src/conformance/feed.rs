@@ -191,8 +191,16 @@ pub async fn a_gap_is_told(fixture: &mut dyn Fixture) {
     assert!(matches!(store.changes_after(before, 1).await, Err(FeedError::Gap { .. })));
     let ahead = Position(newest.0 + 1);
     assert!(matches!(store.changes_after(ahead, 1).await, Err(FeedError::Gap { .. })));
-    let mut follower = Replica::load(store, &tables()).await;
+    let follower = Replica::load(store, &tables()).await;
     assert_eq!(follower.rows.len(), 40);
+    // Somebody empties it behind a reader's back.
+    let behind = follower.position;
+    store.commit(vec![tenant(78)]).await.unwrap();
+    fixture.raw("DELETE FROM \"_outbox\"").await.unwrap();
+    let store = fixture.store();
+    store.commit(vec![tenant(79)]).await.unwrap();
+    assert!(matches!(store.changes_after(behind, 10).await, Err(FeedError::Gap { .. })));
+    let mut follower = Replica::load(store, &tables()).await;
     store.commit(vec![tenant(77)]).await.unwrap();
     assert_eq!(follower.follow(store, 100).await.unwrap().len(), 1);
 }

@@ -11,6 +11,7 @@ mod broken;
 mod cluster;
 mod constraints;
 mod feed;
+mod proxy;
 mod quotas;
 mod replica;
 mod tables;
@@ -24,12 +25,14 @@ pub use feed::{
     an_update_without_effect_is_no_change, cascades_are_in_the_feed, changes_by_others_are_followed,
     what_was_read_equals_what_is_fed,
 };
+pub use proxy::{Proxy, Way};
 pub use quotas::{a_low_limit_takes_nothing_away, quotas_are_kept};
 pub use replica::Replica;
 pub use tables::tables;
 pub use transactions::{
-    a_transaction_is_all_or_nothing, concurrent_commits_are_all_there, rows_may_come_in_any_order,
-    the_epoch_only_rises, what_was_committed_is_there_after_reopening,
+    a_transaction_is_all_or_nothing, concurrent_commits_are_all_there,
+    large_transactions_are_like_small_ones, rows_may_come_in_any_order, the_epoch_only_rises,
+    what_was_committed_is_there_after_reopening,
 };
 
 use crate::store::DesiredStore;
@@ -70,6 +73,7 @@ macro_rules! conformance_suite {
             values_have_one_form,
             a_transaction_is_all_or_nothing,
             rows_may_come_in_any_order,
+            large_transactions_are_like_small_ones,
             concurrent_commits_are_all_there,
             what_was_committed_is_there_after_reopening,
             the_epoch_only_rises,

@@ -52,6 +52,26 @@ pub async fn rows_may_come_in_any_order(fixture: &mut dyn Fixture) {
     assert_eq!(names, ["address", "event", "network"]);
 }
 
+/// The same of a transaction that is large: nothing of it is checked, or numbered, before its end.
+///
+/// # Panics
+/// Where its size matters.
+pub async fn large_transactions_are_like_small_ones(fixture: &mut dyn Fixture) {
+    let store = fixture.store();
+    let disk = |number: usize| format!("{number:04}");
+    // Each refers to the one after it.
+    let mut ops: Vec<_> =
+        (0..999).map(|it| insert("disk", json!({"id": disk(it), "parent": disk(it + 1)}))).collect();
+    let mut dangling = ops.clone();
+    dangling.push(insert("disk", json!({"id": "x", "parent": "nowhere"})));
+    store.commit(dangling).await.unwrap_err();
+    ops.push(insert("disk", json!({"id": disk(999)})));
+    let committed = store.commit(ops).await.unwrap();
+    let mut follower = Replica::default();
+    assert_eq!(follower.follow(store, 10).await.unwrap().len(), 1000);
+    assert_eq!(follower.position, committed.position);
+}
+
 /// Transactions of each writer.
 const EACH: u32 = 20;
 

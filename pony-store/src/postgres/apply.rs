@@ -13,7 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Statement};
 
 /// Operations under way at once: enough that waiting for answers costs next to nothing.
-const UNDER_WAY_MAX: usize = 128;
+pub(super) const UNDER_WAY_MAX: usize = 128;
 
 /// Statements kept prepared: a few per table, and updates of as many sets of columns as are usual.
 const STATEMENTS_KEPT: usize = 512;

@@ -9,7 +9,7 @@ use super::outage::{Backoff, silent, unavailable};
 use super::resolve::{InDoubt, Outcome, resolve};
 use super::schema::Found;
 use super::server::{Server, closed};
-use super::transaction::{Prepared, Up, one, several};
+use super::transaction::{Prepared, Up, at_once, one, several};
 use crate::ddl::plan::Plan;
 use crate::error::{CommitError, Outage, Unavailable};
 use crate::store::{Claim, Committed, Lead, Position};
@@ -292,7 +292,10 @@ impl Worker {
         let prepared = timeout(limit, async {
             match group {
                 [ops] => one(up, &plan, epoch, ops).await,
-                _ => several(up, &plan, epoch, group).await,
+                _ => match at_once(up, &plan, epoch, group).await? {
+                    Some(prepared) => Ok(prepared),
+                    None => several(up, &plan, epoch, group).await,
+                },
             }
         });
         let result = prepared.await.unwrap_or_else(|_| Err(silent(limit)));
@@ -364,10 +367,8 @@ impl Worker {
         }
         let last = (newest.0 - self.rows_kept).min(self.trimmed + TRIM_ROWS_MAX);
         let Link::Up(up) = &self.link else { return };
-        // One statement, hence one transaction: nobody sees the one without the other.
-        let sql = format!(
-            "WITH gone AS (DELETE FROM \"_outbox\" WHERE \"seq\" <= {last}) UPDATE \"_meta\" SET \"trimmed\" = {last}"
-        );
+        // A trigger notes up to where, in the same transaction.
+        let sql = format!("DELETE FROM \"_outbox\" WHERE \"seq\" <= {last}");
         match timeout(Duration::from_secs(10), up.session.client.batch_execute(&sql)).await {
             Ok(Ok(())) => self.trimmed = last,
             Ok(Err(error)) => tracing::warn!(%error, "the feed of changes could not be trimmed"),

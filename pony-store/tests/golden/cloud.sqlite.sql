@@ -21,6 +21,10 @@ CREATE TABLE "_outbox" (
   "row" TEXT
 ) STRICT;
 
+CREATE TRIGGER "_outbox.after.delete" AFTER DELETE ON "_outbox" BEGIN
+  UPDATE "_meta" SET "trimmed" = OLD."seq" WHERE "trimmed" < OLD."seq";
+END;
+
 CREATE VIEW "_inet" ("value") AS SELECT NULL WHERE 0;
 
 CREATE VIEW "_cidr" ("value") AS SELECT NULL WHERE 0;

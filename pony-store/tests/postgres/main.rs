@@ -2,6 +2,10 @@
 //! the tests start; without the package they say so and skip.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod backup;
+mod chaos;
+mod doubt;
 mod fixture;
+mod races;
 
 pony_store::conformance_suite!(fixture::fixture);

@@ -69,7 +69,31 @@ END",
             outbox = qualified(schema, "_outbox"),
         ),
     );
-    vec![order, truncate, fence, lead(schema)]
+    let mut all = vec![order, truncate, fence, lead(schema)];
+    all.extend(forget(schema));
+    all
+}
+
+/// Whoever removes entries of the feed, and how: it says up to where, so that readers who have not seen them load.
+fn forget(schema: &str) -> Vec<String> {
+    let (meta, outbox) = (qualified(schema, "_meta"), qualified(schema, "_outbox"));
+    let (deleted, truncated) = (qualified(schema, "_forget"), qualified(schema, "_forget_all"));
+    let raise = |last: &str| {
+        format!(
+            "BEGIN\n  UPDATE {meta} SET trimmed = it.last FROM {last} AS it WHERE it.last > trimmed;\n  RETURN NULL;\nEND"
+        )
+    };
+    let last = format!("(SELECT last_value AS last FROM {})", qualified(schema, "_outbox_seq"));
+    vec![
+        function(&deleted, "()", "trigger", &raise("(SELECT max(seq) AS last FROM gone)")),
+        function(&truncated, "()", "trigger", &raise(&last)),
+        format!(
+            "CREATE TRIGGER \"forget\" AFTER DELETE ON {outbox} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION {deleted}()"
+        ),
+        format!(
+            "CREATE TRIGGER \"forget all\" AFTER TRUNCATE ON {outbox} FOR EACH STATEMENT EXECUTE FUNCTION {truncated}()"
+        ),
+    ]
 }
 
 /// Takes the lead where nobody has it, or whoever had it is not heard of any more: by the database's clock, under the

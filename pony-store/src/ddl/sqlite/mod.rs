@@ -46,9 +46,15 @@ const OWN_TABLES: [&str; 4] = [
 ) STRICT"#,
 ];
 
+/// Whoever removes entries of the feed: it says up to where, so that readers who have not seen them load.
+const FORGET: &str = r#"CREATE TRIGGER "_outbox.after.delete" AFTER DELETE ON "_outbox" BEGIN
+  UPDATE "_meta" SET "trimmed" = OLD."seq" WHERE "trimmed" < OLD."seq";
+END"#;
+
 /// All statements that create an empty database.
 pub(crate) fn statements(plan: &Plan) -> Vec<Statement> {
     let mut all: Vec<Statement> = OWN_TABLES.into_iter().map(Statement::data).collect();
+    all.push(Statement::derived(FORGET));
     all.extend(address::statements().into_iter().map(Statement::derived));
     for table in &plan.tables {
         all.push(Statement::data(create_table(table)));

@@ -1,0 +1,318 @@
+//! Sparkle on PostgreSQL: what it does while the database is away, in every way in which it can be; who leads; what is
+//! carried from one database to another. On private servers; without the package the tests say so and skip.
+
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+
+use client::{Answer, basic};
+use pony_store::conformance::{Cluster, Proxy, Stop, Way};
+use serde_json::json;
+use sparkle::{Command, Config, DatabaseArgs, Role, Sparkle};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long something may take on a machine that is busy.
+const SOON: Duration = Duration::from_secs(40);
+
+/// A write that is refused is refused within a second; a machine that is busy may take so much more to say so.
+const REFUSED_WITHIN: Duration = Duration::from_secs(5);
+
+fn cluster(settings: &[&str]) -> Option<Cluster> {
+    match Cluster::start(settings) {
+        Ok(cluster) => {
+            cluster.create("cloud");
+            Some(cluster)
+        }
+        Err(why) => {
+            println!("skipped: {}: {why}", std::thread::current().name().unwrap_or("?"));
+            None
+        }
+    }
+}
+
+fn config(dir: &Path, database: &str) -> Config {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let database = DatabaseArgs { database: Some(database.to_owned()), database_password_file: None };
+    Config { dir: dir.to_owned(), listen: any, zmq: any, enroll: false, database }
+}
+
+fn operator(dir: &Path) -> String {
+    basic(&std::fs::read_to_string(dir.join("admin-credentials")).unwrap())
+}
+
+async fn create(api: SocketAddr, auth: &str, name: &str) -> Answer {
+    let tenant = json!({"desired": {"name": name, "approved": true}}).to_string();
+    client::send(api, "POST", "/v1/tenant/", auth, &tenant).await
+}
+
+async fn names(api: SocketAddr, auth: &str) -> Vec<String> {
+    let answer = client::send(api, "GET", "/v1/tenant/", auth, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let rows = answer.json();
+    let mut names: Vec<String> = rows
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|row| row["desired"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Tries until it is so.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so().await {
+        assert!(start.elapsed() < SOON, "{what} did not come about");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Writes are refused in words, in time, as often as one tries; reads go on.
+async fn writes_are_refused(sparkle: &Sparkle, auth: &str, expected: &[&str]) {
+    for _ in 0..3 {
+        let start = Instant::now();
+        let refused = create(sparkle.api(), auth, "refused").await;
+        assert!(start.elapsed() < REFUSED_WITHIN, "{:?}", start.elapsed());
+        assert_eq!(
+            (refused.status, refused.json()["error"].as_str()),
+            (503, Some("database-unavailable")),
+            "{}",
+            refused.body
+        );
+        assert!(refused.header("retry-after").is_some());
+        assert_eq!(names(sparkle.api(), auth).await, expected);
+    }
+}
+
+async fn writes_go_on(sparkle: &Sparkle, auth: &str, name: &str) {
+    eventually("a write", async || create(sparkle.api(), auth, name).await.status == 200).await;
+}
+
+async fn follows(sparkle: &Sparkle, auth: &str, expected: &[&str]) {
+    eventually("the database's rows", async || names(sparkle.api(), auth).await == expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cloud_outlives_its_database() {
+    let Some(cluster) = cluster(&["fsync = off", "wal_level = replica"]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start(Way::To(cluster.port())).await;
+    let address =
+        cluster.tcp_address("cloud").replace(&cluster.port().to_string(), &proxy.port().to_string());
+    let config = config(dir.path(), &address);
+    let early = Sparkle::start(config.clone()).await.err().expect("nothing was prepared");
+    assert!(format!("{early:#}").contains("sparkle migrate"), "{early:#}");
+    assert!(Command::Migrate { check: true }.run(&config).await.is_err());
+    assert_eq!(Command::Migrate { check: false }.run(&config).await.unwrap(), "the database was created");
+    Command::Migrate { check: true }.run(&config).await.unwrap();
+    let sparkle = Sparkle::start(config).await.unwrap();
+    let auth = operator(dir.path());
+    writes_go_on(&sparkle, &auth, "a").await;
+    let sql = "INSERT INTO tenant (uuid, name) VALUES (gen_random_uuid(), 'by-hand')";
+    cluster.psql("cloud", sql).unwrap();
+    follows(&sparkle, &auth, &["a", "by-hand"]).await;
+
+    // A network that swallows everything.
+    proxy.lead(Way::Nowhere);
+    writes_are_refused(&sparkle, &auth, &["a", "by-hand"]).await;
+    cluster.psql("cloud", "DELETE FROM tenant WHERE name = 'by-hand'").unwrap();
+    proxy.lead(Way::To(cluster.port()));
+    writes_go_on(&sparkle, &auth, "b").await;
+    follows(&sparkle, &auth, &["a", "b"]).await;
+
+    // A server that was stopped; connections are refused meanwhile.
+    cluster.stop(Stop::Fast);
+    writes_are_refused(&sparkle, &auth, &["a", "b"]).await;
+    let ready = client::send(sparkle.api(), "GET", "/readyz", "", "").await;
+    assert_eq!((ready.status, ready.json()["database"].as_str()), (503, Some("unavailable")));
+    cluster.restart();
+    writes_go_on(&sparkle, &auth, "c").await;
+
+    // One that was killed.
+    cluster.stop(Stop::Kill);
+    writes_are_refused(&sparkle, &auth, &["a", "b", "c"]).await;
+    cluster.restart();
+    writes_go_on(&sparkle, &auth, "d").await;
+    follows(&sparkle, &auth, &["a", "b", "c", "d"]).await;
+    eventually("readiness", async || {
+        client::send(sparkle.api(), "GET", "/readyz", "", "").await.status == 200
+    })
+    .await;
+    sparkle.shutdown().await;
+}
+
+/// The primary goes, and takes its last transaction along; a standby is there, first as such, then as the new primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_lost_something_is_noticed() {
+    let Some(primary) = cluster(&["wal_level = replica", "max_wal_senders = 4", "hot_standby = on"]) else {
+        return;
+    };
+    let Ok(standby) = primary.standby() else { panic!("a standby of a server that works") };
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start(Way::To(primary.port())).await;
+    let address =
+        primary.tcp_address("cloud").replace(&primary.port().to_string(), &proxy.port().to_string());
+    let config = config(dir.path(), &address);
+    Command::Migrate { check: false }.run(&config).await.unwrap();
+    let sparkle = Sparkle::start(config).await.unwrap();
+    let auth = operator(dir.path());
+    writes_go_on(&sparkle, &auth, "kept").await;
+    eventually("replication", async || {
+        standby.psql("cloud", "SELECT count(*) FROM tenant").is_ok_and(|count| count == "1")
+    })
+    .await;
+    // The standby hears nothing of what is written now.
+    standby.forget_primary();
+    writes_go_on(&sparkle, &auth, "lost").await;
+    primary.stop(Stop::Kill);
+
+    proxy.lead(Way::To(standby.port()));
+    writes_are_refused(&sparkle, &auth, &["kept", "lost"]).await;
+    standby.promote();
+    writes_go_on(&sparkle, &auth, "new").await;
+    follows(&sparkle, &auth, &["kept", "new"]).await;
+    sparkle.shutdown().await;
+}
+
+/// Two processes with one database. The active one is frozen, and the other takes over; thawed, the first writes nothing,
+/// and stands by from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_sparkle_is_replaced_and_writes_nothing_when_it_thaws() {
+    let Some(cluster) = cluster(&["fsync = off"]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let address = cluster.address("cloud");
+    Command::Migrate { check: false }.run(&config(dir.path(), &address)).await.unwrap();
+    let active = Daemon::start(&dir.path().join("one"), &address);
+    let auth = active.operator().await;
+    eventually("a write", async || create(active.api, &auth, "a").await.status == 200).await;
+
+    let second = dir.path().join("two");
+    let standby = Sparkle::start(config(&second, &address)).await.unwrap();
+    assert!(
+        matches!(&*standby.role().borrow(), Role::StandsBy { leader } if *leader == active.api.to_string())
+    );
+    follows(&standby, &auth, &["a"]).await;
+    let refused = create(standby.api(), &auth, "b").await;
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.body.contains("stands by"), "{}", refused.body);
+    assert_eq!(create(active.api, &auth, "b").await.status, 200);
+    follows(&standby, &auth, &["a", "b"]).await;
+
+    active.signal("STOP");
+    eventually("the lead", async || *standby.role().borrow() == Role::Leads).await;
+    assert_eq!(create(standby.api(), &auth, "c").await.status, 200);
+    let late = tokio::spawn({
+        let (api, auth) = (active.api, auth.clone());
+        async move { create(api, &auth, "late").await.status }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    active.signal("CONT");
+    assert_eq!(late.await.unwrap(), 503);
+    eventually("the old one standing by", async || {
+        let answer = client::try_send(active.api, "GET", "/readyz", "", "").await;
+        answer.is_some_and(|it| it.body.contains("stands-by"))
+    })
+    .await;
+    assert_eq!(create(active.api, &auth, "later").await.status, 503);
+    assert_eq!(
+        cluster.psql("cloud", "SELECT string_agg(name, ' ' ORDER BY name) FROM tenant").unwrap(),
+        "a b c"
+    );
+    eventually("the copy", async || names(active.api, &auth).await == ["a", "b", "c"]).await;
+    standby.shutdown().await;
+    drop(active);
+}
+
+/// Sparkle as a process of its own.
+struct Daemon {
+    child: std::process::Child,
+    dir: std::path::PathBuf,
+    api: SocketAddr,
+}
+
+impl Daemon {
+    fn start(dir: &Path, database: &str) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sparkle"));
+        command.args(["--listen", &api.to_string(), "--zmq", "127.0.0.1:0", "--database", database, "--dir"]);
+        command.arg(dir).stdin(std::process::Stdio::null());
+        Self { child: command.spawn().unwrap(), dir: dir.to_owned(), api }
+    }
+
+    async fn operator(&self) -> String {
+        eventually("the operator", async || self.dir.join("admin-credentials").exists()).await;
+        let up = async || client::try_send(self.api, "GET", "/healthz", "", "").await.is_some();
+        eventually("the API", up).await;
+        operator(&self.dir)
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = std::process::Command::new("kill").args([format!("-{name}"), pid]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// From SQLite to PostgreSQL and back: the same rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn desired_state_moves_from_one_database_to_another() {
+    let Some(cluster) = cluster(&["fsync = off"]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let embedded = config(&path("state"), &format!("sqlite:{}", path("one.db").display()));
+    let sparkle = Sparkle::start(embedded.clone()).await.unwrap();
+    let auth = operator(&path("state"));
+    let patch = json!([{"op": "x-merge", "path": "/tenant/$t", "value": {
+    "desired": {"name": "acme", "approved": true},
+    "children": {
+        "quota": {"$q": {"desired": {"type": "vcpu", "limit": 2.5}}},
+        "instance": {"$i": {"desired": {"name": "web", "vcpu": 2, "rcpu": 0.1, "mem": 64, "ns": ["10.0.0.1", "::1"]},
+            "children": {"vnic": {"$v": {"desired": {"switch": "$s", "index": 0},
+                "children": {"address": {"$a": {"desired": {"network": "$n", "ip": "10.0.0.9"}}}}}}}}},
+        "switch": {"$s": {"desired": {"name": "net", "type": "vxlan", "tag": 7},
+            "children": {"network": {"$n": {"desired": {"range": "10.0.0.0/24"}}}}}},
+    }}}]);
+    let ordered = client::send(sparkle.api(), "PATCH", "/v1/", &auth, &patch.to_string()).await;
+    assert_eq!(ordered.status, 200, "{}", ordered.body);
+    sparkle.shutdown().await;
+
+    let server = config(&path("other"), &cluster.address("cloud"));
+    let back = config(&path("state"), &format!("sqlite:{}", path("two.db").display()));
+    let (first, second, third) = (path("1.json"), path("2.json"), path("3.json"));
+    let export = |file: &Path| Command::Export { file: Some(file.to_owned()) };
+    let import = |file: &Path| Command::Import { file: Some(file.to_owned()) };
+    export(&first).run(&embedded).await.unwrap();
+    Command::Migrate { check: false }.run(&server).await.unwrap();
+    import(&first).run(&server).await.unwrap();
+    export(&second).run(&server).await.unwrap();
+    import(&second).run(&back).await.unwrap();
+    export(&third).run(&back).await.unwrap();
+    let read = |file: &Path| -> serde_json::Value {
+        let mut document: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        // Rows are in no order.
+        for rows in document["tables"].as_object_mut().unwrap().values_mut() {
+            rows.as_array_mut().unwrap().sort_by_key(ToString::to_string);
+        }
+        document
+    };
+    assert_eq!(read(&first)["tables"].as_object().unwrap().len(), 8, "{}", read(&first));
+    assert_eq!(read(&second), read(&first));
+    assert_eq!(read(&third), read(&first));
+    let again = import(&first).run(&server).await.unwrap_err();
+    assert!(format!("{again:#}").contains("not empty"), "{again:#}");
+    let sparkle = Sparkle::start(server).await.unwrap();
+    assert_eq!(names(sparkle.api(), &auth).await, ["acme"], "the same operator, too");
+    sparkle.shutdown().await;
+}
