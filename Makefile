@@ -44,6 +44,9 @@ fmt: ## Format the sources
 bench: setup ## Measure; figures go to target/bench/
 	$(CARGO) bench --package pony-benches
 
+bench-postgres: setup ## Measure the PostgreSQL store alone
+	$(CARGO) bench --package pony-benches --no-default-features --features database --bench postgres
+
 bench-session: setup ## Measure the state exchange alone
 	$(CARGO) bench --package pony-benches --no-default-features --bench session
 
@@ -53,5 +56,5 @@ doc: ## Build the documentation: target/doc/
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test test-long fuzz check fmt bench bench-session doc clean-state
+.PHONY: help setup build run test test-long fuzz check fmt bench bench-postgres bench-session doc clean-state
 .DEFAULT_GOAL := help

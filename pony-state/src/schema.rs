@@ -218,6 +218,22 @@ pub enum Rule {
 /// Limits are rows of another table, with the columns `type` (a kind), `limit` (a number), the owner's, and columns
 /// that narrow a limit: one whose column is null limits all, another only rows that have the same value there. No
 /// transaction may leave an owner with more than its limit if it adds to it.
+///
+/// ```
+/// use pony_state::{QuotaRule, Rule, TableSchema};
+///
+/// // A volume counts its size, for its tenant, while it is ordered `present`; some limits are for one pool only.
+/// let storage = QuotaRule {
+///     limits: "quota".into(),
+///     kind: "storage".into(),
+///     owner: vec!["tenant".into()],
+///     amount: Some("size".into()),
+///     when: Some(("state".into(), "present".into())),
+///     by: Some("storage_pool".into()),
+/// };
+/// let mut volume = TableSchema::new("volume");
+/// volume.rules.push(Rule::Quota(storage));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaRule {
     /// The table of limits.

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// Writes that begin in one tick, and how long that is: a thousand a second.
 const EACH_TICK: usize = 10;
 const TICK: Duration = Duration::from_millis(10);
-/// Ticks between two faults.
+/// Ticks between two FAULTS.
 const FAULT_EVERY: usize = 250;
 
 #[derive(Debug, Default)]
@@ -48,6 +48,27 @@ async fn follow(store: Arc<PostgresStore>, ended: Arc<AtomicBool>) -> Replica {
     }
 }
 
+/// What happens to the server, one after the other.
+const FAULTS: [fn(&Cluster); 4] = [
+    |cluster| {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sparkle'";
+        cluster.psql("chaos", sql).unwrap();
+    },
+    |cluster| {
+        cluster.stop(Stop::Fast);
+        std::thread::sleep(Duration::from_millis(500));
+        cluster.restart();
+    },
+    |cluster| {
+        cluster.stop(Stop::Kill);
+        cluster.restart();
+    },
+    |cluster| {
+        cluster.stop(Stop::Fast);
+        cluster.restart();
+    },
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_write_is_missing() {
     let cluster = match Cluster::start(&[]) {
@@ -61,35 +82,15 @@ async fn no_acknowledged_write_is_missing() {
     let ended = Arc::new(AtomicBool::new(false));
     let follower = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&ended)));
 
-    let faults: [fn(&Cluster); 4] = [
-        |cluster| {
-            let sql =
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sparkle'";
-            cluster.psql("chaos", sql).unwrap();
-        },
-        |cluster| {
-            cluster.stop(Stop::Fast);
-            std::thread::sleep(Duration::from_millis(500));
-            cluster.restart();
-        },
-        |cluster| {
-            cluster.stop(Stop::Kill);
-            cluster.restart();
-        },
-        |cluster| {
-            cluster.stop(Stop::Fast);
-            cluster.restart();
-        },
-    ];
     let (mut writes, mut fault) = (JoinSet::new(), None);
     let mut tick = tokio::time::interval(TICK);
-    for number in 0..FAULT_EVERY * (faults.len() + 1) {
+    for number in 0..FAULT_EVERY * (FAULTS.len() + 1) {
         tick.tick().await;
         for each in 0..EACH_TICK {
             writes.spawn(write(Arc::clone(&store), format!("{number}-{each}")));
         }
         if number % FAULT_EVERY == FAULT_EVERY / 2
-            && let Some(next) = faults.get(number / FAULT_EVERY)
+            && let Some(next) = FAULTS.get(number / FAULT_EVERY)
         {
             if let Some(running) = fault.take() {
                 let running: tokio::task::JoinHandle<()> = running;
