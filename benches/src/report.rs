@@ -180,11 +180,12 @@ fn shown(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// Cargo's target directory, which it marks with this file; the bench itself lies in it.
+/// Cargo's target directory: the bench itself lies in `deps` of a profile in it. (Cargo marks it with a file, but not
+/// where somebody made the directory before.)
 fn target_dir() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
-    let marked = own.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists());
-    marked.map_or_else(|| PathBuf::from("target"), Path::to_owned)
+    let deps = own.parent().filter(|dir| dir.ends_with("deps"));
+    deps.and_then(|deps| deps.ancestors().nth(2)).map_or_else(|| PathBuf::from("target"), Path::to_owned)
 }
 
 #[cfg(test)]
@@ -226,6 +227,8 @@ mod tests {
 
     #[test]
     fn the_file_lies_in_the_target_directory() {
+        // Once it lay below the working directory, which is the package's: in `benches/target`.
+        assert!(target_dir().is_absolute(), "{}", target_dir().display());
         let dir = target_dir().join("bench").join(format!("test-{}", std::process::id()));
         report().write(&dir.join("demo.json")).unwrap();
         let text = fs::read_to_string(dir.join("demo.json")).unwrap();
