@@ -201,25 +201,25 @@ fn sizes_are_bounded() {
     assert!(matches!(error, DecodeError::TooMany { path: "changes", count: 4097, max: 4096, .. }));
 }
 
-/// Depth costs a reader nothing but in what it builds a tree of.
+/// What lies too deep to be read as a tree is refused with its message, wherever it is.
 #[test]
-fn no_depth_overflows_the_stack() {
-    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+fn depth_is_bounded() {
+    let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     let decode = |text: &str| Message::decode(text.as_bytes(), &Limits::default());
-    let unknown = decode(&format!(r#"{{"event":"sparkle-resync","x":{deep}}}"#)).unwrap();
-    assert_eq!(unknown, Message::SparkleResync { epoch: None });
-    let notify = format!(
-        r#"{{"event":"twilight-notify","uuid":"{MACHINE}","notifications":[{{"type":"x","data":{deep}}}]}}"#
-    );
-    assert!(matches!(decode(&notify), Err(DecodeError::NotJson(_))));
-
-    let update = format!(
-        r#"{{"event":"sparkle-update-state","incarnation":"{PROCESS}","seq":1,"changes":[["t","k","desired",{{"x":{deep}}}]]}}"#
-    );
-    let Message::SparkleUpdate { update, .. } = decode(&update).unwrap() else { panic!() };
-    let part = update.changes[0].part.as_ref().unwrap();
-    assert!(part.columns().is_err());
-    assert_eq!(*part, part.clone());
+    let unknown = |depth| decode(&format!(r#"{{"event":"sparkle-resync","x":{}}}"#, deep(depth)));
+    assert_eq!(unknown(127).unwrap(), Message::SparkleResync { epoch: None });
+    let update = |depth| {
+        let deep = deep(depth);
+        decode(&format!(
+            r#"{{"event":"sparkle-update-state","incarnation":"{PROCESS}","seq":1,"changes":[["t","k","desired",{{"x":{deep}}}]]}}"#
+        ))
+    };
+    let Ok(Message::SparkleUpdate { update: read, .. }) = update(126) else { panic!() };
+    assert!(read.changes[0].part.as_ref().unwrap().columns().is_ok());
+    for depth in [128, 100_000] {
+        assert!(matches!(unknown(depth), Err(DecodeError::NotJson(_))));
+        assert!(matches!(update(depth - 1), Err(DecodeError::NotJson(_))));
+    }
 }
 
 #[test]

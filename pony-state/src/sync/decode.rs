@@ -3,13 +3,13 @@
 
 use super::bounds::Limits;
 use super::row::{KeyPart, Part, Pkey, RowId, WireChange};
+use super::scan::Scanner;
 use super::wire::{Message, Notification, Update, event};
 use crate::schema::PartKind;
 use crate::value::Text;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::str::Utf8Error;
 use std::sync::Arc;
@@ -144,10 +144,7 @@ impl Message {
             serde_json::from_str::<IgnoredAny>(text).map_err(DecodeError::NotJson)?;
             return Err(DecodeError::NotAnObject { found });
         }
-        match serde_json::from_str::<Members<'_, Vec<Items<'_>>>>(text) {
-            Ok(members) => members.message(text, limits),
-            Err(error) => Err(explain(text, error)),
-        }
+        Members::scan(text).ok_or_else(|| not_json(text))?.message(text, limits)
     }
 
     /// The event's name.
@@ -198,47 +195,73 @@ pub(crate) fn unix_time(frame: &[u8]) -> Result<u64, DecodeError> {
         .ok_or_else(|| DecodeError::Time { found: quote(&String::from_utf8_lossy(frame)) })
 }
 
+/// What is wrong with a text that is not a message's.
+fn not_json(text: &str) -> DecodeError {
+    let error = serde_json::from_str::<IgnoredAny>(text).err();
+    let other = || serde::de::Error::custom("a member comes twice, or values lie too deep in each other");
+    DecodeError::NotJson(error.unwrap_or_else(other))
+}
+
 /// One change as it stands in the text: table, key, kind, part.
-type Items<'a> = [&'a RawValue; 4];
+type Items<'a> = [&'a str; 4];
+
+/// The first change that is not a list of four, or that there is no list of them: where, and what is there.
+type Misshapen = (String, String);
 
 /// The members of a message, each as it stands in the text; null as if it were not there.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "C: Deserialize<'de>"))]
-struct Members<'a, C> {
-    #[serde(borrow)]
-    event: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uuid: Option<&'a RawValue>,
-    #[serde(borrow)]
-    epoch: Option<&'a RawValue>,
-    #[serde(borrow)]
-    incarnation: Option<&'a RawValue>,
-    #[serde(borrow)]
-    seq: Option<&'a RawValue>,
-    #[serde(borrow)]
-    proto: Option<&'a RawValue>,
-    #[serde(borrow)]
-    full: Option<&'a RawValue>,
-    #[serde(borrow)]
-    piece: Option<&'a RawValue>,
-    #[serde(borrow)]
-    more: Option<&'a RawValue>,
-    #[serde(borrow)]
-    notifications: Option<&'a RawValue>,
-    changes: Option<C>,
+#[derive(Default)]
+struct Members<'a> {
+    event: Option<&'a str>,
+    uuid: Option<&'a str>,
+    epoch: Option<&'a str>,
+    incarnation: Option<&'a str>,
+    seq: Option<&'a str>,
+    proto: Option<&'a str>,
+    full: Option<&'a str>,
+    piece: Option<&'a str>,
+    more: Option<&'a str>,
+    notifications: Option<&'a str>,
+    changes: Option<Result<Vec<Items<'a>>, Misshapen>>,
 }
 
-impl<C> Members<'_, C> {
-    fn event(&self) -> Result<&'static str, DecodeError> {
-        let raw = self.event.map_or("(none)", RawValue::get);
-        let name = self.event.and_then(text_of).unwrap_or_else(|| raw.into());
-        known_event(&name).ok_or_else(|| DecodeError::UnknownEvent { event: quote(&name) })
+impl<'a> Members<'a> {
+    /// Finds them; `None` where the text is not JSON, or has one twice.
+    fn scan(text: &'a str) -> Option<Self> {
+        let mut members = Self::default();
+        let mut seen = 0_u16;
+        let mut scanner = Scanner::new(text);
+        scanner.object(|scanner, name| {
+            let name = text_of(name)?;
+            let (bit, slot) = match &*name {
+                "changes" => {
+                    members.changes = scan_changes(scanner)?;
+                    let again = seen & 1 > 0;
+                    seen |= 1;
+                    return (!again).then_some(());
+                }
+                "event" => (1, &mut members.event),
+                "uuid" => (2, &mut members.uuid),
+                "epoch" => (3, &mut members.epoch),
+                "incarnation" => (4, &mut members.incarnation),
+                "seq" => (5, &mut members.seq),
+                "proto" => (6, &mut members.proto),
+                "full" => (7, &mut members.full),
+                "piece" => (8, &mut members.piece),
+                "more" => (9, &mut members.more),
+                "notifications" => (10, &mut members.notifications),
+                _ => return scanner.value().map(drop),
+            };
+            *slot = scanner.value().map(|value| (value != "null").then_some(value))?;
+            let again = seen & 1 << bit > 0;
+            seen |= 1 << bit;
+            (!again).then_some(())
+        })?;
+        scanner.is_at_end().then_some(members)
     }
-}
 
-impl Members<'_, Vec<Items<'_>>> {
     fn message(self, text: &str, limits: &Limits) -> Result<Message, DecodeError> {
-        let event = self.event()?;
+        let name = self.event.and_then(text_of).unwrap_or_else(|| self.event.unwrap_or("(none)").into());
+        let event = known_event(&name).ok_or_else(|| DecodeError::UnknownEvent { event: quote(&name) })?;
         let reader = Reader { event };
         let epoch = || reader.number("epoch", self.epoch);
         let uuid = || reader.uuid("uuid", self.uuid);
@@ -259,7 +282,15 @@ impl Members<'_, Vec<Items<'_>>> {
     }
 
     fn update(&self, reader: Reader, text: &str, limits: &Limits) -> Result<Update, DecodeError> {
-        let list = self.changes.as_ref().ok_or_else(|| reader.absent("changes", "a list"))?;
+        let list = match self.changes.as_ref().ok_or_else(|| reader.absent("changes", "a list"))? {
+            Ok(list) => list,
+            Err((path, found)) => {
+                let list = path == "changes";
+                let expected = if list { "a list" } else { "[table, pkey, \"desired\"|\"current\", part]" };
+                let (event, path, found) = (reader.event, path.clone(), found.clone());
+                return Err(DecodeError::Wrong { event, path, found, expected });
+            }
+        };
         reader.check_count("changes", list.len(), limits.changes)?;
         let mut changes = Vec::with_capacity(list.len());
         let mut shared = Shared::of(if list.is_empty() { "" } else { text });
@@ -279,30 +310,41 @@ impl Members<'_, Vec<Items<'_>>> {
     }
 }
 
-/// What is wrong with a text that is not even of the right shape.
-fn explain(text: &str, error: serde_json::Error) -> DecodeError {
-    let members: Members<'_, &RawValue> = match serde_json::from_str(text) {
-        Ok(members) => members,
-        Err(error) => return DecodeError::NotJson(error),
-    };
-    let event = match members.event() {
-        Ok(event) => event,
-        Err(error) => return error,
-    };
-    let Some(changes) = members.changes else { return DecodeError::NotJson(error) };
-    let wrong = |path: String, found: String, expected| DecodeError::Wrong { event, path, found, expected };
-    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(changes.get()) else {
-        return wrong("changes".into(), kind_of(changes.get()).into(), "a list");
-    };
-    for (index, change) in list.into_iter().enumerate() {
-        let found = match serde_json::from_str::<Vec<&RawValue>>(change.get()) {
-            Ok(items) if items.len() == 4 => continue,
-            Ok(items) => format!("a list of {} items", items.len()),
-            Err(_) => kind_of(change.get()).to_owned(),
-        };
-        return wrong(format!("changes[{index}]"), found, "[table, pkey, \"desired\"|\"current\", part]");
+/// The list of changes: `None` where it is not JSON, `Some(None)` where it is null.
+fn scan_changes<'a>(scanner: &mut Scanner<'a>) -> Option<Option<Result<Vec<Items<'a>>, Misshapen>>> {
+    if scanner.peek()? != b'[' {
+        let value = scanner.value()?;
+        return Some((value != "null").then(|| Err(("changes".to_owned(), kind_of(value).to_owned()))));
     }
-    DecodeError::NotJson(error)
+    let mut list = Vec::new();
+    let mut wrong = None;
+    let mut index = 0;
+    scanner.array(|scanner| {
+        let (mut items, mut count) = ([""; 4], 0);
+        let mut found = None;
+        if scanner.peek()? == b'[' {
+            scanner.array(|scanner| {
+                let value = scanner.value()?;
+                if let Some(item) = items.get_mut(count) {
+                    *item = value;
+                }
+                count += 1;
+                Some(())
+            })?;
+        } else {
+            found = Some(kind_of(scanner.value()?).to_owned());
+        }
+        match count {
+            4 => list.push(items),
+            _ => {
+                let found = found.unwrap_or_else(|| format!("a list of {count} items"));
+                wrong.get_or_insert((format!("changes[{index}]"), found));
+            }
+        }
+        index += 1;
+        Some(())
+    })?;
+    Some(Some(wrong.map_or(Ok(list), Err)))
 }
 
 fn known_event(name: &str) -> Option<&'static str> {
@@ -332,9 +374,9 @@ impl<'a> Shared<'a> {
     }
 
     /// The part that a piece of the text is.
-    fn part(&self, raw: &'a RawValue) -> Part {
-        let start = raw.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
-        Part::within(&self.message, start, start + raw.get().len())
+    fn part(&self, raw: &'a str) -> Part {
+        let start = raw.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        Part::within(&self.message, start, start + raw.len())
     }
 }
 
@@ -357,25 +399,23 @@ impl Reader {
         DecodeError::Wrong { event: self.event, path: path.into(), found, expected }
     }
 
-    fn number(self, name: &'static str, raw: Option<&RawValue>) -> Result<Option<u64>, DecodeError> {
-        let number = |raw: &RawValue| {
-            raw.get().parse().map_err(|_| self.wrong(name, raw.get(), "a whole number from 0"))
-        };
+    fn number(self, name: &'static str, raw: Option<&str>) -> Result<Option<u64>, DecodeError> {
+        let number = |raw: &str| raw.parse().map_err(|_| self.wrong(name, raw, "a whole number from 0"));
         raw.map(number).transpose()
     }
 
-    fn flag(self, name: &'static str, raw: Option<&RawValue>) -> Result<bool, DecodeError> {
-        match raw.map(RawValue::get) {
+    fn flag(self, name: &'static str, raw: Option<&str>) -> Result<bool, DecodeError> {
+        match raw {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(other) => Err(self.wrong(name, other, "true or false")),
         }
     }
 
-    fn uuid(self, name: &'static str, raw: Option<&RawValue>) -> Result<Uuid, DecodeError> {
+    fn uuid(self, name: &'static str, raw: Option<&str>) -> Result<Uuid, DecodeError> {
         let raw = raw.ok_or_else(|| self.absent(name, "a UUID"))?;
         let uuid = text_of(raw).and_then(|text| Uuid::try_parse(&text).ok());
-        uuid.ok_or_else(|| self.wrong(name, raw.get(), "a UUID"))
+        uuid.ok_or_else(|| self.wrong(name, raw, "a UUID"))
     }
 
     fn check_count(self, path: &'static str, count: usize, max: usize) -> Result<(), DecodeError> {
@@ -388,12 +428,11 @@ impl Reader {
         [table, pkey, kind, part]: Items<'a>,
         shared: &mut Shared<'a>,
     ) -> Result<WireChange, DecodeError> {
-        let wrong = |item: usize, raw: &RawValue, expected| {
-            self.wrong(format!("changes[{index}][{item}]"), raw.get(), expected)
-        };
-        if shared.table.0 != table.get() {
+        let wrong =
+            |item: usize, raw: &str, expected| self.wrong(format!("changes[{index}][{item}]"), raw, expected);
+        if shared.table.0 != table {
             let name = text_of(table).ok_or_else(|| wrong(0, table, "a table's name"))?;
-            shared.table = (table.get(), name.into());
+            shared.table = (table, name.into());
         }
         let key =
             key_of(pkey).ok_or_else(|| wrong(1, pkey, "a string or a list of strings and whole numbers"))?;
@@ -402,7 +441,7 @@ impl Reader {
             Some("current") => PartKind::Current,
             _ => return Err(wrong(2, kind, "\"desired\" or \"current\"")),
         };
-        let part = match part.get().as_bytes() {
+        let part = match part.as_bytes() {
             [b'{', ..] => Some(shared.part(part)),
             b"null" => None,
             _ => return Err(wrong(3, part, "an object or null")),
@@ -410,22 +449,17 @@ impl Reader {
         Ok(WireChange { row: RowId::new(shared.table.1.clone(), key), kind, part })
     }
 
-    fn notifications(
-        self,
-        raw: Option<&RawValue>,
-        limits: &Limits,
-    ) -> Result<Vec<Notification>, DecodeError> {
+    fn notifications(self, raw: Option<&str>, limits: &Limits) -> Result<Vec<Notification>, DecodeError> {
         let raw = raw.ok_or_else(|| self.absent("notifications", "a list"))?;
-        let list: Vec<&RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| self.wrong("notifications", raw.get(), "a list"))?;
+        let list = list_of(raw).ok_or_else(|| self.wrong("notifications", raw, "a list"))?;
         self.check_count("notifications", list.len(), limits.notifications)?;
         list.into_iter().enumerate().map(|(index, raw)| self.notification(index, raw)).collect()
     }
 
-    fn notification(self, index: usize, raw: &RawValue) -> Result<Notification, DecodeError> {
+    fn notification(self, index: usize, raw: &str) -> Result<Notification, DecodeError> {
         let path = |member: &str| format!("notifications[{index}]{member}");
-        let Json::Object(mut object) = serde_json::from_str(raw.get()).map_err(DecodeError::NotJson)? else {
-            return Err(self.wrong(path(""), raw.get(), "an object"));
+        let Json::Object(mut object) = serde_json::from_str(raw).map_err(DecodeError::NotJson)? else {
+            return Err(self.wrong(path(""), raw, "an object"));
         };
         let instance = match object.get("instance") {
             None | Some(Json::Null) => None,
@@ -446,22 +480,29 @@ impl Reader {
 }
 
 /// The text that a JSON string stands for; `None` of other JSON.
-fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+fn text_of(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
-        return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
+        return serde_json::from_str(raw).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inner))
 }
 
-fn key_of(raw: &RawValue) -> Option<Pkey> {
+/// The items of a list, each as it stands in the text.
+fn list_of(raw: &str) -> Option<Vec<&str>> {
+    let mut items = Vec::new();
+    Scanner::new(raw).array(|scanner| scanner.value().map(|item| items.push(item)))?;
+    Some(items)
+}
+
+fn key_of(raw: &str) -> Option<Pkey> {
     if let Some(text) = text_of(raw) {
         return Some(Pkey::one(&text));
     }
-    let parts: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
-    let part = |raw: &RawValue| match text_of(raw) {
+    let parts = list_of(raw)?;
+    let part = |raw: &str| match text_of(raw) {
         Some(text) => Some(KeyPart::text(&text)),
-        None => raw.get().parse().ok().map(KeyPart::Int),
+        None => raw.parse().ok().map(KeyPart::Int),
     };
     let parts = parts.into_iter().map(part).collect::<Option<Arc<[_]>>>()?;
     (!parts.is_empty()).then_some(Pkey::Many(parts))

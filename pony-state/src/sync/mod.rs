@@ -77,6 +77,7 @@ mod outgoing;
 mod pending;
 mod resync;
 mod row;
+mod scan;
 mod session;
 mod source;
 mod timer;

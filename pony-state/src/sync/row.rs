@@ -79,8 +79,7 @@ impl Part {
     /// The columns as a JSON tree.
     ///
     /// # Errors
-    /// Where the text is JSON that `serde_json` does not hold: deeper than 128 levels, say, or with numbers beyond all
-    /// bounds. Nobody reads such a part.
+    /// Where there is something in the text that a tree cannot hold: a number beyond all bounds, half a character.
     ///
     /// ```
     /// let columns = serde_json::from_str(r#"{"percent": 80}"#)?;
