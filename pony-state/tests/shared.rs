@@ -167,12 +167,24 @@ fn apply(change: &Change, rows: &mut Picture) {
     assert_eq!(rows.insert(after.id, after.current.clone().unwrap()), before.current);
 }
 
+/// Lets nobody wait for an end that will not come.
+struct StopOnPanic<'a>(&'a AtomicU64);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
 #[test]
 fn nothing_is_lost_or_torn_between_threads() {
     let shared = opened();
     // Not known before all writers are done: until then nobody may stop.
     let end = AtomicU64::new(u64::MAX);
     let restarts = thread::scope(|scope| {
+        let _stop = StopOnPanic(&end);
         let readers = [(); 2].map(|()| scope.spawn(|| read(&shared, &end)));
         // Subscribed before anything is written, however late their threads may start.
         let followers = [1, 16, usize::MAX].map(|capacity| {
