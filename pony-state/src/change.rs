@@ -60,10 +60,12 @@ trait ChangeOps: Any + Send + Sync {
     fn part_changed(&self, kind: PartKind) -> bool;
 }
 
-struct Versions<R: Row> {
-    key: R::Key,
-    before: Option<R>,
-    after: Option<R>,
+/// Both versions of a row. The log of a transaction makes it with the first one, the commit adds the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Versions<R: Row> {
+    pub(crate) key: R::Key,
+    pub(crate) before: Option<R>,
+    pub(crate) after: Option<R>,
 }
 
 impl<R: Row> ChangeOps for Versions<R> {
@@ -89,8 +91,8 @@ impl<R: Row> ChangeOps for Versions<R> {
 }
 
 impl Change {
-    pub(crate) fn new<R: Row>(def: Arc<TableDef>, key: R::Key, before: Option<R>, after: Option<R>) -> Self {
-        Self { def, rows: Arc::new(Versions { key, before, after }) }
+    pub(crate) const fn new<R: Row>(def: Arc<TableDef>, rows: Arc<Versions<R>>) -> Self {
+        Self { def, rows }
     }
 
     /// The row's table.

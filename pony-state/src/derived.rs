@@ -1,7 +1,9 @@
 //! What the derives generate calls of, beside what they implement. Not for anybody else, hence not documented.
 
 use crate::row::ColumnError;
+use crate::schema::TableId;
 use crate::value::{Value, ValueError};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 pub use crate::schema::{is_mount_path, is_name};
 
@@ -60,6 +62,28 @@ pub fn read_optional_with<T>(
     match values.get(column) {
         None | Some(Value::Null) => Ok(None),
         Some(_) => read_with(values, column, from_value).map(Some),
+    }
+}
+
+/// The number of a type's table in the state that was asked last: a guess, true in programs that have one kind of state.
+#[derive(Debug)]
+pub struct TableHint(AtomicU16);
+
+impl TableHint {
+    /// The first table, for a beginning.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "for statics")]
+    pub const fn new() -> Self {
+        Self(AtomicU16::new(0))
+    }
+
+    /// A number that says nothing but itself: no order with other memory is needed.
+    pub(crate) fn get(&self) -> TableId {
+        TableId(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, id: TableId) {
+        self.0.store(id.0, Ordering::Relaxed);
     }
 }
 

@@ -2,6 +2,7 @@
 //! these traits; [`crate::DynRow`] does for tables that are declared at run time.
 
 use crate::column::Column;
+use crate::derived::TableHint;
 use crate::schema::{ColumnPlaces, ColumnSchema, PartKind, TableSchema};
 use crate::value::{Key, Value, ValueError};
 use std::any::Any;
@@ -354,6 +355,13 @@ pub trait Entity: Row {
     /// # Ok::<_, SchemaError>(())
     /// ```
     fn schema() -> TableSchema;
+
+    /// Where a look-up of the type's table begins.
+    #[doc(hidden)]
+    fn hint() -> &'static TableHint {
+        static OF_ALL_THAT_HAVE_NONE: TableHint = TableHint::new();
+        &OF_ALL_THAT_HAVE_NONE
+    }
 }
 
 /// A row without its Rust type.

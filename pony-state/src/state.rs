@@ -7,48 +7,38 @@ pub use build::StateBuilder;
 pub use shared::SharedState;
 
 use crate::change::Commit;
+use crate::derived::TableHint;
 use crate::feed::{Feed, Subscription};
 use crate::read::{Read, View};
 use crate::row::Entity;
 use crate::schema::{Schema, TableId};
 use crate::table::{TableData, TableOps};
 use crate::transaction::Transaction;
-use hashbrown::HashMap;
 use std::any::{Any, TypeId};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// What never changes after construction.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(crate) schema: Arc<Schema>,
-    by_type: HashMap<TypeId, TableId, BuildHasherDefault<TypeHasher>>,
-}
-
-/// A [`TypeId`] is a hash already: what it feeds is the result.
-#[derive(Debug, Default)]
-pub(crate) struct TypeHasher(u64);
-
-impl Hasher for TypeHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    /// The row type of each table that has one.
+    types: Vec<Option<TypeId>>,
 }
 
 impl Catalog {
     /// The table of a row type.
+    #[inline]
     pub(crate) fn id_of<R: Entity>(&self) -> Option<TableId> {
-        self.by_type.get(&TypeId::of::<R>()).copied()
+        let (hint, wanted) = (R::hint(), Some(TypeId::of::<R>()));
+        let id = hint.get();
+        if self.types.get(id.index()) == Some(&wanted) { Some(id) } else { self.search(wanted, hint) }
+    }
+
+    #[cold]
+    fn search(&self, wanted: Option<TypeId>, hint: &TableHint) -> Option<TableId> {
+        let id = TableId(self.types.iter().position(|ty| *ty == wanted)? as u16);
+        hint.set(id);
+        Some(id)
     }
 }
 

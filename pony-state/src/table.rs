@@ -29,44 +29,18 @@ const fn ranked(rank: u32, id: u32) -> Ranked {
     (rank as u64) << 32 | id as u64
 }
 
-/// What is to become of a row.
-pub(crate) enum Edit<R: Row> {
-    Row(R),
-    Desired(Option<R::Desired>),
-    Current(Option<R::Current>),
-    Remove,
+/// How to get at one part of a row.
+pub(crate) struct Access<R, P> {
+    get: fn(&R) -> Option<&P>,
+    set: fn(&mut R, Option<P>),
 }
 
-impl<R: Row> Edit<R> {
-    /// Whether the row is like that already.
-    fn is_idle(&self, row: &R) -> bool {
-        match self {
-            Self::Row(new) => new == row,
-            Self::Desired(part) => part.as_ref() == row.desired(),
-            Self::Current(part) => part.as_ref() == row.current(),
-            Self::Remove => false,
-        }
-    }
+impl<R: Row> Access<R, R::Desired> {
+    pub(crate) const DESIRED: Self = Self { get: R::desired, set: R::set_desired };
+}
 
-    /// Whether a row is left without parts.
-    fn vanishes(&self, row: Option<&R>) -> bool {
-        let absent = |row: &R| row.desired().is_none() && row.current().is_none();
-        match self {
-            Self::Row(new) => absent(new),
-            Self::Desired(part) => part.is_none() && row.is_none_or(|row| row.current().is_none()),
-            Self::Current(part) => part.is_none() && row.is_none_or(|row| row.desired().is_none()),
-            Self::Remove => true,
-        }
-    }
-
-    fn apply(self, row: &mut R) {
-        match self {
-            Self::Row(new) => *row = new,
-            Self::Desired(part) => row.set_desired(part),
-            Self::Current(part) => row.set_current(part),
-            Self::Remove => {}
-        }
-    }
+impl<R: Row> Access<R, R::Current> {
+    pub(crate) const CURRENT: Self = Self { get: R::current, set: R::set_current };
 }
 
 /// A table.
@@ -173,73 +147,107 @@ impl<R: Row> TableData<R> {
         }
     }
 
-    /// Changes the row of a key; it is created where there is none, and vanishes where no part is left. Says the place
-    /// of the log entry, if that changed anything.
-    pub(crate) fn write(&mut self, key: &R::Key, edit: Edit<R>) -> Option<usize> {
+    /// Makes the row of a key that one; it vanishes where that has no part. This and the other writing methods: says the
+    /// place of the log entry, if that changed anything.
+    pub(crate) fn put(&mut self, key: &R::Key, row: R) -> Option<usize> {
+        if row.desired().is_none() && row.current().is_none() {
+            return self.remove(key);
+        }
         let hash = self.def.hash_of(key);
-        self.write_at(hash, key, self.find_id(hash, key), edit)
+        match self.find_id(hash, key) {
+            None => self.insert(hash, key, row),
+            Some(id) if self.rows.get(id) == Some(&row) => None,
+            Some(id) => self.change(hash, key, id, |old| *old = row),
+        }
     }
 
-    /// Changes the row of a key by what `edit` makes of what there is. Says the same.
-    pub(crate) fn rewrite(
+    /// Gives the row of a key a part, or takes it away; the row is created where there is none, and vanishes where no part
+    /// is left.
+    pub(crate) fn set<P: PartialEq>(
         &mut self,
         key: &R::Key,
-        edit: impl FnOnce(&R) -> Option<Edit<R>>,
+        access: &Access<R, P>,
+        part: Option<P>,
+    ) -> Option<usize> {
+        let hash = self.def.hash_of(key);
+        let Some(id) = self.find_id(hash, key) else {
+            let mut row = R::new(key.clone());
+            (access.set)(&mut row, Some(part?));
+            return self.insert(hash, key, row);
+        };
+        let row = self.rows.get(id)?;
+        if (access.get)(row) == part.as_ref() {
+            return None;
+        }
+        if part.is_none() && (row.desired().is_none() || row.current().is_none()) {
+            return self.remove_at(hash, key, id);
+        }
+        self.change(hash, key, id, |row| (access.set)(row, part))
+    }
+
+    /// Changes a part of the row of a key where there is one.
+    pub(crate) fn update<P: PartialEq + Clone>(
+        &mut self,
+        key: &R::Key,
+        access: &Access<R, P>,
+        change: impl FnOnce(&mut P),
     ) -> Option<usize> {
         let hash = self.def.hash_of(key);
         let id = self.find_id(hash, key)?;
-        let edit = edit(self.rows.get(id)?)?;
-        self.write_at(hash, key, Some(id), edit)
+        let old = (access.get)(self.rows.get(id)?)?;
+        // On a copy: a page that a snapshot shares is copied for what does change only.
+        let mut part = old.clone();
+        change(&mut part);
+        if part == *old {
+            return None;
+        }
+        self.change(hash, key, id, |row| (access.set)(row, Some(part)))
     }
 
-    fn write_at(&mut self, hash: u32, key: &R::Key, id: Option<u32>, edit: Edit<R>) -> Option<usize> {
-        let old = id.and_then(|id| self.rows.get(id));
-        let before = match (id, edit.vanishes(old)) {
-            (None, true) => return None,
-            (None, false) => {
-                let mut row = R::new(key.clone());
-                edit.apply(&mut row);
-                self.insert(hash, key, row);
-                None
-            }
-            (Some(id), true) => self.remove(hash, key, id),
-            (Some(_), false) if old.is_some_and(|row| edit.is_idle(row)) => return None,
-            (Some(id), false) => self.replace(id, edit),
-        };
-        Some(self.log.push(hash, key.clone(), before))
+    /// Removes the row of a key.
+    pub(crate) fn remove(&mut self, key: &R::Key) -> Option<usize> {
+        let hash = self.def.hash_of(key);
+        let id = self.find_id(hash, key)?;
+        self.remove_at(hash, key, id)
     }
 
-    fn insert(&mut self, hash: u32, key: &R::Key, row: R) {
+    fn insert(&mut self, hash: u32, key: &R::Key, row: R) -> Option<usize> {
         let (id, rank) = (self.rows.insert(row), R::rank(key));
         self.primary.insert(hash, id);
         Arc::make_mut(&mut self.order).insert(ranked(rank, id), by_rank(&self.rows, rank, key));
         update_indexes(&self.def, &mut self.indexes, id, None, self.rows.get(id));
+        self.log.note_nothing(hash, key.clone());
+        Some(self.log.last())
     }
 
-    fn replace(&mut self, id: u32, edit: Edit<R>) -> Option<R> {
+    fn change(&mut self, hash: u32, key: &R::Key, id: u32, change: impl FnOnce(&mut R)) -> Option<usize> {
         let row = self.rows.get_mut(id)?;
-        let old = row.clone();
-        edit.apply(row);
-        update_indexes(&self.def, &mut self.indexes, id, Some(&old), Some(row));
-        Some(old)
+        let before = self.log.note(hash, key.clone(), row.clone());
+        change(row);
+        update_indexes(&self.def, &mut self.indexes, id, before, Some(row));
+        Some(self.log.last())
     }
 
-    fn remove(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<R> {
+    fn remove_at(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<usize> {
         Arc::make_mut(&mut self.order).remove(by_rank(&self.rows, R::rank(key), key));
         self.primary.remove(hash, id);
-        let old = self.rows.remove(id);
-        update_indexes(&self.def, &mut self.indexes, id, old.as_ref(), None);
-        old
+        let before = self.log.note(hash, key.clone(), self.rows.remove(id)?);
+        update_indexes(&self.def, &mut self.indexes, id, before, None);
+        Some(self.log.last())
     }
 
     /// Makes rows what they were before all writes since the log was empty.
     fn undo_all(&mut self) {
         while let Some((key, before)) = self.log.pop() {
-            self.write(&key, before.map_or(Edit::Remove, Edit::Row));
+            let undone = match before {
+                Some(row) => self.put(&key, row),
+                None => self.remove(&key),
+            };
             // What undoes is not to be undone.
-            self.log.pop();
+            if undone.is_some() {
+                self.log.pop();
+            }
         }
-        self.log.clear();
     }
 }
 

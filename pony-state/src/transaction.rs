@@ -8,7 +8,7 @@ use crate::row::Entity;
 use crate::row_op::RowOp;
 use crate::schema::{PartKind, TableDef, TableId};
 use crate::state::Root;
-use crate::table::{Edit, TableData, TableOps};
+use crate::table::{Access, TableData, TableOps};
 use crate::value::{Key, Value};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn put<R: Entity>(&mut self, row: R) -> bool {
-        self.typed(|table| table.write(&row.key(), Edit::Row(row)))
+        self.typed(|table| table.put(&row.key(), row))
     }
 
     /// Gives a row a desired part, in place of the one that it had. Says whether that changed anything.
@@ -93,7 +93,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn set_desired<R: Entity>(&mut self, key: &R::Key, part: R::Desired) -> bool {
-        self.typed::<R>(|table| table.write(key, Edit::Desired(Some(part))))
+        self.typed::<R>(|table| table.set(key, &Access::DESIRED, Some(part)))
     }
 
     /// Gives a row a current part, in place of the one that it had. Says whether that changed anything.
@@ -109,7 +109,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn set_current<R: Entity>(&mut self, key: &R::Key, part: R::Current) -> bool {
-        self.typed::<R>(|table| table.write(key, Edit::Current(Some(part))))
+        self.typed::<R>(|table| table.set(key, &Access::CURRENT, Some(part)))
     }
 
     /// Changes a row's desired part where it has one. Says whether that changed anything.
@@ -125,13 +125,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn update_desired<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Desired)) -> bool {
-        self.typed::<R>(|table| {
-            table.rewrite(key, |row| {
-                let mut part = row.desired()?.clone();
-                change(&mut part);
-                Some(Edit::Desired(Some(part)))
-            })
-        })
+        self.typed::<R>(|table| table.update(key, &Access::DESIRED, change))
     }
 
     /// Changes a row's current part where it has one. Says whether that changed anything.
@@ -146,13 +140,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn update_current<R: Entity>(&mut self, key: &R::Key, change: impl FnOnce(&mut R::Current)) -> bool {
-        self.typed::<R>(|table| {
-            table.rewrite(key, |row| {
-                let mut part = row.current()?.clone();
-                change(&mut part);
-                Some(Edit::Current(Some(part)))
-            })
-        })
+        self.typed::<R>(|table| table.update(key, &Access::CURRENT, change))
     }
 
     /// Removes a row's desired part. Says whether there was one.
@@ -169,7 +157,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn remove_desired<R: Entity>(&mut self, key: &R::Key) -> bool {
-        self.typed::<R>(|table| table.write(key, Edit::Desired(None)))
+        self.typed::<R>(|table| table.set(key, &Access::DESIRED, None))
     }
 
     /// Removes a row's current part. Says whether there was one.
@@ -184,7 +172,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn remove_current<R: Entity>(&mut self, key: &R::Key) -> bool {
-        self.typed::<R>(|table| table.write(key, Edit::Current(None)))
+        self.typed::<R>(|table| table.set(key, &Access::CURRENT, None))
     }
 
     /// Removes both parts of a row. Says whether there was one.
@@ -200,7 +188,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn remove<R: Entity>(&mut self, key: &R::Key) -> bool {
-        self.typed::<R>(|table| table.write(key, Edit::Remove))
+        self.typed::<R>(|table| table.remove(key))
     }
 
     /// The definition of a table, also where the caller is going to write to it.

@@ -464,6 +464,11 @@ fn entity_impl(input: &DeriveInput, table: &LitStr, declared: &Table, columns: &
         impl ::pony_state::Entity for #name {
             const TABLE: &'static str = #table;
 
+            fn hint() -> &'static ::pony_state::derived::TableHint {
+                static HINT: ::pony_state::derived::TableHint = ::pony_state::derived::TableHint::new();
+                &HINT
+            }
+
             fn schema() -> ::pony_state::TableSchema {
                 let mut table = ::pony_state::TableSchema::new(Self::TABLE);
                 table.doc = ::std::string::String::from(#doc);

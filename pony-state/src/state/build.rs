@@ -6,7 +6,6 @@ use crate::feed::Feed;
 use crate::row::{Entity, Row};
 use crate::schema::{Schema, SchemaError, TableDef, TableSchema};
 use crate::table::{TableData, TableOps};
-use hashbrown::HashMap;
 use std::any::TypeId;
 use std::sync::Arc;
 
@@ -89,13 +88,9 @@ impl StateBuilder {
     /// ```
     pub fn build(self) -> Result<State, SchemaError> {
         let schema = Schema::new(self.tables.iter().map(|(schema, ..)| schema.clone()).collect())?;
-        let mut by_type = HashMap::default();
-        let mut tables = Vec::new();
-        for ((_, ty, make), def) in self.tables.iter().zip(schema.tables()) {
-            by_type.extend(ty.map(|ty| (ty, def.id())));
-            tables.push(make(Arc::clone(def)));
-        }
-        let catalog = Arc::new(Catalog { schema: Arc::new(schema), by_type });
+        let types = self.tables.iter().map(|(_, ty, _)| *ty).collect();
+        let tables = self.tables.iter().zip(schema.tables()).map(|((.., make), def)| make(Arc::clone(def))).collect();
+        let catalog = Arc::new(Catalog { schema: Arc::new(schema), types });
         Ok(State { root: Arc::new(Root { catalog, tables, version: 0 }), feed: Feed::default() })
     }
 }

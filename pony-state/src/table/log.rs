@@ -1,7 +1,9 @@
-//! What the rows were before each write of the running transaction: an undo log.
+//! What the rows were before each write of the running transaction: an undo log, and what becomes the changes.
 
+use crate::change::Versions;
 use crate::row::Row;
 use hashbrown::HashTable;
+use std::sync::Arc;
 
 /// Up to this many entries are searched one by one: most transactions never build the hash table.
 const LINEAR_ENTRIES_MAX: usize = 8;
@@ -9,17 +11,22 @@ const LINEAR_ENTRIES_MAX: usize = 8;
 /// A log that has grown beyond this gives its memory back afterwards.
 const KEPT_ENTRIES_MAX: usize = 1024;
 
-/// In [`Entry::before`]: there was no row.
-const NOTHING: u32 = u32::MAX;
-
 /// One write.
 #[derive(Debug)]
 struct Entry<R: Row> {
     hash: u32,
-    /// The place in the log's list of rows.
-    before: u32,
-    key: R::Key,
     touch: Touch,
+    before: Before<R>,
+}
+
+/// What a row was. It lies where the change that may come of it will have it.
+#[derive(Debug)]
+pub(super) enum Before<R: Row> {
+    /// There was no row of that key. New rows, of which there may be very many, need no more than this.
+    Nothing(R::Key),
+    Row(Arc<Versions<R>>),
+    /// It has been taken out.
+    Taken,
 }
 
 /// Which of a transaction's writes to a row one is.
@@ -33,9 +40,7 @@ enum Touch {
 /// The first of a transaction's writes to a row.
 pub(super) struct First<R: Row> {
     pub(super) hash: u32,
-    pub(super) key: R::Key,
-    /// What the row was.
-    pub(super) before: Option<R>,
+    pub(super) before: Before<R>,
     /// Whether it was the only one: the row is not what it was then.
     pub(super) is_only: bool,
 }
@@ -44,13 +49,11 @@ pub(super) struct First<R: Row> {
 #[derive(Debug)]
 pub(crate) struct Log<R: Row> {
     entries: Vec<Entry<R>>,
-    /// What rows were. Apart from the entries: new rows, of which there may be very many, need no place here.
-    rows: Vec<Option<R>>,
 }
 
 impl<R: Row> Default for Log<R> {
     fn default() -> Self {
-        Self { entries: Vec::new(), rows: Vec::new() }
+        Self { entries: Vec::new() }
     }
 }
 
@@ -61,16 +64,36 @@ impl<R: Row> Clone for Log<R> {
     }
 }
 
-impl<R: Row> Log<R> {
-    /// Notes what a row was. Says the place of the entry.
-    pub(super) fn push(&mut self, hash: u32, key: R::Key, before: Option<R>) -> usize {
-        let mut place = NOTHING;
-        if before.is_some() {
-            place = self.rows.len() as u32;
-            self.rows.push(before);
+impl<R: Row> Before<R> {
+    fn key(&self) -> Option<&R::Key> {
+        match self {
+            Self::Nothing(key) => Some(key),
+            Self::Row(versions) => Some(&versions.key),
+            Self::Taken => None,
         }
-        self.entries.push(Entry { hash, key, before: place, touch: Touch::Only });
-        self.entries.len() - 1
+    }
+
+    pub(super) fn row(&self) -> Option<&R> {
+        if let Self::Row(versions) = self { versions.before.as_ref() } else { None }
+    }
+}
+
+impl<R: Row> Log<R> {
+    /// The place of the last entry.
+    pub(super) const fn last(&self) -> usize {
+        self.entries.len().saturating_sub(1)
+    }
+
+    /// Notes that there was no row of that key.
+    pub(super) fn note_nothing(&mut self, hash: u32, key: R::Key) {
+        self.entries.push(Entry { hash, touch: Touch::Only, before: Before::Nothing(key) });
+    }
+
+    /// Notes what a row is before it changes.
+    pub(super) fn note(&mut self, hash: u32, key: R::Key, row: R) -> Option<&R> {
+        let versions = Arc::new(Versions { key, before: Some(row), after: None });
+        self.entries.push(Entry { hash, touch: Touch::Only, before: Before::Row(versions) });
+        self.entries.last()?.before.row()
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -83,8 +106,8 @@ impl<R: Row> Log<R> {
             for place in 1..self.entries.len() {
                 let (earlier, rest) = self.entries.split_at_mut(place);
                 let Some(entry) = rest.first_mut() else { break };
-                let first = earlier.iter_mut().find(|it| it.hash == entry.hash && it.key == entry.key);
-                if let Some(first) = first {
+                let same = |it: &&mut Entry<R>| it.hash == entry.hash && it.before.key() == entry.before.key();
+                if let Some(first) = earlier.iter_mut().find(same) {
                     (first.touch, entry.touch) = (Touch::FirstOfSome, Touch::Later);
                 }
             }
@@ -94,7 +117,8 @@ impl<R: Row> Log<R> {
         for place in 0..self.entries.len() {
             let entries = &self.entries;
             let Some(entry) = entries.get(place) else { break };
-            let same = |&it: &u32| entries.get(it as usize).is_some_and(|it| it.key == entry.key);
+            let same =
+                |&it: &u32| entries.get(it as usize).is_some_and(|it| it.before.key() == entry.before.key());
             let hasher = |&it: &u32| entries.get(it as usize).map_or(0, |it| spread(it.hash));
             match firsts.find(spread(entry.hash), same).copied() {
                 Some(first) => {
@@ -114,29 +138,28 @@ impl<R: Row> Log<R> {
         }
     }
 
-    fn take_row(&mut self, place: u32) -> Option<R> {
-        self.rows.get_mut(place as usize).and_then(Option::take)
-    }
-
     /// Takes what a settled log says of a row; `None` where that has been said at its first touch.
     pub(super) fn take_first(&mut self, place: usize) -> Option<First<R>> {
-        let entry = self.entries.get(place).filter(|entry| entry.touch != Touch::Later)?;
-        let (hash, key, before, is_only) =
-            (entry.hash, entry.key.clone(), entry.before, entry.touch == Touch::Only);
-        Some(First { hash, key, before: self.take_row(before), is_only })
+        let entry = self.entries.get_mut(place).filter(|entry| entry.touch != Touch::Later)?;
+        let before = std::mem::replace(&mut entry.before, Before::Taken);
+        Some(First { hash: entry.hash, before, is_only: entry.touch == Touch::Only })
     }
 
     /// Takes the last entry: the key, and what the row was.
     pub(super) fn pop(&mut self) -> Option<(R::Key, Option<R>)> {
-        let entry = self.entries.pop()?;
-        let before = self.take_row(entry.before);
-        Some((entry.key, before))
+        match self.entries.pop()?.before {
+            Before::Nothing(key) => Some((key, None)),
+            Before::Row(versions) => {
+                let key = versions.key.clone();
+                Some((key, Arc::unwrap_or_clone(versions).before))
+            }
+            Before::Taken => None,
+        }
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
-        self.rows.clear();
         if self.entries.capacity() > KEPT_ENTRIES_MAX {
             *self = Self::default();
         }

@@ -1,8 +1,8 @@
 //! A table without its row type.
 
-use super::log::First;
-use super::{Edit, InvariantError, TableData};
-use crate::change::Change;
+use super::log::{Before, First};
+use super::{Access, InvariantError, TableData};
+use crate::change::{Change, Versions};
 use crate::engine::id_set::Ids;
 use crate::row::{ColumnError, PartValues, Row, RowOps};
 use crate::schema::{ColumnPlaces, PartKind, TableDef};
@@ -105,20 +105,24 @@ impl<R: Row> TableOps for TableData<R> {
         values: Option<&[Value]>,
     ) -> Result<Option<usize>, ColumnError> {
         let key = R::typed_key(key)?;
-        let edit = match kind {
-            PartKind::Desired => Edit::Desired(values.map(R::Desired::from_values).transpose()?),
-            PartKind::Current => Edit::Current(values.map(R::Current::from_values).transpose()?),
-        };
-        Ok(self.write(&key, edit))
+        Ok(match kind {
+            PartKind::Desired => {
+                let part = values.map(R::Desired::from_values).transpose()?;
+                self.set(&key, &Access::DESIRED, part)
+            }
+            PartKind::Current => {
+                let part = values.map(R::Current::from_values).transpose()?;
+                self.set(&key, &Access::CURRENT, part)
+            }
+        })
     }
 
     fn put_any(&mut self, key: &Key, row: Option<&dyn RowOps>) -> Option<Option<usize>> {
         let key = R::typed_key(key).ok()?;
-        let edit = match row {
-            Some(row) => Edit::Row((row as &dyn Any).downcast_ref::<R>()?.clone()),
-            None => Edit::Remove,
-        };
-        Some(self.write(&key, edit))
+        Some(match row {
+            Some(row) => self.put(&key, (row as &dyn Any).downcast_ref::<R>()?.clone()),
+            None => self.remove(&key),
+        })
     }
 
     fn settle_log(&mut self) {
@@ -126,12 +130,25 @@ impl<R: Row> TableOps for TableData<R> {
     }
 
     fn take_change(&mut self, place: usize) -> Option<Change> {
-        let First { hash, key, before, is_only } = self.log.take_first(place)?;
-        let after = self.find_id(hash, &key).and_then(|id| self.by_id(id));
-        if !is_only && before.as_ref() == after {
-            return None;
-        }
-        Some(Change::new(Arc::clone(&self.def), key, before, after.cloned()))
+        let First { hash, before, is_only } = self.log.take_first(place)?;
+        let row = |key: &R::Key| self.find_id(hash, key).and_then(|id| self.by_id(id));
+        let versions = match before {
+            Before::Nothing(key) => {
+                let after = Some(row(&key)?.clone());
+                Arc::new(Versions { key, before: None, after })
+            }
+            Before::Row(mut versions) => {
+                let after = row(&versions.key);
+                if !is_only && versions.before.as_ref() == after {
+                    return None;
+                }
+                // Nobody else has it yet.
+                Arc::make_mut(&mut versions).after = after.cloned();
+                versions
+            }
+            Before::Taken => return None,
+        };
+        Some(Change::new(Arc::clone(&self.def), versions))
     }
 
     fn undo_all(&mut self) {
