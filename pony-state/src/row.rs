@@ -376,6 +376,7 @@ pub(crate) trait RowOps: Any + Debug + Send + Sync {
     fn part_value(&self, kind: PartKind, column: usize) -> Option<Value>;
 
     /// The value of a column in the key or else in a part, if that is there.
+    #[inline]
     fn value_at(&self, kind: PartKind, places: ColumnPlaces) -> Option<Value> {
         match places.key {
             Some(place) => Some(self.any_key_value(place)),
@@ -384,8 +385,13 @@ pub(crate) trait RowOps: Any + Debug + Send + Sync {
     }
 
     /// The values of `to` in those parts whose `from` is `value`; each once, and none that is null.
+    #[inline]
     fn opposite(&self, from: ColumnPlaces, value: &Value, to: ColumnPlaces) -> [Option<Value>; 2] {
         let end = |kind| {
+            // Without the part only a key can have both columns.
+            if !self.has_part(kind) && (from.key.is_none() || to.key.is_none()) {
+                return None;
+            }
             let matches = self.value_at(kind, from).as_ref() == Some(value);
             if matches { self.value_at(kind, to).filter(|it| !it.is_null()) } else { None }
         };

@@ -124,6 +124,7 @@ impl<R: Row> TableData<R> {
     }
 
     /// The rows that have a value in a column of these places.
+    #[inline]
     pub(crate) fn find_at(&self, places: ColumnPlaces, value: &Value) -> Ids<'_> {
         if let Some(index) = places.index.and_then(|index| self.indexes.get(index)) {
             return index.find(&self.def, value);

@@ -50,6 +50,7 @@ impl Index {
         self.by_hash.find(hash, |id| self.postings.get(id).is_some_and(|posting| posting.value == *value))
     }
 
+    #[inline]
     fn rows_of(&self, def: &TableDef, value: &Value) -> Option<&IdSet> {
         let id = self.posting(def.hash_of(value), value)?;
         self.postings.get(id).map(|posting| &posting.rows)

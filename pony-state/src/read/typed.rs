@@ -280,6 +280,7 @@ impl<'a, J: Row, T: Row> Joined<'a, J, T> {
         })
     }
 
+    #[inline]
     fn target(&self, end: Option<Value>) -> Option<&'a T> {
         self.target.get(&T::key_of(std::slice::from_ref(&end?)).ok()?)
     }

@@ -133,6 +133,7 @@ impl TableDef {
     }
 
     /// For a join table: the side of a column, and the other one.
+    #[inline]
     pub(crate) fn join_from(&self, column: &str) -> Option<(&JoinSide, &JoinSide)> {
         match self.join.as_ref()? {
             [left, right] if left.column == column => Some((left, right)),
