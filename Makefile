@@ -47,6 +47,9 @@ bench: setup ## Measure; figures go to target/bench/
 bench-postgres: setup ## Measure the PostgreSQL store alone
 	$(CARGO) bench --package pony-benches --no-default-features --features database --bench postgres
 
+bench-state: setup ## Measure the state engine against its peers
+	$(CARGO) bench --package pony-benches --no-default-features --bench state
+
 bench-session: setup ## Measure the state exchange alone
 	$(CARGO) bench --package pony-benches --no-default-features --bench session
 
@@ -56,5 +59,5 @@ doc: ## Build the documentation: target/doc/
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test test-long fuzz check fmt bench bench-postgres bench-session doc clean-state
+.PHONY: help setup build run test test-long fuzz check fmt bench bench-state bench-postgres bench-session doc clean-state
 .DEFAULT_GOAL := help

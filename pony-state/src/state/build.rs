@@ -89,7 +89,8 @@ impl StateBuilder {
     pub fn build(self) -> Result<State, SchemaError> {
         let schema = Schema::new(self.tables.iter().map(|(schema, ..)| schema.clone()).collect())?;
         let types = self.tables.iter().map(|(_, ty, _)| *ty).collect();
-        let tables = self.tables.iter().zip(schema.tables()).map(|((.., make), def)| make(Arc::clone(def))).collect();
+        let tables =
+            self.tables.iter().zip(schema.tables()).map(|((.., make), def)| make(Arc::clone(def))).collect();
         let catalog = Arc::new(Catalog { schema: Arc::new(schema), types });
         Ok(State { root: Arc::new(Root { catalog, tables, version: 0 }), feed: Feed::default() })
     }

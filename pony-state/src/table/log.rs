@@ -106,7 +106,8 @@ impl<R: Row> Log<R> {
             for place in 1..self.entries.len() {
                 let (earlier, rest) = self.entries.split_at_mut(place);
                 let Some(entry) = rest.first_mut() else { break };
-                let same = |it: &&mut Entry<R>| it.hash == entry.hash && it.before.key() == entry.before.key();
+                let same =
+                    |it: &&mut Entry<R>| it.hash == entry.hash && it.before.key() == entry.before.key();
                 if let Some(first) = earlier.iter_mut().find(same) {
                     (first.touch, entry.touch) = (Touch::FirstOfSome, Touch::Later);
                 }
