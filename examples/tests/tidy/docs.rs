@@ -23,11 +23,11 @@ fn items(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// Whether the comment above a line has an example. Attributes may stand in between.
+/// Whether the comment above a line has an example, or is hidden. Attributes may stand in between.
 fn has_example(text: &str, number: usize) -> bool {
     let above: Vec<&str> = text.lines().take(number - 1).map(str::trim_start).collect();
     let belongs = |line: &&&str| !line.is_empty() && !line.ends_with(';') && !line.ends_with('}');
-    above.iter().rev().take_while(belongs).any(|line| *line == "/// ```")
+    above.iter().rev().take_while(belongs).any(|line| ["/// ```", "#[doc(hidden)]"].contains(line))
 }
 
 #[test]
