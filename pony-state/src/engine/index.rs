@@ -44,6 +44,9 @@ fn same<P: PartValues>(old: Option<&P>, new: Option<&P>, place: usize) -> bool {
     }
 }
 
+/// How to get at a part of a row, and the column's place there.
+type PartAt<R, P> = (fn(&R) -> Option<&P>, Option<usize>);
+
 impl Index {
     #[inline]
     fn posting(&self, hash: u32, value: &Value) -> Option<u32> {
@@ -81,45 +84,47 @@ impl Index {
         old: Option<&R>,
         new: Option<&R>,
     ) {
-        if places.key.is_some() && old.is_none() != new.is_none() {
-            let value = old.or(new).zip(places.key).map(|(row, place)| row.key_value(place));
-            self.replace(def, places, id, (old, value.as_ref()), (new, value.as_ref()));
+        if let Some(place) = places.key {
+            // A key is of one row for good: it comes and goes with it.
+            match (old, new) {
+                (None, Some(row)) => self.insert(def, &row.key_value(place), id),
+                (Some(row), None) => self.remove(def, &row.key_value(place), id),
+                _ => {}
+            }
         }
-        let (was, is) = (old.and_then(R::desired), new.and_then(R::desired));
-        if let Some(place) = places.desired
-            && !same(was, is, place)
-        {
-            let (was, is) = (was.map(|part| part.value(place)), is.map(|part| part.value(place)));
-            self.replace(def, places, id, (old, was.as_ref()), (new, is.as_ref()));
-        }
-        let (was, is) = (old.and_then(R::current), new.and_then(R::current));
-        if let Some(place) = places.current
-            && !same(was, is, place)
-        {
-            let (was, is) = (was.map(|part| part.value(place)), is.map(|part| part.value(place)));
-            self.replace(def, places, id, (old, was.as_ref()), (new, is.as_ref()));
-        }
+        let desired: PartAt<R, R::Desired> = (R::desired, places.desired);
+        let current: PartAt<R, R::Current> = (R::current, places.current);
+        self.follow::<R, _, _>(def, id, (old, new), desired, current);
+        self.follow::<R, _, _>(def, id, (old, new), current, desired);
     }
 
-    /// Follows what one place of a row held and holds: a value stays listed as long as any place has it.
-    fn replace<R: Row>(
+    /// Follows what one part of a row held and holds: a value stays listed as long as the other part has it.
+    #[inline]
+    fn follow<R: Row, P: PartValues, O: PartValues>(
         &mut self,
         def: &TableDef,
-        places: ColumnPlaces,
         id: u32,
-        (old, was): (Option<&R>, Option<&Value>),
-        (new, is): (Option<&R>, Option<&Value>),
+        (old, new): (Option<&R>, Option<&R>),
+        (part, place): PartAt<R, P>,
+        (other, other_place): PartAt<R, O>,
     ) {
-        let holds = |row: Option<&R>, value: &Value| row.is_some_and(|row| places.hold(row, value));
-        if let Some(was) = was
-            && !holds(new, was)
-        {
-            self.remove(def, was, id);
+        let Some(place) = place else { return };
+        let (was, is) = (old.and_then(part), new.and_then(part));
+        if same(was, is, place) {
+            return;
         }
-        if let Some(is) = is
-            && !holds(old, is)
+        let elsewhere = |row: Option<&R>, value: &Value| {
+            other_place.zip(row.and_then(other)).is_some_and(|(place, part)| part.value(place) == *value)
+        };
+        if let Some(was) = was.map(|part| part.value(place))
+            && !elsewhere(new, &was)
         {
-            self.insert(def, is, id);
+            self.remove(def, &was, id);
+        }
+        if let Some(is) = is.map(|part| part.value(place))
+            && !elsewhere(old, &is)
+        {
+            self.insert(def, &is, id);
         }
     }
 

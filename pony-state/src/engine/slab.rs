@@ -57,7 +57,10 @@ impl<T: Clone> Slab<T> {
         }
     }
 
-    /// Adds an item and says its id. Ids are 32 bits: memory ends long before they do.
+    /// Adds an item and says its id.
+    ///
+    /// # Panics
+    /// Beyond 4,294,967,294 items: ids have 32 bits, and two items of one id would be worse.
     pub(crate) fn insert(&mut self, item: T) -> u32 {
         self.len += 1;
         let id = self.free;
@@ -69,6 +72,7 @@ impl<T: Clone> Slab<T> {
                 id
             }
             _ => {
+                assert!(self.slots.len() < NONE as usize, "a table holds at most {} rows", NONE - 1);
                 let id = self.slots.len() as u32;
                 self.slots.push(Slot::Used(item));
                 id
