@@ -40,8 +40,7 @@ fn load<P: Peer>(cloud: &Cloud, instances: usize) -> anyhow::Result<(Local<'_, P
         keys.extend(batch.iter().map(|member| member.instance.uuid));
         peer.add_instances(&batch)?;
     }
-    let mut some = |of: &[Uuid]| rng.pick(of).copied().unwrap_or_default();
-    let moves = (0..KEYS).map(|_| (some(&keys), some(&hosts))).collect();
+    let moves = crate::moves(&keys, &hosts, KEYS, &mut rng);
     Ok((Local::new(cloud, peer), moves))
 }
 
@@ -66,8 +65,10 @@ fn cost<P: Peer>(peer: &mut Local<'_, P>, moves: &[(Uuid, Uuid)]) -> anyhow::Res
 fn costs<P: Peer>(instances: usize) -> anyhow::Result<[Cost; 2]> {
     let cloud = Cloud::generate(0, crate::SEED);
     let (mut peer, moves) = load::<P>(&cloud, instances)?;
-    let near = moves.get(..NEAR).unwrap_or_default().repeat(KEYS / NEAR);
-    Ok([cost(&mut peer, &near)?, cost(&mut peer, &moves)?])
+    // One half goes there, the other half back: the near ones likewise.
+    let (there, back) = moves.split_at(moves.len() / 2);
+    let near = [there, back].map(|half| half.get(..NEAR / 2).unwrap_or_default()).concat();
+    Ok([cost(&mut peer, &near.repeat(KEYS / NEAR))?, cost(&mut peer, &moves)?])
 }
 
 pub(crate) fn measure(report: &mut Report) -> anyhow::Result<()> {

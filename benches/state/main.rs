@@ -98,17 +98,17 @@ fn pick(rng: &mut Rng, of: &[Uuid], count: usize) -> Vec<Uuid> {
 
 /// Instances and where they go: all of them to one host, then each to another one, so that every step of every run
 /// changes something.
-fn moves(cloud: &Cloud, count: usize, rng: &mut Rng) -> Vec<(Uuid, Uuid)> {
+fn moves(instances: &[Uuid], hosts: &[Uuid], count: usize, rng: &mut Rng) -> Vec<(Uuid, Uuid)> {
     let mut there = Vec::new();
     let mut back = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for _ in 0..count / 2 {
-        let Some(member) = rng.pick(&cloud.members) else { continue };
-        let place = rng.below(cloud.hosts.len());
-        let next = (place + 1) % cloud.hosts.len();
-        if seen.insert(member.instance.uuid) {
-            there.push((member.instance.uuid, cloud.hosts[place]));
-            back.push((member.instance.uuid, cloud.hosts[next]));
+        let Some(&instance) = rng.pick(instances) else { continue };
+        let place = rng.below(hosts.len());
+        let next = (place + 1) % hosts.len();
+        if seen.insert(instance) {
+            there.push((instance, hosts[place]));
+            back.push((instance, hosts[next]));
         }
     }
     there.extend(back);
@@ -123,7 +123,7 @@ fn speed(report: &mut Report, cloud: &Cloud) -> anyhow::Result<()> {
     let instances = pick(&mut rng, &keys, KEYS).repeat(ROUNDS);
     let mut lists = |of: &[Uuid]| pick(&mut rng, of, LISTS).repeat(ROUNDS);
     let (tenants, hosts) = (lists(&cloud.tenants), lists(&cloud.hosts));
-    let moves = moves(cloud, KEYS, &mut rng).repeat(ROUNDS);
+    let moves = moves(&keys, &cloud.hosts, KEYS, &mut rng).repeat(ROUNDS);
     let works = [
         (targets::GET, Work::Get(&instances)),
         (targets::TENANT, Work::OfTenant(&tenants)),

@@ -54,7 +54,8 @@ fn alone_ns(pony: &Pony) -> anyhow::Result<f64> {
 
 pub(crate) fn measure(report: &mut Report, cloud: &Cloud) -> anyhow::Result<()> {
     let mut rng = Rng::new(SEED + 3);
-    let moves = moves(cloud, 2000, &mut rng);
+    let keys: Vec<Uuid> = cloud.members.iter().map(|member| member.instance.uuid).collect();
+    let moves = moves(&keys, &cloud.hosts, 2000, &mut rng);
     let (mut pony, mut limit) = (Pony::create()?, Local::<Limit>::load(cloud)?);
     pony.add(&cloud.members)?;
     let (mut slowed, mut update, mut stalls) = (Vec::new(), Vec::new(), Vec::new());
