@@ -220,10 +220,20 @@ impl Cluster {
             self.must("pg_ctl", &["-D", &data, "-m", "fast", "-w", "stop"]);
             return;
         }
-        let pid = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap_or_default();
-        let pid = pid.lines().next().unwrap_or_default().to_owned();
-        let killed = Command::new("kill").args(["-KILL", &pid]).status();
-        assert!(killed.is_ok_and(|status| status.success()), "process {pid} cannot be killed");
+        let file = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).unwrap_or_default();
+        let first = file.lines().next().unwrap_or_default().to_owned();
+        // Stopped first, so that it makes no more. Sessions would notice its death by themselves, but only soon, and
+        // commit what comes meanwhile.
+        signal("STOP", std::slice::from_ref(&first));
+        let all: Vec<String> = children(&first).chain([first.clone()]).collect();
+        signal("KILL", &all);
+        for _ in 0..GONE_ATTEMPTS {
+            if !all.iter().any(|pid| stat(pid).is_some_and(|(state, _)| state != "Z")) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("killed processes are still there: {all:?}");
     }
 
     /// Runs a program of PostgreSQL's as the server's user.
@@ -245,6 +255,28 @@ impl Cluster {
     fn data(&self) -> String {
         self.dir.join("data").to_string_lossy().into_owned()
     }
+}
+
+/// How often is looked whether killed processes are gone, 10 ms apart: a busy machine may take a while.
+const GONE_ATTEMPTS: u32 = 3000;
+
+fn signal(name: &str, processes: &[String]) {
+    let sent = Command::new("kill").arg(format!("-{name}")).args(processes).status();
+    assert!(sent.is_ok(), "kill -{name} {processes:?}: {sent:?}");
+}
+
+/// State and parent of a process; `None` where there is none.
+fn stat(process: &str) -> Option<(String, String)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned);
+    Some((fields.next()?, fields.next()?))
+}
+
+fn children(process: &str) -> impl Iterator<Item = String> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().into_string().ok());
+    pids.filter(move |pid| stat(pid).is_some_and(|(_, parent)| parent == process))
 }
 
 impl Drop for Cluster {
