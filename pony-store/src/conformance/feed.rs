@@ -3,15 +3,28 @@
 use super::constraints::scene;
 use super::{Fixture, Replica, delete, id, insert, tables, tenant, update};
 use crate::error::FeedError;
-use crate::store::{BATCH_ROWS, Position};
+use crate::store::{BATCH_ROWS, Changes, DesiredStore, Position};
 use pony_state::RowOp;
 use serde_json::json;
 use std::ops::Range;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long something that happens at once may take on a machine that is busy.
 const SOON: Duration = Duration::from_secs(20);
+
+/// What the store tells, as whoever follows asks: again, where it is away for a moment, as it may be on a machine that is
+/// busy.
+pub(super) async fn changes_after(store: &dyn DesiredStore, after: Position, limit: usize) -> Changes {
+    let start = Instant::now();
+    loop {
+        match store.changes_after(after, limit).await {
+            Ok(changes) => return changes,
+            Err(FeedError::Unavailable(_)) if start.elapsed() < SOON => {}
+            Err(error) => panic!("no changes after {after}: {error}"),
+        }
+    }
+}
 
 /// Whoever follows the feed from the beginning holds what somebody loads.
 ///
@@ -51,7 +64,7 @@ pub async fn a_batch_never_cuts_a_transaction(fixture: &mut dyn Fixture) {
         let mut found = Vec::new();
         let mut position = Position::default();
         loop {
-            let batch = store.changes_after(position, limit).await.unwrap();
+            let batch = changes_after(store, position, limit).await;
             position = batch.position;
             found.push(batch.changes.len());
             if !batch.more {
@@ -85,7 +98,7 @@ pub async fn a_load_continues_in_the_feed(fixture: &mut dyn Fixture) {
     }
     assert_eq!(loaded, count);
     assert!(load.position() < later.position);
-    let rest = store.changes_after(load.position(), 1000).await.unwrap();
+    let rest = changes_after(store, load.position(), 1000).await;
     assert_eq!(rest.changes.len(), 11);
     assert_eq!(load.next().await.unwrap(), None);
 }
@@ -104,7 +117,7 @@ pub async fn an_update_without_effect_is_no_change(fixture: &mut dyn Fixture) {
     ];
     assert_eq!(store.commit(ops).await.unwrap(), before);
     assert_eq!(store.commit(Vec::new()).await.unwrap(), before);
-    assert_eq!(store.changes_after(before.position, 10).await.unwrap().changes, []);
+    assert_eq!(changes_after(store, before.position, 10).await.changes, []);
 }
 
 /// What goes or becomes null because something else goes is told like everything else.
@@ -185,7 +198,7 @@ pub async fn a_gap_is_told(fixture: &mut dyn Fixture) {
         panic!("a gap is expected");
     };
     assert_eq!((asked, told), (Position(0), newest));
-    let kept = store.changes_after(oldest, 100).await.unwrap();
+    let kept = changes_after(store, oldest, 100).await;
     assert!(kept.changes.len() >= 8 && kept.changes.len() <= 12, "{}", kept.changes.len());
     let before = Position(oldest.0 - 1);
     assert!(matches!(store.changes_after(before, 1).await, Err(FeedError::Gap { .. })));

@@ -1,6 +1,7 @@
 //! All or nothing, in any order, at once, durable.
 
 use super::constraints::scene;
+use super::feed::changes_after;
 use super::{Fixture, Replica, delete, id, insert, tables, tenant, update};
 use crate::store::{Claim, DesiredStore, Lead, Position};
 use serde_json::json;
@@ -18,7 +19,7 @@ pub async fn a_transaction_is_all_or_nothing(fixture: &mut dyn Fixture) {
     ops.push(update("instance", json!({"uuid": id(13)}), json!({"name": "web"})));
     store.commit(ops).await.unwrap_err();
     assert_eq!(Replica::load(store, &tables()).await, before);
-    assert_eq!(store.changes_after(before.position, 10).await.unwrap().changes, []);
+    assert_eq!(changes_after(store, before.position, 10).await.changes, []);
 }
 
 /// References count when the transaction ends, not before. An address is checked against its network's range
