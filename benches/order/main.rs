@@ -51,6 +51,7 @@ async fn start(dir: &Path) -> anyhow::Result<Cloud> {
         zmq: "127.0.0.1:0".parse()?,
         enroll: true,
         database: sparkle::DatabaseArgs::default(),
+        http: sparkle::HttpArgs::default(),
     };
     let sparkle = Sparkle::start(config).await?;
     let (record, calls) = mpsc::channel(CALLS_MAX);

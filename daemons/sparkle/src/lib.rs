@@ -17,6 +17,7 @@ mod writer;
 
 pub use command::Command;
 pub use database::DatabaseArgs;
+pub use http::{HttpArgs, HttpLimits, NoOrigin, Origin};
 pub use lead::Role;
 
 use anyhow::Context;
@@ -41,6 +42,8 @@ use uuid::Uuid;
 const FEED_WAITING_MAX: usize = 16;
 /// How long a shutdown waits for requests under way.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// Descriptors for hosts, the database and files, besides those of the REST API's connections.
+const DESCRIPTORS_BESIDES: u64 = 4096;
 
 /// What a Sparkle is started with.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,9 +54,12 @@ pub struct Config {
     /// Where desired state is
     #[command(flatten)]
     pub database: DatabaseArgs,
-    /// Where the REST API listens (plain HTTP: keep it on loopback, or behind a TLS proxy)
+    /// Where the REST API listens; beyond loopback with TLS only
     #[arg(long, default_value = "127.0.0.1:9860")]
     pub listen: SocketAddr,
+    /// How it is served
+    #[command(flatten)]
+    pub http: HttpArgs,
     /// Where hosts connect (encrypted with CURVE)
     #[arg(long, default_value = "127.0.0.1:9850")]
     pub zmq: SocketAddr,
@@ -81,8 +87,11 @@ impl Sparkle {
     /// # Errors
     /// When the directory, the database or one of the addresses cannot be used; each says which and why.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        config.http.check_exposure(config.listen)?;
         create_dir(&config.dir)?;
         warn_of_exposure(&config);
+        let tls = config.http.tls()?;
+        raise_descriptors(config.http.limits.connections_max);
         let store = Database::new(&config.database, &config.dir)?.open().await?;
         let claim = Claim { holder: Uuid::new_v4(), name: config.listen.to_string(), ttl_ms: LEAD_TTL_MS };
         let lead = store.take_lead(&claim).await.context("asking for the lead")?;
@@ -140,8 +149,12 @@ impl Sparkle {
         };
         let inputs = core::Inputs { feed: feed_out, written, taken: taken_seen };
         tasks.spawn(core.run(inputs, stop.clone()));
-        let app = http::App::new(state.clone(), writes, available_seen, role.clone())?;
-        tasks.spawn(http::serve(listener, app, stop.clone()));
+        let app = http::App::new(state.clone(), writes, available_seen, role.clone(), &config.http)?;
+        let tls = tls.map(|(tls, seen)| {
+            tasks.spawn(tls.clone().follow(seen, stop.clone()));
+            tls
+        });
+        tasks.spawn(http::serve(listener, tls, config.http.limits, app.router(), stop.clone()));
         Ok(Self { api, zmq, key, credentials, state, role, lost, stop, tasks })
     }
 
@@ -202,19 +215,24 @@ impl Sparkle {
     }
 }
 
-/// What is safe on loopback may not be elsewhere.
+/// What is safe on loopback may not be elsewhere. (Of the REST API: [`HttpArgs::check_exposure`].)
 fn warn_of_exposure(config: &Config) {
-    if !config.listen.ip().is_loopback() {
-        let at = config.listen;
-        tracing::warn!(
-            "the REST API at {at} is plain HTTP, so passwords can be overheard: put a TLS proxy before it"
-        );
-    }
     if config.enroll && !config.zmq.ip().is_loopback() {
         tracing::warn!(
             "whoever reaches {} is taken in as a host: mind who can, or do not enroll",
             config.zmq
         );
+    }
+}
+
+/// As many descriptors as the system allows, up to what all connections need: the usual soft limit is 1,024.
+fn raise_descriptors(connections_max: usize) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let wanted =
+        u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(DESCRIPTORS_BESIDES).min(hard);
+    if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
+        tracing::warn!("only {soft} descriptors: not all of {connections_max} connections can be served");
     }
 }
 

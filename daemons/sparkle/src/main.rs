@@ -37,8 +37,13 @@ enum Ended {
 }
 
 async fn serve(config: Config, terminate: &mut Signal) -> anyhow::Result<Ended> {
+    let scheme = config.http.scheme();
     let mut sparkle = Sparkle::start(config).await?;
-    tracing::info!("the REST API is at http://{}/, hosts connect to tcp://{}", sparkle.api(), sparkle.zmq());
+    tracing::info!(
+        "the REST API is at {scheme}://{}/, hosts connect to tcp://{}",
+        sparkle.api(),
+        sparkle.zmq()
+    );
     tracing::info!("hosts need the key {}", sparkle.key());
     let asked = tokio::select! {
         _ = terminate.recv() => true,

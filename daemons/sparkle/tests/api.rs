@@ -5,25 +5,14 @@
 
 mod client;
 
-use client::{Answer, basic};
+use client::{Answer, basic, config, operator};
 use serde_json::{Value as Json, json};
-use sparkle::{Config, DatabaseArgs, Sparkle};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use sparkle::Sparkle;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-fn config(dir: &Path) -> Config {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Config { dir: dir.join("state"), listen: any, zmq: any, enroll: false, database: DatabaseArgs::default() }
-}
-
 async fn send(sparkle: &Sparkle, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     client::send(sparkle.api(), method, path, headers, body).await
-}
-
-fn operator(sparkle: &Sparkle) -> String {
-    basic(&std::fs::read_to_string(sparkle.credentials()).unwrap())
 }
 
 fn tenant(name: &str) -> String {

@@ -9,7 +9,7 @@ mod client;
 use client::{Answer, basic};
 use pony_store::conformance::{Cluster, Proxy, Stop, Way};
 use serde_json::json;
-use sparkle::{Command, Config, DatabaseArgs, Role, Sparkle};
+use sparkle::{Command, Config, DatabaseArgs, HttpArgs, Role, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,7 +36,8 @@ fn cluster(settings: &[&str]) -> Option<Cluster> {
 fn config(dir: &Path, database: &str) -> Config {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let database = DatabaseArgs { database: Some(database.to_owned()), database_password_file: None };
-    Config { dir: dir.to_owned(), listen: any, zmq: any, enroll: false, database }
+    let http = HttpArgs::default();
+    Config { dir: dir.to_owned(), listen: any, zmq: any, enroll: false, database, http }
 }
 
 fn operator(dir: &Path) -> String {

@@ -37,7 +37,7 @@ const KNOWN_TO: [(&str, &[&str]); 11] = [
     ("zmq", &["pony-net"]),
     ("rusqlite", &["pony-store"]),
     ("tokio-postgres", &["pony-store"]),
-    ("tokio-rustls", &["pony-store"]),
+    ("tokio-rustls", &["pony-store", "daemons/sparkle"]),
     ("virt", &["pony-host"]),
     ("virt-sys", &["pony-host"]),
     ("rtnetlink", &["pony-host"]),

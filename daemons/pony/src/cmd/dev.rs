@@ -37,6 +37,10 @@ struct DevHost {
 pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("PONY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    anyhow::ensure!(
+        args.sparkle.http.tls_cert.is_none(),
+        "`pony dev` speaks to its own Sparkle in plain HTTP on loopback; for HTTPS start `sparkle` and `twilight`"
+    );
     let mut sparkle = Sparkle::start(sparkle::Config { enroll: true, ..args.sparkle.clone() }).await?;
     let hosts = start_hosts(&args, &sparkle).await?;
     let file = sparkle.credentials();

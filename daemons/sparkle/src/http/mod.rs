@@ -2,9 +2,18 @@
 //! generic handler over the tree that the schema gives; nothing in here knows a table by name but `user`.
 
 mod caller;
+mod config;
+mod cors;
 mod problem;
 mod read;
+mod serve;
+mod tls;
+mod trace;
 mod write;
+
+pub use config::{HttpArgs, HttpLimits};
+pub use cors::{NoOrigin, Origin};
+pub(crate) use serve::serve;
 
 use crate::auth::Verifier;
 use crate::lead::Role;
@@ -12,6 +21,7 @@ use crate::writer::WriterHandle;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -21,15 +31,11 @@ use problem::Fault;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tower_http::timeout::TimeoutLayer;
+use trace::Ids;
 
 /// The largest request body, bytes: a patch that orders thousands of instances fits.
 pub(crate) const BODY_BYTES_MAX: usize = 8 << 20;
-/// How long a request may take in all; writes are answered or refused well before.
-pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// The longest URL path with its query, bytes.
 pub(crate) const URL_BYTES_MAX: usize = 8 << 10;
 
@@ -44,6 +50,9 @@ struct Inner {
     available: watch::Receiver<bool>,
     role: watch::Receiver<Role>,
     verifier: Verifier,
+    origins: Vec<Origin>,
+    limits: HttpLimits,
+    ids: Ids,
 }
 
 impl App {
@@ -52,13 +61,19 @@ impl App {
         writer: WriterHandle,
         available: watch::Receiver<bool>,
         role: watch::Receiver<Role>,
+        args: &HttpArgs,
     ) -> anyhow::Result<Self> {
         let tree: Result<Tree, TreeError> = Tree::new(Arc::clone(state.snapshot().schema()));
         let verifier = Verifier::new()?;
-        Ok(Self(Arc::new(Inner { tree: tree?, state, writer, available, role, verifier })))
+        let mut process = [0; 4];
+        getrandom::fill(&mut process).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+        let ids = Ids::new(u32::from_ne_bytes(process));
+        let (origins, limits) = (args.cors_origin.clone(), args.limits.clone());
+        let inner = Inner { tree: tree?, state, writer, available, role, verifier, origins, limits, ids };
+        Ok(Self(Arc::new(inner)))
     }
 
-    fn router(self) -> Router {
+    pub(crate) fn router(self) -> Router {
         Router::new()
             .route("/", get(root))
             .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
@@ -69,17 +84,10 @@ impl App {
             .route("/v1/{*path}", any(document))
             .fallback(unknown)
             .method_not_allowed_fallback(wrong_method)
-            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_MAX))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(from_fn_with_state(self.clone(), cors::admit))
+            .layer(from_fn_with_state(self.clone(), trace::observe))
             .with_state(self)
-    }
-}
-
-/// Serves until told to stop; requests under way are finished.
-pub(crate) async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
-    let served = axum::serve(listener, app.router()).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!("the REST API cannot be served any longer: {error}");
     }
 }
 
@@ -150,7 +158,7 @@ async fn answer(
     match wanted {
         "GET" => read::answer(app, &caller, &url, place, uri.query().unwrap_or_default(), headers),
         _ => {
-            let body = body(request).await?;
+            let body = body(request, app.0.limits.body_max).await?;
             write::answer(app, caller, url, wanted, headers, &body).await
         }
     }
@@ -161,8 +169,10 @@ fn allow(methods: &[&str]) -> String {
     methods.iter().copied().chain(head).chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
 }
 
-async fn body(request: Request) -> Result<Bytes, Fault> {
-    axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
+async fn body(request: Request, within: Duration) -> Result<Bytes, Fault> {
+    let arriving = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX);
+    let arrived = tokio::time::timeout(within, arriving).await.map_err(|_| Fault::body_slow(within))?;
+    arrived.map_err(|error| {
         use http_body_util::LengthLimitError;
         let source = std::error::Error::source(&error);
         if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use pony_core::document::DocumentError;
 use pony_store::{Broken, CommitError};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// When to come back after an outage or a full queue, seconds.
 const RETRY_AFTER_S: u32 = 1;
@@ -53,6 +54,22 @@ impl Fault {
 
     pub(super) fn unavailable(message: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", message)
+    }
+
+    /// A request that took too long.
+    pub(super) fn slow(max: Duration) -> Self {
+        let seconds = max.as_secs_f32();
+        let message = format!(
+            "this took longer than {seconds} s; whether it was done is not known: look before you ask again"
+        );
+        Self::unavailable(message)
+    }
+
+    /// A body that took too long to arrive.
+    pub(super) fn body_slow(max: Duration) -> Self {
+        let message =
+            format!("the request body did not arrive within {} s; nothing was done", max.as_secs_f32());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", message)
     }
 
     pub(super) fn precondition() -> Self {

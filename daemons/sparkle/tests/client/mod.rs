@@ -2,9 +2,23 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 use serde_json::Value as Json;
-use std::net::SocketAddr;
+use sparkle::{Config, DatabaseArgs, HttpArgs, Sparkle};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// A Sparkle on a database of its own in `dir`, on ports of its own.
+pub(crate) fn config(dir: &Path) -> Config {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (database, http) = (DatabaseArgs::default(), HttpArgs::default());
+    Config { dir: dir.join("state"), listen: any, zmq: any, enroll: false, database, http }
+}
+
+/// The header of its first operator.
+pub(crate) fn operator(sparkle: &Sparkle) -> String {
+    basic(&std::fs::read_to_string(sparkle.credentials()).unwrap())
+}
 
 /// What a server answered.
 pub(crate) struct Answer {
