@@ -20,6 +20,7 @@ mod migration;
 mod op;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod queue;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;

@@ -1,7 +1,7 @@
 //! The boundary between Sparkle and whatever keeps desired state: what goes in, what comes out, in which order.
 //! It names no database.
 
-use crate::error::{CommitError, FeedError, LoadError, Unavailable};
+use crate::error::{CommitError, FeedError, LoadError, Outage, Unavailable};
 use async_trait::async_trait;
 use pony_state::{Columns, RowOp, Value};
 use serde_json::Value as Json;
@@ -18,7 +18,7 @@ pub const BATCH_ROWS: usize = 1000;
 /// a forgotten one would keep the database from reclaiming space.
 pub const LOAD_STALL_MS: u64 = 60_000;
 
-/// Operations in one transaction. It bounds how long others wait for the writer (some seconds at worst); the
+/// Operations in one transaction of a request. It bounds how long others wait for the writer (some seconds at worst); the
 /// largest documents that people apply at once have some thousands.
 pub const COMMIT_OPS_MAX: usize = 50_000;
 
@@ -182,7 +182,15 @@ pub trait DesiredStore: Send + Sync {
     ///
     /// # Errors
     /// [`CommitError`]; nothing was changed then.
-    async fn commit(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError>;
+    async fn commit(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError> {
+        let unanswered = || Unavailable::new(Outage::Internal, "a commit was not answered").into();
+        self.commit_all(vec![ops]).await.pop().unwrap_or_else(|| Err(unanswered()))
+    }
+
+    /// Does the same for several transactions, each of which may rest upon those before it: one after the other, up to
+    /// the first that fails, with one wait for the disk where that works. Gives one answer for each that was tried, in
+    /// their order, which is one at least; what is behind those was not tried.
+    async fn commit_all(&self, requests: Vec<Vec<RowOp>>) -> Vec<Result<Committed, CommitError>>;
 
     /// What was committed after `position`: `limit` changes at the most, but at least one transaction in full
     /// where there is any.

@@ -134,8 +134,10 @@ impl Sparkle {
         tasks.spawn(keeper.run(stop.clone()));
         let keys = Keys::new(&tables::table_schemas());
         tasks.spawn(feed::follow(store.clone(), keys, position, feed_in));
-        let writer = writer::Writer { store, state: state.clone(), applied: applied_seen, own, own_ended };
-        tasks.spawn(writer.run(requests));
+        let state_read = state.clone();
+        let writer =
+            writer::Writer { store, state: state_read, applied: applied_seen, requests, own, own_ended };
+        tasks.spawn(writer.run());
         let core = core::Core {
             clock,
             controller,

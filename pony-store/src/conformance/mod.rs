@@ -30,7 +30,7 @@ pub use quotas::{a_low_limit_takes_nothing_away, quotas_are_kept};
 pub use replica::Replica;
 pub use tables::tables;
 pub use transactions::{
-    a_transaction_is_all_or_nothing, concurrent_commits_are_all_there,
+    a_group_ends_at_its_first_failure, a_transaction_is_all_or_nothing, concurrent_commits_are_all_there,
     large_transactions_are_like_small_ones, rows_may_come_in_any_order, the_epoch_only_rises,
     what_was_committed_is_there_after_reopening,
 };
@@ -75,6 +75,7 @@ macro_rules! conformance_suite {
             rows_may_come_in_any_order,
             large_transactions_are_like_small_ones,
             concurrent_commits_are_all_there,
+            a_group_ends_at_its_first_failure,
             what_was_committed_is_there_after_reopening,
             the_epoch_only_rises,
             what_was_read_equals_what_is_fed,

@@ -1,4 +1,4 @@
-//! All or nothing, in any order, at once, durable.
+//! All or nothing, in any order, at once, together, durable.
 
 use super::constraints::scene;
 use super::feed::changes_after;
@@ -117,6 +117,47 @@ pub async fn concurrent_commits_are_all_there(fixture: &mut dyn Fixture) {
     for pair in changes[1..].chunks(2) {
         assert_eq!(pair[0].txn, pair[1].txn);
         assert!(positions.contains(&pair[1].position), "{pair:?}");
+    }
+}
+
+/// Transactions that are committed together: each is there by itself, up to the first that fails, which leaves nothing
+/// of itself, and says why.
+///
+/// # Panics
+/// Where one takes another along, or one is tried that rests on what failed.
+pub async fn a_group_ends_at_its_first_failure(fixture: &mut dyn Fixture) {
+    let store = fixture.store();
+    let named = |number: u32, owner: u32| {
+        insert("instance", json!({"uuid": id(number), "tenant": id(owner), "name": format!("{number}")}))
+    };
+    // Rows in any order, and each transaction on what is before it.
+    let group = vec![vec![named(11, 1), tenant(1)], vec![], vec![named(12, 1)]];
+    let done = store.commit_all(group).await;
+    let positions: Vec<Position> = done.into_iter().map(|result| result.unwrap().position).collect();
+    assert!(positions.is_sorted() && positions[0] < positions[2], "{positions:?}");
+    // An instance without a tenant; a key that is there; a column that is not; a row that is not.
+    let wrong = [
+        vec![named(19, 9)],
+        vec![tenant(3), named(11, 1)],
+        vec![insert("tenant", json!({"uuid": id(8), "colour": "red"}))],
+        vec![delete("tenant", json!({"uuid": id(7)}))],
+    ];
+    for (number, wrong) in (0..).zip(wrong) {
+        let fresh = 20 + number;
+        let expected = format!("{:?}", store.commit(wrong.clone()).await.unwrap_err());
+        let group = vec![vec![named(fresh, 1)], wrong.clone(), vec![tenant(100 + number)]];
+        let mut results = store.commit_all(group).await;
+        // One that cannot be told from the others at once is tried by itself next time.
+        if results.len() == 1 {
+            results.extend(store.commit_all(vec![wrong, vec![tenant(100 + number)]]).await);
+        }
+        assert_eq!(results.len(), 2, "{results:?}");
+        results[0].as_ref().unwrap();
+        assert_eq!(format!("{:?}", results[1].as_ref().unwrap_err()), expected);
+        let loaded = Replica::load(store, &tables()).await;
+        assert!(loaded.row("instance", &[json!(id(fresh))]).is_some());
+        let after = [id(3), id(8), id(100 + number)];
+        assert!(after.iter().all(|key| loaded.row("tenant", &[json!(key)]).is_none()), "{loaded:?}");
     }
 }
 

@@ -1,10 +1,11 @@
 //! One request's operations as SQL statements, sent without waiting for each other's answers.
 
 use super::binary::Parameter;
+use super::outage::unavailable;
 use super::server::Session;
 use crate::ddl::ident;
 use crate::ddl::plan::{Column, Plan, Table};
-use crate::error::CommitError;
+use crate::error::{CommitError, Unavailable};
 use crate::op::{Cells, Checked, Site};
 use futures::future::join_all;
 use pony_state::{RowOp, Value};
@@ -27,6 +28,16 @@ pub(super) enum Failure {
     Missing(usize),
     /// The database refused the operation, or (without a number) the transaction as a whole.
     Database(Option<usize>, Error),
+}
+
+impl Failure {
+    /// What it means where it is nobody's fault; of a broken rule it says nothing to the purpose.
+    pub(super) fn outage(&self) -> Option<Unavailable> {
+        match self {
+            Self::Database(_, error) => Some(unavailable(error)),
+            Self::Refused(_) | Self::Missing(_) => None,
+        }
+    }
 }
 
 /// The statements of a session.

@@ -8,6 +8,7 @@ use super::server::{Server, Session};
 use crate::ddl::plan::Plan;
 use crate::ddl::postgres::CHANNEL;
 use crate::error::{FeedError, Outage, Unavailable};
+use crate::queue::tell;
 use crate::store::{Change, Changes, Position};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -149,15 +150,6 @@ impl Follower {
             row: now.map(|row| rows::columns(table, row)),
         }))
     }
-}
-
-/// Raises what is told; positions never fall in one history.
-pub(super) fn tell(told: &watch::Sender<Position>, newest: Position) {
-    told.send_if_modified(|position| {
-        let grows = newest > *position;
-        *position = newest.max(*position);
-        grows
-    });
 }
 
 async fn follow(server: Server, shared: Arc<Shared>, told: Arc<watch::Sender<Position>>) {

@@ -3,7 +3,7 @@
 
 use super::outage::{self, unavailable};
 use super::tls::{self, Tls};
-use crate::error::{Outage, Unavailable};
+use crate::error::Unavailable;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -195,11 +195,6 @@ fn shown(address: &str) -> String {
     let Some((scheme, rest)) = base.split_once("://") else { return "…".to_owned() };
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     format!("{scheme}://{rest}")
-}
-
-/// What the outage of a database that was closed is called.
-pub(super) fn closed() -> Unavailable {
-    Unavailable::new(Outage::Closed, "the store was closed")
 }
 
 #[cfg(test)]

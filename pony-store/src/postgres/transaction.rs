@@ -1,5 +1,6 @@
-//! A transaction up to its COMMIT: operations, all that is deferred, and whether this one still leads. Everything is sent
-//! without waiting for the answers to what precedes it; where it fails, nothing is done.
+//! A transaction up to its COMMIT: the operations of each request, all that is deferred, and whether this one still leads.
+//! Requests share it, so that many of them cost one sync; each is all or nothing by itself, since those behind one that
+//! fails are left for later. Everything is sent without waiting for the answers to what precedes it.
 
 use super::apply::{self, Failure, Ready, Statements, UNDER_WAY_MAX};
 use super::diagnose;
@@ -56,28 +57,39 @@ const SETTLE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 /// Undoes that, for the next request's rows may come in any order as well.
 const DEFER: &str = "SET CONSTRAINTS ALL DEFERRED";
 
-/// A transaction of one request, sent in one go.
-pub(super) async fn one(
+/// Begins a transaction of the requests up to the first that fails; of none, where that is the first of all.
+pub(super) async fn prepare(
     up: &mut Up,
     plan: &Plan,
     epoch: i64,
-    ops: &[RowOp],
+    requests: &[Vec<RowOp>],
 ) -> Result<Prepared, Unavailable> {
-    let ready = match apply::prepare(&up.session, &mut up.statements, plan, ops).await {
-        Ok(ready) => ready,
-        Err(failure) => return failed(up, plan, ops, failure).await,
-    };
-    let (begun, (applied, fence)) =
-        futures::join!(up.session.client.batch_execute(BEGIN), settled(up, epoch, &ready));
-    begun.map_err(|error| unavailable(&error))?;
-    if let Err(failure) = applied {
-        return failed(up, plan, ops, failure).await;
+    let mut requests = manageable(requests);
+    let mut blocked = None;
+    loop {
+        match at_once(up, plan, epoch, requests).await? {
+            Ok(mut prepared) => {
+                prepared.results.extend(blocked.map(|outage: Unavailable| Err(outage.into())));
+                return Ok(prepared);
+            }
+            Err((0, failure)) => return failed(up, plan, &requests[0], failure).await,
+            Err((number, failure)) => {
+                // What waited for somebody's lock in vain need not do so again.
+                blocked = failure.outage().filter(|it| it.outage == Outage::Locked);
+                requests = &requests[..number];
+                up.session.client.batch_execute("ROLLBACK").await.map_err(|error| unavailable(&error))?;
+            }
+        }
     }
-    let (txn, newest) = fence.map_err(|error| unavailable(&error))?;
-    Ok(Prepared { results: vec![Ok(newest)], txn })
 }
 
-/// Diagnoses a request that failed, after its transaction.
+/// The first requests, as many as can be sent in one go; a larger one goes by itself.
+fn manageable(requests: &[Vec<RowOp>]) -> &[Vec<RowOp>] {
+    let large = requests.iter().position(|ops| ops.len() > UNDER_WAY_MAX);
+    &requests[..large.map_or(requests.len(), |at| at.max(1))]
+}
+
+/// Ends the transaction of a request that failed, and says why it did.
 async fn failed(up: &Up, plan: &Plan, ops: &[RowOp], failure: Failure) -> Result<Prepared, Unavailable> {
     up.session.client.batch_execute("ROLLBACK").await.map_err(|error| unavailable(&error))?;
     match diagnose::failure(&up.session, plan, ops, failure).await {
@@ -116,107 +128,40 @@ async fn fence(up: &Up, epoch: i64) -> Result<(i64, Position), Error> {
     Ok((row.try_get(0)?, Position(row.try_get(1)?)))
 }
 
-/// A transaction of several requests, sent in one go, where none of them fails, as is usual; else nothing.
-pub(super) async fn at_once(
+/// A transaction of all requests; or the first that fails, and how.
+async fn at_once(
     up: &mut Up,
     plan: &Plan,
     epoch: i64,
-    group: &[&[RowOp]],
-) -> Result<Option<Prepared>, Unavailable> {
-    let mut all = Vec::with_capacity(group.len());
-    for ops in group {
+    requests: &[Vec<RowOp>],
+) -> Result<Result<Prepared, (usize, Failure)>, Unavailable> {
+    let mut all = Vec::with_capacity(requests.len());
+    for (number, ops) in requests.iter().enumerate() {
         match apply::prepare(&up.session, &mut up.statements, plan, ops).await {
-            Ok(ready) if ready.len() <= UNDER_WAY_MAX => all.push(ready),
-            Err(failure @ Failure::Database(..)) => return Err(outage_of(failure)),
-            Ok(_) | Err(_) => return Ok(None),
+            Ok(ready) => all.push(ready),
+            Err(failure) => return Ok(Err((number, failure))),
         }
     }
-    let (client, up) = (&up.session.client, &*up);
-    let requests = all.iter().map(|ready| async move {
-        let ((applied, fence), deferred) =
-            futures::join!(settled(up, epoch, ready), client.batch_execute(DEFER));
-        applied?;
-        let wrong = |error| Failure::Database(None, error);
-        deferred.map_err(wrong)?;
-        fence.map_err(wrong)
-    });
     // Each is sent when it is first asked for its answer, so in this order.
+    let (client, up) = (&up.session.client, &*up);
+    let requests = all.iter().enumerate().map(|(number, ready)| async move {
+        let deferred = async { if number > 0 { client.batch_execute(DEFER).await } else { Ok(()) } };
+        let (deferred, (applied, fence)) = futures::join!(deferred, settled(up, epoch, ready));
+        deferred.map_err(|error| Failure::Database(None, error)).and(applied)?;
+        Ok::<_, Failure>(fence)
+    });
     let (begun, ended) = futures::join!(client.batch_execute(BEGIN), join_all(requests));
     begun.map_err(|error| unavailable(&error))?;
-    let mut prepared = Prepared { results: Vec::with_capacity(group.len()), txn: 0 };
-    for ended in ended {
+    let mut prepared = Prepared { results: Vec::with_capacity(ended.len()), txn: 0 };
+    for (number, ended) in ended.into_iter().enumerate() {
         match ended {
-            Ok((txn, newest)) => {
+            Ok(fence) => {
+                let (txn, newest) = fence.map_err(|error| unavailable(&error))?;
                 prepared.txn = txn;
                 prepared.results.push(Ok(newest));
             }
-            Err(Failure::Database(_, error)) if error.as_db_error().is_none() => {
-                return Err(unavailable(&error));
-            }
-            Err(_) => {
-                client.batch_execute("ROLLBACK").await.map_err(|error| unavailable(&error))?;
-                return Ok(None);
-            }
+            Err(failure) => return Ok(Err((number, failure))),
         }
     }
-    Ok(Some(prepared))
-}
-
-/// A transaction of several requests, those that fail leaving nothing of themselves in it.
-pub(super) async fn several(
-    up: &mut Up,
-    plan: &Plan,
-    epoch: i64,
-    group: &[&[RowOp]],
-) -> Result<Prepared, Unavailable> {
-    let wrong = |error: Error| unavailable(&error);
-    up.session.client.batch_execute(BEGIN).await.map_err(wrong)?;
-    let mut results = Vec::with_capacity(group.len());
-    for ops in group {
-        results.push(part(up, plan, epoch, ops).await?);
-    }
-    let (txn, _) = fence(up, epoch).await.map_err(wrong)?;
-    Ok(Prepared { results, txn })
-}
-
-/// One request within it.
-async fn part(
-    up: &mut Up,
-    plan: &Plan,
-    epoch: i64,
-    ops: &[RowOp],
-) -> Result<Result<Position, CommitError>, Unavailable> {
-    let wrong = |error: Error| unavailable(&error);
-    let failure = match apply::prepare(&up.session, &mut up.statements, plan, ops).await {
-        Err(failure @ Failure::Database(..)) => return Err(outage_of(failure)),
-        Err(failure) => return Ok(Err(diagnose::failure(&up.session, plan, ops, failure).await)),
-        Ok(ready) => {
-            let client = &up.session.client;
-            let begun = client.batch_execute("SAVEPOINT request");
-            let (begun, ended) = futures::join!(begun, settled(up, epoch, &ready));
-            begun.map_err(wrong)?;
-            match ended {
-                (Ok(()), fence) => {
-                    let (_, newest) = fence.map_err(wrong)?;
-                    let rest = "SET CONSTRAINTS ALL DEFERRED; RELEASE SAVEPOINT request";
-                    client.batch_execute(rest).await.map_err(wrong)?;
-                    return Ok(Ok(newest));
-                }
-                (Err(failure), _) => failure,
-            }
-        }
-    };
-    let undo = "ROLLBACK TO SAVEPOINT request; RELEASE SAVEPOINT request";
-    up.session.client.batch_execute(undo).await.map_err(wrong)?;
-    match diagnose::failure(&up.session, plan, ops, failure).await {
-        CommitError::Unavailable(outage) => Err(outage),
-        error => Ok(Err(error)),
-    }
-}
-
-fn outage_of(failure: Failure) -> Unavailable {
-    match failure {
-        Failure::Database(_, error) => unavailable(&error),
-        Failure::Refused(_) | Failure::Missing(_) => Unavailable::new(Outage::Internal, "no outage"),
-    }
+    Ok(Ok(prepared))
 }

@@ -1,33 +1,23 @@
-//! The one task that writes. Requests that wait while a transaction is being synced share the next one, so that many
-//! writers cost one sync; each is still all or nothing by itself.
+//! The one task that writes.
 //!
 //! It never waits for a database that is away: then every request is refused at once, while another task tries to
 //! begin a session anew. A COMMIT whose answer does not come is looked into ([`super::resolve`]).
 
-use super::follow::tell;
 use super::outage::{Backoff, silent, unavailable};
 use super::resolve::{InDoubt, Outcome, resolve};
 use super::schema::Found;
-use super::server::{Server, closed};
-use super::transaction::{Prepared, Up, at_once, one, several};
+use super::server::Server;
+use super::transaction::{self, Prepared, Up};
 use crate::ddl::plan::Plan;
 use crate::error::{CommitError, Outage, Unavailable};
+use crate::queue::{Group, Queue, Results, closed, tell, trim_to};
 use crate::store::{Claim, Committed, Lead, Position};
 use pony_state::RowOp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
-
-/// Requests that wait for the writer; as many as clients plausibly write at once. More of them wait outside.
-const REQUESTS_WAITING: usize = 256;
-
-/// Requests in one transaction: beyond some dozens the shared sync costs each next to nothing, while all wait longer.
-const GROUP_MAX: usize = 64;
-
-/// Operations in one transaction of several requests, for the same reason.
-const GROUP_OPS_MAX: usize = 4096;
+use tokio::time::timeout;
 
 /// Milliseconds that a request may wait, for its turn or for the database: whoever asked is told within a second that
 /// the database is away.
@@ -37,29 +27,19 @@ const ANSWER_MS_MAX: u64 = 800;
 /// transaction take.
 const OPS_PER_MS: u64 = 1;
 
-/// Feed entries forgotten at one go: some 50 ms of work.
-const TRIM_ROWS_MAX: i64 = 50_000;
+type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
 
-type Answer<T, E> = oneshot::Sender<Result<T, E>>;
-
+#[derive(Debug)]
 enum Request {
-    Commit(Commit),
-    Lead(Claim, Answer<Lead, Unavailable>),
-    Renew(Answer<bool, Unavailable>),
-    Resign(Answer<(), Unavailable>),
-}
-
-struct Commit {
-    ops: Vec<RowOp>,
-    queued: Instant,
-    answer: Answer<Committed, CommitError>,
+    Commit(Group),
+    Lead(Claim, Answer<Lead>),
+    Renew(Answer<bool>),
+    Resign(Answer<()>),
 }
 
 /// The way to the task, which ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Writer {
-    requests: mpsc::Sender<Request>,
-}
+pub(super) struct Writer(Queue<Request>);
 
 impl Writer {
     pub(super) async fn start(
@@ -69,7 +49,7 @@ impl Writer {
         told: Arc<watch::Sender<Position>>,
         found: &Found,
     ) -> Result<Self, Unavailable> {
-        let (requests, queue) = mpsc::channel(REQUESTS_WAITING);
+        let (requests, queue) = Queue::new(Duration::from_millis(ANSWER_MS_MAX));
         let worker = Worker {
             link: Link::Up(Box::new(Up::begin(&server).await?)),
             server,
@@ -81,46 +61,25 @@ impl Writer {
             ttl_ms: 0,
         };
         tokio::spawn(worker.run(queue));
-        Ok(Self { requests })
+        Ok(Self(requests))
     }
 
-    pub(super) async fn commit(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Request::Commit(Commit { ops, queued: Instant::now(), answer })).await?;
-        answered.await.unwrap_or_else(|_| Err(closed().into()))
+    pub(super) async fn commit(&self, requests: Vec<Vec<RowOp>>) -> Results {
+        self.0.commit(requests, Request::Commit).await
     }
 
     pub(super) async fn take_lead(&self, claim: Claim) -> Result<Lead, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Request::Lead(claim, answer)).await?;
-        answered.await.unwrap_or_else(|_| Err(closed()))
+        self.0.ask(|answer| Request::Lead(claim, answer)).await?
     }
 
     pub(super) async fn renew_lead(&self) -> Result<bool, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Request::Renew(answer)).await?;
-        answered.await.unwrap_or_else(|_| Err(closed()))
+        self.0.ask(Request::Renew).await?
     }
 
     pub(super) async fn resign(&self) {
-        let (answer, answered) = oneshot::channel();
-        if self.send(Request::Resign(answer)).await.is_ok() {
-            let _ = answered.await;
-        }
+        // It runs out by itself.
+        let _ = self.0.ask(Request::Resign).await;
     }
-
-    async fn send(&self, request: Request) -> Result<(), Unavailable> {
-        let limit = Duration::from_millis(ANSWER_MS_MAX);
-        match self.requests.send_timeout(request, limit).await {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(overloaded()),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(closed()),
-        }
-    }
-}
-
-fn overloaded() -> Unavailable {
-    Unavailable::new(Outage::Overloaded, format!("a request waited for {ANSWER_MS_MAX} ms without its turn"))
 }
 
 /// The session, or why there is none and the task that begins the next.
@@ -175,21 +134,9 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
-        let mut next = None;
-        loop {
-            let request = match next.take() {
-                Some(request) => request,
-                None => match self.wait(&mut queue).await {
-                    Some(request) => request,
-                    None => return,
-                },
-            };
+        while let Some(request) = self.wait(&mut queue).await {
             match request {
-                Request::Commit(first) => {
-                    let (group, left) = gather(first, &mut queue);
-                    self.commit(group).await;
-                    next = left;
-                }
+                Request::Commit(group) => self.commit(group).await,
                 Request::Lead(claim, answer) => {
                     let _ = answer.send(self.take_lead(&claim).await);
                 }
@@ -252,53 +199,35 @@ impl Worker {
         }
     }
 
-    /// Commits the requests, together where that works, and answers them.
-    async fn commit(&mut self, group: Vec<Commit>) {
-        let waited = Duration::from_millis(ANSWER_MS_MAX);
-        let (group, late): (Vec<_>, Vec<_>) = group.into_iter().partition(|it| it.queued.elapsed() < waited);
-        for commit in late {
-            let _ = commit.answer.send(Err(overloaded().into()));
-        }
-        if group.is_empty() {
-            return;
-        }
-        let ops: Vec<&[RowOp]> = group.iter().map(|it| it.ops.as_slice()).collect();
-        let prepared = match self.prepare(&ops).await {
+    /// Commits the requests up to the first that fails, in one transaction, and answers them.
+    async fn commit(&mut self, group: Group) {
+        let Some(group) = group.in_time(Duration::from_millis(ANSWER_MS_MAX)) else { return };
+        let prepared = match self.prepare(&group.requests).await {
             Ok(prepared) => prepared,
-            Err(outage) => return refuse(group, &outage),
+            Err(outage) => return group.refuse(&outage),
         };
-        if prepared.results.iter().all(Result::is_err) {
-            self.roll_back().await;
-            return answer(group, prepared.results);
-        }
+        let Some(newest) = prepared.results.iter().filter_map(|it| it.as_ref().ok()).max().copied() else {
+            return group.answer(committed(prepared.results));
+        };
         match self.finish(prepared.txn).await {
             Ok(()) => {
-                let newest = prepared.results.iter().filter_map(|it| it.as_ref().ok()).max().copied();
-                tell(&self.told, newest.unwrap_or_default());
-                answer(group, prepared.results);
-                self.trim(newest.unwrap_or_default()).await;
+                tell(&self.told, newest);
+                group.answer(committed(prepared.results));
+                self.trim(newest).await;
             }
-            Err(Ended::RolledBack(outage)) => refuse(group, &outage),
+            Err(Ended::RolledBack(outage)) => group.refuse(&outage),
             Err(Ended::InDoubt(doubt, why)) => self.look_into(group, prepared, doubt, why),
         }
     }
 
     /// All of the transaction but its COMMIT, which was not sent yet: where this fails, nothing is done.
-    async fn prepare(&mut self, group: &[&[RowOp]]) -> Result<Prepared, Unavailable> {
-        let ops: usize = group.iter().map(|ops| ops.len()).sum();
+    async fn prepare(&mut self, requests: &[Vec<RowOp>]) -> Result<Prepared, Unavailable> {
+        let ops: usize = requests.iter().map(Vec::len).sum();
         let limit = Duration::from_millis(ANSWER_MS_MAX + ops as u64 / OPS_PER_MS);
         let (plan, epoch) = (Arc::clone(&self.plan), self.epoch);
         let up = self.up().await?;
-        let prepared = timeout(limit, async {
-            match group {
-                [ops] => one(up, &plan, epoch, ops).await,
-                _ => match at_once(up, &plan, epoch, group).await? {
-                    Some(prepared) => Ok(prepared),
-                    None => several(up, &plan, epoch, group).await,
-                },
-            }
-        });
-        let result = prepared.await.unwrap_or_else(|_| Err(silent(limit)));
+        let prepared = timeout(limit, transaction::prepare(up, &plan, epoch, requests)).await;
+        let result = prepared.unwrap_or_else(|_| Err(silent(limit)));
         if let Err(outage) = &result {
             match outage.outage {
                 // Whoever does not answer is left: the server ends the transaction with the session.
@@ -341,31 +270,26 @@ impl Worker {
     }
 
     /// Answers once it is known how the transaction ended. Others need not wait for that.
-    fn look_into(&self, group: Vec<Commit>, prepared: Prepared, doubt: InDoubt, why: Unavailable) {
+    fn look_into(&self, group: Group, prepared: Prepared, doubt: InDoubt, why: Unavailable) {
         let server = self.server.clone();
         tokio::spawn(async move {
             let outcome = resolve(&server, &doubt).await;
             tracing::warn!(txn = doubt.txn, ?outcome, "a commit was interrupted");
             match outcome {
-                Outcome::Committed => answer(group, prepared.results),
-                Outcome::RolledBack => refuse(group, &why),
+                Outcome::Committed => group.answer(committed(prepared.results)),
+                Outcome::RolledBack => group.refuse(&why),
                 Outcome::Unknown => {
-                    for (commit, result) in group.into_iter().zip(prepared.results) {
-                        let message = why.message.clone();
-                        let told = result.and(Err(CommitError::Unknown { message }));
-                        let _ = commit.answer.send(told);
-                    }
+                    let unknown = || CommitError::Unknown { message: why.message.clone() };
+                    let results = prepared.results.into_iter();
+                    group.answer(results.map(|result| result.and_then(|_| Err(unknown()))).collect());
                 }
             }
         });
     }
 
-    /// Forgets the oldest changes, once there are a quarter more than shall be kept.
+    /// Forgets the oldest changes, once there are too many.
     async fn trim(&mut self, newest: Position) {
-        if newest.0 - self.trimmed <= self.rows_kept + self.rows_kept / 4 {
-            return;
-        }
-        let last = (newest.0 - self.rows_kept).min(self.trimmed + TRIM_ROWS_MAX);
+        let Some(last) = trim_to(newest, self.trimmed, self.rows_kept) else { return };
         let Link::Up(up) = &self.link else { return };
         // A trigger notes up to where, in the same transaction.
         let sql = format!("DELETE FROM \"_outbox\" WHERE \"seq\" <= {last}");
@@ -431,32 +355,6 @@ enum Ended {
     InDoubt(InDoubt, Unavailable),
 }
 
-fn answer(group: Vec<Commit>, results: Vec<Result<Position, CommitError>>) {
-    // Whoever asked may have gone; that changes nothing.
-    for (commit, result) in group.into_iter().zip(results) {
-        let _ = commit.answer.send(result.map(|position| Committed { position }));
-    }
-}
-
-fn refuse(group: Vec<Commit>, outage: &Unavailable) {
-    for commit in group {
-        let _ = commit.answer.send(Err(outage.clone().into()));
-    }
-}
-
-/// What waits already, up to the bounds of a group or to a request of another kind, which comes next.
-fn gather(first: Commit, queue: &mut mpsc::Receiver<Request>) -> (Vec<Commit>, Option<Request>) {
-    let mut ops = first.ops.len();
-    let mut group = vec![first];
-    while group.len() < GROUP_MAX && ops < GROUP_OPS_MAX {
-        match queue.try_recv() {
-            Ok(Request::Commit(commit)) => {
-                ops += commit.ops.len();
-                group.push(commit);
-            }
-            Ok(other) => return (group, Some(other)),
-            Err(_) => break,
-        }
-    }
-    (group, None)
+fn committed(results: Vec<Result<Position, CommitError>>) -> Results {
+    results.into_iter().map(|result| result.map(|position| Committed { position })).collect()
 }

@@ -3,6 +3,7 @@
 
 use super::connection::{self, unavailable};
 use crate::error::{Outage, Unavailable};
+use crate::queue::tell;
 use crate::store::Position;
 use rusqlite::Connection;
 use std::path::Path;
@@ -73,13 +74,4 @@ fn look(
         *seen = Some(version);
     }
     Ok(())
-}
-
-/// Raises what is told; positions never fall while a file is open.
-pub(super) fn tell(told: &watch::Sender<Position>, newest: Position) {
-    told.send_if_modified(|position| {
-        let grows = newest > *position;
-        *position = newest.max(*position);
-        grows
-    });
 }

@@ -18,7 +18,7 @@ mod writer;
 use crate::ddl::plan::Plan;
 use crate::error::{CommitError, FeedError, LoadError, OpenError, Outage, Unavailable};
 use crate::migration::{Migrated, Migration};
-use crate::store::{COMMIT_OPS_MAX, Changes, Claim, Committed, DesiredStore, Lead, Load, Position};
+use crate::store::{Changes, Claim, Committed, DesiredStore, Lead, Load, Position};
 use async_trait::async_trait;
 use file::FileLock;
 use pony_state::{RowOp, TableSchema};
@@ -137,11 +137,8 @@ impl DesiredStore for SqliteStore {
         read::load(Arc::clone(&self.reader)).await
     }
 
-    async fn commit(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError> {
-        if ops.len() > COMMIT_OPS_MAX {
-            return Err(CommitError::too_many(ops.len()));
-        }
-        self.writer.commit(ops).await
+    async fn commit_all(&self, requests: Vec<Vec<RowOp>>) -> Vec<Result<Committed, CommitError>> {
+        self.writer.commit(requests).await
     }
 
     async fn changes_after(&self, position: Position, limit: usize) -> Result<Changes, FeedError> {

@@ -1,56 +1,36 @@
-//! The one thread that writes. Requests that wait while a transaction is being synced share the next one, so
-//! that many writers cost one sync; each is still all or nothing by itself.
+//! The one thread that writes. Requests share a transaction, so that many of them cost one sync; each is all or
+//! nothing by itself, and those behind one that fails are left for later.
 
 use super::apply;
 use super::connection::{self, unavailable};
 use super::diagnose;
-use super::follow::tell;
 use super::transaction::Transaction;
 use crate::ddl::plan::Plan;
 use crate::error::{CommitError, Outage, Unavailable};
+use crate::queue::{Group, Queue, Results, closed, tell, trim_to};
 use crate::store::{Committed, Position};
 use pony_state::RowOp;
 use rusqlite::{Connection, ErrorCode};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// Requests that wait for the writer; as many as clients plausibly write at once. More of them wait outside.
-const REQUESTS_WAITING: usize = 256;
-
-/// Requests in one transaction: beyond some dozens the shared sync costs each next to nothing, while all wait
-/// longer.
-const GROUP_MAX: usize = 64;
-
-/// Operations in one transaction of several requests, for the same reason.
-const GROUP_OPS_MAX: usize = 4096;
 
 /// Milliseconds that a request waits for its turn before it is refused: a user is told that the database is
 /// unavailable rather than nothing.
 const TURN_WAIT_MS: u64 = 5_000;
 
-/// Feed entries forgotten at one go: some 50 ms of work.
-const TRIM_ROWS_MAX: i64 = 50_000;
-
-type Answer<T, E> = oneshot::Sender<Result<T, E>>;
-
+#[derive(Debug)]
 enum Request {
-    Commit(Commit),
-    RaiseEpoch(Answer<u64, Unavailable>),
-}
-
-struct Commit {
-    ops: Vec<RowOp>,
-    queued: Instant,
-    answer: Answer<Committed, CommitError>,
+    Commit(Group),
+    RaiseEpoch(oneshot::Sender<Result<u64, Unavailable>>),
 }
 
 /// The way to the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Dropped to stop it.
-    requests: Option<mpsc::Sender<Request>>,
+    requests: Option<Queue<Request>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,7 +41,7 @@ impl Writer {
         rows_kept: u32,
         told: Arc<watch::Sender<Position>>,
     ) -> Result<Self, Unavailable> {
-        let (requests, queue) = mpsc::channel(REQUESTS_WAITING);
+        let (requests, queue) = Queue::new(Duration::from_millis(TURN_WAIT_MS));
         let worker = Worker { connection, plan, rows_kept: i64::from(rows_kept), told };
         let thread =
             thread::Builder::new().name("store-write".to_owned()).spawn(move || worker.run(queue)).map_err(
@@ -80,34 +60,17 @@ impl Writer {
         }
     }
 
-    pub(super) async fn commit(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Request::Commit(Commit { ops, queued: Instant::now(), answer })).await?;
-        answered.await.unwrap_or_else(|_| Err(closed().into()))
+    pub(super) async fn commit(&self, requests: Vec<Vec<RowOp>>) -> Results {
+        match &self.requests {
+            Some(queue) => queue.commit(requests, Request::Commit).await,
+            None => vec![Err(closed().into())],
+        }
     }
 
     pub(super) async fn raise_epoch(&self) -> Result<u64, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Request::RaiseEpoch(answer)).await?;
-        answered.await.unwrap_or_else(|_| Err(closed()))
+        let Some(queue) = &self.requests else { return Err(closed()) };
+        queue.ask(Request::RaiseEpoch).await?
     }
-
-    async fn send(&self, request: Request) -> Result<(), Unavailable> {
-        let Some(requests) = &self.requests else { return Err(closed()) };
-        match requests.send_timeout(request, Duration::from_millis(TURN_WAIT_MS)).await {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(overloaded()),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(closed()),
-        }
-    }
-}
-
-fn closed() -> Unavailable {
-    Unavailable::new(Outage::Closed, "the store was closed")
-}
-
-fn overloaded() -> Unavailable {
-    Unavailable::new(Outage::Overloaded, format!("a request waited for {TURN_WAIT_MS} ms without its turn"))
 }
 
 /// How a transaction of several requests can fail as a whole.
@@ -123,8 +86,6 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-type Results = Vec<Result<Committed, CommitError>>;
-
 struct Worker {
     connection: Connection,
     plan: Arc<Plan>,
@@ -134,38 +95,25 @@ struct Worker {
 
 impl Worker {
     fn run(self, mut queue: mpsc::Receiver<Request>) {
-        let mut next = queue.blocking_recv();
-        while let Some(request) = next.take() {
+        while let Some(request) = queue.blocking_recv() {
             match request {
-                Request::Commit(first) => {
-                    let (group, left) = gather(first, &mut queue);
-                    self.commit(group);
-                    next = left;
-                }
+                Request::Commit(group) => self.commit(group),
                 Request::RaiseEpoch(answer) => {
                     let _ = answer.send(self.raise_epoch().map_err(|error| unavailable(&error)));
                 }
             }
-            next = next.or_else(|| queue.blocking_recv());
         }
     }
 
-    /// Commits the requests, together where that works, and answers them.
-    fn commit(&self, group: Vec<Commit>) {
-        let (group, late): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|it| it.queued.elapsed() < Duration::from_millis(TURN_WAIT_MS));
-        for commit in late {
-            let _ = commit.answer.send(Err(overloaded().into()));
-        }
-        let ops: Vec<&[RowOp]> = group.iter().map(|it| it.ops.as_slice()).collect();
+    /// Commits the requests up to the first that fails, and answers them.
+    fn commit(&self, group: Group) {
+        let Some(group) = group.in_time(Duration::from_millis(TURN_WAIT_MS)) else { return };
+        let ops: Vec<&[RowOp]> = group.requests.iter().map(Vec::as_slice).collect();
         let results = self.results(&ops);
         if let Ok(newest) = connection::newest(&self.connection) {
             tell(&self.told, newest);
         }
-        // Whoever asked may have gone; that changes nothing.
-        for (commit, result) in group.into_iter().zip(results) {
-            let _ = commit.answer.send(result);
-        }
+        group.answer(results);
         if let Err(error) = self.trim() {
             tracing::warn!(error = %unavailable(&error), "the feed of changes could not be trimmed");
         }
@@ -174,7 +122,8 @@ impl Worker {
     fn results(&self, group: &[&[RowOp]]) -> Results {
         match self.attempt(group) {
             Ok(results) => results,
-            Err(Failure::Dangling) => group.iter().flat_map(|&ops| self.results_of_one(ops)).collect(),
+            // Whose reference dangles shows when each goes by itself; so the others are left for later.
+            Err(Failure::Dangling) => self.results_of_one(group[0]),
             Err(Failure::Outage(outage)) => group.iter().map(|_| Err(outage.clone().into())).collect(),
         }
     }
@@ -190,13 +139,16 @@ impl Worker {
         }
     }
 
-    /// One SQL transaction for all requests; those that fail leave nothing of themselves in it.
+    /// One SQL transaction for the requests up to the first that fails, which leaves nothing of itself in it.
     fn attempt(&self, group: &[&[RowOp]]) -> Result<Results, Failure> {
         let transaction = Transaction::begin(&self.connection)?;
         let before = connection::newest(&self.connection)?;
         let mut results = Vec::with_capacity(group.len());
         for ops in group {
             results.push(self.apply(ops)?);
+            if results.last().is_some_and(Result::is_err) {
+                break;
+            }
         }
         if results.iter().all(Result::is_err) {
             return Ok(results);
@@ -234,33 +186,13 @@ impl Worker {
         self.connection.query_row(sql, [], |row| row.get(0)).map(i64::unsigned_abs)
     }
 
-    /// Forgets the oldest changes, once there are a quarter more than shall be kept.
+    /// Forgets the oldest changes, once there are too many.
     fn trim(&self) -> rusqlite::Result<()> {
-        let newest = connection::newest(&self.connection)?.0;
+        let newest = connection::newest(&self.connection)?;
         let sql = "SELECT \"trimmed\" FROM \"_meta\"";
         let trimmed: i64 = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        if newest - trimmed <= self.rows_kept + self.rows_kept / 4 {
-            return Ok(());
-        }
-        let last = (newest - self.rows_kept).min(trimmed + TRIM_ROWS_MAX);
+        let Some(last) = trim_to(newest, trimmed, self.rows_kept) else { return Ok(()) };
         // A trigger notes up to where.
         self.connection.execute("DELETE FROM \"_outbox\" WHERE \"seq\" <= ?1", [last]).map(|_| ())
     }
-}
-
-/// What waits already, up to the bounds of a group or to a request of another kind, which comes next.
-fn gather(first: Commit, queue: &mut mpsc::Receiver<Request>) -> (Vec<Commit>, Option<Request>) {
-    let mut ops = first.ops.len();
-    let mut group = vec![first];
-    while group.len() < GROUP_MAX && ops < GROUP_OPS_MAX {
-        match queue.try_recv() {
-            Ok(Request::Commit(commit)) => {
-                ops += commit.ops.len();
-                group.push(commit);
-            }
-            Ok(other) => return (group, Some(other)),
-            Err(_) => break,
-        }
-    }
-    (group, None)
 }

@@ -46,7 +46,7 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     tree: Tree,
     state: SharedState,
-    writer: WriterHandle,
+    writer: WriterHandle<Fault>,
     available: watch::Receiver<bool>,
     role: watch::Receiver<Role>,
     verifier: Verifier,
@@ -58,7 +58,7 @@ struct Inner {
 impl App {
     pub(crate) fn new(
         state: SharedState,
-        writer: WriterHandle,
+        writer: WriterHandle<Fault>,
         available: watch::Receiver<bool>,
         role: watch::Receiver<Role>,
         args: &HttpArgs,

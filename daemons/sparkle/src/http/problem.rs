@@ -13,7 +13,7 @@ const RETRY_AFTER_S: u32 = 1;
 
 /// An answer that is an error.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     status: StatusCode,
     code: &'static str,
     message: String,

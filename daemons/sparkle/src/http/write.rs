@@ -5,12 +5,12 @@ use super::problem::Fault;
 use super::read::{etag, names};
 use crate::auth;
 use crate::lead::Role;
-use crate::writer::Request;
+use crate::writer::{Answer, Request};
 use axum::Json;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pony_core::document::{Caller, Effect, Reader, Tree, UrlPath, Write, evaluate, parse_body};
-use pony_state::{RowOp, Snapshot};
+use pony_state::{RowOp, State};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -18,9 +18,6 @@ use uuid::Uuid;
 
 /// How long a write waits for its turn: whoever writes is told within a second that the database is away.
 const TURN_MAX: Duration = Duration::from_millis(900);
-
-/// Why a request was refused, or what it comes to.
-type Evaluated = Result<(Vec<String>, Value), Fault>;
 
 pub(super) async fn answer(
     app: &App,
@@ -33,32 +30,36 @@ pub(super) async fn answer(
     let write = parse(method, headers, body)?;
     require_database(app)?;
     let if_match = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (evaluated_in, evaluated) = oneshot::channel::<Evaluated>();
+    let (turn_in, turn) = oneshot::channel();
     let (answer, answered) = oneshot::channel();
     let shared = app.clone();
-    let evaluate = Box::new(move |snapshot: &Snapshot| {
-        let result = decide(&shared.0.tree, snapshot, &caller, &url, &write, if_match.as_deref());
-        let (ops, evaluated) = match result {
-            Ok(effect) => {
-                let paths = effect.paths.iter().map(ToString::to_string).collect();
-                (Some(effect.ops), Ok((paths, json!({"uuids": effect.uuids}))))
-            }
-            Err(fault) => (None, Err(fault)),
-        };
-        // Where the caller has gone, nothing is committed.
-        evaluated_in.send(evaluated).ok().and(ops)
+    let evaluate = Box::new(move |state: &State| {
+        decide(&shared.0.tree, state, &caller, &url, &write, if_match.as_deref())
     });
-    app.0.writer.put(Request { evaluate, answer }).map_err(|busy| Fault::busy(busy.to_string()))?;
+    let request = Request { evaluate, turn: Some(turn_in), answer };
+    app.0.writer.put(request).map_err(|busy| Fault::busy(busy.to_string()))?;
     let gone = |_| Fault::unavailable("Sparkle is shutting down".to_owned());
     // Whoever goes away before its turn comes has ordered nothing.
-    let turn = tokio::time::timeout(TURN_MAX, evaluated).await.map_err(|_| {
-        Fault::unavailable(format!("the database did not take this within {} ms", TURN_MAX.as_millis()))
-    })?;
-    let (paths, reply) = turn.map_err(gone)??;
+    tokio::time::timeout(TURN_MAX, turn)
+        .await
+        .map_err(|_| {
+            let waited = TURN_MAX.as_millis();
+            Fault::unavailable(format!("the database did not take this within {waited} ms"))
+        })?
+        .map_err(gone)?;
     match answered.await.map_err(gone)? {
-        Ok(()) => Ok(Json(reply).into_response()),
-        Err(error) => Err(Fault::commit(&error, &paths)),
+        Answer::Refused(fault) => Err(fault),
+        Answer::Done(effect) => Ok(reply(&effect).into_response()),
+        Answer::Accepted(effect) => Ok((StatusCode::ACCEPTED, reply(&effect)).into_response()),
+        Answer::Failed(effect, error) => {
+            let paths: Vec<String> = effect.paths.iter().map(ToString::to_string).collect();
+            Err(Fault::commit(&error, &paths))
+        }
     }
+}
+
+fn reply(effect: &Effect) -> Json<Value> {
+    Json(json!({"uuids": effect.uuids}))
 }
 
 /// Refuses at once what could not be committed.
@@ -76,19 +77,19 @@ fn require_database(app: &App) -> Result<(), Fault> {
 
 fn decide(
     tree: &Tree,
-    snapshot: &Snapshot,
+    state: &State,
     caller: &Caller,
     url: &UrlPath,
     write: &Write,
     if_match: Option<&str>,
 ) -> Result<Effect, Fault> {
     if let Some(wanted) = if_match {
-        let entity = Reader::new(tree, snapshot, caller).entity(url)?;
+        let entity = Reader::new(tree, state, caller).entity(url)?;
         if !names(wanted, &etag(&entity.to_string())) {
             return Err(Fault::precondition());
         }
     }
-    let mut effect = evaluate(tree, snapshot, caller, url, write, &mut Uuid::new_v4)?;
+    let mut effect = evaluate(tree, state, caller, url, write, &mut Uuid::new_v4)?;
     hash_passwords(&mut effect.ops)?;
     Ok(effect)
 }
