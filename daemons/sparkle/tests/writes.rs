@@ -1,0 +1,87 @@
+//! Many writers at once: their requests share transactions, and none of them notices.
+
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+
+use client::{Answer, config, operator};
+use futures::future::join_all;
+use serde_json::json;
+use sparkle::Sparkle;
+
+async fn send(sparkle: &Sparkle, method: &str, path: &str, auth: &str, body: &str) -> Answer {
+    client::send(sparkle.api(), method, path, auth, body).await
+}
+
+/// Each reads a number, and writes the next one where it is still that. None is counted twice, none is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_patch_tests_holds_when_it_commits() {
+    const WRITERS: usize = 12;
+    const EACH: u64 = 5;
+    let dir = tempfile::tempdir().unwrap();
+    let sparkle = Sparkle::start(config(dir.path())).await.unwrap();
+    let auth = operator(&sparkle);
+    let count = json!({"desired": {"key": "count", "value": 0}}).to_string();
+    assert_eq!(send(&sparkle, "POST", "/v1/config/", &auth, &count).await.status, 200);
+    let read = async || {
+        let answer = send(&sparkle, "GET", "/v1/config/count", &auth, "").await;
+        answer.json()["desired"]["value"].as_u64().unwrap()
+    };
+    let writer = async |_| {
+        let (mut done, mut beaten) = (0, 0);
+        while done < EACH {
+            let seen = read().await;
+            let patch = json!([
+                {"op": "test", "path": "/desired/value", "value": seen},
+                {"op": "replace", "path": "/desired/value", "value": seen + 1},
+            ]);
+            match send(&sparkle, "PATCH", "/v1/config/count", &auth, &patch.to_string()).await.status {
+                200 => done += 1,
+                409 => beaten += 1,
+                other => panic!("{other}"),
+            }
+            assert!(read().await > seen, "who was answered does not read what it was answered for");
+        }
+        beaten
+    };
+    let beaten: usize = join_all((0..WRITERS).map(writer)).await.into_iter().sum();
+    assert_eq!(read().await, WRITERS as u64 * EACH);
+    assert!(beaten > 0, "they were never there at the same time");
+    sparkle.shutdown().await;
+}
+
+/// The database alone knows of quotas. Those beyond it are refused, each in its own words, and take nobody along.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_refuses_takes_nothing_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let sparkle = Sparkle::start(config(dir.path())).await.unwrap();
+    let auth = operator(&sparkle);
+    let patch = json!([{"op": "x-merge", "path": "/tenant/$t", "value": {
+        "desired": {"name": "acme", "approved": true},
+        "children": {"quota": {"$q": {"desired": {"type": "vcpu", "limit": 5}}}},
+    }}]);
+    let made = send(&sparkle, "PATCH", "/v1/", &auth, &patch.to_string()).await.json();
+    let tenant = made["uuids"]["$t"].as_str().unwrap().to_owned();
+    let create = async |number: usize| {
+        let (path, row) = match number % 3 {
+            0 => ("/v1/tenant/".to_owned(), json!({"name": format!("t-{number}"), "approved": true})),
+            _ => {
+                let instance = json!({"name": format!("i-{number}"), "vcpu": 1, "rcpu": 0.1, "mem": 64});
+                (format!("/v1/tenant/{tenant}/instance/"), instance)
+            }
+        };
+        let answer = send(&sparkle, "POST", &path, &auth, &json!({"desired": row}).to_string()).await;
+        if answer.status == 200 {
+            let uuid = answer.json()["uuids"]["POST"].as_str().unwrap().to_owned();
+            assert_eq!(send(&sparkle, "GET", &format!("{path}{uuid}"), &auth, "").await.status, 200);
+        } else {
+            assert_eq!(answer.json()["error"], "quota-exceeded", "{}", answer.body);
+        }
+        (number.is_multiple_of(3), answer.status)
+    };
+    let ended = join_all((0..45).map(create)).await;
+    let count = |is_tenant, status| ended.iter().filter(|it| **it == (is_tenant, status)).count();
+    assert_eq!((count(true, 200), count(false, 200), count(false, 403)), (15, 5, 25), "{ended:?}");
+    sparkle.shutdown().await;
+}
