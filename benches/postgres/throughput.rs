@@ -1,88 +1,79 @@
-//! Transactions of one row by many clients, each answered when whoever follows has the change; against `pgbench` doing the
-//! same insertion, answered when it is committed.
+//! Transactions of one row over the API by many clients, each answered when whoever reads sees it; against `pgbench` doing
+//! the same insertion, answered when it is committed.
 
-use crate::config;
 use anyhow::{Context, ensure};
-use pony_benches::{Report, Sense, median};
-use pony_state::RowOp;
+use pony_benches::{Client, Report, Sense, median};
 use pony_store::conformance::Cluster;
-use pony_store::{DesiredStore, Position, PostgresStore};
-use serde_json::{Value as Json, json};
-use std::sync::Arc;
+use serde_json::json;
+use sparkle::{Config, DatabaseArgs, HttpArgs, Sparkle};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const CLIENTS: usize = 16;
-const RUNS: usize = 3;
-const SECONDS: u64 = 4;
+const RUNS: usize = 5;
+const SECONDS: u64 = 3;
 
 /// Names rows, so that none is there twice.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) async fn measure(report: &mut Report, cluster: &Cluster, database: &str) -> anyhow::Result<()> {
-    let store = Arc::new(PostgresStore::open(&config(&cluster.address(database))?).await?);
-    let (applied, seen) = watch::channel(*store.subscribe().borrow());
-    let follower = tokio::spawn(follow(Arc::clone(&store), applied));
+    let dir = tempfile::tempdir()?;
+    let address = DatabaseArgs { database: Some(cluster.address(database)), ..DatabaseArgs::default() };
+    let any = "127.0.0.1:0".parse()?;
+    let http = HttpArgs::default();
+    let dir_of_it = dir.path().to_owned();
+    let config = Config { dir: dir_of_it, listen: any, zmq: any, enroll: false, database: address, http };
+    let sparkle = Sparkle::start(config).await?;
     let script = cluster.dir().join("insert.sql");
     let sql = "\\set key random(1, 9000000000000000000)\nINSERT INTO config (key, value) VALUES ('b-' || :key, '1');\n";
     std::fs::write(&script, sql)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        theirs.push(pgbench(cluster, database, &script.to_string_lossy())?);
-        ours.push(pony(&store, &seen).await?);
+    for run in 0..=RUNS {
+        let (their, our) = (pgbench(cluster, database, &script.to_string_lossy())?, pony(&sparkle).await?);
+        if run > 0 {
+            theirs.push(their);
+            ours.push(our);
+        }
     }
-    follower.abort();
+    sparkle.shutdown().await;
     let per_transaction = |tps: &[f64]| 1e3 / median(tps);
     report.figures(
-        "transaction of one row, 16 clients",
+        "transaction of one row, 16 clients, over HTTP",
         [("pony", per_transaction(&ours)), ("pgbench", per_transaction(&theirs))],
     );
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(our, their)| our / their).collect();
-    report.target("transactions per second against pgbench", median(&ratios), 0.7, Sense::Min);
+    report.target("API transactions per second against pgbench", median(&ratios), 0.7, Sense::Min);
     Ok(())
 }
 
-/// Has read all that is told.
-async fn follow(store: Arc<PostgresStore>, applied: watch::Sender<Position>) -> anyhow::Result<()> {
-    let mut told = store.subscribe();
-    let mut position = *applied.borrow();
-    loop {
-        told.mark_unchanged();
-        let changes = store.changes_after(position, 4096).await?;
-        if changes.position == position {
-            told.changed().await?;
-            continue;
-        }
-        position = changes.position;
-        applied.send_replace(position);
-    }
-}
-
 /// Transactions per second.
-async fn pony(store: &Arc<PostgresStore>, seen: &watch::Receiver<Position>) -> anyhow::Result<f64> {
-    let end = Instant::now() + Duration::from_secs(SECONDS);
-    let mut clients = JoinSet::new();
+async fn pony(sparkle: &Sparkle) -> anyhow::Result<f64> {
+    let credentials = std::fs::read_to_string(sparkle.credentials())?;
+    let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        let (store, mut seen) = (Arc::clone(store), seen.clone());
-        clients.spawn(async move {
+        clients.push(Client::connect(sparkle.api(), &credentials).await?);
+    }
+    let start = Instant::now();
+    let end = start + Duration::from_secs(SECONDS);
+    let mut running = JoinSet::new();
+    for mut client in clients {
+        running.spawn(async move {
             let mut count = 0u32;
             while Instant::now() < end {
                 let key = format!("a-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-                let Json::Object(row) = json!({"key": key, "value": 1}) else { continue };
-                let committed = store.commit(vec![RowOp::Insert { table: "config".to_owned(), row }]).await?;
-                seen.wait_for(|position| *position >= committed.position).await?;
+                let row = json!({"desired": {"key": key, "value": 1}});
+                client.send("POST", "/v1/config/", &row.to_string()).await?;
                 count += 1;
             }
             anyhow::Ok(count)
         });
     }
     let mut total = 0;
-    while let Some(count) = clients.join_next().await {
+    while let Some(count) = running.join_next().await {
         total += count??;
     }
-    Ok(f64::from(total) / SECONDS as f64)
+    Ok(f64::from(total) / start.elapsed().as_secs_f64())
 }
 
 fn pgbench(cluster: &Cluster, database: &str, script: &str) -> anyhow::Result<f64> {

@@ -23,6 +23,9 @@ const UNDER_WAY_MAX: usize = 200;
 /// How long a busy machine may take for the writes between two faults, a restart included.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A write, and how it ended.
+type Ended = (String, Result<(), CommitError>);
+
 #[derive(Debug, Default)]
 struct Told {
     done: Vec<String>,
@@ -31,7 +34,7 @@ struct Told {
 }
 
 impl Told {
-    fn note(&mut self, (name, result): (String, Result<(), CommitError>)) {
+    fn note(&mut self, (name, result): Ended) {
         match result {
             Ok(()) => self.done.push(name),
             Err(CommitError::Unavailable(_)) => self.refused.push(name),
@@ -72,7 +75,7 @@ impl Told {
         }
     }
 
-    fn note_all(&mut self, ended: Result<Vec<(String, Result<(), CommitError>)>, JoinError>) {
+    fn note_all(&mut self, ended: Result<Vec<Ended>, JoinError>) {
         for ended in ended.unwrap() {
             self.note(ended);
         }
@@ -87,7 +90,7 @@ fn pair(name: &str) -> Vec<RowOp> {
 }
 
 /// Writes that came together, each with how it ended.
-async fn write(store: Arc<PostgresStore>, names: Vec<String>) -> Vec<(String, Result<(), CommitError>)> {
+async fn write(store: Arc<PostgresStore>, names: Vec<String>) -> Vec<Ended> {
     let results = store.commit_all(names.iter().map(|name| pair(name)).collect()).await;
     assert_eq!(results.len(), names.len(), "none of them is refused by itself");
     names.into_iter().zip(results).map(|(name, result)| (name, result.map(|_| ()))).collect()
