@@ -200,7 +200,7 @@ pub trait DesiredStore: Send + Sync {
     /// [`FeedError::Unavailable`].
     async fn changes_after(&self, position: Position, limit: usize) -> Result<Changes, FeedError>;
 
-    /// The last position that is known to be committed; it wakes its readers whenever that grows.
+    /// The last position that is known to be committed; it wakes its readers whenever there may be more than they know.
     fn subscribe(&self) -> watch::Receiver<Position>;
 
     /// Asks to be the one that writes. Whoever is raises the controller epoch, durably; hosts refuse commands of a lower

@@ -1,5 +1,6 @@
-//! Following what is committed, by whomever. Notifications only wake; what changed is read from the outbox, from where
-//! the reader is. A session that breaks, or a network that swallows everything, is noticed by asking every second.
+//! Following what is committed, by whomever. Notifications only wake readers, who ask for what changed since where they
+//! are: one question, one answer. A session that breaks, or a network that swallows everything, is noticed by asking
+//! every second.
 
 use super::load::NEWEST;
 use super::outage::{Backoff, silent, unavailable};
@@ -35,6 +36,11 @@ struct Reading {
     changes: Statement,
 }
 
+/// Wakes those who follow: there may be news, or none to be had.
+fn wake(told: &watch::Sender<Position>) {
+    told.send_modify(|_| {});
+}
+
 /// What the task and those who ask share.
 #[derive(Debug)]
 struct Shared {
@@ -44,6 +50,7 @@ struct Shared {
     reading: Mutex<Result<Arc<Reading>, Unavailable>>,
     /// The session does not answer.
     suspected: Notify,
+    told: Arc<watch::Sender<Position>>,
 }
 
 impl Shared {
@@ -74,8 +81,8 @@ impl Follower {
     ) -> Result<Self, Unavailable> {
         let reading = begin(&server, &origin, &told).await?;
         let (reading, suspected) = (Mutex::new(Ok(reading)), Notify::new());
-        let shared = Arc::new(Shared { plan, origin, reading, suspected });
-        let task = tokio::spawn(follow(server, Arc::clone(&shared), told));
+        let shared = Arc::new(Shared { plan, origin, reading, suspected, told });
+        let task = tokio::spawn(follow(server, Arc::clone(&shared)));
         Ok(Self { shared, task })
     }
 
@@ -107,6 +114,11 @@ impl Follower {
                 found.changes.extend(self.change(row).map_err(|error| unavailable(&error))?);
             }
             if rows.len() <= limit {
+                // Whoever follows was woken already.
+                self.shared.told.send_if_modified(|newest| {
+                    *newest = found.position.max(*newest);
+                    false
+                });
                 return Ok(found);
             }
             let last = found.changes.last().map(|last| last.txn);
@@ -152,19 +164,18 @@ impl Follower {
     }
 }
 
-async fn follow(server: Server, shared: Arc<Shared>, told: Arc<watch::Sender<Position>>) {
+async fn follow(server: Server, shared: Arc<Shared>) {
     let mut backoff = Backoff::default();
     loop {
         let held = shared.reading().clone();
         if let Ok(reading) = held {
-            let error = watch_session(&reading, &shared, &told).await;
+            let error = watch_session(&reading, &shared).await;
             tracing::warn!(%error, "the database cannot be followed");
             *shared.reading() = Err(error);
-            // Readers that wait for news must learn that there are none to be had.
-            told.send_modify(|_| {});
+            wake(&shared.told);
         }
         tokio::time::sleep(backoff.next()).await;
-        let begun = begin(&server, &shared.origin, &told).await;
+        let begun = begin(&server, &shared.origin, &shared.told).await;
         if begun.is_ok() {
             backoff = Backoff::default();
             tracing::info!("the database is followed again");
@@ -176,9 +187,10 @@ async fn follow(server: Server, shared: Arc<Shared>, told: Arc<watch::Sender<Pos
 async fn begin(
     server: &Server,
     origin: &Origin,
-    told: &watch::Sender<Position>,
+    told: &Arc<watch::Sender<Position>>,
 ) -> Result<Arc<Reading>, Unavailable> {
-    let session = server.session("").await?;
+    let woken = Arc::clone(told);
+    let session = server.listening("", move || wake(&woken)).await?;
     // A server that only repeats another's changes notifies nobody: it is asked from time to time.
     if let Err(error) = session.client.batch_execute(&format!("LISTEN {CHANNEL}")).await
         && error.code() != Some(&tokio_postgres::error::SqlState::READ_ONLY_SQL_TRANSACTION)
@@ -201,21 +213,18 @@ async fn begin(
     Ok(Arc::new(Reading { session, changes }))
 }
 
-/// Tells what is new until the session ends or does not answer.
-async fn watch_session(reading: &Reading, shared: &Shared, told: &watch::Sender<Position>) -> Unavailable {
-    let mut woken = reading.session.woken.clone();
+/// Asks for what nobody tells until the session ends or does not answer.
+async fn watch_session(reading: &Reading, shared: &Shared) -> Unavailable {
     loop {
         tokio::select! {
-            changed = woken.changed() => if changed.is_err() {
-                return Unavailable::new(Outage::Away, "the session has ended");
-            },
+            () = reading.session.ended() => return Unavailable::new(Outage::Away, "the session has ended"),
             () = shared.suspected.notified() => {}
             () = tokio::time::sleep(Duration::from_millis(ASK_MS)) => {}
         }
         let limit = Duration::from_millis(ANSWER_MS_MAX);
         match tokio::time::timeout(limit, reading.session.client.query_one(NEWEST, &[])).await {
             Ok(Ok(row)) => match row.try_get(0) {
-                Ok(newest) => tell(told, Position(newest)),
+                Ok(newest) => tell(&shared.told, Position(newest)),
                 Err(error) => return unavailable(&error),
             },
             Ok(Err(error)) => return unavailable(&error),

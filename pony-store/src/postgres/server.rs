@@ -77,8 +77,8 @@ impl fmt::Display for Server {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client: Client,
-    /// Counts notifications; closed when the session has ended.
-    pub(super) woken: watch::Receiver<u64>,
+    /// Closed when the session has ended.
+    alive: watch::Receiver<()>,
 }
 
 impl Server {
@@ -122,15 +122,25 @@ impl Server {
 
     /// Begins a session, whose settings are `settings` (SQL).
     pub(super) async fn session(&self, settings: &str) -> Result<Session, Unavailable> {
+        self.listening(settings, || {}).await
+    }
+
+    /// The same, of one that calls `notified` for each notification, at once: where the session itself is read.
+    pub(super) async fn listening(
+        &self,
+        settings: &str,
+        notified: impl Fn() + Send + 'static,
+    ) -> Result<Session, Unavailable> {
         let limit = Duration::from_millis(CONNECT_MS_MAX);
         let connect = async {
             let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
-            let (wake, woken) = watch::channel(0);
+            let (life, alive) = watch::channel(());
             tokio::spawn(async move {
-                // Ends when the session does, or nobody has the client any more; then `wake` goes as well.
+                // Ends when the session does, or nobody has the client any more; then `life` goes as well.
+                let _life = life;
                 while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
                     match message {
-                        Ok(AsyncMessage::Notification(_)) => wake.send_modify(|count| *count += 1),
+                        Ok(AsyncMessage::Notification(_)) => notified(),
                         Ok(_) => {}
                         Err(error) => {
                             tracing::debug!(%error, "a session with the database has ended");
@@ -141,7 +151,7 @@ impl Server {
             });
             client.batch_execute(SETTINGS).await?;
             client.batch_execute(settings).await?;
-            Ok::<_, tokio_postgres::Error>(Session { client, woken })
+            Ok::<_, tokio_postgres::Error>(Session { client, alive })
         };
         match tokio::time::timeout(limit, connect).await {
             Ok(result) => result.map_err(|error| unavailable(&error)),
@@ -161,8 +171,9 @@ impl Session {
     }
 
     /// Waits until it has.
-    pub(super) async fn ended(&mut self) {
-        while self.woken.changed().await.is_ok() {}
+    pub(super) async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
     }
 }
 
