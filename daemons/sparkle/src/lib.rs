@@ -12,6 +12,7 @@ mod feed;
 mod http;
 mod lead;
 mod operator;
+mod stream;
 mod transfer;
 mod writer;
 
@@ -25,14 +26,16 @@ use database::Database;
 use feed::{Feed, Keys};
 use lead::{Keeper, LEAD_TTL_MS};
 use pony_core::controller::Controller;
+use pony_core::document::Tree;
 use pony_core::tables;
 use pony_net::{AllowList, Clock, KeyPair, PublicKey};
-use pony_state::SharedState;
+use pony_state::{Read, SharedState};
 use pony_store::{Claim, DesiredStore, Lead, Position};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use stream::Recorder;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -151,7 +154,11 @@ impl Sparkle {
         };
         let inputs = core::Inputs { feed: feed_out, written, taken: taken_seen };
         tasks.spawn(core.run(inputs, stop.clone()));
-        let app = http::App::new(state.clone(), writes, available_seen, role.clone(), &config.http)?;
+        let tree = Arc::new(Tree::new(Arc::clone(state.snapshot().schema()))?);
+        let (recorder, streams) = Recorder::new(Arc::clone(&tree), state.clone(), random()?);
+        tasks.spawn(recorder.run(stop.clone()));
+        let app =
+            http::App::new(tree, state.clone(), streams, writes, available_seen, role.clone(), &config.http)?;
         let tls = tls.map(|(tls, seen)| {
             tasks.spawn(tls.clone().follow(seen, stop.clone()));
             tls
@@ -236,6 +243,10 @@ fn raise_descriptors(connections_max: usize) {
     if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
         tracing::warn!("only {soft} descriptors: not all of {connections_max} connections can be served");
     }
+}
+
+fn random() -> anyhow::Result<u32> {
+    getrandom::u32().map_err(|error| anyhow::anyhow!("no randomness: {error}"))
 }
 
 fn create_dir(dir: &std::path::Path) -> anyhow::Result<()> {

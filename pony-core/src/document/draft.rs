@@ -5,7 +5,7 @@ use super::access::{Caller, Grant};
 use super::error::{DocumentError, Problem};
 use super::pointer::Pointer;
 use super::resolve::{Bound, Path, Step, bind_key, need, walk};
-use super::rows::Rows;
+use super::rows::{Cells, Rows};
 use super::tree::{Endpoint, Tree};
 use pony_state::{Columns, Key, PartKind, TableDef, TableId, Value};
 use serde_json::Value as Json;
@@ -147,7 +147,7 @@ impl<'a, R: Rows> Draft<'a, R> {
     }
 }
 
-impl<R: Rows> Rows for Draft<'_, R> {
+impl<R: Rows> Cells for Draft<'_, R> {
     fn has(&self, table: TableId, key: &Key, kind: PartKind) -> bool {
         match (kind, self.rows.get(&(table, key.clone()))) {
             (PartKind::Desired, Some(entry)) => entry.desired.is_some(),
@@ -166,7 +166,9 @@ impl<R: Rows> Rows for Draft<'_, R> {
             _ => self.base.value(table, key, kind, column),
         }
     }
+}
 
+impl<R: Rows> Rows for Draft<'_, R> {
     fn columns(&self, table: TableId, key: &Key, kind: PartKind) -> Option<Columns> {
         match (kind, self.rows.get(&(table, key.clone()))) {
             (PartKind::Desired, Some(entry)) => entry.desired.clone(),

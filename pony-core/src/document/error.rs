@@ -86,7 +86,7 @@ impl ErrorCode {
 }
 
 /// Names for a message: "known are `a`, `b`".
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     match names {
         [] => "there are none".to_owned(),
         names => format!("there are: {}", names.join(", ")),

@@ -2,6 +2,7 @@
 //!
 //! - [`Tree`] is the tree of endpoints, computed from the mounts of the schema; [`Tree::describe`] shows it.
 //! - [`Reader`] reads entities and collections as one [`Caller`] may see them.
+//! - [`Replay`] turns commits into [`Event`]s, of which a [`Watch`] says what they are to somebody who watches.
 //! - [`evaluate`] turns a request into its [`Effect`], operations on rows, or says why not. It works on a draft over
 //!   the rows: every operation of a patch sees what those before it did, and nothing is changed by a refused one.
 //!
@@ -22,11 +23,13 @@ mod operation;
 mod pointer;
 mod query;
 mod read;
+mod replay;
 mod resolve;
 mod rows;
 mod settle;
 mod tree;
 mod verify;
+mod watch;
 mod within;
 mod write;
 
@@ -39,6 +42,8 @@ pub use operation::OPERATIONS_MAX;
 pub use pointer::{PATH_TOKENS_MAX, Pointer, UrlPath};
 pub use query::Query;
 pub use read::{Listing, PlaceKind, Reader, show_part};
-pub use rows::Rows;
+pub use replay::{Event, Replay};
+pub use rows::{Cells, Rows};
 pub use tree::{Endpoint, EndpointId, Tree, TreeError};
+pub use watch::{Sight, Watch};
 pub use write::{Write, evaluate};

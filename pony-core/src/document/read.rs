@@ -184,7 +184,7 @@ impl<'a, R: Rows> Reader<'a, R> {
     }
 
     /// Finds the rows on the way to what a URL names, once it is granted to look there.
-    fn open(&self, url: &UrlPath) -> Result<(Path<'a>, Vec<Step<'a>>), DocumentError> {
+    pub(super) fn open(&self, url: &UrlPath) -> Result<(Path<'a>, Vec<Step<'a>>), DocumentError> {
         let pointer = url.pointer();
         let path = Path::parse(self.tree, &pointer)?;
         let root = path.entities.first().and_then(|(endpoint, segment)| {

@@ -5,7 +5,7 @@
 use super::access::{Caller, Grant};
 use super::error::{DocumentError, Problem};
 use super::pointer::Pointer;
-use super::rows::Rows;
+use super::rows::Cells;
 use super::tree::{Endpoint, Tree};
 use pony_state::{ColumnSchema, ColumnType, Key, KeyError, PartKind, Value};
 use uuid::Uuid;
@@ -215,7 +215,7 @@ pub(super) fn pointer(steps: &[Step<'_>]) -> Pointer {
 }
 
 /// Whether a row appears at an endpoint below the row `above`.
-pub(super) fn appears(rows: &impl Rows, endpoint: &Endpoint, above: Option<&Key>, key: &Key) -> bool {
+pub(super) fn appears(rows: &impl Cells, endpoint: &Endpoint, above: Option<&Key>, key: &Key) -> bool {
     let table = endpoint.table.id();
     if let Some(column) = &endpoint.only_null {
         let null = rows.value(table, key, PartKind::Desired, column).is_some_and(|value| value.is_null());
@@ -238,7 +238,7 @@ pub(super) fn appears(rows: &impl Rows, endpoint: &Endpoint, above: Option<&Key>
 /// Finds the rows that the entities of a path name; all of them must be there.
 pub(super) fn walk<'t>(
     tree: &'t Tree,
-    rows: &impl Rows,
+    rows: &impl Cells,
     entities: &[(&'t Endpoint, String)],
     name: &dyn Fn(&str) -> Option<Uuid>,
 ) -> Result<Vec<Step<'t>>, DocumentError> {
@@ -263,26 +263,36 @@ pub(super) fn walk<'t>(
     Ok(steps)
 }
 
-/// The keys of the first entities of all paths by which a row can be reached at an endpoint.
-pub(super) fn root_keys(tree: &Tree, rows: &impl Rows, endpoint: &Endpoint, key: &Key) -> Vec<Key> {
+/// All paths by which a row can be reached at an endpoint: the keys of their entities, from the root down to it.
+pub(super) fn key_paths(tree: &Tree, rows: &impl Cells, endpoint: &Endpoint, key: &Key) -> Vec<Vec<Key>> {
     let (Some(parent), Some(via)) = (endpoint.parent, &endpoint.via) else {
-        return if appears(rows, endpoint, None, key) { vec![key.clone()] } else { Vec::new() };
+        return if appears(rows, endpoint, None, key) { vec![vec![key.clone()]] } else { Vec::new() };
     };
     let mut found = Vec::new();
     for value in parent_values(rows, endpoint, via, key) {
         let above = Key::one(value);
         if appears(rows, endpoint, Some(&above), key) {
-            for root in root_keys(tree, rows, tree.get(parent), &above) {
-                if !found.contains(&root) {
-                    found.push(root);
-                }
-            }
+            found.extend(key_paths(tree, rows, tree.get(parent), &above).into_iter().map(|mut path| {
+                path.push(key.clone());
+                path
+            }));
         }
     }
     found
 }
 
-fn parent_values(rows: &impl Rows, endpoint: &Endpoint, via: &str, key: &Key) -> Vec<Value> {
+/// The keys of the first entities of all paths by which a row can be reached at an endpoint.
+pub(super) fn root_keys(tree: &Tree, rows: &impl Cells, endpoint: &Endpoint, key: &Key) -> Vec<Key> {
+    let mut found = Vec::new();
+    for root in key_paths(tree, rows, endpoint, key).into_iter().filter_map(|path| path.into_iter().next()) {
+        if !found.contains(&root) {
+            found.push(root);
+        }
+    }
+    found
+}
+
+fn parent_values(rows: &impl Cells, endpoint: &Endpoint, via: &str, key: &Key) -> Vec<Value> {
     if let Some(place) = endpoint.fixed_key_place() {
         return key.values().get(place).cloned().into_iter().collect();
     }

@@ -3,14 +3,22 @@
 
 use pony_state::{AnyRow, Columns, Key, PartKind, Read, TableId, Value};
 
-/// A consistent view of all rows.
-pub trait Rows {
+/// A consistent view of rows, each by its key: enough to see where in the document a row is.
+pub trait Cells {
     /// Whether a row has that part.
     fn has(&self, table: TableId, key: &Key, kind: PartKind) -> bool;
 
     /// The value of a column of a part (no key column), null included; nothing where the part is not there.
     fn value(&self, table: TableId, key: &Key, kind: PartKind, column: &str) -> Option<Value>;
 
+    /// Whether a row has any part.
+    fn exists(&self, table: TableId, key: &Key) -> bool {
+        PartKind::BOTH.into_iter().any(|kind| self.has(table, key, kind))
+    }
+}
+
+/// A consistent view of all rows.
+pub trait Rows: Cells {
     /// The columns of a part that are not null, secret ones included, the key's not.
     fn columns(&self, table: TableId, key: &Key, kind: PartKind) -> Option<Columns>;
 
@@ -19,14 +27,9 @@ pub trait Rows {
 
     /// All rows with keys beyond `after`, in key order.
     fn keys<'a>(&'a self, table: TableId, after: Option<&Key>) -> Box<dyn Iterator<Item = Key> + 'a>;
-
-    /// Whether a row has any part.
-    fn exists(&self, table: TableId, key: &Key) -> bool {
-        PartKind::BOTH.into_iter().any(|kind| self.has(table, key, kind))
-    }
 }
 
-impl<T: Read> Rows for T {
+impl<T: Read> Cells for T {
     fn has(&self, table: TableId, key: &Key, kind: PartKind) -> bool {
         self.any(table).and_then(|table| table.get(key)).is_some_and(|row| row.has(kind))
     }
@@ -34,7 +37,9 @@ impl<T: Read> Rows for T {
     fn value(&self, table: TableId, key: &Key, kind: PartKind, column: &str) -> Option<Value> {
         self.any(table)?.get(key)?.value(kind, column)
     }
+}
 
+impl<T: Read> Rows for T {
     fn columns(&self, table: TableId, key: &Key, kind: PartKind) -> Option<Columns> {
         let table = self.any(table)?;
         table.def().part_to_json(table.get(key)?, kind)

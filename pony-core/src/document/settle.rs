@@ -8,7 +8,7 @@ use super::lifecycle::is_going;
 use super::pointer::Pointer;
 use super::read::{Reader, is_indexed};
 use super::resolve::root_keys;
-use super::rows::Rows;
+use super::rows::{Cells, Rows};
 use crate::tables::MemberRole;
 use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, TableDef, TableId, Value};
 use serde_json::Value as Json;

@@ -7,4 +7,5 @@ mod errors;
 mod reading;
 mod schema;
 mod semantics;
+mod watching;
 mod writing;

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-fn member(tenant: &str, role: MemberRole) -> Caller {
+pub(crate) fn member(tenant: &str, role: MemberRole) -> Caller {
     let memberships = BTreeMap::from([(tenant.parse::<Uuid>().unwrap(), role)]);
     Caller::User { email: "m@example.org".into(), alicorn: false, memberships }
 }

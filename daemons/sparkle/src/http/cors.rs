@@ -40,11 +40,16 @@ impl FromStr for Origin {
     }
 }
 
+/// Whether pages of an origin may use the API.
+pub(super) fn is_known(app: &App, origin: &HeaderValue) -> bool {
+    app.0.origins.iter().any(|known| known.0 == *origin)
+}
+
 /// Answers what browsers ask beforehand, and marks what pages of known origins may read.
 pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
     let asked = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let known = origin.filter(|it| app.0.origins.iter().any(|origin| origin.0 == *it));
+    let known = origin.filter(|it| is_known(&app, it));
     let Some(origin) = known else {
         let mut response = next.run(request).await;
         if !app.0.origins.is_empty() {

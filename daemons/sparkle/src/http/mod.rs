@@ -7,6 +7,7 @@ mod cors;
 mod problem;
 mod read;
 mod serve;
+mod stream;
 mod tls;
 mod trace;
 mod write;
@@ -17,6 +18,7 @@ pub(crate) use serve::serve;
 
 use crate::auth::Verifier;
 use crate::lead::Role;
+use crate::stream::Streams;
 use crate::writer::WriterHandle;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
@@ -25,8 +27,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
-use pony_core::document::{PlaceKind, Tree, TreeError, UrlPath};
-use pony_state::{Read, SharedState};
+use pony_core::document::{PlaceKind, Tree, UrlPath};
+use pony_state::SharedState;
 use problem::Fault;
 use serde_json::json;
 use std::sync::Arc;
@@ -44,8 +46,9 @@ pub(crate) const URL_BYTES_MAX: usize = 8 << 10;
 pub(crate) struct App(Arc<Inner>);
 
 struct Inner {
-    tree: Tree,
+    tree: Arc<Tree>,
     state: SharedState,
+    streams: Streams,
     writer: WriterHandle<Fault>,
     available: watch::Receiver<bool>,
     role: watch::Receiver<Role>,
@@ -57,19 +60,20 @@ struct Inner {
 
 impl App {
     pub(crate) fn new(
+        tree: Arc<Tree>,
         state: SharedState,
+        streams: Streams,
         writer: WriterHandle<Fault>,
         available: watch::Receiver<bool>,
         role: watch::Receiver<Role>,
         args: &HttpArgs,
     ) -> anyhow::Result<Self> {
-        let tree: Result<Tree, TreeError> = Tree::new(Arc::clone(state.snapshot().schema()));
         let verifier = Verifier::new()?;
         let mut process = [0; 4];
         getrandom::fill(&mut process).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
         let ids = Ids::new(u32::from_ne_bytes(process));
         let (origins, limits) = (args.cors_origin.clone(), args.limits.clone());
-        let inner = Inner { tree: tree?, state, writer, available, role, verifier, origins, limits, ids };
+        let inner = Inner { tree, state, streams, writer, available, role, verifier, origins, limits, ids };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -79,6 +83,8 @@ impl App {
             .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
             .route("/readyz", get(ready))
             .route("/v1/schema", get(schema))
+            .route("/v1/event-stream", get(stream::events))
+            .route("/v1/ws", get(stream::socket))
             .route("/v1", any(document))
             .route("/v1/", any(document))
             .route("/v1/{*path}", any(document))

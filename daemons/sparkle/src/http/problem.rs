@@ -40,6 +40,10 @@ impl Fault {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", message)
     }
 
+    pub(super) fn denied(message: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "access-denied", message)
+    }
+
     pub(super) fn not_found(instance: &str, message: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "path-not-found", message.to_owned()).at(instance)
     }

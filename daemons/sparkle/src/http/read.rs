@@ -79,7 +79,7 @@ fn write_object(entries: impl Iterator<Item = (String, Value)>) -> String {
     text
 }
 
-fn decode(query: &str) -> Result<Vec<(String, String)>, Fault> {
+pub(super) fn decode(query: &str) -> Result<Vec<(String, String)>, Fault> {
     serde_urlencoded::from_str(query)
         .map_err(|error| Fault::invalid(format!("the URL's query cannot be read: {error}")))
 }
