@@ -2,8 +2,8 @@
 //!
 //! Whether a row lies where the path says is [`super::resolve`]'s affair; who the caller is, the HTTP layer's.
 
-use crate::tables::MemberRole;
-use pony_state::{Text, Value};
+use crate::tables::{Member, MemberRole, Tenant, User};
+use pony_state::{Read, Text, Value};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -37,6 +37,15 @@ pub enum Caller {
         /// The tenants that the user is a member of.
         memberships: BTreeMap<Uuid, MemberRole>,
     },
+    /// Signed in for the sake of one tenant: nothing but that tenant's is within reach, not even the user's own row.
+    InTenant {
+        /// Who.
+        email: Text,
+        /// Where.
+        tenant: Uuid,
+        /// What the user may do there.
+        role: MemberRole,
+    },
 }
 
 impl Caller {
@@ -44,6 +53,26 @@ impl Caller {
     #[must_use]
     pub fn alicorn(email: &str) -> Self {
         Self::User { email: email.into(), alicorn: true, memberships: BTreeMap::new() }
+    }
+
+    /// What a user may do, as things stand; `None` where there is no such user.
+    #[must_use]
+    pub fn user(view: &impl Read, email: &str) -> Option<Self> {
+        let email = Text::from(email);
+        let alicorn = view.get::<User>(&email)?.desired.as_ref()?.alicorn;
+        let member = |row: &Member| row.desired.as_ref().map(|it| (it.tenant, it.role));
+        let memberships = view.table::<Member>().find("user", email.as_str()).filter_map(member).collect();
+        Some(Self::User { email, alicorn, memberships })
+    }
+
+    /// What a user may do in one tenant, as things stand: what a member's role says, an operator as an owner. `None`
+    /// where there is no such tenant, or no place in it for the user.
+    #[must_use]
+    pub fn in_tenant(view: &impl Read, email: &str, tenant: Uuid) -> Option<Self> {
+        let user = Self::user(view, email)?;
+        view.get::<Tenant>(&tenant)?.desired.as_ref()?;
+        let role = if user.is_alicorn() { Some(MemberRole::Owner) } else { user.role(tenant) };
+        Some(Self::InTenant { email: email.into(), tenant, role: role? })
     }
 
     /// Whether an operator.
@@ -57,6 +86,7 @@ impl Caller {
     pub fn role(&self, tenant: Uuid) -> Option<MemberRole> {
         match self {
             Self::User { memberships, .. } => memberships.get(&tenant).copied(),
+            Self::InTenant { tenant: own, role, .. } => (*own == tenant).then_some(*role),
             Self::Nobody => None,
         }
     }
@@ -137,7 +167,7 @@ impl AccessMode {
             (_, Caller::User { alicorn: true, .. }) => Grant::Write,
             (Self::Shared, _) => Grant::Read,
             (Self::Protected, _) | (_, Caller::Nobody) => Grant::None,
-            (_, Caller::User { .. }) => Grant::Read,
+            (_, Caller::User { .. } | Caller::InTenant { .. }) => Grant::Read,
         }
     }
 }

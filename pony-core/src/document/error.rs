@@ -2,6 +2,7 @@
 
 use super::pointer::Pointer;
 use pony_state::{KeyError, ValueError};
+use uuid::Uuid;
 
 /// Why a request was refused. Nothing of it took effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -227,6 +228,14 @@ pub enum Problem {
         /// What is wrong.
         reason: String,
     },
+    /// The tenant was not admitted yet.
+    #[error(
+        "tenant `{tenant}` is not approved yet; an operator of the cloud has to approve it before anything in it can be changed"
+    )]
+    NotApproved {
+        /// The tenant.
+        tenant: Uuid,
+    },
     /// No such member of an entity.
     #[error("an entity has no member `{0}`, but desired, current and children")]
     UnknownMember(String),
@@ -373,7 +382,7 @@ impl Problem {
             | Self::NoJoin => ErrorCode::PathNotFound,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::Unauthenticated => ErrorCode::Unauthenticated,
-            Self::AccessDenied { .. } => ErrorCode::AccessDenied,
+            Self::AccessDenied { .. } | Self::NotApproved { .. } => ErrorCode::AccessDenied,
             Self::NotAPatch { .. } | Self::Operation { .. } | Self::WrongPlace { .. } => {
                 ErrorCode::InvalidPatch
             }

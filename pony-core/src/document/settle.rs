@@ -13,6 +13,7 @@ use crate::tables::MemberRole;
 use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, TableDef, TableId, Value};
 use serde_json::Value as Json;
 use std::collections::HashMap;
+use uuid::Uuid;
 
 /// Keys that a message about something in use names.
 const NAMED_MAX: usize = 5;
@@ -42,6 +43,7 @@ impl<R: Rows> Draft<'_, R> {
             if !entry.direct {
                 self.check_dragged(table, key, &entry.path)?;
             }
+            self.check_approved(table, key, &entry.path)?;
         }
         Ok(())
     }
@@ -181,14 +183,10 @@ impl<R: Rows> Draft<'_, R> {
         if self.caller.is_alicorn() {
             return Ok(());
         }
-        let tenants =
-            self.tree.endpoints_of(table.id()).filter(|endpoint| endpoint.path.starts_with("/tenant"));
-        let foreign =
-            tenants.flat_map(|endpoint| root_keys(self.tree, self.base, endpoint, key)).find(|tenant| {
-                let tenant = tenant.values().first().and_then(Value::as_uuid);
-                let role = tenant.and_then(|tenant| self.caller.role(tenant));
-                !matches!(role, Some(MemberRole::Owner | MemberRole::Admin))
-            });
+        let foreign = self
+            .tenants(self.base, table, key)
+            .into_iter()
+            .find(|it| !matches!(self.caller.role(*it), Some(MemberRole::Owner | MemberRole::Admin)));
         match foreign {
             None => Ok(()),
             Some(_) => {
@@ -198,6 +196,32 @@ impl<R: Rows> Draft<'_, R> {
                 Err(DocumentError::at(at, problem))
             }
         }
+    }
+
+    /// Only operators of the cloud change anything in a tenant that they have not approved.
+    fn check_approved(&self, table: &TableDef, key: &Key, at: &Pointer) -> Result<(), DocumentError> {
+        if self.caller.is_alicorn() {
+            return Ok(());
+        }
+        let Some(tenants) = self.tree.schema().table("tenant") else { return Ok(()) };
+        let approved = |tenant: &Uuid| {
+            let key = Key::one(Value::from(*tenant));
+            self.base.value(tenants.id(), &key, PartKind::Desired, "approved") == Some(Value::Bool(true))
+        };
+        let concerned = [self.tenants(self.base, table, key), self.tenants(self, table, key)].concat();
+        match concerned.into_iter().find(|it| !approved(it)) {
+            None => Ok(()),
+            Some(tenant) => Err(DocumentError::at(at, Problem::NotApproved { tenant })),
+        }
+    }
+
+    /// The tenants that a row belongs to.
+    fn tenants(&self, rows: &impl Rows, table: &TableDef, key: &Key) -> Vec<Uuid> {
+        let mounts = self.tree.endpoints_of(table.id()).filter(|it| it.path.starts_with("/tenant"));
+        mounts
+            .flat_map(|endpoint| root_keys(self.tree, rows, endpoint, key))
+            .filter_map(|tenant| tenant.values().first().and_then(Value::as_uuid))
+            .collect()
     }
 
     fn check_rule(

@@ -26,6 +26,29 @@ pub struct UserDesired {
     pub alicorn: bool,
 }
 
+/// A key that tokens are signed with. The newest one signs; removing one ends all tokens that it signed.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "token_key")]
+#[entity(mount(path = "/token-key", access = "protected"))]
+pub struct TokenKey {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<TokenKeyDesired>,
+}
+
+/// What is ordered of a [`TokenKey`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct TokenKeyDesired {
+    /// What it signs with; Sparkle draws it. Is never shown.
+    #[part(secret, default = "")]
+    pub secret: Text,
+    /// Since when, Unix time in seconds; Sparkle says it.
+    #[part(default = 0)]
+    pub created: i64,
+}
+
 /// The owner of everything that a customer has.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "tenant")]
@@ -43,7 +66,7 @@ pub struct Tenant {
 pub struct TenantDesired {
     /// For people.
     pub name: Text,
-    /// Whether an operator admitted it.
+    /// Whether an operator admitted it. Until then its members can only look.
     #[part(default = false)]
     pub approved: bool,
 }

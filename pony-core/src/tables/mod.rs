@@ -26,7 +26,7 @@ use pony_state::{Entity, SchemaError, State, TableSchema};
 macro_rules! for_each_table {
     ($($macro:tt)::+) => {
         $($macro)::+! {
-            User, Tenant, Member, Config,
+            User, TokenKey, Tenant, Member, Config,
             Host, CpuProfile, HostCpuProfile, Bond, Nic, Vlan, NetRole,
             StoragePool, HostStoragePool, Disk, HostDisk, Image, HostImage, Volume, HostVolume, Extent, HostExtent,
             Switch, HostSwitch, SwitchTenant, Network, Route,

@@ -8,7 +8,6 @@ use pony_core::document::{Caller, DocumentError, Write, parse_body};
 use pony_core::tables::MemberRole;
 use pony_state::Read;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -31,8 +30,9 @@ pub fn golden(name: &str, text: &str) {
 /// One of everything that requests run into; the names in `errors.txt`, and what they stand for.
 fn fixture() -> (Cloud, Vec<(&'static str, String)>) {
     let mut cloud = Cloud::new();
-    let t = cloud.post("/tenant/", json!({"name": "t"}));
-    let u = cloud.post("/tenant/", json!({"name": "u"}));
+    let t = cloud.post("/tenant/", json!({"name": "t", "approved": true}));
+    let u = cloud.post("/tenant/", json!({"name": "u", "approved": true}));
+    let new = cloud.post("/tenant/", json!({"name": "new"}));
     let h = id(0xA00);
     cloud.post("/host/", json!({"uuid": h}));
     let pool = json!({"name": "p", "type": "dir", "host": h, "config": {"path": "/srv/p"}});
@@ -66,12 +66,13 @@ fn fixture() -> (Cloud, Vec<(&'static str, String)>) {
         ("Q", q),
         ("K", k),
         ("N", n),
+        ("NEW", new),
         ("X", id(0xFFFF)),
     ];
     (cloud, names.to_vec())
 }
 
-fn caller(name: &str, tenant: &str) -> Caller {
+fn caller<'n>(name: &str, tenants: impl Iterator<Item = &'n str>) -> Caller {
     let role = match name {
         "nobody" => return Caller::Nobody,
         "owner" => MemberRole::Owner,
@@ -79,15 +80,16 @@ fn caller(name: &str, tenant: &str) -> Caller {
         "operator" => MemberRole::Operator,
         other => panic!("no caller {other}"),
     };
-    let memberships = BTreeMap::from([(tenant.parse::<Uuid>().unwrap(), role)]);
+    let memberships = tenants.map(|tenant| (tenant.parse::<Uuid>().unwrap(), role)).collect();
     Caller::User { email: format!("{name}@t").into(), alicorn: false, memberships }
 }
 
 /// The request of a block's first line: caller, method, URL, body.
 fn parse<'l>(line: &'l str, names: &[(&str, String)]) -> (Caller, &'l str, String, String) {
-    let tenant = &names[0].1;
+    // Members of T, and of a tenant that nobody has approved.
+    let tenants = names.iter().filter(|(name, _)| ["T", "NEW"].contains(name)).map(|(_, uuid)| uuid.as_str());
     let (who, line) = match line.strip_prefix("as ").and_then(|line| line.split_once(' ')) {
-        Some((name, line)) => (caller(name, tenant), line),
+        Some((name, line)) => (caller(name, tenants), line),
         None => (alicorn(), line),
     };
     let (method, line) = line.split_once(' ').unwrap();

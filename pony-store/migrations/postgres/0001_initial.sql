@@ -93,6 +93,13 @@ CREATE TABLE "public"."user" (
   CONSTRAINT "user.data: must be a JSON value" CHECK (jsonb_typeof("data") <> 'null')
 );
 
+CREATE TABLE "public"."token_key" (
+  "uuid" uuid NOT NULL,
+  "secret" text COLLATE "C" NOT NULL DEFAULT '',
+  "created" bigint NOT NULL DEFAULT 0,
+  CONSTRAINT "token_key: the key must be unique" PRIMARY KEY ("uuid")
+);
+
 CREATE TABLE "public"."tenant" (
   "uuid" uuid NOT NULL,
   "name" text COLLATE "C" NOT NULL,
@@ -459,6 +466,36 @@ END
 $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."user" FOR EACH ROW WHEN (OLD."email" IS DISTINCT FROM NEW."email") EXECUTE FUNCTION "public"."_keep_user"();
+
+CREATE FUNCTION "public"."_feed_token_key"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  PERFORM "public"."_order"();
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'token_key', jsonb_build_array(OLD."uuid"), NULL);
+  ELSE
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'token_key', jsonb_build_array(NEW."uuid"), to_jsonb(NEW));
+  END IF;
+  PERFORM pg_notify('pony_desired', '');
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "feed" AFTER INSERT OR DELETE ON "public"."token_key" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_feed_token_key"();
+
+CREATE CONSTRAINT TRIGGER "feed update" AFTER UPDATE ON "public"."token_key" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION "public"."_feed_token_key"();
+
+CREATE TRIGGER "no truncate" BEFORE TRUNCATE ON "public"."token_key" EXECUTE FUNCTION "public"."_no_truncate"();
+
+CREATE FUNCTION "public"."_keep_token_key"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF OLD."uuid" IS DISTINCT FROM NEW."uuid" THEN
+    RAISE EXCEPTION 'token_key.uuid: cannot be changed' USING ERRCODE = '23PY1', TABLE = 'token_key', COLUMN = 'uuid';
+  END IF;
+  RETURN NEW;
+END
+$body$;
+
+CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."token_key" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid") EXECUTE FUNCTION "public"."_keep_token_key"();
 
 CREATE FUNCTION "public"."_feed_tenant"() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN

@@ -232,6 +232,39 @@ CREATE TRIGGER "user.after.delete" AFTER DELETE ON "user" BEGIN
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'user', json_array(OLD."email"), NULL FROM "_meta";
 END;
 
+CREATE TABLE "token_key" (
+  "uuid" TEXT NOT NULL CONSTRAINT "token_key.uuid: must be a UUID [type token_key uuid]" CHECK ("uuid" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "secret" TEXT NOT NULL DEFAULT '' CONSTRAINT "token_key.secret: must be text [type token_key secret]" CHECK (instr("secret", char(0)) = 0),
+  "created" INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY ("uuid")
+) STRICT;
+
+CREATE TRIGGER "token_key.before.insert" BEFORE INSERT ON "token_key" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'token_key.uuid: exists already [key token_key]') WHERE EXISTS (SELECT 1 FROM "token_key" WHERE "uuid" = NEW."uuid");
+END;
+
+CREATE TRIGGER "token_key.before.update" BEFORE UPDATE ON "token_key" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'token_key.uuid: cannot be changed [immutable token_key uuid]') WHERE OLD."uuid" IS NOT NEW."uuid";
+END;
+
+CREATE TRIGGER "token_key.before.delete" BEFORE DELETE ON "token_key" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+END;
+
+CREATE TRIGGER "token_key.after.insert" AFTER INSERT ON "token_key" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'token_key', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'secret', NEW."secret", 'created', NEW."created") FROM "_meta";
+END;
+
+CREATE TRIGGER "token_key.after.update" AFTER UPDATE ON "token_key" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'token_key', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'secret', NEW."secret", 'created', NEW."created") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."secret" IS NOT NEW."secret" OR OLD."created" IS NOT NEW."created";
+END;
+
+CREATE TRIGGER "token_key.after.delete" AFTER DELETE ON "token_key" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'token_key', json_array(OLD."uuid"), NULL FROM "_meta";
+END;
+
 CREATE TABLE "tenant" (
   "uuid" TEXT NOT NULL CONSTRAINT "tenant.uuid: must be a UUID [type tenant uuid]" CHECK ("uuid" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "name" TEXT NOT NULL CONSTRAINT "tenant.name: must be text [type tenant name]" CHECK (instr("name", char(0)) = 0),

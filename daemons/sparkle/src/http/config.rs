@@ -2,7 +2,7 @@
 
 use super::cors::Origin;
 use super::tls::{Tls, TlsError};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ pub struct HttpArgs {
     /// Serve plain HTTP beyond loopback all the same: something before it encrypts
     #[arg(long)]
     pub plain_http: bool,
+    /// Believe this proxy's X-Forwarded-For when failed sign-ins are counted; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub proxy: Vec<IpAddr>,
     /// Let web pages of this origin use the API; may be repeated
     #[arg(long, value_name = "https://HOST[:PORT]")]
     pub cors_origin: Vec<Origin>,

@@ -9,6 +9,7 @@ mod read;
 mod serve;
 mod stream;
 mod tls;
+mod token;
 mod trace;
 mod write;
 
@@ -31,6 +32,8 @@ use pony_core::document::{PlaceKind, Tree, UrlPath};
 use pony_state::SharedState;
 use problem::Fault;
 use serde_json::json;
+use serve::PeerAddress;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -53,6 +56,7 @@ struct Inner {
     available: watch::Receiver<bool>,
     role: watch::Receiver<Role>,
     verifier: Verifier,
+    proxies: Vec<IpAddr>,
     origins: Vec<Origin>,
     limits: HttpLimits,
     ids: Ids,
@@ -72,9 +76,8 @@ impl App {
         let mut process = [0; 4];
         getrandom::fill(&mut process).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
         let ids = Ids::new(u32::from_ne_bytes(process));
-        let (origins, limits) = (args.cors_origin.clone(), args.limits.clone());
-        let inner = Inner { tree, state, streams, writer, available, role, verifier, origins, limits, ids };
-        Ok(Self(Arc::new(inner)))
+        let HttpArgs { cors_origin: origins, proxy: proxies, limits, .. } = args.clone();
+        Ok(Self(Arc::new(Inner { tree, state, streams, writer, available, role, verifier, proxies, origins, limits, ids })))
     }
 
     pub(crate) fn router(self) -> Router {
@@ -85,6 +88,8 @@ impl App {
             .route("/v1/schema", get(schema))
             .route("/v1/event-stream", get(stream::events))
             .route("/v1/ws", get(stream::socket))
+            .route("/v1/token", get(token::own))
+            .route("/v1/tenant/{tenant}/token", get(token::of_tenant))
             .route("/v1", any(document))
             .route("/v1/", any(document))
             .route("/v1/{*path}", any(document))
@@ -150,7 +155,8 @@ async fn answer(
     headers: &HeaderMap,
     request: Request,
 ) -> Result<Response, Fault> {
-    let caller = caller::identify(app, headers).await?;
+    let peer = request.extensions().get::<PeerAddress>().copied();
+    let identity = caller::identify(app, headers, peer).await?;
     let url = UrlPath::parse(uri.path().strip_prefix("/v1").unwrap_or_default())?;
     let (place, methods) = app.0.tree.place(&url)?;
     // HEAD is GET without the body, which the server leaves out.
@@ -162,10 +168,10 @@ async fn answer(
         return Err(Fault::method(uri.path(), method, methods));
     }
     match wanted {
-        "GET" => read::answer(app, &caller, &url, place, uri.query().unwrap_or_default(), headers),
+        "GET" => read::answer(app, &identity, &url, place, uri.query().unwrap_or_default(), headers),
         _ => {
             let body = body(request, app.0.limits.body_max).await?;
-            write::answer(app, caller, url, wanted, headers, &body).await
+            write::answer(app, identity, url, wanted, headers, &body).await
         }
     }
 }

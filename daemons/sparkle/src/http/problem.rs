@@ -21,11 +21,20 @@ pub(crate) struct Fault {
     path: Option<String>,
     instance: String,
     allow: Option<String>,
+    retry_after_s: u32,
 }
 
 impl Fault {
     fn new(status: StatusCode, code: &'static str, message: String) -> Self {
-        Self { status, code, message, path: None, instance: String::new(), allow: None }
+        Self {
+            status,
+            code,
+            message,
+            path: None,
+            instance: String::new(),
+            allow: None,
+            retry_after_s: RETRY_AFTER_S,
+        }
     }
 
     pub(super) fn invalid(message: String) -> Self {
@@ -86,6 +95,11 @@ impl Fault {
         let message = format!("{method} is not for this place; it takes {allow}");
         let fault = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message).at(instance);
         Self { allow: Some(allow), ..fault }
+    }
+
+    /// Says when to come back.
+    pub(super) fn after(self, retry_after_s: u32) -> Self {
+        Self { retry_after_s, ..self }
     }
 
     /// Names the request that it is about.
@@ -150,11 +164,13 @@ impl IntoResponse for Fault {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Basic realm=\"PonyCloud\", charset=\"UTF-8\"");
+            let challenge = HeaderValue::from_static(
+                "Basic realm=\"PonyCloud\", charset=\"UTF-8\", Bearer realm=\"PonyCloud\"",
+            );
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_s));
         }
         if let Some(allow) = self.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
             headers.insert(header::ALLOW, allow);

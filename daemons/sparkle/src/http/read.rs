@@ -1,11 +1,12 @@
 //! GET: entities with their tag, and collections, which are written out as they are read.
 
+use super::caller::Identity;
 use super::problem::Fault;
 use super::{App, is_list};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pony_core::document::{Caller, PlaceKind, Query, Reader, UrlPath};
+use pony_core::document::{PlaceKind, Query, Reader, UrlPath};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -14,14 +15,15 @@ pub(super) const LIST_MAX: usize = 1_000_000;
 
 pub(super) fn answer(
     app: &App,
-    caller: &Caller,
+    identity: &Identity,
     url: &UrlPath,
     place: PlaceKind,
     query: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Fault> {
     let snapshot = app.0.state.snapshot();
-    let reader = Reader::new(&app.0.tree, &snapshot, caller);
+    let caller = identity.caller(&snapshot)?;
+    let reader = Reader::new(&app.0.tree, &snapshot, &caller);
     let pairs = decode(query)?;
     if place == PlaceKind::Root {
         let children = pairs.iter().any(|(name, value)| name == "children" && value == "1");

@@ -2,12 +2,13 @@
 
 use super::problem::Fault;
 use super::read::decode;
+use super::serve::PeerAddress;
 use super::{App, caller, cors};
 use crate::stream::{Cursor, Format, Id, Next, Piece};
 use axum::body::{Body, Bytes};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{OriginalUri, State};
+use axum::extract::{Extension, OriginalUri, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures::{SinkExt, Stream};
@@ -25,9 +26,10 @@ const SEND_MAX: Duration = Duration::from_secs(30);
 pub(super) async fn events(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
+    peer: Option<Extension<PeerAddress>>,
     headers: HeaderMap,
 ) -> Response {
-    match open(&app, &uri, &headers, Format::Sse).await {
+    match open(&app, &uri, &headers, peer.map(|it| it.0), Format::Sse).await {
         Err(fault) => fault.at(uri.path()).into_response(),
         Ok(cursor) => {
             let headers = [
@@ -44,13 +46,14 @@ pub(super) async fn events(
 pub(super) async fn socket(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
+    peer: Option<Extension<PeerAddress>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let opened = async {
         let upgrade = upgrade.map_err(|error| Fault::invalid(format!("this is for WebSockets: {error}")))?;
         check_origin(&app, &headers)?;
-        Ok::<_, Fault>((open(&app, &uri, &headers, Format::Messages).await?, upgrade))
+        Ok::<_, Fault>((open(&app, &uri, &headers, peer.map(|it| it.0), Format::Messages).await?, upgrade))
     };
     match opened.await {
         Err(fault) => fault.at(uri.path()).into_response(),
@@ -61,10 +64,11 @@ pub(super) async fn socket(
     }
 }
 
-async fn open(app: &App, uri: &Uri, headers: &HeaderMap, format: Format) -> Result<Cursor, Fault> {
-    let caller = caller::identify(app, headers).await?;
+async fn open(app: &App, uri: &Uri, headers: &HeaderMap, peer: Option<PeerAddress>, format: Format) -> Result<Cursor, Fault> {
+    let identity = caller::identify(app, headers, peer).await?;
     let asked = Asked::parse(uri.query().unwrap_or_default(), headers)?;
     let snapshot = app.0.state.snapshot();
+    let caller = identity.caller(&snapshot)?;
     let watch = Watch::new(&app.0.tree, &snapshot, caller, &asked.tables, asked.path.as_ref())?;
     app.0.streams.watch(watch, format, asked.after).map_err(|crowded| Fault::busy(crowded.to_string()))
 }

@@ -1,16 +1,17 @@
 //! POST, PATCH, DELETE: evaluated by the writer against everything committed before, answered once memory has it.
 
 use super::App;
+use super::caller::Identity;
 use super::problem::Fault;
 use super::read::{etag, names};
-use crate::auth;
+use crate::auth::{self, token};
 use crate::lead::Role;
 use crate::writer::{Answer, Request};
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pony_core::document::{Caller, Effect, Reader, Tree, UrlPath, Write, evaluate, parse_body};
-use pony_state::{RowOp, State};
+use pony_core::document::{Effect, Reader, Tree, UrlPath, Write, evaluate, parse_body};
+use pony_state::{Columns, RowOp, State};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -21,7 +22,7 @@ const TURN_MAX: Duration = Duration::from_millis(900);
 
 pub(super) async fn answer(
     app: &App,
-    caller: Caller,
+    identity: Identity,
     url: UrlPath,
     method: &str,
     headers: &HeaderMap,
@@ -34,7 +35,7 @@ pub(super) async fn answer(
     let (answer, answered) = oneshot::channel();
     let shared = app.clone();
     let evaluate = Box::new(move |state: &State| {
-        decide(&shared.0.tree, state, &caller, &url, &write, if_match.as_deref())
+        decide(&shared.0.tree, state, &identity, &url, &write, if_match.as_deref())
     });
     let request = Request { evaluate, turn: Some(turn_in), answer };
     app.0.writer.put(request).map_err(|busy| Fault::busy(busy.to_string()))?;
@@ -63,7 +64,7 @@ fn reply(effect: &Effect) -> Json<Value> {
 }
 
 /// Refuses at once what could not be committed.
-fn require_database(app: &App) -> Result<(), Fault> {
+pub(super) fn require_database(app: &App) -> Result<(), Fault> {
     if let Role::StandsBy { leader } = &*app.0.role.borrow() {
         return Err(Fault::unavailable(format!(
             "this Sparkle stands by and only serves reads; {leader} leads"
@@ -78,11 +79,12 @@ fn require_database(app: &App) -> Result<(), Fault> {
 fn decide(
     tree: &Tree,
     state: &State,
-    caller: &Caller,
+    identity: &Identity,
     url: &UrlPath,
     write: &Write,
     if_match: Option<&str>,
 ) -> Result<Effect, Fault> {
+    let caller = &identity.caller(state)?;
     if let Some(wanted) = if_match {
         let entity = Reader::new(tree, state, caller).entity(url)?;
         if !names(wanted, &etag(&entity.to_string())) {
@@ -90,7 +92,7 @@ fn decide(
         }
     }
     let mut effect = evaluate(tree, state, caller, url, write, &mut Uuid::new_v4)?;
-    hash_passwords(&mut effect.ops)?;
+    complete(&mut effect.ops)?;
     Ok(effect)
 }
 
@@ -113,24 +115,52 @@ fn parse(method: &str, headers: &HeaderMap, body: &[u8]) -> Result<Write, Fault>
     }
 }
 
+/// Finishes what only Sparkle can: passwords become hashes, keys are drawn.
+fn complete(ops: &mut [RowOp]) -> Result<(), Fault> {
+    for op in ops {
+        match op {
+            RowOp::Insert { table, row: columns } | RowOp::Update { table, columns, .. }
+                if table == "user" =>
+            {
+                hash_password(columns)?;
+            }
+            RowOp::Insert { table, row } if table == token::TABLE && is_unset(row) => {
+                token::complete(row).map_err(|error| Fault::unavailable(error.to_string()))?;
+            }
+            RowOp::Insert { table, .. } | RowOp::Update { table, .. } if table == token::TABLE => {
+                let message = "token_key: Sparkle draws keys itself; post an empty one, or delete one";
+                return Err(Fault::invalid(message.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a key is left to be drawn.
+fn is_unset(row: &Columns) -> bool {
+    row.get("secret").is_none_or(|it| it == "") && row.get("created").is_none_or(|it| it == 0)
+}
+
 /// Passwords are stored as their argon2id hash only: a user's `data.password` becomes `data.hash`. It costs tens of
 /// milliseconds of the writer's time, in the rare request that sets one.
-fn hash_passwords(ops: &mut [RowOp]) -> Result<(), Fault> {
-    for op in ops.iter_mut().filter(|op| op.table() == "user") {
-        let (RowOp::Insert { row: columns, .. } | RowOp::Update { columns, .. }) = op else { continue };
-        let Some(data) = columns.get_mut("data").and_then(Value::as_object_mut) else { continue };
-        let Some(password) = data.remove("password") else { continue };
-        let Some(password) =
-            password.as_str().filter(|it| !it.is_empty() && it.len() <= auth::PASSWORD_LEN_MAX)
-        else {
-            return Err(Fault::invalid(format!(
-                "user.data.password: a text of 1 to {} bytes is needed",
-                auth::PASSWORD_LEN_MAX
-            )));
-        };
-        let hash = auth::hash_password(password).map_err(|error| Fault::unavailable(error.to_string()))?;
-        data.insert("method".to_owned(), json!("password"));
-        data.insert("hash".to_owned(), json!(hash));
-    }
+fn hash_password(columns: &mut Columns) -> Result<(), Fault> {
+    let Some(data) = columns.get_mut("data").and_then(Value::as_object_mut) else { return Ok(()) };
+    let Some(password) = data.remove("password") else {
+        let cheap = data.get("hash").is_none_or(|it| it.as_str().is_some_and(auth::is_cheap_hash));
+        let message =
+            "user.data.hash: only an argon2id hash of ordinary cost is taken; better send `password`";
+        return if cheap { Ok(()) } else { Err(Fault::invalid(message.to_owned())) };
+    };
+    let fits = |it: &&str| !it.is_empty() && it.len() <= auth::PASSWORD_LEN_MAX;
+    let Some(password) = password.as_str().filter(fits) else {
+        return Err(Fault::invalid(format!(
+            "user.data.password: a text of 1 to {} bytes is needed",
+            auth::PASSWORD_LEN_MAX
+        )));
+    };
+    let hash = auth::hash_password(password).map_err(|error| Fault::unavailable(error.to_string()))?;
+    data.insert("method".to_owned(), json!("password"));
+    data.insert("hash".to_owned(), json!(hash));
     Ok(())
 }

@@ -1,21 +1,26 @@
-//! Who a caller is: Basic credentials, argon2id hashes, and the operator that the first start creates.
+//! Who a caller is: Basic credentials, argon2id hashes, tokens, and the operator that the first start creates.
 //!
 //! A hash costs tens of milliseconds of a core on purpose. Verified pairs are therefore remembered for a short
 //! while, as a keyed digest that is worthless outside this process, and the number of hashes computed at once is
 //! bounded. What a caller may do is not decided here (see `pony_core`'s access rules).
+
+mod limit;
+pub(crate) mod token;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use limit::{Exhausted, Limiter};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
 
 /// How long a verified pair is remembered. A changed password takes effect at once all the same, since the stored
@@ -25,18 +30,48 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const REMEMBERED_MAX: usize = 1024;
 /// Hashes computed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
+/// The most memory that a stored hash may ask for, KiB: some three times ours.
+const HASH_KIB_MAX: u32 = 64 << 10;
+/// The most passes that a stored hash may ask for.
+const HASH_PASSES_MAX: u32 = 4;
+/// The most lanes that a stored hash may ask for.
+const HASH_LANES_MAX: u32 = 4;
+/// Sign-ins that wait to be looked at; more are told to come back.
+const SIGN_INS_WAITING_MAX: usize = 64;
 /// The longest password taken, bytes.
 pub const PASSWORD_LEN_MAX: usize = 1024;
 
 /// Why credentials are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The header is not `Basic` credentials.
-    #[error("the Authorization header is not understood; send `Basic` with base64 of email:password")]
+    /// The header holds no credentials of a kind that is known.
+    #[error(
+        "the Authorization header is not understood; send `Basic` with base64 of email:password, or `Bearer TOKEN`"
+    )]
     Malformed,
+}
+
+/// Why somebody is not signed in with a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
     /// No such user, or another password. Which of them is not told.
     #[error("the email or the password is wrong")]
     Wrong,
+    /// Too many failures of late, of this account or from this address.
+    #[error("too many attempts to sign in failed; try again in {wait_s} s")]
+    TooMany {
+        /// When the next attempt is due, s.
+        wait_s: u32,
+    },
+    /// Too many at once.
+    #[error("too many sign in at this moment; try again in a second")]
+    Busy,
+}
+
+impl From<Exhausted> for SignInError {
+    fn from(Exhausted { wait_s }: Exhausted) -> Self {
+        Self::TooMany { wait_s }
+    }
 }
 
 /// An email and a password, as sent.
@@ -73,6 +108,11 @@ impl Basic {
     }
 }
 
+/// Unix time, s.
+pub(crate) fn unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |it| it.as_secs())
+}
+
 /// Hashes a password with argon2id and a fresh salt, as a PHC string.
 ///
 /// # Errors
@@ -82,6 +122,17 @@ pub fn hash_password(password: &str) -> anyhow::Result<String> {
         .hash_password(password.as_bytes())
         .map_err(|error| anyhow::anyhow!("hashing a password: {error}"))?;
     Ok(hash.to_string())
+}
+
+/// Whether a stored hash is one of argon2id that costs no more than a few of our own: users may write theirs.
+#[must_use]
+pub fn is_cheap_hash(hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    let Ok(params) = argon2::Params::try_from(&hash) else { return false };
+    hash.algorithm.as_str() == "argon2id"
+        && params.m_cost() <= HASH_KIB_MAX
+        && params.t_cost() <= HASH_PASSES_MAX
+        && params.p_cost() <= HASH_LANES_MAX
 }
 
 fn matches(password: &str, hash: &str) -> bool {
@@ -98,6 +149,8 @@ struct Inner {
     /// What an unknown user's password is compared with, so that both refusals take the same time.
     nobody: String,
     permits: Semaphore,
+    waiting: Semaphore,
+    limiter: Limiter,
     remembered: Mutex<HashMap<[u8; 32], Instant>>,
 }
 
@@ -112,27 +165,43 @@ impl Verifier {
             key,
             nobody,
             permits: Semaphore::new(HASHES_AT_ONCE),
+            waiting: Semaphore::new(SIGN_INS_WAITING_MAX),
+            limiter: Limiter::new(Instant::now()),
             remembered: Mutex::default(),
         })))
     }
 
-    /// Whether `sent` fits `hash`, the stored PHC string; `None` where there is no such user.
+    /// Whether `sent` from an address fits `hash`, the stored PHC string; `None` where there is no such user. An unknown
+    /// user takes as long as a wrong password.
     ///
     /// # Errors
-    /// [`AuthError::Wrong`] when it does not.
-    pub async fn verify(&self, sent: &Basic, hash: Option<String>) -> Result<(), AuthError> {
+    /// [`SignInError`] when it does not, or is not looked at.
+    pub async fn verify(
+        &self,
+        sent: &Basic,
+        address: Option<IpAddr>,
+        hash: Option<String>,
+    ) -> Result<(), SignInError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.0.nobody.clone());
         let digest = self.digest(sent, &hash);
         if known && self.is_remembered(&digest) {
             return Ok(());
         }
-        let _permit = self.0.permits.acquire().await.map_err(|_| AuthError::Wrong)?;
+        let _place = self.0.waiting.try_acquire().map_err(|_| SignInError::Busy)?;
+        self.0.limiter.check(&sent.email, address, Instant::now())?;
+        let _permit = self.0.permits.acquire().await.map_err(|_| SignInError::Busy)?;
+        // A client that opens many connections at once signs in once.
+        if known && self.is_remembered(&digest) {
+            return Ok(());
+        }
+        self.0.limiter.begin(&sent.email, address, Instant::now())?;
         let password = sent.password.clone();
         let fits = tokio::task::spawn_blocking(move || matches(&password, &hash)).await.unwrap_or(false);
         if !(fits && known) {
-            return Err(AuthError::Wrong);
+            return Err(SignInError::Wrong);
         }
+        self.0.limiter.succeeded(&sent.email, address);
         self.remember(digest);
         Ok(())
     }
@@ -233,11 +302,24 @@ mod tests {
         let hash = hash_password("right").unwrap();
         assert!(hash.starts_with("$argon2id$"));
         for _ in 0..2 {
-            assert!(verifier.verify(&sent, Some(hash.clone())).await.is_ok());
+            assert!(verifier.verify(&sent, None, Some(hash.clone())).await.is_ok());
         }
-        assert!(verifier.verify(&sent, Some(hash_password("changed").unwrap())).await.is_err());
-        assert!(verifier.verify(&sent, None).await.is_err());
-        assert!(verifier.verify(&Basic::parse(&header("a@b:wrong")).unwrap(), Some(hash)).await.is_err());
+        assert!(verifier.verify(&sent, None, Some(hash_password("changed").unwrap())).await.is_err());
+        assert!(verifier.verify(&sent, None, None).await.is_err());
+        assert!(
+            verifier.verify(&Basic::parse(&header("a@b:wrong")).unwrap(), None, Some(hash)).await.is_err()
+        );
+    }
+
+    #[test]
+    fn a_hash_that_would_cost_too_much_is_told() {
+        let ours = hash_password("x").unwrap();
+        assert!(is_cheap_hash(&ours));
+        for (from, to) in [("m=19456", "m=4194304"), ("t=2", "t=5"), ("p=1", "p=8"), ("argon2id", "argon2i")]
+        {
+            assert!(ours.contains(from) && !is_cheap_hash(&ours.replace(from, to)), "{ours} with {to}");
+        }
+        assert!(!is_cheap_hash("") && !is_cheap_hash("$2b$12$abc"));
     }
 
     #[test]
