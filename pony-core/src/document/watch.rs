@@ -74,7 +74,10 @@ impl Watch {
     /// Whether an event may have changed what the caller may see at all.
     #[must_use]
     pub fn rights_changed(&self, event: &Event) -> bool {
-        matches!(matches!(&self.caller, Caller::User { email, .. } if eventself.caller, Caller::User { email, .. } | Caller::InTenant { email, .. } if event.users.contains(email))
+        let (Caller::User { email, .. } | Caller::InTenant { email, .. }) = &self.caller else {
+            return false;
+        };
+        event.users.contains(email)
     }
 
     /// What an event is to him.

@@ -107,10 +107,8 @@ fn post<R: Rows>(draft: &mut Draft<'_, R>, base: &Pointer, entity: &Json) -> Res
         let problem = Problem::MethodNotAllowed { method: "POST", allow: vec!["GET", "PATCH", "DELETE"] };
         return Err(DocumentError::at(base, problem));
     };
-    // Below an entity it is known whose the new one would be; at the root that is seen when its key is.
-    if !path.entities.is_empty() {
-        draft.permit(&path, base, Grant::Write)?;
-    }
+    // Below an entity it is known whose the new one would be; at the root only operators make any.
+    draft.permit(&path, base, Grant::Write)?;
     let steps = draft.walk(&path.entities)?;
     let spot = Spot {
         endpoint,

@@ -7,5 +7,6 @@ mod errors;
 mod reading;
 mod schema;
 mod semantics;
+mod sweep;
 mod watching;
 mod writing;
