@@ -1,5 +1,9 @@
 //! The command line's grammar: what can be said. What is done about it stands in [`crate::cmd`].
 
+mod account;
+
+pub use account::*;
+
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -12,12 +16,18 @@ use std::path::PathBuf;
     name = "pony",
     version,
     max_term_width = 110,
-    after_help = "PONY_AUTH=email:password signs in, else what `pony login` stored."
+    after_help = "PONY_AUTH=email:password signs in, or PONY_TOKEN with a token, else what `pony login` stored."
 )]
 pub struct Cli {
     /// Where Sparkle is [default: what `pony login` stored, else http://127.0.0.1:9860]
     #[arg(long, env = "PONY_URL", global = true)]
     pub url: Option<String>,
+    /// Trust servers that this certificate (PEM) vouches for, besides those that the system trusts
+    #[arg(long, env = "PONY_CACERT", value_name = "FILE", global = true)]
+    pub cacert: Option<PathBuf>,
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -43,6 +53,24 @@ pub enum Command {
     /// Add volumes
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// Say why a row is not as it was ordered, down to the last cause
+    Explain(ExplainArgs),
+    /// Add users, change their passwords
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Add tenants, approve them
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Say who the members of tenants are
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Limit what tenants may have
+    #[command(subcommand)]
+    Quota(QuotaCommand),
+    /// Get a token, to sign in with instead of a password for an hour
+    Token(TokenArgs),
+    /// Write the completion script of a shell to standard output
+    Completion(CompletionArgs),
     /// Run a whole cloud on this machine: Sparkle on an embedded database, and Twilight
     Dev(Box<DevArgs>),
 }
@@ -283,6 +311,22 @@ pub struct VolumeAddArgs {
     /// Waiting.
     #[command(flatten)]
     pub wait: WaitArgs,
+}
+
+/// `pony explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The row: its path, with names or keys (/tenant/acme/instance/web), or the table and the row (instance web)
+    #[arg(required = true, num_args = 1..=2, value_names = ["PATH", "ROW"])]
+    pub place: Vec<String>,
+}
+
+/// `pony completion`
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 #[cfg(test)]

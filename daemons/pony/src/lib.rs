@@ -12,6 +12,7 @@ pub mod client;
 pub mod cmd;
 pub mod credentials;
 pub mod escape;
+pub mod explain;
 pub mod overview;
 pub mod row;
 pub mod session;

@@ -8,6 +8,7 @@ use crate::escape;
 use anyhow::Context;
 use serde_json::Value as Json;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A cloud that commands are given to.
@@ -17,6 +18,8 @@ pub struct Session {
     pub client: Client,
     /// What it consists of.
     pub catalog: Catalog,
+    /// Whether answers are for programs.
+    json: bool,
 }
 
 impl Session {
@@ -26,7 +29,27 @@ impl Session {
     /// See [`ClientError`].
     pub async fn open(client: Client) -> Result<Self, ClientError> {
         let catalog = Catalog::read(&client.get(&["schema"]).await?);
-        Ok(Self { client, catalog })
+        Ok(Self { client, catalog, json: false })
+    }
+
+    /// The same, answering in JSON or for people.
+    #[must_use]
+    pub fn answering(self, json: bool) -> Self {
+        Self { json, ..self }
+    }
+
+    /// Whether answers are for programs.
+    #[must_use]
+    pub const fn answers_json(&self) -> bool {
+        self.json
+    }
+
+    /// Tells what was done: a sentence for people, or a line of JSON for programs.
+    ///
+    /// # Errors
+    /// When nobody reads it any more.
+    pub fn tell(&self, sentence: &str, fact: &Json) -> io::Result<()> {
+        tell(self.json, sentence, fact)
     }
 
     /// A fresh look at the cloud.
@@ -40,16 +63,20 @@ impl Session {
 ///
 /// # Errors
 /// An unusable URL, `PONY_AUTH` or login file.
-pub fn client(url: Option<&str>) -> anyhow::Result<Client> {
+pub fn client(url: Option<&str>, certificates: Option<&Path>) -> anyhow::Result<Client> {
     let given = given_credentials()?;
-    let login = match (&given, url) {
-        (Some(_), Some(_)) => None,
+    let token = std::env::var("PONY_TOKEN").ok().filter(|token| !token.is_empty());
+    let login = match (given.is_some() || token.is_some(), url) {
+        (true, Some(_)) => None,
         _ => Login::load(&credentials::login_path()?)?,
     };
     let (url, credentials) = credentials::choose(url, given, login);
-    let client = Client::new(&url, credentials)?;
+    let mut client = Client::trusting(&url, credentials, certificates)?;
+    if let Some(token) = token {
+        client = client.with_token(&token);
+    }
     if client.exposes_credentials() {
-        note(&format!("the password goes to {url} unencrypted; use https"));
+        note(&format!("what you sign in with goes to {url} unencrypted; use https"));
     }
     Ok(client)
 }
@@ -74,6 +101,14 @@ pub fn say(text: &str) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     out.flush()
+}
+
+/// Tells something: a sentence for people, or a line of JSON for programs.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub fn tell(json: bool, sentence: &str, fact: &Json) -> io::Result<()> {
+    if json { say(&escape::json(&fact.to_string())) } else { say(&escape::text(sentence)) }
 }
 
 /// Shows a value as JSON.

@@ -1,6 +1,7 @@
 //! Why a request failed.
 
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// What the API says when it refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -41,6 +42,15 @@ pub enum ClientError {
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client")]
     Setup(#[source] reqwest::Error),
+    /// The certificates to trust cannot be used.
+    #[error("cannot use the certificates in {path}")]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Nobody answered, or not in time.
     #[error("no answer from {url}")]
     Unreachable {
@@ -51,7 +61,7 @@ pub enum ClientError {
         source: reqwest::Error,
     },
     /// The API refused, as nobody said who asks.
-    #[error("{url} needs to know who asks: set PONY_AUTH=email:password, or run `pony login`")]
+    #[error("{url} needs to know who asks: set PONY_AUTH=email:password or PONY_TOKEN, or run `pony login`")]
     NoCredentials {
         /// Where.
         url: String,

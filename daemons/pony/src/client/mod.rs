@@ -7,6 +7,7 @@ pub use error::{ClientError, Refusal};
 use crate::credentials::Credentials;
 use reqwest::{Method, RequestBuilder, Response, Url, redirect};
 use serde_json::{Map, Value as Json};
+use std::path::Path;
 use std::time::Duration;
 
 /// Seconds to establish a connection: a host that is there answers within one.
@@ -32,6 +33,17 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     credentials: Option<Credentials>,
+    token: Option<Token>,
+}
+
+/// A token, which is never shown.
+#[derive(Clone)]
+struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token")
+    }
 }
 
 impl Client {
@@ -40,12 +52,26 @@ impl Client {
     /// # Errors
     /// [`ClientError::Url`], [`ClientError::Setup`].
     pub fn new(url: &str, credentials: Option<Credentials>) -> Result<Self, ClientError> {
+        Self::trusting(url, credentials, None)
+    }
+
+    /// The same, trusting also servers that the certificates (PEM) in a file vouch for.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`], [`ClientError::Setup`], [`ClientError::Certificates`].
+    pub fn trusting(
+        url: &str,
+        credentials: Option<Credentials>,
+        certificates: Option<&Path>,
+    ) -> Result<Self, ClientError> {
         let base =
             Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.ok_or_else(|| ClientError::Url { url: url.to_owned() })?;
         // Fails when there is one already, which does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let trusted = certificates.map(read_certificates).transpose()?.unwrap_or_default();
         let http = reqwest::Client::builder()
+            .tls_certs_merge(trusted)
             .connect_timeout(Duration::from_secs(CONNECT_S_MAX))
             .timeout(Duration::from_secs(REQUEST_S_MAX))
             // The API redirects nowhere; whoever does, wants the credentials.
@@ -53,7 +79,19 @@ impl Client {
             .user_agent(concat!("pony/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(ClientError::Setup)?;
-        Ok(Self { http, base, credentials })
+        Ok(Self { http, base, credentials, token: None })
+    }
+
+    /// Shows a token instead of a password.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        Self { token: Some(Token(token.to_owned())), ..self }
+    }
+
+    /// Who asks, where that is known without asking.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.credentials.as_ref().map(Credentials::email)
     }
 
     /// Where it asks.
@@ -73,7 +111,8 @@ impl Client {
                 .is_ok_and(|address| address.is_loopback()),
             None => false,
         };
-        self.credentials.is_some() && self.base.scheme() == "http" && !local
+        let known = self.credentials.is_some() || self.token.is_some();
+        known && self.base.scheme() == "http" && !local
     }
 
     /// The rows of a collection by key: `GET /v1/…collection/`.
@@ -131,7 +170,7 @@ impl Client {
         let status = response.status();
         let body = self.body(response, &shown).await?;
         if !status.is_success() {
-            if status.as_u16() == 401 && self.credentials.is_none() {
+            if status.as_u16() == 401 && self.credentials.is_none() && self.token.is_none() {
                 return Err(ClientError::NoCredentials { url: self.base.to_string() });
             }
             return Err(refusal(status.as_u16(), &body));
@@ -141,9 +180,12 @@ impl Client {
     }
 
     fn authenticated(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.credentials {
-            Some(credentials) => request.basic_auth(credentials.email(), Some(credentials.password())),
-            None => request,
+        match (&self.token, &self.credentials) {
+            (Some(Token(token)), _) => request.bearer_auth(token),
+            (None, Some(credentials)) => {
+                request.basic_auth(credentials.email(), Some(credentials.password()))
+            }
+            (None, None) => request,
         }
     }
 
@@ -170,6 +212,15 @@ impl Client {
         }
         Ok(body)
     }
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| ClientError::Certificates {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = std::fs::read(path).map_err(|error| failed(error.into()))?;
+    reqwest::Certificate::from_pem_bundle(&bytes).map_err(|error| failed(error.into()))
 }
 
 fn refusal(status: u16, body: &[u8]) -> ClientError {

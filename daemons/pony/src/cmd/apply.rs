@@ -6,7 +6,7 @@ use crate::escape;
 use crate::session::{Session, say, say_json};
 use crate::yaml;
 use anyhow::Context;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -22,9 +22,12 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> anyhow::Result<(
         return Ok(say_json(&Json::from(plan.operations))?);
     }
     if plan.operations.is_empty() {
-        return Ok(say("nothing to do")?);
+        return Ok(session.tell("nothing to do", &json!({"applied": [], "uuids": {}}))?);
     }
-    session.client.patch(&plan.operations).await.with_context(|| name.clone())?;
+    let uuids = session.client.patch(&plan.operations).await.with_context(|| name.clone())?;
+    if session.answers_json() {
+        return Ok(session.tell("", &json!({"applied": plan.summary, "uuids": uuids}))?);
+    }
     let summary: Vec<_> = plan.summary.iter().map(|line| escape::text(line)).collect();
     Ok(say(&summary.join("\n"))?)
 }

@@ -1,7 +1,7 @@
 //! What several subcommands decide the same way: whose, where, how large.
 
 use crate::browse::{Browser, Located};
-use crate::session::note;
+use crate::session::{Session, note};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json, json};
 
@@ -11,7 +11,7 @@ const FIRST_TENANT: &str = "default";
 const FIRST_TENANT_PLACEHOLDER: &str = "$tenant";
 
 /// One merge of a patch: an entity's desired part.
-pub(super) fn merge(path: &[&str], desired: &Json) -> Json {
+pub(super) fn merge(path: &[impl serde::Serialize], desired: &Json) -> Json {
     json!({"op": "x-merge", "path": path, "value": {"desired": desired}})
 }
 
@@ -81,6 +81,14 @@ pub(super) async fn size_mib(
 /// Tells what was made.
 pub(super) fn made(uuids: &Map<String, Json>, placeholder: &str) -> Option<String> {
     uuids.get(placeholder).and_then(Json::as_str).map(str::to_owned)
+}
+
+/// Says what was made.
+pub(super) fn tell_created(session: &Session, table: &str, name: &str, key: &str) -> std::io::Result<()> {
+    session.tell(
+        &format!("created {table} {name} ({key})"),
+        &json!({"created": table, "name": name, "key": key}),
+    )
 }
 
 /// Some rows by name, for a message.

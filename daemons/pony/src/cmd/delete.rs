@@ -2,8 +2,7 @@
 
 use crate::browse::Located;
 use crate::cli::DeleteArgs;
-use crate::escape;
-use crate::session::{Session, say};
+use crate::session::Session;
 use serde_json::{Value as Json, json};
 
 pub(super) async fn run(session: &Session, args: &DeleteArgs) -> anyhow::Result<()> {
@@ -19,9 +18,15 @@ pub(super) async fn run(session: &Session, args: &DeleteArgs) -> anyhow::Result<
     let operations: Vec<Json> = rows.iter().map(|row| removal(&table.name, row)).collect();
     session.client.patch(&operations).await?;
     for row in rows {
-        say(&escape::text(&format!("deleted {} {} ({})", table.name, row.label(), row.key)))?;
+        tell_deleted(session, &table.name, &row)?;
     }
     Ok(())
+}
+
+/// Says that a row was removed.
+pub(super) fn tell_deleted(session: &Session, table: &str, row: &Located) -> std::io::Result<()> {
+    let sentence = format!("deleted {table} {} ({})", row.label(), row.key);
+    session.tell(&sentence, &json!({"deleted": table, "name": row.label(), "key": row.key}))
 }
 
 /// The operation that removes a row. A volume is ordered away: its row goes once its data are gone.

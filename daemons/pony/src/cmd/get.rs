@@ -16,7 +16,11 @@ const WATCH_MS: u64 = 1000;
 /// What makes a terminal forget what it shows.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-pub(super) async fn run(session: &Session, args: &GetArgs) -> anyhow::Result<()> {
+pub(super) async fn run(session: &Session, mut args: GetArgs) -> anyhow::Result<()> {
+    if session.answers_json() && args.output == Format::Table {
+        args.output = Format::Json;
+    }
+    let args = &args;
     let table = session.catalog.find(&args.table)?;
     if !args.watch {
         return Ok(say(&picture(&mut session.browser(), table, args).await?)?);

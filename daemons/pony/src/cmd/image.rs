@@ -1,11 +1,10 @@
 //! `pony image add`
 
-use super::common::{made, merge, path, pool, progress};
+use super::common::{made, merge, path, pool, progress, tell_created};
 use crate::browse::Browser;
 use crate::cli::ImageAddArgs;
-use crate::escape;
 use crate::overview;
-use crate::session::{Session, now_unix_s, say};
+use crate::session::{Session, now_unix_s};
 use crate::wait::{self, Look};
 use anyhow::Context;
 use serde_json::{Value as Json, json};
@@ -18,7 +17,7 @@ pub(super) async fn add(session: &Session, args: &ImageAddArgs) -> anyhow::Resul
     let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
     let uuid = made(&uuids, IMAGE).context("Sparkle did not tell the new image's UUID")?;
-    say(&escape::text(&format!("created image {} ({uuid})", args.name)))?;
+    tell_created(session, "image", &args.name, &uuid)?;
     if args.wait.wait {
         let place = tenant.as_deref().map_or_else(Vec::new, |tenant| vec!["tenant", tenant]);
         let path = path(&[&place[..], &["image", IMAGE]].concat(), &uuids);

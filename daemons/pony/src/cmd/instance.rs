@@ -1,12 +1,11 @@
 //! `pony instance create|start|stop|pause|delete`
 
-use super::common::{made, merge, path, pool, progress, size_mib, tenant};
-use super::delete::removal;
+use super::common::{made, merge, path, pool, progress, size_mib, tell_created, tenant};
+use super::delete::{removal, tell_deleted};
 use crate::browse::{Browser, Located};
 use crate::cli::{CreateArgs, DeleteInstancesArgs, InstancesArgs, WaitArgs};
-use crate::escape;
 use crate::overview;
-use crate::session::{Session, note, now_unix_s, say};
+use crate::session::{Session, note, now_unix_s};
 use crate::wait::{self, Look};
 use anyhow::Context;
 use serde_json::{Value as Json, json};
@@ -21,7 +20,7 @@ pub(super) async fn create(session: &Session, args: &CreateArgs) -> anyhow::Resu
     let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
     let uuid = made(&uuids, INSTANCE).context("Sparkle did not tell the new instance's UUID")?;
-    say(&escape::text(&format!("created instance {} ({uuid})", args.name)))?;
+    tell_created(session, "instance", &args.name, &uuid)?;
     if args.wait.wait {
         let state = if args.stopped { "stopped" } else { "running" };
         let path = path(&["tenant", &tenant, "instance", INSTANCE], &uuids);
@@ -90,7 +89,9 @@ pub(super) async fn order(session: &Session, args: &InstancesArgs, state: &str) 
     let operation = |row: &Located| json!({"op": "x-merge", "path": row.pointer(), "value": {"desired": {"state": state}}});
     session.client.patch(&instances.iter().map(operation).collect::<Vec<_>>()).await?;
     for instance in &instances {
-        say(&escape::text(&format!("ordered instance {} to be {state}", instance.label())))?;
+        let fact =
+            json!({"ordered": "instance", "name": instance.label(), "key": instance.key, "state": state});
+        session.tell(&format!("ordered instance {} to be {state}", instance.label()), &fact)?;
     }
     if args.wait.wait {
         for instance in &instances {
@@ -139,7 +140,7 @@ pub(super) async fn delete(session: &Session, args: &DeleteInstancesArgs) -> any
     for (kind, row) in
         instances.iter().map(|row| ("instance", row)).chain(volumes.iter().map(|row| ("volume", row)))
     {
-        say(&escape::text(&format!("deleted {kind} {} ({})", row.label(), row.key)))?;
+        tell_deleted(session, kind, row)?;
     }
     Ok(())
 }

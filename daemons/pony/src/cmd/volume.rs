@@ -1,11 +1,10 @@
 //! `pony volume add`
 
-use super::common::{made, merge, path, pool, progress, size_mib, tenant};
+use super::common::{made, merge, path, pool, progress, size_mib, tell_created, tenant};
 use crate::browse::{Browser, Located};
 use crate::cli::VolumeAddArgs;
-use crate::escape;
 use crate::overview;
-use crate::session::{Session, now_unix_s, say};
+use crate::session::{Session, now_unix_s};
 use crate::wait::{self, Look};
 use crate::why;
 use anyhow::Context;
@@ -18,7 +17,7 @@ pub(super) async fn add(session: &Session, args: &VolumeAddArgs) -> anyhow::Resu
     let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
     let uuid = made(&uuids, VOLUME).context("Sparkle did not tell the new volume's UUID")?;
-    say(&escape::text(&format!("created volume {} ({uuid})", args.name)))?;
+    tell_created(session, "volume", &args.name, &uuid)?;
     if args.wait.wait {
         let path = path(&["tenant", &tenant, "volume", VOLUME], &uuids);
         let look = async |browser: &mut Browser<'_>| {

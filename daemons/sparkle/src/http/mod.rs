@@ -77,7 +77,19 @@ impl App {
         getrandom::fill(&mut process).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
         let ids = Ids::new(u32::from_ne_bytes(process));
         let HttpArgs { cors_origin: origins, proxy: proxies, limits, .. } = args.clone();
-        Ok(Self(Arc::new(Inner { tree, state, streams, writer, available, role, verifier, proxies, origins, limits, ids })))
+        Ok(Self(Arc::new(Inner {
+            tree,
+            state,
+            streams,
+            writer,
+            available,
+            role,
+            verifier,
+            proxies,
+            origins,
+            limits,
+            ids,
+        })))
     }
 
     pub(crate) fn router(self) -> Router {

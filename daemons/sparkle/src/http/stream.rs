@@ -64,7 +64,13 @@ pub(super) async fn socket(
     }
 }
 
-async fn open(app: &App, uri: &Uri, headers: &HeaderMap, peer: Option<PeerAddress>, format: Format) -> Result<Cursor, Fault> {
+async fn open(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    peer: Option<PeerAddress>,
+    format: Format,
+) -> Result<Cursor, Fault> {
     let identity = caller::identify(app, headers, peer).await?;
     let asked = Asked::parse(uri.query().unwrap_or_default(), headers)?;
     let snapshot = app.0.state.snapshot();

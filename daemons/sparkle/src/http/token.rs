@@ -86,11 +86,15 @@ async fn replace(app: &App) -> Result<(), Fault> {
     require_database(app)?;
     let (answer, answered) = oneshot::channel();
     let evaluate = Box::new(|state: &State| {
-        let ops = rotate(state).map_err(|error| Fault::unavailable(format!("no new key to sign with: {error}")))?;
+        let ops =
+            rotate(state).map_err(|error| Fault::unavailable(format!("no new key to sign with: {error}")))?;
         let paths = vec![Pointer::default(); ops.len()];
         Ok(Effect { ops, paths, uuids: BTreeMap::new() })
     });
-    app.0.writer.put(Request { evaluate, turn: None, answer }).map_err(|busy| Fault::busy(busy.to_string()))?;
+    app.0
+        .writer
+        .put(Request { evaluate, turn: None, answer })
+        .map_err(|busy| Fault::busy(busy.to_string()))?;
     let late = |_| Fault::unavailable("the database did not take a new key to sign with in time".to_owned());
     match tokio::time::timeout(KEY_MAX, answered).await.map_err(late)? {
         Ok(Answer::Done(_) | Answer::Accepted(_)) => Ok(()),

@@ -90,7 +90,7 @@ impl Seat {
     fn take(inner: &Arc<Inner>, caller: &Caller) -> Result<Self, Crowded> {
         let caller = match caller {
             Caller::User { alicorn: true, .. } => None,
-            Caller::User { email, .. } => Some(email.to_string()),
+            Caller::User { email, .. } | Caller::InTenant { email, .. } => Some(email.to_string()),
             Caller::Nobody => Some(String::new()),
         };
         // Whoever is refused below gives back what it took when it is dropped.
