@@ -1,5 +1,6 @@
 //! The tree of endpoints as JSON, for `/v1/schema`: what a client needs to know of the API to use all of it.
 
+use super::bounds::{LIST_ITEMS_MAX, text_chars_max};
 use super::tree::{Endpoint, EndpointId, Tree};
 use pony_state::{ColumnSchema, ColumnType, OnDelete, PartKind, TableSchema};
 use serde_json::{Map, Value as Json, json};
@@ -73,6 +74,11 @@ fn describe_column(table: &TableSchema, part: &str, column: &ColumnSchema) -> Js
     put("parts", json!([]));
     put("doc", json!(column.doc));
     put("nullable", json!(column.nullable));
+    match &column.ty {
+        ColumnType::Text => put("length_max", json!(text_chars_max(&table.name, &column.name))),
+        ColumnType::List(_) => put("items_max", json!(LIST_ITEMS_MAX)),
+        _ => None,
+    };
     if let Some(default) = &column.default {
         put("default", default.clone());
     }

@@ -247,6 +247,18 @@ pub enum Problem {
         /// What is wrong.
         problem: ValueError,
     },
+    /// A value is too long.
+    #[error("{column}: it has {found} {unit}; at most {max} are taken")]
+    TooLong {
+        /// The column.
+        column: String,
+        /// What it has.
+        found: usize,
+        /// Of what.
+        unit: &'static str,
+        /// The most that there may be.
+        max: usize,
+    },
     /// A key does not fit.
     #[error("{0}")]
     Key(KeyError),
@@ -402,6 +414,7 @@ impl Problem {
             | Self::Filter { .. }
             | Self::UnknownMember(_)
             | Self::Value { .. }
+            | Self::TooLong { .. }
             | Self::Key(_)
             | Self::MissingColumn { .. }
             | Self::Contradiction { .. }

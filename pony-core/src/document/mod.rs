@@ -12,6 +12,7 @@
 mod access;
 mod apply;
 mod body;
+mod bounds;
 mod change;
 mod create;
 mod describe;
@@ -35,6 +36,7 @@ mod write;
 
 pub use access::{AccessMode, Caller, Grant};
 pub use body::{DEPTH_MAX, check_body, parse_body};
+pub use bounds::{JSON_BYTES_MAX, LIST_ITEMS_MAX, TEXT_CHARS_MAX, text_chars_max};
 pub use draft::ROWS_MAX;
 pub use effect::Effect;
 pub use error::{DocumentError, ErrorCode, Problem};

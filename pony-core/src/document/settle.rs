@@ -2,6 +2,7 @@
 //! bring back. The database enforces most of it, too; here the client learns where in the request it went wrong.
 
 use super::access::Grant;
+use super::bounds;
 use super::draft::{Draft, Entry};
 use super::error::{DocumentError, Problem};
 use super::lifecycle::is_going;
@@ -83,6 +84,7 @@ impl<R: Rows> Draft<'_, R> {
         at: &Pointer,
         twins: &mut Twins,
     ) -> Result<(), DocumentError> {
+        self.check_lengths(table, key, columns, at)?;
         for column in table.schema().desired.iter().filter(|column| !column.soft) {
             if let Some(value) = columns.get(&column.name) {
                 self.check_reference(table, key, column, value, at)?;
@@ -103,6 +105,31 @@ impl<R: Rows> Draft<'_, R> {
             }
             .map_err(|problem| DocumentError::at(at, problem))?;
             self.check_rule(table, key, columns, rule, at)?;
+        }
+        Ok(())
+    }
+
+    /// What is longer than it may be, unless it is so already.
+    fn check_lengths(
+        &self,
+        table: &TableDef,
+        key: &Key,
+        columns: &Columns,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        let before = self.base.columns(table.id(), key, PartKind::Desired);
+        let kept = |name: &str| before.as_ref().is_some_and(|it| it.get(name) == columns.get(name));
+        let changed = table.schema().desired.iter().filter(|column| !kept(&column.name));
+        for (column, value) in changed.filter_map(|column| Some((column, columns.get(&column.name)?))) {
+            bounds::check(table.name(), column, value)
+                .map_err(|problem| DocumentError::at(&at.join(&column.name), problem))?;
+        }
+        if before.is_some() {
+            return Ok(());
+        }
+        for (column, value) in table.schema().key.iter().zip(key.values()) {
+            bounds::check(table.name(), column, &value.to_json())
+                .map_err(|problem| DocumentError::at(at, problem))?;
         }
         Ok(())
     }

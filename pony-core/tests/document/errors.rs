@@ -101,9 +101,23 @@ fn parse<'l>(line: &'l str, names: &[(&str, String)]) -> (Caller, &'l str, Strin
     let body = match body {
         "<deep>" => format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000)),
         "<long>" => Json::from(vec![json!({"op": "remove", "path": "/x"}); 5000]).to_string(),
-        body => fill(body),
+        body => repeat(&fill(body)),
     };
     (who, method, fill(url), body)
+}
+
+/// `<x*255>` stands for so many of these.
+fn repeat(body: &str) -> String {
+    let mut parts = body.split('<');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let repeated = part.split_once('>').and_then(|(what, rest)| {
+            let (piece, times) = what.split_once('*')?;
+            Some(format!("{}{rest}", piece.repeat(times.parse().ok()?)))
+        });
+        text.push_str(&repeated.unwrap_or_else(|| format!("<{part}")));
+    }
+    text
 }
 
 fn answer(who: &Caller, method: &str, url: &str, body: &str) -> Result<String, DocumentError> {
