@@ -11,15 +11,28 @@ use tracing_subscriber::EnvFilter;
 struct Options {
     #[command(flatten)]
     config: Config,
+    /// How to log, to standard error: lines for people, or JSON objects for programs; how much: PONY_LOG=debug
+    #[arg(long, env = "PONY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let filter = EnvFilter::try_from_env("PONY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
     if let Some(command) = options.command {
         tracing::info!("{}", command.run(&options.config).await?);
         return Ok(());
