@@ -957,16 +957,24 @@ $body$;
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."volume" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid" OR OLD."format" IS DISTINCT FROM NEW."format") EXECUTE FUNCTION "public"."_keep_volume"();
 
 CREATE FUNCTION "public"."_quota_volume_3"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record;
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."volume" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool") WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."volume" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "public"."volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND q."type" = 'storage' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND strpos(checked, ';' || 'volume 3' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'storage' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'volume: a quota of storage would be exceeded: it is %, and there would be %', worst.most, worst.used
       USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'volume 3', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('volume 3' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."volume" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool") WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND q."type" = 'storage' AND strpos(checked, ';' || 'volume 3' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
   END IF;
   RETURN NULL;
 END
@@ -1056,16 +1064,24 @@ $body$;
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."switch" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid" OR OLD."type" IS DISTINCT FROM NEW."type") EXECUTE FUNCTION "public"."_keep_switch"();
 
 CREATE FUNCTION "public"."_quota_switch_2"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record;
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."switch" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."switch" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant"
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."switch" AS it WHERE it."tenant" = q."tenant") AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND q."type" = 'switches' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'switch 2' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'switches' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'switch: a quota of switches would be exceeded: it is %, and there would be %', worst.most, worst.used
       USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'switch 2', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('switch 2' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."switch" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" WHERE it."uuid" = NEW."uuid" AND q."type" = 'switches' AND strpos(checked, ';' || 'switch 2' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
   END IF;
   RETURN NULL;
 END
@@ -1312,16 +1328,24 @@ $body$;
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."instance" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid") EXECUTE FUNCTION "public"."_keep_instance"();
 
 CREATE FUNCTION "public"."_quota_instance_5"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record;
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND q."type" = 'instances' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 5' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'instances' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'instance: a quota of instances would be exceeded: it is %, and there would be %', worst.most, worst.used
       USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 5', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('instance 5' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'instances' AND strpos(checked, ';' || 'instance 5' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
   END IF;
   RETURN NULL;
 END
@@ -1332,16 +1356,24 @@ CREATE CONSTRAINT TRIGGER "quota instances insert" AFTER INSERT ON "public"."ins
 CREATE CONSTRAINT TRIGGER "quota instances update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile") EXECUTE FUNCTION "public"."_quota_instance_5"();
 
 CREATE FUNCTION "public"."_quota_instance_6"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record;
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND q."type" = 'vcpu' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 6' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'vcpu' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'instance: a quota of vcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
       USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 6', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('instance 6' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'vcpu' AND strpos(checked, ';' || 'instance 6' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
   END IF;
   RETURN NULL;
 END
@@ -1352,16 +1384,24 @@ CREATE CONSTRAINT TRIGGER "quota vcpu insert" AFTER INSERT ON "public"."instance
 CREATE CONSTRAINT TRIGGER "quota vcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."vcpu", 0) > coalesce(OLD."vcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_6"();
 
 CREATE FUNCTION "public"."_quota_instance_7"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record;
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND q."type" = 'rcpu' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 7' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'rcpu' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'instance: a quota of rcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
       USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 7', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('instance 7' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'rcpu' AND strpos(checked, ';' || 'instance 7' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
   END IF;
   RETURN NULL;
 END
@@ -1372,16 +1412,24 @@ CREATE CONSTRAINT TRIGGER "quota rcpu insert" AFTER INSERT ON "public"."instance
 CREATE CONSTRAINT TRIGGER "quota rcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."rcpu", 0) > coalesce(OLD."rcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_7"();
 
 CREATE FUNCTION "public"."_quota_instance_8"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record;
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND q."type" = 'mem' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 8' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'mem' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'instance: a quota of mem would be exceeded: it is %, and there would be %', worst.most, worst.used
       USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 8', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('instance 8' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'mem' AND strpos(checked, ';' || 'instance 8' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
   END IF;
   RETURN NULL;
 END
@@ -1594,16 +1642,24 @@ $body$;
 CREATE CONSTRAINT TRIGGER "inside 0" AFTER INSERT OR UPDATE OF "ip", "network" ON "public"."address" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_inside_address_0"();
 
 CREATE FUNCTION "public"."_quota_address_2"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record;
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" JOIN "public"."quota" AS q ON q."tenant" = p1."tenant" AND (q."network" IS NULL OR q."network" = it."network") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" JOIN "public"."quota" AS q ON q."tenant" = p1."tenant" AND (q."network" IS NULL OR q."network" = it."network")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND q."type" = 'ips' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'address 2' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'ips' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'address: a quota of ips would be exceeded: it is %, and there would be %', worst.most, worst.used
       USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'address 2', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('address 2' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."address" AS it JOIN "public"."vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "public"."instance" AS p1 ON p1."uuid" = p0."instance" JOIN "public"."quota" AS q ON q."tenant" = p1."tenant" AND (q."network" IS NULL OR q."network" = it."network") WHERE it."uuid" = NEW."uuid" AND q."type" = 'ips' AND strpos(checked, ';' || 'address 2' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
   END IF;
   RETURN NULL;
 END

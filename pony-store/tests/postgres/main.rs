@@ -6,6 +6,7 @@ mod backup;
 mod chaos;
 mod doubt;
 mod fixture;
+mod quotas;
 mod races;
 
 pony_store::conformance_suite!(fixture::fixture);
