@@ -88,6 +88,15 @@ impl<R> Queue<R> {
             Some(too_large) => requests.truncate(too_large),
             None => {}
         }
+        self.commit_any(requests, wrap).await
+    }
+
+    /// The same, however large they are.
+    pub(crate) async fn commit_any(
+        &self,
+        requests: Vec<Vec<RowOp>>,
+        wrap: impl FnOnce(Group) -> R,
+    ) -> Results {
         let count = requests.len();
         let asked = self.ask(|answer| wrap(Group::new(requests, answer)));
         asked.await.unwrap_or_else(|outage| (0..count).map(|_| Err(outage.clone().into())).collect())

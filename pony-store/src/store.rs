@@ -183,14 +183,20 @@ pub trait DesiredStore: Send + Sync {
     /// # Errors
     /// [`CommitError`]; nothing was changed then.
     async fn commit(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError> {
-        let unanswered = || Unavailable::new(Outage::Internal, "a commit was not answered").into();
-        self.commit_all(vec![ops]).await.pop().unwrap_or_else(|| Err(unanswered()))
+        only(self.commit_all(vec![ops]).await)
     }
 
     /// Does the same for several transactions, each of which may rest upon those before it: one after the other, up to
     /// the first that fails, with one wait for the disk where that works. Gives one answer for each that was tried, in
     /// their order, which is one at least; what is behind those was not tried.
     async fn commit_all(&self, requests: Vec<Vec<RowOp>>) -> Vec<Result<Committed, CommitError>>;
+
+    /// [`DesiredStore::commit`] without a bound on the number of operations, for which it takes its time, meanwhile
+    /// nobody else commits through this store: to fill a database that nobody works with yet.
+    ///
+    /// # Errors
+    /// [`CommitError`]; nothing was changed then.
+    async fn import(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError>;
 
     /// What was committed after `position`: `limit` changes at the most, but at least one transaction in full
     /// where there is any.
@@ -218,6 +224,12 @@ pub trait DesiredStore: Send + Sync {
 
     /// Gives the lead up, so that the next one need not wait. Errors are none: it runs out by itself.
     async fn resign(&self);
+}
+
+/// The answer to a single request.
+pub(crate) fn only(mut results: Vec<Result<Committed, CommitError>>) -> Result<Committed, CommitError> {
+    let unanswered = || Unavailable::new(Outage::Internal, "a commit was not answered").into();
+    results.pop().unwrap_or_else(|| Err(unanswered()))
 }
 
 /// Who wants to lead.

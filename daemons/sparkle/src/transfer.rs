@@ -9,7 +9,7 @@
 use anyhow::Context;
 use pony_core::tables;
 use pony_state::{Columns, RowOp, Rule, TableSchema};
-use pony_store::{COMMIT_OPS_MAX, Claim, DesiredStore, Lead};
+use pony_store::{Claim, DesiredStore, Lead};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,10 +18,10 @@ use uuid::Uuid;
 
 /// The form of the document.
 const VERSION: u32 = 1;
-/// Rows in one transaction of an import: some seconds of work for the database.
-const ROWS_AT_ONCE: usize = COMMIT_OPS_MAX / 5;
-/// Milliseconds for which an import keeps Sparkles from leading, renewed with every transaction.
-const CLAIM_TTL_MS: u64 = 120_000;
+/// Milliseconds for which an import keeps Sparkles from leading: so long, and so much longer for each row. Whoever takes
+/// the database over before it is done makes it fail.
+const CLAIM_TTL_MS: u64 = 60_000;
+const CLAIM_TTL_MS_PER_ROW: u64 = 2;
 
 /// See the module.
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,11 +56,10 @@ pub(crate) async fn export(store: &dyn DesiredStore, out: &mut impl Write) -> an
     Ok(count)
 }
 
-/// Reads a document into a database that has nothing yet. Says how many rows.
+/// Reads a document into a database that has nothing yet: all of it, or nothing. Says how many rows.
 ///
 /// # Errors
-/// When the document is none, the database is not empty, or somebody works with it. Where a row is refused after others
-/// were taken, the message says so: begin again with a new database then.
+/// When the document is none, the database is not empty, somebody works with it, or refuses a row.
 pub(crate) async fn import(store: &dyn DesiredStore, input: impl Read) -> anyhow::Result<usize> {
     let document: Document = serde_json::from_reader(std::io::BufReader::new(input))
         .context("this is not an export of desired state")?;
@@ -69,24 +68,20 @@ pub(crate) async fn import(store: &dyn DesiredStore, input: impl Read) -> anyhow
         "the document is of version {}, this program reads {VERSION}",
         document.version
     );
+    let rows = ordered(document.tables)?;
+    let total = rows.len();
     let mut load = store.load().await?;
     anyhow::ensure!(load.next().await?.is_none(), "the database is not empty; import into a new one");
     drop(load);
-    let claim = Claim { holder: Uuid::new_v4(), name: "an import".to_owned(), ttl_ms: CLAIM_TTL_MS };
+    let ttl_ms = CLAIM_TTL_MS + CLAIM_TTL_MS_PER_ROW * total as u64;
+    let claim = Claim { holder: Uuid::new_v4(), name: "an import".to_owned(), ttl_ms };
     if let Lead::Others { name } = store.take_lead(&claim).await? {
         anyhow::bail!("a Sparkle works with this database ({name}): stop it first");
     }
-    let rows = ordered(document.tables)?;
-    let total = rows.len();
-    for (number, some) in rows.chunks(ROWS_AT_ONCE).enumerate() {
-        let ops = some.iter().map(|(table, row)| RowOp::Insert { table: table.clone(), row: row.clone() });
-        let done = number * ROWS_AT_ONCE;
-        store.commit(ops.collect()).await.with_context(|| {
-            format!("importing rows {done} to {} of {total}; {done} are in the database", done + some.len())
-        })?;
-        anyhow::ensure!(store.renew_lead().await?, "a Sparkle has taken the database over");
-    }
+    let ops = rows.into_iter().map(|(table, row)| RowOp::Insert { table, row }).collect();
+    let imported = store.import(ops).await;
     store.resign().await;
+    imported.context("nothing was imported")?;
     Ok(total)
 }
 

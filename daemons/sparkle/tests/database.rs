@@ -311,6 +311,21 @@ async fn desired_state_moves_from_one_database_to_another() {
     assert_eq!(read(&first)["tables"].as_object().unwrap().len(), 8, "{}", read(&first));
     assert_eq!(read(&second), read(&first));
     assert_eq!(read(&third), read(&first));
+    // A row that is refused, however late, takes all others along.
+    let mut wrong = read(&first);
+    wrong["tables"]["address"][0]["ip"] = json!("10.9.0.9");
+    std::fs::write(path("wrong.json"), wrong.to_string()).unwrap();
+    let fresh = config(&path("state"), &format!("sqlite:{}", path("three.db").display()));
+    cluster.create("fresh");
+    let others = [fresh, config(&path("fresh"), &cluster.address("fresh"))];
+    for (fresh, empty) in others.iter().zip([path("empty-1.json"), path("empty-2.json")]) {
+        Command::Migrate { check: false }.run(fresh).await.unwrap();
+        let refused = import(&path("wrong.json")).run(fresh).await.unwrap_err();
+        assert!(format!("{refused:#}").contains("lies outside"), "{refused:#}");
+        export(&empty).run(fresh).await.unwrap();
+        assert_eq!(read(&empty)["tables"], json!({}));
+        import(&first).run(fresh).await.unwrap();
+    }
     let again = import(&first).run(&server).await.unwrap_err();
     assert!(format!("{again:#}").contains("not empty"), "{again:#}");
     let sparkle = Sparkle::start(server).await.unwrap();

@@ -7,6 +7,7 @@ use super::diagnose;
 use super::outage::unavailable;
 use super::rows::History;
 use super::server::{Server, Session};
+use super::writer::limit_of;
 use crate::ddl::plan::Plan;
 use crate::error::{CommitError, Outage, Unavailable};
 use crate::store::Position;
@@ -19,6 +20,8 @@ use tokio_postgres::{Error, Statement};
 /// would wait.
 const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '2s'; SET lock_timeout = '700ms'; \
                         SET statement_timeout = '60s'";
+/// Milliseconds of that last one.
+const STATEMENT_MS_MAX: u128 = 60_000;
 
 /// A session that writes.
 pub(super) struct Up {
@@ -142,6 +145,12 @@ async fn at_once(
             Err(failure) => return Ok(Err((number, failure))),
         }
     }
+    let mut begin = BEGIN.to_owned();
+    if requests.len() == 1 && requests[0].len() > UNDER_WAY_MAX {
+        // All that is deferred is one statement.
+        let limit_ms = STATEMENT_MS_MAX.max(limit_of(requests[0].len()).as_millis());
+        begin.push_str(&format!("; SET LOCAL statement_timeout = {limit_ms}"));
+    }
     // Each is sent when it is first asked for its answer, so in this order.
     let (client, up) = (&up.session.client, &*up);
     let requests = all.iter().enumerate().map(|(number, ready)| async move {
@@ -150,7 +159,7 @@ async fn at_once(
         deferred.map_err(|error| Failure::Database(None, error)).and(applied)?;
         Ok::<_, Failure>(fence)
     });
-    let (begun, ended) = futures::join!(client.batch_execute(BEGIN), join_all(requests));
+    let (begun, ended) = futures::join!(client.batch_execute(&begin), join_all(requests));
     begun.map_err(|error| unavailable(&error))?;
     let mut prepared = Prepared { results: Vec::with_capacity(ended.len()), txn: 0 };
     for (number, ended) in ended.into_iter().enumerate() {

@@ -23,6 +23,11 @@ use tokio::time::timeout;
 /// the database is away.
 const ANSWER_MS_MAX: u64 = 800;
 
+/// How long a transaction of so many operations may take.
+pub(super) fn limit_of(ops: usize) -> Duration {
+    Duration::from_millis(ANSWER_MS_MAX + ops as u64 / OPS_PER_MS)
+}
+
 /// Operations of which a healthy database does one in a millisecond even on a bad day: so much longer may a large
 /// transaction take.
 const OPS_PER_MS: u64 = 1;
@@ -66,6 +71,10 @@ impl Writer {
 
     pub(super) async fn commit(&self, requests: Vec<Vec<RowOp>>) -> Results {
         self.0.commit(requests, Request::Commit).await
+    }
+
+    pub(super) async fn import(&self, ops: Vec<RowOp>) -> Results {
+        self.0.commit_any(vec![ops], Request::Commit).await
     }
 
     pub(super) async fn take_lead(&self, claim: Claim) -> Result<Lead, Unavailable> {
@@ -223,7 +232,7 @@ impl Worker {
     /// All of the transaction but its COMMIT, which was not sent yet: where this fails, nothing is done.
     async fn prepare(&mut self, requests: &[Vec<RowOp>]) -> Result<Prepared, Unavailable> {
         let ops: usize = requests.iter().map(Vec::len).sum();
-        let limit = Duration::from_millis(ANSWER_MS_MAX + ops as u64 / OPS_PER_MS);
+        let limit = limit_of(ops);
         let (plan, epoch) = (Arc::clone(&self.plan), self.epoch);
         let up = self.up().await?;
         let prepared = timeout(limit, transaction::prepare(up, &plan, epoch, requests)).await;

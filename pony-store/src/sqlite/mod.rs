@@ -18,7 +18,7 @@ mod writer;
 use crate::ddl::plan::Plan;
 use crate::error::{CommitError, FeedError, LoadError, OpenError, Outage, Unavailable};
 use crate::migration::{Migrated, Migration};
-use crate::store::{Changes, Claim, Committed, DesiredStore, Lead, Load, Position};
+use crate::store::{Changes, Claim, Committed, DesiredStore, Lead, Load, Position, only};
 use async_trait::async_trait;
 use file::FileLock;
 use pony_state::{RowOp, TableSchema};
@@ -139,6 +139,10 @@ impl DesiredStore for SqliteStore {
 
     async fn commit_all(&self, requests: Vec<Vec<RowOp>>) -> Vec<Result<Committed, CommitError>> {
         self.writer.commit(requests).await
+    }
+
+    async fn import(&self, ops: Vec<RowOp>) -> Result<Committed, CommitError> {
+        only(self.writer.import(ops).await)
     }
 
     async fn changes_after(&self, position: Position, limit: usize) -> Result<Changes, FeedError> {

@@ -67,6 +67,13 @@ impl Writer {
         }
     }
 
+    pub(super) async fn import(&self, ops: Vec<RowOp>) -> Results {
+        match &self.requests {
+            Some(queue) => queue.commit_any(vec![ops], Request::Commit).await,
+            None => vec![Err(closed().into())],
+        }
+    }
+
     pub(super) async fn raise_epoch(&self) -> Result<u64, Unavailable> {
         let Some(queue) = &self.requests else { return Err(closed()) };
         queue.ask(Request::RaiseEpoch).await?
