@@ -168,8 +168,8 @@ fn tenants(cloud: &mut Cloud, at: &str, pool: &str) {
 fn permitted<T>(what: &str, result: Result<T, DocumentError>) -> bool {
     let Err(error) = result else { return true };
     match (error.code(), &error.problem) {
-        (ErrorCode::AccessDenied | ErrorCode::Unauthenticated, _) => false,
-        (_, Problem::ReadOnly { .. } | Problem::NoDesired { .. }) => false,
+        (ErrorCode::AccessDenied | ErrorCode::Unauthenticated, _)
+        | (_, Problem::ReadOnly { .. } | Problem::NoDesired { .. }) => false,
         (ErrorCode::PathNotFound | ErrorCode::MethodNotAllowed, _) => panic!("{what}: {error}"),
         _ => true,
     }
