@@ -11,6 +11,7 @@ mod database;
 mod feed;
 mod http;
 mod lead;
+mod openapi;
 mod operator;
 mod stream;
 mod transfer;

@@ -19,6 +19,7 @@ pub(crate) use serve::serve;
 
 use crate::auth::Verifier;
 use crate::lead::Role;
+use crate::openapi;
 use crate::stream::Streams;
 use crate::writer::WriterHandle;
 use axum::body::Bytes;
@@ -50,6 +51,7 @@ pub(crate) struct App(Arc<Inner>);
 
 struct Inner {
     tree: Arc<Tree>,
+    openapi: Bytes,
     state: SharedState,
     streams: Streams,
     writer: WriterHandle<Fault>,
@@ -72,6 +74,7 @@ impl App {
         role: watch::Receiver<Role>,
         args: &HttpArgs,
     ) -> anyhow::Result<Self> {
+        let openapi = openapi::document(&tree).to_string().into();
         let verifier = Verifier::new()?;
         let mut process = [0; 4];
         getrandom::fill(&mut process).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
@@ -79,6 +82,7 @@ impl App {
         let HttpArgs { cors_origin: origins, proxy: proxies, limits, .. } = args.clone();
         Ok(Self(Arc::new(Inner {
             tree,
+            openapi,
             state,
             streams,
             writer,
@@ -98,6 +102,7 @@ impl App {
             .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
             .route("/readyz", get(ready))
             .route("/v1/schema", get(schema))
+            .route("/v1/openapi.json", get(describe))
             .route("/v1/event-stream", get(stream::events))
             .route("/v1/ws", get(stream::socket))
             .route("/v1/token", get(token::own))
@@ -132,6 +137,10 @@ async fn ready(State(app): State<App>) -> Response {
 
 async fn schema(State(app): State<App>) -> impl IntoResponse {
     Json(app.0.tree.describe())
+}
+
+async fn describe(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], app.0.openapi.clone())
 }
 
 async fn unknown(OriginalUri(uri): OriginalUri) -> Response {
