@@ -287,6 +287,14 @@ async fn desired_state_moves_from_one_database_to_another() {
     }}}]);
     let ordered = client::send(sparkle.api(), "PATCH", "/v1/", &auth, &patch.to_string()).await;
     assert_eq!(ordered.status, 200, "{}", ordered.body);
+    // The instance (by four types), its switch and its address are metered in a moment.
+    let metering = format!("/v1/tenant/{}/metering/", ordered.json()["uuids"]["$t"].as_str().unwrap());
+    let began = Instant::now();
+    while client::send(sparkle.api(), "GET", &metering, &auth, "").await.json().as_object().unwrap().len() < 6
+    {
+        assert!(began.elapsed() < Duration::from_secs(30), "nothing is metered");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     sparkle.shutdown().await;
 
     let server = config(&path("other"), &cluster.address("cloud"));
@@ -308,7 +316,7 @@ async fn desired_state_moves_from_one_database_to_another() {
         }
         document
     };
-    assert_eq!(read(&first)["tables"].as_object().unwrap().len(), 8, "{}", read(&first));
+    assert_eq!(read(&first)["tables"].as_object().unwrap().len(), 9, "{}", read(&first));
     assert_eq!(read(&second), read(&first));
     assert_eq!(read(&third), read(&first));
     // A row that is refused, however late, takes all others along.

@@ -3,11 +3,12 @@
 use super::distribution::Distribution;
 use super::hosts::Hosts;
 use super::instances::{self, Decision, Round};
+use super::metering;
 use super::volumes;
 use super::writes::{Subject, Writes};
 use crate::tables::{
-    AffinityGroup, AffinityGroupInstance, Host, HostInstance, HostVolume, Image, Instance, StoragePool,
-    Vdisk, Volume, VolumeState,
+    Address, AffinityGroup, AffinityGroupInstance, Host, HostInstance, HostVolume, Image, Instance, Metering,
+    StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
 };
 use pony_state::{Change, Key, Read, RowOp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,7 @@ impl Damage {
     }
 
     fn note_change(&mut self, view: &impl Read, change: &Change) {
+        self.note_use(view, change);
         if let Some(row) = change.row::<Instance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.uuid));
             let mem = |row: Option<&Instance>| row.and_then(|it| it.desired.as_ref()).map(|it| it.mem);
@@ -90,6 +92,32 @@ impl Damage {
             row.after.or(row.before).into_iter().for_each(|it| self.host(view, it.uuid));
         } else if matches!(change.table().name(), "host_storage_pool" | "host_cpu_profile") {
             self.hosts_changed = true;
+        }
+    }
+
+    /// What may use something else than before, or be metered otherwise.
+    fn note_use(&mut self, view: &impl Read, change: &Change) {
+        let mut metered = |uuid: Option<Uuid>| self.subjects.extend(uuid.map(Subject::Metered));
+        if let Some(row) = change.row::<Instance>() {
+            let tenant = |row: Option<&Instance>| row.and_then(|it| it.desired.as_ref()?.tenant);
+            let uuid = row.after.or(row.before).map(|it| it.uuid);
+            metered(uuid);
+            // Its addresses are its owner's.
+            for vnic in uuid
+                .into_iter()
+                .filter(|_| tenant(row.before) != tenant(row.after))
+                .flat_map(|uuid| view.table::<Vnic>().find("instance", uuid))
+            {
+                view.table::<Address>().find("vnic", vnic.uuid).for_each(|it| metered(Some(it.uuid)));
+            }
+        } else if let Some(row) = change.row::<Volume>() {
+            metered(row.after.or(row.before).map(|it| it.uuid));
+        } else if let Some(row) = change.row::<Switch>() {
+            metered(row.after.or(row.before).map(|it| it.uuid));
+        } else if let Some(row) = change.row::<Address>() {
+            metered(row.after.or(row.before).map(|it| it.uuid));
+        } else if let Some(row) = change.row::<Metering>() {
+            metered(row.after.or(row.before).and_then(|it| it.desired.as_ref()?.target));
         }
     }
 
@@ -127,6 +155,8 @@ pub(crate) struct Deciding<'a, R> {
     pub(crate) writes: &'a mut Writes,
     /// The serial number of the next placement.
     pub(crate) serial: &'a mut i64,
+    /// Unix time, s.
+    pub(crate) now_unix_s: i64,
 }
 
 impl<R: Read> Deciding<'_, R> {
@@ -145,6 +175,10 @@ impl<R: Read> Deciding<'_, R> {
         busy.into_iter().for_each(|subject| settled.note(subject));
         for subject in free {
             settled.note(subject);
+            if let Subject::Metered(target) = subject {
+                self.writes.want(subject, metering::decide(self.view, target, self.now_unix_s));
+                continue;
+            }
             let op = self.decide_one(subject, &mut round, &mut settled);
             self.writes.want(subject, op);
         }
@@ -168,6 +202,8 @@ impl<R: Read> Deciding<'_, R> {
                 volumes::decide_volume(self.view, &hosts, uuid)
             }
             Subject::Image(uuid) => volumes::decide_image(self.view, uuid),
+            // Decided by the caller: it may take several operations.
+            Subject::Metered(_) => None,
         }
     }
 }
@@ -177,7 +213,7 @@ impl Settled {
         match subject {
             Subject::Instance(uuid) => drop(self.instances.insert(uuid)),
             Subject::Volume(uuid) => drop(self.volumes.insert(uuid)),
-            Subject::Host(_) | Subject::Image(_) => {}
+            Subject::Host(_) | Subject::Image(_) | Subject::Metered(_) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It takes in committed changes of desired state ([`Controller::load`], [`Controller::apply`]), messages of hosts
 //! and time; it gives out messages to hosts ([`Controller::poll_transmit`]) and writes of its own
-//! ([`Controller::poll_write`]: placements, the life of volumes, the event log). Desired state never changes here
+//! ([`Controller::poll_write`]: placements, the life of volumes, metering, the event log). Desired state never changes here
 //! but by what the database committed: a write of the controller takes effect when it comes back as a change.
 //!
 //! Who may order what, and how an order is put, is [`crate::document`]'s affair. It reads no clock, draws no
@@ -14,6 +14,7 @@ mod events;
 mod hosts;
 mod instances;
 mod load;
+mod metering;
 mod ops;
 mod peers;
 mod summary;
@@ -95,6 +96,8 @@ pub struct Controller {
     epoch: u64,
     /// The serial number of the next placement.
     serial: i64,
+    /// What time it was when something was last heard, Unix time in seconds.
+    unix_s: i64,
 }
 
 /// Placements that one Sparkle can number; the epoch makes them differ from those of any other.
@@ -127,6 +130,7 @@ impl Controller {
             sessions_made: 0,
             epoch,
             serial: first_serial(epoch),
+            unix_s: 0,
         })
     }
 
@@ -185,6 +189,7 @@ impl Controller {
             }
             self.handle_session(host, now);
         }
+        self.note_time(now);
         self.writes.handle_timeout(now.ms);
         self.settle();
     }
@@ -227,6 +232,7 @@ impl Controller {
         if let Err(error) = &result {
             self.report(Uuid::nil(), format!("a write of the controller was refused: {error}"));
         }
+        self.note_time(now);
         let again = self.writes.ended(id, result.is_ok(), now.ms);
         self.damage.merge(again);
         self.settle();
@@ -346,6 +352,10 @@ impl Controller {
         self.absorb(&commit, now);
     }
 
+    fn note_time(&mut self, now: Now) {
+        self.unix_s = i64::try_from(now.unix_s).unwrap_or(i64::MAX);
+    }
+
     /// Draws the conclusions of a commit.
     fn absorb(&mut self, commit: &Commit, now: Now) {
         self.note_commit(commit, now);
@@ -354,6 +364,7 @@ impl Controller {
 
     /// The same without deciding anything yet.
     fn note_commit(&mut self, commit: &Commit, now: Now) {
+        self.note_time(now);
         let snapshot = self.shared.snapshot();
         let deliveries = self.distribution.repair(&snapshot, commit.changes());
         for delivery in &deliveries {
@@ -444,6 +455,7 @@ impl Controller {
             stuck: &self.stuck,
             writes: &mut self.writes,
             serial: &mut self.serial,
+            now_unix_s: self.unix_s,
         }
         .decide(damage);
         self.stuck.retain(|uuid| !settled.instances.contains(uuid));

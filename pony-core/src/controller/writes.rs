@@ -25,13 +25,15 @@ pub(crate) enum Subject {
     Instance(Uuid),
     Volume(Uuid),
     Image(Uuid),
+    /// What a row uses, for `metering`.
+    Metered(Uuid),
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
-    wanted: BTreeMap<Subject, RowOp>,
-    in_flight: Option<(WriteId, BTreeMap<Subject, RowOp>)>,
+    wanted: BTreeMap<Subject, Vec<RowOp>>,
+    in_flight: Option<(WriteId, BTreeMap<Subject, Vec<RowOp>>)>,
     /// So many of the next transactions have one operation: a larger one was refused.
     one_by_one: usize,
     retries: BTreeMap<Subject, Retry>,
@@ -46,12 +48,14 @@ struct Retry {
 }
 
 impl Writes {
-    /// Wants `op` written about `subject`, in place of what was wanted before; `None`: nothing.
-    pub(crate) fn want(&mut self, subject: Subject, op: Option<RowOp>) {
-        match op {
-            Some(op) => self.wanted.insert(subject, op),
-            None => self.wanted.remove(&subject),
-        };
+    /// Wants `ops` written about `subject`, in place of what was wanted before; perhaps nothing.
+    pub(crate) fn want(&mut self, subject: Subject, ops: impl IntoIterator<Item = RowOp>) {
+        let ops: Vec<RowOp> = ops.into_iter().collect();
+        if ops.is_empty() {
+            self.wanted.remove(&subject);
+        } else {
+            self.wanted.insert(subject, ops);
+        }
     }
 
     /// Whether a write about it has been handed out and not ended. Nothing is decided meanwhile: what it will
@@ -63,11 +67,23 @@ impl Writes {
     /// (host, instance) of the placements that are wanted or on their way.
     pub(crate) fn placements(&self) -> Vec<(Uuid, Uuid)> {
         let in_flight = self.in_flight.iter().flat_map(|(_, ops)| ops.values());
-        in_flight.chain(self.wanted.values()).filter_map(placement).collect()
+        in_flight.chain(self.wanted.values()).flatten().filter_map(placement).collect()
     }
 
     fn waits(&self, subject: &Subject) -> bool {
         self.retries.get(subject).is_some_and(|retry| retry.at_ms.is_some())
+    }
+
+    /// What may be written now, of no more than `most` operations, but of one subject at least.
+    fn ready(&self, most: usize) -> Vec<Subject> {
+        let mut room = most;
+        let ready = self.wanted.iter().filter(|(subject, _)| !self.waits(subject));
+        let fitting = ready.take_while(|(_, ops)| {
+            let fits = room == most || ops.len() <= room;
+            room = room.saturating_sub(ops.len());
+            fits
+        });
+        fitting.map(|(subject, _)| *subject).collect()
     }
 
     /// The next transaction; `events` gives up to so many operations of the log when nothing else is wanted.
@@ -76,11 +92,11 @@ impl Writes {
             return None;
         }
         let most = if self.one_by_one > 0 { 1 } else { WRITE_OPS_MAX };
-        let ready = self.wanted.keys().filter(|subject| !self.waits(subject)).take(most);
-        let ready: Vec<Subject> = ready.copied().collect();
-        let own: BTreeMap<Subject, RowOp> =
+        let ready = self.ready(most);
+        let own: BTreeMap<Subject, Vec<RowOp>> =
             ready.into_iter().filter_map(|subject| self.wanted.remove_entry(&subject)).collect();
-        let ops = if own.is_empty() { events(WRITE_OPS_MAX) } else { own.values().cloned().collect() };
+        let ops =
+            if own.is_empty() { events(WRITE_OPS_MAX) } else { own.values().flatten().cloned().collect() };
         if ops.is_empty() {
             return None;
         }

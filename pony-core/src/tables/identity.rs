@@ -203,6 +203,7 @@ pub struct MeteringDesired {
     /// How much; MiB for `storage` and `mem`.
     pub amount: f64,
     /// The row that it was used by.
+    #[part(index)]
     pub target: Option<Uuid>,
     /// Since when, Unix time in seconds.
     pub start: i64,

@@ -4,6 +4,7 @@
 mod database;
 mod events;
 mod hosts;
+mod metering;
 mod placement;
 mod rig;
 #[path = "../../../pony-state/tests/seeds/mod.rs"]

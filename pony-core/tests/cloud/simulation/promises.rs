@@ -71,7 +71,7 @@ impl World {
             let fine = match op {
                 RowOp::Insert { table, row } => {
                     self.note_placement(table, row);
-                    matches!(&**table, "host_instance" | "event")
+                    matches!(&**table, "host_instance" | "event" | "metering")
                 }
                 RowOp::Update { table, columns, .. } => {
                     let may: &[&str] = match &**table {
@@ -80,6 +80,7 @@ impl World {
                         "image" => &["source_uri"],
                         "host" => &["fencing"],
                         "event" => &["mtime", "count"],
+                        "metering" => &["end"],
                         _ => &[],
                     };
                     columns.keys().all(|it| may.contains(&it.as_str()))
