@@ -8,5 +8,6 @@ mod doubt;
 mod fixture;
 mod quotas;
 mod races;
+mod tls;
 
 pony_store::conformance_suite!(fixture::fixture);
