@@ -5,86 +5,37 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod servers;
 
-use client::{Answer, basic};
 use pony_store::conformance::{Cluster, Proxy, Stop, Way};
 use serde_json::json;
-use sparkle::{Command, Config, DatabaseArgs, HttpArgs, Role, Sparkle};
-use std::net::{Ipv4Addr, SocketAddr};
+use servers::{Daemon, cluster, config, create, eventually, names, operator, timed};
+use sparkle::{Command, Role, Sparkle};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long something may take on a machine that is busy.
-const SOON: Duration = Duration::from_secs(40);
+/// A write that is refused is refused within a second.
+const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+/// Steps on the way there and back that a busy machine may each be late with.
+const STEPS: u32 = 3;
 
-/// A write that is refused is refused within a second; a machine that is busy may take so much more to say so.
-const REFUSED_WITHIN: Duration = Duration::from_secs(5);
-
-fn cluster(settings: &[&str]) -> Option<Cluster> {
-    match Cluster::start(settings) {
-        Ok(cluster) => {
-            cluster.create("cloud");
-            Some(cluster)
-        }
-        Err(why) => {
-            println!("skipped: {}: {why}", std::thread::current().name().unwrap_or("?"));
-            None
-        }
-    }
-}
-
-fn config(dir: &Path, database: &str) -> Config {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let database = DatabaseArgs { database: Some(database.to_owned()), database_password_file: None };
-    let http = HttpArgs::default();
-    Config { dir: dir.to_owned(), listen: any, zmq: any, enroll: false, database, http }
-}
-
-fn operator(dir: &Path) -> String {
-    basic(&std::fs::read_to_string(dir.join("admin-credentials")).unwrap())
-}
-
-async fn create(api: SocketAddr, auth: &str, name: &str) -> Answer {
-    let tenant = json!({"desired": {"name": name, "approved": true}}).to_string();
-    client::send(api, "POST", "/v1/tenant/", auth, &tenant).await
-}
-
-async fn names(api: SocketAddr, auth: &str) -> Vec<String> {
-    let answer = client::send(api, "GET", "/v1/tenant/", auth, "").await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let rows = answer.json();
-    let mut names: Vec<String> = rows
-        .as_object()
-        .unwrap()
-        .values()
-        .map(|row| row["desired"]["name"].as_str().unwrap().to_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-/// Tries until it is so.
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < SOON, "{what} did not come about");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+/// A write of a name that is told in time that the database is away.
+async fn is_refused(sparkle: &Sparkle, auth: &str, name: &str) {
+    let (refused, took, late) = timed(create(sparkle.api(), auth, name)).await;
+    assert_eq!(
+        (refused.status, refused.json()["error"].as_str()),
+        (503, Some("database-unavailable")),
+        "{}",
+        refused.body
+    );
+    assert!(took <= REFUSED_WITHIN + late * STEPS, "it took {took:?}, of which {late:?} were the machine's");
+    assert!(refused.header("retry-after").is_some());
 }
 
 /// Writes are refused in words, in time, as often as one tries; reads go on.
 async fn writes_are_refused(sparkle: &Sparkle, auth: &str, expected: &[&str]) {
     for _ in 0..3 {
-        let start = Instant::now();
-        let refused = create(sparkle.api(), auth, "refused").await;
-        assert!(start.elapsed() < REFUSED_WITHIN, "{:?}", start.elapsed());
-        assert_eq!(
-            (refused.status, refused.json()["error"].as_str()),
-            (503, Some("database-unavailable")),
-            "{}",
-            refused.body
-        );
-        assert!(refused.header("retry-after").is_some());
+        is_refused(sparkle, auth, "refused").await;
         assert_eq!(names(sparkle.api(), auth).await, expected);
     }
 }
@@ -143,6 +94,76 @@ async fn the_cloud_outlives_its_database() {
         client::send(sparkle.api(), "GET", "/readyz", "", "").await.status == 200
     })
     .await;
+    sparkle.shutdown().await;
+}
+
+/// A small file system for the rows of a database, until it is dropped. (The log of the server is elsewhere.)
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// Nothing, where this machine does not let us mount one.
+    fn new(cluster: &Cluster) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let path = cluster.dir().join("small");
+        std::fs::create_dir(&path).unwrap();
+        let owner = std::fs::metadata(cluster.dir()).unwrap();
+        let options = format!("size=48m,mode=0700,uid={},gid={}", owner.uid(), owner.gid());
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path);
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(path))
+    }
+
+    /// Takes all the room that is left, until the file is dropped.
+    fn fill(&self) -> tempfile::NamedTempFile {
+        use std::io::Write;
+        let mut file = tempfile::NamedTempFile::new_in(&self.0).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        file
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// No space is left for rows: writes are refused in time and in words, reads go on, and so do writes once there is some.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_an_outage_that_ends() {
+    let Some(cluster) = cluster(&["fsync = off"]) else { return };
+    let Some(disk) = SmallDisk::new(&cluster) else {
+        println!("skipped: a_full_disk_is_an_outage_that_ends: no file system can be mounted");
+        return;
+    };
+    let place = format!("CREATE TABLESPACE small LOCATION '{}'", disk.0.display());
+    cluster.psql("postgres", &place).unwrap();
+    cluster.psql("postgres", "CREATE DATABASE small TABLESPACE small").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &cluster.address("small"));
+    Command::Migrate { check: false }.run(&config).await.unwrap();
+    let sparkle = Sparkle::start(config).await.unwrap();
+    let auth = operator(dir.path());
+    writes_go_on(&sparkle, &auth, "a").await;
+    let filler = disk.fill();
+    // The pages that are there have room for some more rows.
+    let mut expected = vec!["a".to_owned()];
+    loop {
+        let name = format!("b-{:04}", expected.len());
+        if create(sparkle.api(), &auth, &name).await.status != 200 {
+            break;
+        }
+        expected.push(name);
+        assert!(expected.len() < 5_000, "the disk is never full");
+    }
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    writes_are_refused(&sparkle, &auth, &expected).await;
+    drop(filler);
+    writes_go_on(&sparkle, &auth, "c").await;
+    let mut expected = expected.clone();
+    expected.push("c");
+    follows(&sparkle, &auth, &expected).await;
     sparkle.shutdown().await;
 }
 
@@ -226,44 +247,6 @@ async fn a_frozen_sparkle_is_replaced_and_writes_nothing_when_it_thaws() {
     eventually("the copy", async || names(active.api, &auth).await == ["a", "b", "c"]).await;
     standby.shutdown().await;
     drop(active);
-}
-
-/// Sparkle as a process of its own.
-struct Daemon {
-    child: std::process::Child,
-    dir: std::path::PathBuf,
-    api: SocketAddr,
-}
-
-impl Daemon {
-    fn start(dir: &Path, database: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sparkle"));
-        command.args(["--listen", &api.to_string(), "--zmq", "127.0.0.1:0", "--database", database, "--dir"]);
-        command.arg(dir).stdin(std::process::Stdio::null());
-        Self { child: command.spawn().unwrap(), dir: dir.to_owned(), api }
-    }
-
-    async fn operator(&self) -> String {
-        eventually("the operator", async || self.dir.join("admin-credentials").exists()).await;
-        let up = async || client::try_send(self.api, "GET", "/healthz", "", "").await.is_some();
-        eventually("the API", up).await;
-        operator(&self.dir)
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = std::process::Command::new("kill").args([format!("-{name}"), pid]).status().unwrap();
-        assert!(sent.success());
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// From SQLite to PostgreSQL and back: the same rows.
