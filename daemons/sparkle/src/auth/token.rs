@@ -153,7 +153,7 @@ pub(crate) fn rotate(view: &impl Read) -> anyhow::Result<Vec<RowOp>> {
         return Ok(Vec::new());
     }
     let mut row = Columns::from_iter([("uuid".to_owned(), json!(Uuid::new_v4()))]);
-    complete(&mut row)?;
+    complete(view, &mut row)?;
     // The newest so far does not sign any more, but the last token that it signed is good for a while.
     let stale = |key: &&TokenKey| {
         let created = key.desired.as_ref().and_then(|it| u64::try_from(it.created).ok()).unwrap_or_default();
@@ -167,15 +167,16 @@ pub(crate) fn rotate(view: &impl Read) -> anyhow::Result<Vec<RowOp>> {
     Ok([RowOp::Insert { table: TABLE.to_owned(), row }].into_iter().chain(gone).collect())
 }
 
-/// Draws what a new key consists of.
+/// Draws what a new key consists of: it is newer than all others, also within a second.
 ///
 /// # Errors
 /// When the system gives no randomness.
-pub(crate) fn complete(row: &mut Columns) -> anyhow::Result<()> {
+pub(crate) fn complete(view: &impl Read, row: &mut Columns) -> anyhow::Result<()> {
     let mut secret = [0; SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     row.insert("secret".to_owned(), json!(BASE64_STANDARD.encode(secret)));
-    row.insert("created".to_owned(), json!(unix_s()));
+    let before = SigningKey::newest(view).map_or(0, |key| key.created);
+    row.insert("created".to_owned(), json!(unix_s().max(before + 1)));
     Ok(())
 }
 
@@ -189,7 +190,7 @@ mod tests {
     fn cloud(age_s: u64) -> (SharedState, Uuid) {
         let shared = SharedState::new(new_state().unwrap());
         let mut row = Columns::new();
-        complete(&mut row).unwrap();
+        complete(&shared.snapshot(), &mut row).unwrap();
         row.insert("created".to_owned(), json!(unix_s() - age_s));
         let key = Uuid::new_v4();
         write(&shared, "token_key", &Key::one(key), &json!(row));
@@ -265,7 +266,7 @@ mod tests {
         );
         let (shared, old) = cloud(2 * ROTATED_S + KEPT_S);
         let mut row = Columns::new();
-        complete(&mut row).unwrap();
+        complete(&shared.snapshot(), &mut row).unwrap();
         row.insert("created".to_owned(), json!(unix_s() - ROTATED_S));
         write(&shared, "token_key", &Key::one(Uuid::new_v4()), &json!(row));
         let ops = rotate(&shared.snapshot()).unwrap();
@@ -275,6 +276,17 @@ mod tests {
         let (empty, key) = cloud(0);
         remove(&empty, "token_key", &Key::one(key));
         assert!(matches!(rotate(&empty.snapshot()).unwrap().as_slice(), [RowOp::Insert { .. }]));
+    }
+
+    #[test]
+    fn a_key_is_newer_than_one_of_the_same_second() {
+        let (shared, _) = cloud(0);
+        for _ in 0..20 {
+            let (mut row, key) = (Columns::new(), Uuid::new_v4());
+            complete(&shared.snapshot(), &mut row).unwrap();
+            write(&shared, "token_key", &Key::one(key), &json!(row));
+            assert_eq!(SigningKey::newest(&shared.snapshot()).unwrap().uuid, key);
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn decide(
         }
     }
     let mut effect = evaluate(tree, state, caller, url, write, &mut Uuid::new_v4)?;
-    complete(&mut effect.ops)?;
+    complete(state, &mut effect.ops)?;
     Ok(effect)
 }
 
@@ -116,7 +116,7 @@ fn parse(method: &str, headers: &HeaderMap, body: &[u8]) -> Result<Write, Fault>
 }
 
 /// Finishes what only Sparkle can: passwords become hashes, keys are drawn.
-fn complete(ops: &mut [RowOp]) -> Result<(), Fault> {
+fn complete(state: &State, ops: &mut [RowOp]) -> Result<(), Fault> {
     for op in ops {
         match op {
             RowOp::Insert { table, row: columns } | RowOp::Update { table, columns, .. }
@@ -125,7 +125,7 @@ fn complete(ops: &mut [RowOp]) -> Result<(), Fault> {
                 hash_password(columns)?;
             }
             RowOp::Insert { table, row } if table == token::TABLE && is_unset(row) => {
-                token::complete(row).map_err(|error| Fault::unavailable(error.to_string()))?;
+                token::complete(state, row).map_err(|error| Fault::unavailable(error.to_string()))?;
             }
             RowOp::Insert { table, .. } | RowOp::Update { table, .. } if table == token::TABLE => {
                 let message = "token_key: Sparkle draws keys itself; post an empty one, or delete one";
