@@ -131,7 +131,8 @@ class Contract(unittest.TestCase):
     def test_2_a_generated_client_creates_and_lists_an_instance(self):
         with tempfile.TemporaryDirectory() as directory:
             config = Path(directory) / "config.yml"
-            config.write_text("post_hooks: []\npackage_name_override: generated\n")
+            openmetrics = "content_type_overrides: {application/openmetrics-text: text/plain}"
+            config.write_text(f"post_hooks: []\npackage_name_override: generated\n{openmetrics}\n")
             self.run_tool(
                 "openapi-python-client", "generate", "--path", self.document, "--meta", "none",
                 "--output-path", Path(directory) / "generated", "--config", config, "--fail-on-warning",
@@ -187,7 +188,31 @@ class Contract(unittest.TestCase):
     def test_5_removals_are_as_described(self):
         self.try_everything("--include-method", "DELETE", "--exclude-path-regex", SUICIDAL)
 
-    def test_6_so_are_writes_after_which_nobody_may_be_left(self):
+    def test_6_metrics_can_be_read_and_stay_few(self):
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+        text = self.sparkle.ask("/metrics")
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        samples = [sample for family in families.values() for sample in family.samples]
+        # Thousands of requests, to as many URLs, were made before.
+        self.assertLess(len(samples), 3000)
+
+        def value(name, **labels):
+            found = [sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()]
+            self.assertTrue(found, f"{name} {labels}\n{text}")
+            return sum(found)
+
+        users = len(json.loads(self.sparkle.ask("/v1/user/")))
+        self.assertEqual(value("sparkle_rows", table="user", part="desired"), users)
+        self.assertGreater(value("sparkle_http_request_seconds_count", method="GET", route="/v1/{*path}"), 0)
+        self.assertGreater(value("sparkle_commit_seconds_count"), 0)
+        self.assertGreaterEqual(value("sparkle_unconverged_oldest_seconds", table="instance"), 0)
+        self.assertGreaterEqual(value("sparkle_hosts"), 0)
+        self.assertEqual((value("sparkle_leads"), value("sparkle_queue", queue="writes")), (1, 0))
+        for secret in ["s3cret", "argon2", self.sparkle.auth.split(":", 1)[1]]:
+            self.assertNotIn(secret, text)
+
+    def test_7_so_are_writes_after_which_nobody_may_be_left(self):
         self.try_everything("--exclude-method", "GET", "--include-path-regex", SUICIDAL)
 
 

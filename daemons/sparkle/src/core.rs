@@ -3,6 +3,7 @@
 
 use crate::feed::{self, Feed};
 use crate::lead::Role;
+use crate::metrics::Inspection;
 use anyhow::Context;
 use pony_core::controller::{Controller, WriteId};
 use pony_core::tables::Host;
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -43,6 +44,8 @@ pub(crate) struct Inputs {
     pub(crate) written: mpsc::Receiver<(WriteId, Result<(), String>)>,
     /// The epoch, once the lead was taken over.
     pub(crate) taken: mpsc::Receiver<u64>,
+    /// Whoever wants to know how the controller stands.
+    pub(crate) inspect: mpsc::Receiver<oneshot::Sender<Inspection>>,
 }
 
 /// The link to the hosts; open only while this Sparkle leads.
@@ -127,6 +130,10 @@ impl Core {
                 Some((id, result)) = inputs.written.recv() => {
                     self.controller.handle_written(id, result, now(self.clock));
                 }
+                Some(answer) = inputs.inspect.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.inspect());
+                }
                 Some(epoch) = inputs.taken.recv() => taken = self.lead(epoch),
                 () = tokio::time::sleep(OPEN_EVERY), if taken.is_some() => {
                     taken = taken.and_then(|epoch| self.lead(epoch));
@@ -135,6 +142,11 @@ impl Core {
             }
         }
         self.link.close().await;
+    }
+
+    fn inspect(&self) -> Inspection {
+        let (sessions, pending_rows) = (self.controller.sessions().collect(), self.controller.pending_rows());
+        Inspection { sessions, pending_rows }
     }
 
     /// Takes over. Gives the epoch back where hosts cannot connect yet.

@@ -11,6 +11,7 @@ mod database;
 mod feed;
 mod http;
 mod lead;
+mod metrics;
 mod openapi;
 mod operator;
 mod stream;
@@ -26,6 +27,7 @@ use anyhow::Context;
 use database::Database;
 use feed::{Feed, Keys};
 use lead::{Keeper, LEAD_TTL_MS};
+use metrics::{Measured, Metrics};
 use pony_core::controller::Controller;
 use pony_core::document::Tree;
 use pony_core::tables;
@@ -36,7 +38,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use stream::Recorder;
+use stream::{Recorder, Streams};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -117,9 +119,7 @@ impl Sparkle {
                 role = Role::StandsBy { leader: name };
             }
         }
-        let listener = tokio::net::TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("listening for the REST API at {}", config.listen))?;
+        let listener = listen(config.listen).await?;
         let api = listener.local_addr()?;
 
         let state = controller.state();
@@ -130,6 +130,8 @@ impl Sparkle {
         let (role_in, role) = watch::channel(role);
         let (taken, taken_seen) = mpsc::channel(1);
         let (feed_in, feed_out) = mpsc::channel::<Feed>(FEED_WAITING_MAX);
+        let (inspect, inspected) = mpsc::channel(1);
+        let (metrics, feed_seen) = (Metrics::new(), feed_in.downgrade());
         let (own_in, own) = mpsc::channel(1);
         let (own_ended, written) = mpsc::channel(1);
         let (writes, requests) = writer::queue();
@@ -139,6 +141,7 @@ impl Sparkle {
         let keys = Keys::new(&tables::table_schemas());
         tasks.spawn(feed::follow(store.clone(), keys, position, feed_in));
         let state_read = state.clone();
+        let store = Arc::new(Measured::new(store, metrics.clone()));
         let writer =
             writer::Writer { store, state: state_read, applied: applied_seen, requests, own, own_ended };
         tasks.spawn(writer.run());
@@ -153,18 +156,22 @@ impl Sparkle {
             writes: own_in,
             routes: core::Routes::default(),
         };
-        let inputs = core::Inputs { feed: feed_out, written, taken: taken_seen };
+        let inputs = core::Inputs { feed: feed_out, written, taken: taken_seen, inspect: inspected };
         tasks.spawn(core.run(inputs, stop.clone()));
-        let tree = Arc::new(Tree::new(Arc::clone(state.snapshot().schema()))?);
-        let (recorder, streams) = Recorder::new(Arc::clone(&tree), state.clone(), random()?);
-        tasks.spawn(recorder.run(stop.clone()));
-        let app =
-            http::App::new(tree, state.clone(), streams, writes, available_seen, role.clone(), &config.http)?;
-        let tls = tls.map(|(tls, seen)| {
-            tasks.spawn(tls.clone().follow(seen, stop.clone()));
-            tls
-        });
-        tasks.spawn(http::serve(listener, tls, config.http.limits, app.router(), stop.clone()));
+        let (tree, streams) = record(&mut tasks, &state, &metrics, &stop)?;
+        let parts = http::Parts {
+            tree,
+            state: state.clone(),
+            streams,
+            writer: writes,
+            available: available_seen,
+            role: role.clone(),
+            metrics,
+            inspect,
+            feed: feed_seen,
+        };
+        let app = http::App::new(parts, &config.http)?;
+        serve(&mut tasks, (listener, tls), app, config.http.limits, &stop);
         Ok(Self { api, zmq, key, credentials, state, role, lost, stop, tasks })
     }
 
@@ -223,6 +230,39 @@ impl Sparkle {
             tracing::warn!("some tasks did not end within {} s", SHUTDOWN_MAX.as_secs());
         }
     }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    let bound = tokio::net::TcpListener::bind(address).await;
+    bound.with_context(|| format!("listening for the REST API at {address}"))
+}
+
+/// Starts to record what changes, for those who watch.
+fn record(
+    tasks: &mut JoinSet<()>,
+    state: &SharedState,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<Tree>, Streams)> {
+    let tree = Arc::new(Tree::new(Arc::clone(state.snapshot().schema()))?);
+    let (recorder, streams) = Recorder::new(Arc::clone(&tree), state.clone(), metrics.clone(), random()?);
+    tasks.spawn(recorder.run(stop.clone()));
+    Ok((tree, streams))
+}
+
+/// Starts to serve the REST API.
+fn serve(
+    tasks: &mut JoinSet<()>,
+    (listener, tls): (tokio::net::TcpListener, Option<(http::Tls, [u8; 32])>),
+    app: http::App,
+    limits: HttpLimits,
+    stop: &CancellationToken,
+) {
+    let tls = tls.map(|(tls, seen)| {
+        tasks.spawn(tls.clone().follow(seen, stop.clone()));
+        tls
+    });
+    tasks.spawn(http::serve(listener, tls, limits, app.router(), stop.clone()));
 }
 
 /// What is safe on loopback may not be elsewhere. (Of the REST API: [`HttpArgs::check_exposure`].)

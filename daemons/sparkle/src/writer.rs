@@ -76,6 +76,11 @@ impl<F> WriterHandle<F> {
     pub(crate) fn put(&self, request: Request<F>) -> Result<(), Busy> {
         self.0.try_send(request).map_err(|_| Busy)
     }
+
+    /// How many requests wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
 }
 
 /// A queue of requests, and the handle to it.

@@ -8,6 +8,7 @@
 //! Who may order what, and how an order is put, is [`crate::document`]'s affair. It reads no clock, draws no
 //! randomness, and opens nothing.
 
+mod convergence;
 mod damage;
 mod distribution;
 mod events;
@@ -21,11 +22,12 @@ mod summary;
 mod volumes;
 mod writes;
 
+pub use convergence::is_converged;
 pub use distribution::DistributionError;
 pub use events::{EVENT_ROWS_MAX, EVENTS_WAITING_MAX};
 pub use hosts::ENROLMENTS_MAX;
 pub use load::LoadedRow;
-pub use peers::{HOST_ROWS_MAX, Refusal};
+pub use peers::{HOST_ROWS_MAX, Refusal, SessionState};
 pub use writes::{WRITE_OPS_MAX, WRITE_RETRY_MS_MAX, WRITE_RETRY_MS_MIN, WriteId};
 
 use crate::tables::{self, Host, HostStatus};
@@ -241,6 +243,17 @@ impl Controller {
     /// The next thing for the log.
     pub fn poll_report(&mut self) -> Option<Report> {
         self.reports.pop_front()
+    }
+
+    /// The hosts that are ordered, and how it stands with the exchange with each.
+    pub fn sessions(&self) -> impl Iterator<Item = (Uuid, SessionState)> {
+        self.peers.iter().map(|(host, peer)| (*host, peer.state()))
+    }
+
+    /// Rows that wait to be told to hosts.
+    #[must_use]
+    pub fn pending_rows(&self) -> usize {
+        self.peers.values().map(|peer| peer.session.pending_rows()).sum()
     }
 
     /// Takes a host in that has just shown up (*enrolment*): orders it, with the key that it proved.

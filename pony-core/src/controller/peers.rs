@@ -25,6 +25,44 @@ pub(crate) struct Peer {
     pub(crate) rows_told: usize,
 }
 
+impl Peer {
+    pub(crate) fn state(&self) -> SessionState {
+        if self.session.is_missing() {
+            SessionState::Missing
+        } else if self.session.is_synchronized() {
+            SessionState::Synchronized
+        } else {
+            SessionState::Catching
+        }
+    }
+}
+
+/// How it stands with the exchange with a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SessionState {
+    /// Nothing was heard for too long, or never.
+    Missing,
+    /// It talks, and one side does not have all of the other yet.
+    Catching,
+    /// Each side has what the other told it.
+    Synchronized,
+}
+
+impl SessionState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Missing, Self::Catching, Self::Synchronized];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Catching => "catching-up",
+            Self::Synchronized => "synchronized",
+        }
+    }
+}
+
 /// What one host is sent: its rows of a snapshot.
 pub(crate) struct HostRows<'a> {
     pub(crate) snapshot: &'a Snapshot,

@@ -4,6 +4,7 @@
 mod caller;
 mod config;
 mod cors;
+mod metrics;
 mod problem;
 mod read;
 mod serve;
@@ -16,9 +17,12 @@ mod write;
 pub use config::{HttpArgs, HttpLimits};
 pub use cors::{NoOrigin, Origin};
 pub(crate) use serve::serve;
+pub(crate) use tls::Tls;
 
 use crate::auth::Verifier;
+use crate::feed::Feed;
 use crate::lead::Role;
+use crate::metrics::{Inspection, Metrics};
 use crate::openapi;
 use crate::stream::Streams;
 use crate::writer::WriterHandle;
@@ -35,9 +39,10 @@ use problem::Fault;
 use serde_json::json;
 use serve::PeerAddress;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use trace::Ids;
 
 /// The largest request body, bytes: a patch that orders thousands of instances fits.
@@ -49,14 +54,24 @@ pub(crate) const URL_BYTES_MAX: usize = 8 << 10;
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
 
+/// What the API serves, and what it asks.
+pub(crate) struct Parts {
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) state: SharedState,
+    pub(crate) streams: Streams,
+    pub(crate) writer: WriterHandle<Fault>,
+    pub(crate) available: watch::Receiver<bool>,
+    pub(crate) role: watch::Receiver<Role>,
+    pub(crate) metrics: Metrics,
+    /// Asks the controller how it stands.
+    pub(crate) inspect: mpsc::Sender<oneshot::Sender<Inspection>>,
+    /// The database's changes on their way to the controller, to see how many wait.
+    pub(crate) feed: mpsc::WeakSender<Feed>,
+}
+
 struct Inner {
-    tree: Arc<Tree>,
+    parts: Parts,
     openapi: Bytes,
-    state: SharedState,
-    streams: Streams,
-    writer: WriterHandle<Fault>,
-    available: watch::Receiver<bool>,
-    role: watch::Receiver<Role>,
     verifier: Verifier,
     proxies: Vec<IpAddr>,
     origins: Vec<Origin>,
@@ -64,36 +79,21 @@ struct Inner {
     ids: Ids,
 }
 
+impl Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
 impl App {
-    pub(crate) fn new(
-        tree: Arc<Tree>,
-        state: SharedState,
-        streams: Streams,
-        writer: WriterHandle<Fault>,
-        available: watch::Receiver<bool>,
-        role: watch::Receiver<Role>,
-        args: &HttpArgs,
-    ) -> anyhow::Result<Self> {
-        let openapi = openapi::document(&tree).to_string().into();
+    pub(crate) fn new(parts: Parts, args: &HttpArgs) -> anyhow::Result<Self> {
+        let openapi = openapi::document(&parts.tree).to_string().into();
         let verifier = Verifier::new()?;
-        let mut process = [0; 4];
-        getrandom::fill(&mut process).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-        let ids = Ids::new(u32::from_ne_bytes(process));
+        let ids = Ids::new(crate::random()?);
         let HttpArgs { cors_origin: origins, proxy: proxies, limits, .. } = args.clone();
-        Ok(Self(Arc::new(Inner {
-            tree,
-            openapi,
-            state,
-            streams,
-            writer,
-            available,
-            role,
-            verifier,
-            proxies,
-            origins,
-            limits,
-            ids,
-        })))
+        Ok(Self(Arc::new(Inner { parts, openapi, verifier, proxies, origins, limits, ids })))
     }
 
     pub(crate) fn router(self) -> Router {
@@ -101,6 +101,7 @@ impl App {
             .route("/", get(root))
             .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
             .route("/readyz", get(ready))
+            .route("/metrics", get(metrics::scrape))
             .route("/v1/schema", get(schema))
             .route("/v1/openapi.json", get(describe))
             .route("/v1/event-stream", get(stream::events))

@@ -4,7 +4,7 @@
 use super::App;
 use super::problem::Fault;
 use super::serve::PeerAddress;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -45,6 +45,7 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
     let id = app.0.ids.of(request.headers().get(REQUEST_ID));
     let address = request.extensions().get::<PeerAddress>().map(|it| it.0.ip().to_string());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!("request", id, address, %method, path, caller = tracing::field::Empty);
     let header = HeaderValue::from_str(&id);
     let answering = async {
@@ -53,6 +54,8 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
         let response =
             answered.unwrap_or_else(|_| Fault::slow(app.0.limits.request_max).at(&path).into_response());
         log(&method, &response, began);
+        let (status, route) = (response.status().as_u16(), route.as_ref().map(MatchedPath::as_str));
+        app.0.metrics.answered(method.as_str(), route, status, began.elapsed());
         response
     };
     let mut response = answering.instrument(span).await;

@@ -21,6 +21,7 @@ pub(super) fn paths() -> Map<String, Json> {
         ("/", get(read("get_application", "What this is", &application()))),
         ("/healthz", get(read("get_health", "Whether the process lives", &status()))),
         ("/readyz", get(ready())),
+        ("/metrics", get(metrics())),
         ("/v1/", root),
         ("/v1/schema", get(read("get_schema", "The tree of endpoints", &any_object()))),
         ("/v1/openapi.json", get(read("get_openapi", "This document", &any_object()))),
@@ -86,6 +87,15 @@ fn ready() -> Json {
     ready["responses"]["503"] =
         json!({"description": "Reads and hosts go on; writes do not", "content": json_body(&status())});
     ready
+}
+
+fn metrics() -> Json {
+    let mut metrics = read("get_metrics", "Figures for Prometheus; for alicorns", &any_object());
+    metrics["responses"]["200"] = json!({
+        "description": "OpenMetrics",
+        "content": {"application/openmetrics-text": {"schema": {"type": "string"}}},
+    });
+    metrics
 }
 
 fn stream_parameters() -> Json {

@@ -51,7 +51,6 @@ impl Log {
     }
 
     /// Events and bytes that it holds.
-    #[cfg(test)]
     pub(crate) fn size(&self) -> (usize, usize) {
         let ring = self.read();
         (ring.events.len(), ring.bytes)

@@ -67,6 +67,16 @@ impl Streams {
         Ok(Cursor::new(seat, Arc::clone(&self.0.log), group, self.0.head.clone(), after))
     }
 
+    /// Who watches at the moment.
+    pub(crate) fn watchers(&self) -> usize {
+        self.0.watchers.load(Ordering::Relaxed)
+    }
+
+    /// Events that can be resumed, and their bytes.
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        self.0.log.size()
+    }
+
     fn group(&self, watch: Watch, format: Format) -> Arc<Group> {
         let digest = Digest::of(&watch);
         let mut groups = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner);

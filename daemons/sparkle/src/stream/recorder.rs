@@ -1,7 +1,8 @@
-//! The task that turns commits into events of the log.
+//! The task that turns commits into events of the log, and has the metrics count them.
 
 use super::Streams;
 use super::log::{EVENTS_MAX, Log};
+use crate::metrics::Metrics;
 use pony_core::document::{Replay, Tree};
 use pony_state::{Commit, FeedError, Read, SharedState, Snapshot, Subscription};
 use std::sync::Arc;
@@ -21,20 +22,22 @@ pub(crate) struct Recorder {
     log: Arc<Log>,
     head: watch::Sender<u64>,
     state: SharedState,
+    metrics: Metrics,
 }
 
 impl Recorder {
     /// One for the state, and what lets callers watch. `epoch` is random.
-    pub(crate) fn new(tree: Arc<Tree>, state: SharedState, epoch: u32) -> (Self, Streams) {
+    pub(crate) fn new(tree: Arc<Tree>, state: SharedState, metrics: Metrics, epoch: u32) -> (Self, Streams) {
         let log = Arc::new(Log::new(epoch, EVENTS_MAX));
         let (head, woken) = watch::channel(log.next());
         let streams = Streams::new(Arc::clone(&tree), Arc::clone(&log), woken);
-        (Self { tree, log, head, state }, streams)
+        (Self { tree, log, head, state, metrics }, streams)
     }
 
     /// Records until it is stopped. All streams end with it.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let (mut base, mut commits) = self.state.subscribe(CHANGES_WAITING_MAX);
+        self.metrics.recount(&base);
         loop {
             let commit = tokio::select! {
                 () = stop.cancelled() => return,
@@ -51,6 +54,7 @@ impl Recorder {
                     base = self.state.snapshot();
                     commits.skip_to(base.version());
                     self.log.break_off();
+                    self.metrics.recount(&base);
                 }
             }
             self.head.send_replace(self.log.next());
@@ -70,6 +74,7 @@ impl Recorder {
             let mut replay = Replay::new(&self.tree, base);
             loop {
                 self.log.append(replay.take(&commit));
+                self.metrics.changed(&commit);
                 if commit.version() >= now.version() {
                     break;
                 }
