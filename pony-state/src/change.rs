@@ -8,8 +8,9 @@ use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
-/// One row before and after a transaction. Cloning it costs two reference counts.
+/// One row before and after a transaction. Cloning it costs a reference count.
 ///
 /// ```
 /// # use pony_state::*;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct Change {
-    def: Arc<TableDef>,
     rows: Arc<dyn ChangeOps>,
 }
 
@@ -54,35 +54,48 @@ pub struct RowChange<'a, R> {
 
 /// A change without its row type.
 trait ChangeOps: Any + Send + Sync {
-    fn key(&self) -> Key;
+    fn def(&self) -> &Arc<TableDef>;
+    fn key(&self) -> Option<Key>;
     fn before(&self) -> Option<&dyn RowOps>;
     fn after(&self) -> Option<&dyn RowOps>;
     fn part_changed(&self, kind: PartKind) -> bool;
 }
 
-/// Both versions of a row. The log of a transaction makes it with the first one, the commit adds the other.
-#[derive(Debug, Clone)]
-pub(crate) struct Versions<R: Row> {
-    pub(crate) key: R::Key,
-    pub(crate) before: Option<R>,
-    pub(crate) after: Option<R>,
+/// A row before and after something; at least one is there.
+pub(crate) type BothVersions<R> = (Option<Shared<R>>, Option<Shared<R>>);
+
+/// Both versions of a row, with its table.
+pub(crate) struct Versions<R> {
+    def: Arc<TableDef>,
+    pub(crate) before: Option<Shared<R>>,
+    pub(crate) after: Option<Shared<R>>,
+}
+
+impl<R: Row> Versions<R> {
+    pub(crate) fn key(&self) -> Option<R::Key> {
+        self.before.as_ref().or(self.after.as_ref()).map(|row| row.key())
+    }
 }
 
 impl<R: Row> ChangeOps for Versions<R> {
-    fn key(&self) -> Key {
-        R::untyped_key(&self.key)
+    fn def(&self) -> &Arc<TableDef> {
+        &self.def
+    }
+
+    fn key(&self) -> Option<Key> {
+        self.key().map(|key| R::untyped_key(&key))
     }
 
     fn before(&self) -> Option<&dyn RowOps> {
-        self.before.as_ref().map(|row| row as &dyn RowOps)
+        self.before.as_deref().map(|row| row as &dyn RowOps)
     }
 
     fn after(&self) -> Option<&dyn RowOps> {
-        self.after.as_ref().map(|row| row as &dyn RowOps)
+        self.after.as_deref().map(|row| row as &dyn RowOps)
     }
 
     fn part_changed(&self, kind: PartKind) -> bool {
-        let (before, after) = (self.before.as_ref(), self.after.as_ref());
+        let (before, after) = (self.before.as_deref(), self.after.as_deref());
         match kind {
             PartKind::Desired => before.and_then(R::desired) != after.and_then(R::desired),
             PartKind::Current => before.and_then(R::current) != after.and_then(R::current),
@@ -91,8 +104,8 @@ impl<R: Row> ChangeOps for Versions<R> {
 }
 
 impl Change {
-    pub(crate) const fn new<R: Row>(def: Arc<TableDef>, rows: Arc<Versions<R>>) -> Self {
-        Self { def, rows }
+    pub(crate) fn new<R: Row>(def: Arc<TableDef>, (before, after): BothVersions<R>) -> Self {
+        Self { rows: Arc::new(Versions { def, before, after }) }
     }
 
     /// The row's table.
@@ -110,7 +123,7 @@ impl Change {
     /// ```
     #[must_use]
     pub fn table(&self) -> &TableDef {
-        &self.def
+        self.rows.def()
     }
 
     /// The row's key.
@@ -128,7 +141,7 @@ impl Change {
     /// ```
     #[must_use]
     pub fn key(&self) -> Key {
-        self.rows.key()
+        self.rows.key().unwrap_or_else(|| Key::of([]))
     }
 
     /// What the row was.
@@ -147,7 +160,7 @@ impl Change {
     /// ```
     #[must_use]
     pub fn before(&self) -> Option<AnyRow<'_>> {
-        self.rows.before().map(|row| AnyRow::new(&self.def, row))
+        self.rows.before().map(|row| AnyRow::new(self.rows.def(), row))
     }
 
     /// What the row is.
@@ -166,7 +179,7 @@ impl Change {
     /// ```
     #[must_use]
     pub fn after(&self) -> Option<AnyRow<'_>> {
-        self.rows.after().map(|row| AnyRow::new(&self.def, row))
+        self.rows.after().map(|row| AnyRow::new(self.rows.def(), row))
     }
 
     /// Whether that part is not what it was.
@@ -204,19 +217,19 @@ impl Change {
     /// ```
     #[must_use]
     pub fn row<R: Row>(&self) -> Option<RowChange<'_, R>> {
-        let rows = (&*self.rows as &dyn Any).downcast_ref::<Versions<R>>()?;
-        Some(RowChange { before: rows.before.as_ref(), after: rows.after.as_ref() })
+        let rows = self.versions::<R>()?;
+        Some(RowChange { before: rows.before.as_deref(), after: rows.after.as_deref() })
     }
 
-    pub(crate) fn after_row(&self) -> Option<&dyn RowOps> {
-        self.rows.after()
+    pub(crate) fn versions<R: Row>(&self) -> Option<&Versions<R>> {
+        (&*self.rows as &dyn Any).downcast_ref()
     }
 }
 
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Change");
-        debug.field("table", &self.def.name()).field("key", &self.key().to_string());
+        debug.field("table", &self.table().name()).field("key", &self.key().to_string());
         debug.field("before", &self.rows.before()).field("after", &self.rows.after()).finish()
     }
 }

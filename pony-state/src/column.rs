@@ -4,6 +4,7 @@ use crate::net::{Cidr, Inet, Mac};
 use crate::schema::ColumnType;
 use crate::value::{Text, Value, ValueError};
 use serde_json::Value as JsonValue;
+use std::any::Any;
 use std::fmt::Debug;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -77,6 +78,29 @@ pub trait Column: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// ```
     fn from_value(value: &Value) -> Result<Self, ValueError>;
 
+    /// Whether that is its value. Types for which this is cheaper than making a [`Value`] say how.
+    ///
+    /// ```
+    /// use pony_state::{Column, Value};
+    ///
+    /// assert!(7_u8.is(&Value::Int(7)) && !Some(7_u8).is(&Value::Null));
+    /// ```
+    fn is(&self, value: &Value) -> bool {
+        self.to_value() == *value
+    }
+
+    /// What is there, with its Rust type; `None` for null.
+    ///
+    /// ```
+    /// use pony_state::Column;
+    ///
+    /// assert_eq!(Some(7_u8).as_any().and_then(|it| it.downcast_ref()), Some(&7_u8));
+    /// assert!(None::<u8>.as_any().is_none());
+    /// ```
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+
     /// What comes first in the order of values, in a number: of two values the greater one never has the lesser rank. Of
     /// use for key columns alone, see [`crate::Row::rank`].
     ///
@@ -119,6 +143,11 @@ macro_rules! plain_column {
                 } else {
                     Err(ValueError::wrong_type(&Self::column_type(), value))
                 }
+            }
+
+            fn is(&self, value: &Value) -> bool {
+                // Of numbers that are not equal to themselves one is like the other.
+                matches!(value, Value::$variant(it) if it == self || it != it && self != self)
             }
 
             fn rank(&self) -> u32 {
@@ -199,6 +228,14 @@ impl<T: Column> Column for Option<T> {
 
     fn from_value(value: &Value) -> Result<Self, ValueError> {
         if value.is_null() { Ok(None) } else { T::from_value(value).map(Some) }
+    }
+
+    fn is(&self, value: &Value) -> bool {
+        self.as_ref().map_or(value.is_null(), |it| it.is(value))
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        self.as_ref().and_then(T::as_any)
     }
 }
 

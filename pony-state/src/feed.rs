@@ -3,7 +3,7 @@
 use crate::change::Commit;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// Why a subscription does not give a commit.
@@ -84,7 +84,8 @@ impl Queue {
 /// The subscribers of a state.
 #[derive(Default)]
 pub(crate) struct Feed {
-    queues: Vec<Weak<Mutex<Queue>>>,
+    /// A queue that nobody else has is of a subscriber that is gone.
+    queues: Vec<Arc<Mutex<Queue>>>,
 }
 
 impl fmt::Debug for Feed {
@@ -94,10 +95,14 @@ impl fmt::Debug for Feed {
 }
 
 impl Feed {
+    pub(crate) const fn new() -> Self {
+        Self { queues: Vec::new() }
+    }
+
     pub(crate) fn subscribe(&mut self, capacity: usize) -> Subscription {
-        self.queues.retain(|queue| queue.strong_count() > 0);
+        self.queues.retain(|queue| Arc::strong_count(queue) > 1);
         let queue = Arc::new(Mutex::new(Queue { capacity, ..Queue::default() }));
-        self.queues.push(Arc::downgrade(&queue));
+        self.queues.push(Arc::clone(&queue));
         Subscription { queue }
     }
 
@@ -115,9 +120,11 @@ impl Feed {
 
     fn for_each(&mut self, tell: impl Fn(&mut Queue)) {
         self.queues.retain(|queue| {
-            let Some(queue) = queue.upgrade() else { return false };
+            if Arc::strong_count(queue) == 1 {
+                return false;
+            }
             let waker = {
-                let mut queue = lock(&queue);
+                let mut queue = lock(queue);
                 tell(&mut queue);
                 queue.waker.take()
             };
@@ -270,6 +277,13 @@ impl Subscription {
         while let Some(commit) = queue.commits.pop_front_if(|commit| commit.version() <= version) {
             queue.waiting -= commit.len();
         }
+    }
+}
+
+/// What waits is of no use to anybody then.
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        lock(&self.queue).overrun();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::schema::{Schema, TableId};
 use crate::state::Root;
 use crate::table::{InvariantError, TableData};
 use crate::value::Value;
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 /// All tables at one moment, for reading. Copying it costs nothing.
@@ -164,9 +164,11 @@ impl<'a> View<'a> {
     /// ```
     #[must_use]
     pub fn try_table<R: Entity>(self) -> Option<Table<'a, R>> {
-        let id = self.0.catalog.id_of::<R>()?;
-        let table: &dyn Any = &**self.0.tables.get(id.index())?;
-        table.downcast_ref::<TableData<R>>().map(Table::new)
+        let at = |id: TableId| {
+            let table: &dyn Any = &**self.0.tables.get(id.index())?;
+            table.downcast_ref::<TableData<R>>().map(Table::new)
+        };
+        at(R::hint().get()).or_else(|| at(self.0.catalog.search(Some(TypeId::of::<R>()), R::hint())?))
     }
 
     /// A table by name or number, without its row type.

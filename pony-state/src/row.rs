@@ -53,6 +53,32 @@ pub trait PartValues: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// ```
     fn value(&self, column: usize) -> Value;
 
+    /// Whether a column has that value. Cheaper than comparing [`PartValues::value`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert!(light(20).is(0, &20.into()) && !light(20).is(0, &80.into()));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    fn is(&self, column: usize, value: &Value) -> bool {
+        self.value(column) == *value
+    }
+
+    /// A column with its Rust type, where the part knows it and the column is not null.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// assert_eq!(light(20).as_any(0).and_then(|it| it.downcast_ref()), Some(&20_i64));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    fn as_any(&self, _column: usize) -> Option<&dyn Any> {
+        None
+    }
+
     /// Whether a column is the same in both. Cheaper than comparing [`PartValues::value`]s.
     ///
     /// ```
@@ -384,8 +410,8 @@ pub(crate) trait RowOps: Any + Debug + Send + Sync {
         }
     }
 
-    /// The values of `to` in those parts whose `from` is `value`; each once, and none that is null.
-    #[inline]
+    /// The values of `to` in those parts whose `from` is `value`; each once, and none that is null. The typed door does
+    /// the same in [`crate::Joined`].
     fn opposite(&self, from: ColumnPlaces, value: &Value, to: ColumnPlaces) -> [Option<Value>; 2] {
         let end = |kind| {
             // Without the part only a key can have both columns.

@@ -13,9 +13,10 @@ use crate::read::{Read, View};
 use crate::row::Entity;
 use crate::schema::{Schema, TableId};
 use crate::table::{TableData, TableOps};
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, Written};
 use std::any::{Any, TypeId};
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
 /// What never changes after construction.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Catalog {
     }
 
     #[cold]
-    fn search(&self, wanted: Option<TypeId>, hint: &TableHint) -> Option<TableId> {
+    pub(crate) fn search(&self, wanted: Option<TypeId>, hint: &TableHint) -> Option<TableId> {
         let id = TableId(self.types.iter().position(|ty| *ty == wanted)? as u16);
         hint.set(id);
         Some(id)
@@ -55,7 +56,8 @@ impl Root {
     #[inline]
     pub(crate) fn table_mut(&mut self, id: TableId) -> Option<&mut dyn TableOps> {
         let table = self.tables.get_mut(id.index())?;
-        if Arc::get_mut(table).is_none() {
+        // Cheaper than asking `get_mut` first; whoever gives up a snapshot right now causes a copy that was not needed.
+        if Arc::strong_count(table) > 1 {
             *table = table.copy();
         }
         Arc::get_mut(table)
@@ -86,11 +88,16 @@ impl Root {
 /// ```
 #[derive(Debug)]
 pub struct State {
-    pub(crate) root: Arc<Root>,
+    pub(crate) root: Shared<Root>,
     pub(crate) feed: Feed,
+    written: Written,
 }
 
 impl State {
+    pub(crate) const fn of(root: Shared<Root>) -> Self {
+        Self { root, feed: Feed::new(), written: Written::new() }
+    }
+
     /// Begins to declare the tables of a state.
     ///
     /// ```
@@ -120,7 +127,7 @@ impl State {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn transaction(&mut self) -> Transaction<'_> {
-        Transaction::new(Arc::make_mut(&mut self.root), &mut self.feed)
+        Transaction::new(Shared::make_mut(&mut self.root), &mut self.feed, &mut self.written)
     }
 
     /// What the state is now, for as long as anybody wants to look at it. Costs a reference count; later commits
@@ -139,7 +146,7 @@ impl State {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { root: Arc::clone(&self.root) }
+        Snapshot { root: Shared::clone(&self.root) }
     }
 
     /// Subscribes to the commits from now on, of which up to `capacity` changes may wait to be received.
@@ -186,7 +193,7 @@ impl Read for State {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    root: Arc<Root>,
+    root: Shared<Root>,
 }
 
 impl Snapshot {
@@ -213,7 +220,7 @@ impl Snapshot {
     /// ```
     #[must_use]
     pub fn fork(&self) -> State {
-        State { root: Arc::clone(&self.root), feed: Feed::default() }
+        State::of(Shared::clone(&self.root))
     }
 }
 

@@ -8,8 +8,10 @@ mod log;
 mod ops;
 
 pub use invariants::InvariantError;
+pub(crate) use log::KEPT_ENTRIES_MAX;
 pub(crate) use ops::TableOps;
 
+use crate::change::BothVersions;
 use crate::engine::hash_index::HashIndex;
 use crate::engine::id_set::Ids;
 use crate::engine::index::Index;
@@ -18,9 +20,10 @@ use crate::engine::sorted::Sorted;
 use crate::row::Row;
 use crate::schema::{ColumnPlaces, TableDef};
 use crate::value::Value;
-use log::Log;
+use log::{Before, First, Log};
 use std::cmp::Ordering;
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
 /// A row in the order of keys: its rank in the upper half, its id in the lower. See [`Row::rank`].
 type Ranked = u64;
@@ -29,28 +32,44 @@ const fn ranked(rank: u32, id: u32) -> Ranked {
     (rank as u64) << 32 | id as u64
 }
 
+/// Rows per page: what one write copies while a snapshot lives, so few.
+pub(crate) const PAGE_ROWS: usize = 8;
+
+/// Entries per chunk of the order of keys: 2 to 4 KiB, what one write copies while a snapshot lives.
+const ORDER_CHUNK: usize = 512;
+
 /// How to get at one part of a row.
 pub(crate) struct Access<R, P> {
     get: fn(&R) -> Option<&P>,
-    set: fn(&mut R, Option<P>),
+    /// A row with that part, and what else another one has.
+    with: fn(&R, Option<P>) -> R,
 }
 
 impl<R: Row> Access<R, R::Desired> {
-    pub(crate) const DESIRED: Self = Self { get: R::desired, set: R::set_desired };
+    pub(crate) const DESIRED: Self =
+        Self { get: R::desired, with: |row, part| of_parts(row.key(), part, row.current().cloned()) };
 }
 
 impl<R: Row> Access<R, R::Current> {
-    pub(crate) const CURRENT: Self = Self { get: R::current, set: R::set_current };
+    pub(crate) const CURRENT: Self =
+        Self { get: R::current, with: |row, part| of_parts(row.key(), row.desired().cloned(), part) };
+}
+
+fn of_parts<R: Row>(key: R::Key, desired: Option<R::Desired>, current: Option<R::Current>) -> R {
+    let mut row = R::new(key);
+    row.set_desired(desired);
+    row.set_current(current);
+    row
 }
 
 /// A table.
 #[derive(Debug, Clone)]
 pub(crate) struct TableData<R: Row> {
     def: Arc<TableDef>,
-    rows: Slab<R>,
+    rows: Slab<R, PAGE_ROWS>,
     primary: HashIndex,
     /// Row ids in the order of keys. Behind an `Arc`, because only new and removed rows change it.
-    order: Arc<Sorted<Ranked>>,
+    order: Shared<Sorted<Ranked, ORDER_CHUNK>>,
     /// In the order of [`TableDef::indexed`].
     indexes: Vec<Index>,
     log: Log<R>,
@@ -59,7 +78,7 @@ pub(crate) struct TableData<R: Row> {
 impl<R: Row> TableData<R> {
     pub(crate) fn new(def: Arc<TableDef>) -> Self {
         let indexes = vec![Index::default(); def.indexed().len()];
-        let (rows, primary, order) = (Slab::default(), HashIndex::default(), Arc::default());
+        let (rows, primary, order) = (Slab::default(), HashIndex::default(), Shared::default());
         Self { def, rows, primary, order, indexes, log: Log::default() }
     }
 
@@ -88,11 +107,11 @@ impl<R: Row> TableData<R> {
 
     #[inline]
     pub(crate) fn get(&self, key: &R::Key) -> Option<&R> {
-        self.rows.get(self.id_of(key)?)
+        self.by_id(self.id_of(key)?)
     }
 
     /// All rows, in no meaningful order.
-    pub(crate) fn rows(&self) -> Items<'_, R> {
+    pub(crate) fn rows(&self) -> Items<'_, R, PAGE_ROWS> {
         self.rows.items()
     }
 
@@ -157,8 +176,8 @@ impl<R: Row> TableData<R> {
         let hash = self.def.hash_of(key);
         match self.find_id(hash, key) {
             None => self.insert(hash, key, row),
-            Some(id) if self.rows.get(id) == Some(&row) => None,
-            Some(id) => self.change(hash, key, id, |old| *old = row),
+            Some(id) if self.by_id(id) == Some(&row) => None,
+            Some(id) => self.change(hash, id, row),
         }
     }
 
@@ -172,18 +191,18 @@ impl<R: Row> TableData<R> {
     ) -> Option<usize> {
         let hash = self.def.hash_of(key);
         let Some(id) = self.find_id(hash, key) else {
-            let mut row = R::new(key.clone());
-            (access.set)(&mut row, Some(part?));
+            let row = (access.with)(&R::new(key.clone()), Some(part?));
             return self.insert(hash, key, row);
         };
-        let row = self.rows.get(id)?;
+        let row = self.by_id(id)?;
         if (access.get)(row) == part.as_ref() {
             return None;
         }
         if part.is_none() && (row.desired().is_none() || row.current().is_none()) {
             return self.remove_at(hash, key, id);
         }
-        self.change(hash, key, id, |row| (access.set)(row, part))
+        let row = (access.with)(row, part);
+        self.change(hash, id, row)
     }
 
     /// Changes a part of the row of a key where there is one.
@@ -195,14 +214,15 @@ impl<R: Row> TableData<R> {
     ) -> Option<usize> {
         let hash = self.def.hash_of(key);
         let id = self.find_id(hash, key)?;
-        let old = (access.get)(self.rows.get(id)?)?;
-        // On a copy: a page that a snapshot shares is copied for what does change only.
+        let row = self.by_id(id)?;
+        let old = (access.get)(row)?;
         let mut part = old.clone();
         change(&mut part);
         if part == *old {
             return None;
         }
-        self.change(hash, key, id, |row| (access.set)(row, Some(part)))
+        let row = (access.with)(row, Some(part));
+        self.change(hash, id, row)
     }
 
     /// Removes the row of a key.
@@ -215,34 +235,53 @@ impl<R: Row> TableData<R> {
     fn insert(&mut self, hash: u32, key: &R::Key, row: R) -> Option<usize> {
         let (id, rank) = (self.rows.insert(row), R::rank(key));
         self.primary.insert(hash, id);
-        Arc::make_mut(&mut self.order).insert(ranked(rank, id), by_rank(&self.rows, rank, key));
+        Shared::make_mut(&mut self.order).insert(ranked(rank, id), by_rank(&self.rows, rank, key));
         update_indexes(&self.def, &mut self.indexes, id, None, self.rows.get(id));
-        self.log.note_nothing(hash, key.clone());
+        self.log.note(hash, id, Before::Nothing(key.clone()));
         Some(self.log.last())
     }
 
-    fn change(&mut self, hash: u32, key: &R::Key, id: u32, change: impl FnOnce(&mut R)) -> Option<usize> {
-        let row = self.rows.get_mut(id)?;
-        let before = self.log.note(hash, key.clone(), row.clone());
-        change(row);
-        update_indexes(&self.def, &mut self.indexes, id, before, Some(row));
+    fn change(&mut self, hash: u32, id: u32, row: R) -> Option<usize> {
+        let place = self.rows.get_mut(id)?;
+        let before = Shared::new(std::mem::replace(place, row));
+        update_indexes(&self.def, &mut self.indexes, id, Some(&*before), Some(place));
+        self.log.note(hash, id, Before::Row(before));
         Some(self.log.last())
     }
 
     fn remove_at(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<usize> {
-        Arc::make_mut(&mut self.order).remove(by_rank(&self.rows, R::rank(key), key));
+        Shared::make_mut(&mut self.order).remove(by_rank(&self.rows, R::rank(key), key));
         self.primary.remove(hash, id);
-        let before = self.log.note(hash, key.clone(), self.rows.remove(id)?);
-        update_indexes(&self.def, &mut self.indexes, id, before, None);
+        let before = Shared::new(self.rows.remove(id)?);
+        update_indexes(&self.def, &mut self.indexes, id, Some(&*before), None);
+        self.log.note(hash, id, Before::Row(before));
         Some(self.log.last())
+    }
+
+    /// What the log has noted as the first write to a row, and the row as it is; `None` where that has been said at its
+    /// first touch, or where the row is what it was.
+    fn take_versions(&mut self, place: usize) -> Option<BothVersions<R>> {
+        let First { hash, id, before, is_only } = self.log.take_first(place)?;
+        let is = |row: &&R| before.is_of(row);
+        let row = self.by_id(id).filter(is).or_else(|| {
+            let found = self.primary.find(hash, |id| self.by_id(id).as_ref().is_some_and(is))?;
+            self.by_id(found)
+        });
+        match before {
+            Before::Row(before) => {
+                (is_only || row != Some(&*before)).then(|| (Some(before), row.cloned().map(Shared::new)))
+            }
+            _ => Some((None, Some(Shared::new(row?.clone())))),
+        }
     }
 
     /// Makes rows what they were before all writes since the log was empty.
     fn undo_all(&mut self) {
-        while let Some((key, before)) = self.log.pop() {
+        while let Some(before) = self.log.pop() {
             let undone = match before {
-                Some(row) => self.put(&key, row),
-                None => self.remove(&key),
+                Before::Row(row) => self.put(&row.key(), Shared::unwrap_or_clone(row)),
+                Before::Nothing(key) => self.remove(&key),
+                Before::Taken => None,
             };
             // What undoes is not to be undone.
             if undone.is_some() {
@@ -253,7 +292,11 @@ impl<R: Row> TableData<R> {
 }
 
 /// How listed rows compare with a key of that rank.
-fn by_rank<'a, R: Row>(rows: &'a Slab<R>, rank: u32, key: &'a R::Key) -> impl Fn(Ranked) -> Ordering + 'a {
+fn by_rank<'a, R: Row>(
+    rows: &'a Slab<R, PAGE_ROWS>,
+    rank: u32,
+    key: &'a R::Key,
+) -> impl Fn(Ranked) -> Ordering + 'a {
     move |it| match ((it >> 32) as u32).cmp(&rank) {
         Ordering::Equal => rows.get(it as u32).map_or(Ordering::Less, |row| row.cmp_key(key)),
         differs => differs,

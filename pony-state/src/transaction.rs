@@ -8,7 +8,7 @@ use crate::row::Entity;
 use crate::row_op::RowOp;
 use crate::schema::{PartKind, TableDef, TableId};
 use crate::state::Root;
-use crate::table::{Access, TableData, TableOps};
+use crate::table::{Access, KEPT_ENTRIES_MAX, TableData, TableOps};
 use crate::value::{Key, Value};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -30,9 +30,12 @@ use std::sync::Arc;
 pub struct Transaction<'s> {
     root: &'s mut Root,
     feed: &'s mut Feed,
-    /// The log entries of all writes, in order.
-    written: Vec<(TableId, u32)>,
+    /// The log entries of all writes, in order. Empty between transactions.
+    written: &'s mut Written,
 }
+
+/// Log entries of tables.
+pub(crate) type Written = Vec<(TableId, u32)>;
 
 impl Read for Transaction<'_> {
     fn view(&self) -> View<'_> {
@@ -41,8 +44,8 @@ impl Read for Transaction<'_> {
 }
 
 impl<'s> Transaction<'s> {
-    pub(crate) const fn new(root: &'s mut Root, feed: &'s mut Feed) -> Self {
-        Self { root, feed, written: Vec::new() }
+    pub(crate) const fn new(root: &'s mut Root, feed: &'s mut Feed, written: &'s mut Written) -> Self {
+        Self { root, feed, written }
     }
 
     fn note(&mut self, table: TableId, entry: Option<usize>) -> bool {
@@ -415,9 +418,10 @@ impl<'s> Transaction<'s> {
     pub fn apply(&mut self, change: &Change) -> Result<bool, PartError> {
         let (def, key) = (self.def(change.table().name())?, change.key());
         def.check_key(&key)?;
+        let same_table = std::ptr::eq(change.table(), &*def) || change.table().schema() == def.schema();
         let mut same_type = true;
         let changed = self.write_any(&def, |table| {
-            let written = table.put_any(&key, change.after_row());
+            let written = if same_table { table.apply(change) } else { None };
             same_type = written.is_some();
             Ok(written.flatten())
         })?;
@@ -504,9 +508,7 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn commit(mut self) -> Commit {
-        let written = std::mem::take(&mut self.written);
-        let changes = self.take_changes(&written);
-        self.for_each_table(&written, TableOps::clear_log);
+        let changes = self.take_changes();
         self.root.version += u64::from(!changes.is_empty());
         let commit = Commit::new(self.root.version, changes);
         self.feed.publish(&commit);
@@ -528,43 +530,53 @@ impl<'s> Transaction<'s> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn commit_bulk(mut self) -> u64 {
-        let written = std::mem::take(&mut self.written);
-        self.for_each_table(&written, TableOps::clear_log);
-        if !written.is_empty() {
+        if !self.is_empty() {
             self.root.version += 1;
             self.feed.overrun();
         }
+        self.for_each_table(TableOps::clear_log);
+        self.forget();
         self.root.version
     }
 
-    fn take_change(&mut self, &(table, entry): &(TableId, u32)) -> Option<Change> {
-        self.root.table_mut(table)?.take_change(entry as usize)
-    }
-
-    fn take_changes(&mut self, written: &[(TableId, u32)]) -> Changes {
-        if let [one] = written {
-            return Changes::one(self.take_change(one));
+    fn take_changes(&mut self) -> Changes {
+        if let [(table, _)] = **self.written {
+            self.written.clear();
+            return Changes::one(self.root.table_mut(table).and_then(TableOps::take_only_change));
         }
-        self.for_each_table(written, TableOps::settle_log);
-        written.iter().filter_map(|one| self.take_change(one)).collect()
+        self.for_each_table(TableOps::settle_log);
+        let mut changes = Vec::with_capacity(self.written.len());
+        for &(table, entry) in self.written.iter() {
+            changes.extend(self.root.table_mut(table).and_then(|table| table.take_change(entry as usize)));
+        }
+        self.for_each_table(TableOps::clear_log);
+        self.forget();
+        changes.into_iter().collect()
     }
 
     /// Does something to every table that was written to.
-    fn for_each_table(&mut self, written: &[(TableId, u32)], mut act: impl FnMut(&mut dyn TableOps)) {
-        // For a single write, as most transactions are, there is nothing to remember.
-        let mut done = vec![false; if written.len() > 1 { self.root.tables.len() } else { 0 }];
-        for (table, _) in written {
+    fn for_each_table(&mut self, mut act: impl FnMut(&mut dyn TableOps)) {
+        let mut done = vec![false; self.root.tables.len()];
+        for (table, _) in self.written.iter() {
             let again = done.get_mut(table.index()).is_some_and(|done| std::mem::replace(done, true));
             if !again && let Some(table) = self.root.table_mut(*table) {
                 act(table);
             }
         }
     }
+
+    /// Empties the list of log entries, and gives its memory back where that has become much.
+    fn forget(&mut self) {
+        self.written.clear();
+        self.written.shrink_to(KEPT_ENTRIES_MAX);
+    }
 }
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        let written = std::mem::take(&mut self.written);
-        self.for_each_table(&written, TableOps::undo_all);
+        if !self.is_empty() {
+            self.for_each_table(TableOps::undo_all);
+            self.forget();
+        }
     }
 }

@@ -303,6 +303,24 @@ fn commits_of_a_fork_can_be_applied_to_its_origin() {
     assert_eq!(state.get::<Nic>(&mac(1)), fork.get::<Nic>(&mac(1)));
 }
 
+/// Rows without Rust types are all of one Rust type: that alone does not make them rows of each other's tables.
+#[test]
+fn commits_of_a_table_with_other_columns_are_refused() {
+    let lamps = |column: ColumnSchema| {
+        let lamp = TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text)).desired([column]);
+        State::builder().table_dyn(lamp).build().unwrap()
+    };
+    let mut colours = lamps(ColumnSchema::new("colour", ColumnType::Text));
+    let mut percents = lamps(ColumnSchema::new("percent", ColumnType::Int));
+    let mut tx = colours.transaction();
+    tx.set("lamp", &Key::one("hall"), PartKind::Desired, &["red".into()]).unwrap();
+    let commit = tx.commit();
+    let mut tx = percents.transaction();
+    assert!(tx.apply(&commit[0]).is_err());
+    assert!(tx.commit().is_empty());
+    percents.check_invariants().unwrap();
+}
+
 #[test]
 fn whole_rows_go_in_and_out_as_json() {
     let mut state = state();

@@ -25,7 +25,16 @@ const PURE: [(&str, &[&str]); 3] = [
     ("pony-state/derive", &["proc-macro2", "quote", "serde_json", "syn"]),
     (
         "pony-state",
-        &["hashbrown", "pony-state-derive", "serde", "serde_json", "smol_str", "thiserror", "uuid"],
+        &[
+            "hashbrown",
+            "pony-state-derive",
+            "serde",
+            "serde_json",
+            "smol_str",
+            "thiserror",
+            "triomphe",
+            "uuid",
+        ],
     ),
     ("pony-core", &["pony-state", "serde", "serde_json", "sha2", "thiserror", "uuid"]),
 ];

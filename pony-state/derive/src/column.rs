@@ -157,6 +157,27 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// A reference to the field of `self`.
+    pub(crate) fn of_self(&self) -> TokenStream {
+        let ident = self.ident;
+        quote_spanned!(at(self.ty.span())=> &self.#ident)
+    }
+
+    /// Whether what a reference refers to has the value that another one refers to.
+    pub(crate) fn is(&self, it: &TokenStream, value: &TokenStream) -> TokenStream {
+        if self.with.is_none() {
+            return quote_spanned!(at(self.ty.span())=> ::pony_state::Column::is(#it, #value));
+        }
+        let it = self.to_value(it);
+        quote!(#it == *#value)
+    }
+
+    /// What a reference refers to, with its Rust type; `None` where this crate does not know that.
+    pub(crate) fn as_any(&self, it: &TokenStream) -> Option<TokenStream> {
+        let any = quote_spanned!(at(self.ty.span())=> ::pony_state::Column::as_any(#it));
+        self.with.is_none().then_some(any)
+    }
+
     /// The field's value, or an error, from its place among `values`.
     pub(crate) fn read(&self, place: usize) -> TokenStream {
         let ty = self.ty;

@@ -1,6 +1,6 @@
 //! `#[derive(Part)]`.
 
-use crate::attribute::{Given, at, path, text};
+use crate::attribute::{Given, path, text};
 use crate::column::{Column, check_names, fields};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -21,6 +21,14 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let (names, schemas) = (columns.iter().map(|column| &column.name), columns.iter().map(Column::schema));
     let requirements = columns.iter().map(Column::requirements);
     let values = columns.iter().enumerate().map(|(place, column)| value_arm(place, column));
+    let is = columns.iter().enumerate().map(|(place, column)| {
+        let is = column.is(&column.of_self(), &quote!(value));
+        quote!(#place => #is)
+    });
+    let as_any = columns.iter().enumerate().filter_map(|(place, column)| {
+        let any = column.as_any(&column.of_self())?;
+        Some(quote!(#place => #any))
+    });
     let same = idents.iter().enumerate().map(|(place, ident)| quote!(#place => self.#ident == other.#ident));
     let reads = columns.iter().enumerate().map(|(place, column)| {
         let (ident, read) = (column.ident, column.read(place));
@@ -30,6 +38,14 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         impl ::pony_state::PartValues for #name {
             fn value(&self, column: usize) -> ::pony_state::Value {
                 match column { #(#values,)* _ => ::pony_state::Value::Null }
+            }
+
+            fn is(&self, column: usize, value: &::pony_state::Value) -> bool {
+                match column { #(#is,)* _ => ::pony_state::Value::Null == *value }
+            }
+
+            fn as_any(&self, column: usize) -> ::core::option::Option<&dyn ::core::any::Any> {
+                match column { #(#as_any,)* _ => ::core::option::Option::None }
             }
 
             fn same(&self, other: &Self, column: usize) -> bool {
@@ -91,7 +107,6 @@ fn conversions(name: &Ident, remote: &Path, fields: &[&Ident]) -> TokenStream {
 }
 
 fn value_arm(place: usize, column: &Column<'_>) -> TokenStream {
-    let ident = column.ident;
-    let value = column.to_value(&quote_spanned!(at(column.ty.span())=> &self.#ident));
+    let value = column.to_value(&column.of_self());
     quote!(#place => #value)
 }

@@ -2,21 +2,21 @@
 
 use super::sorted::Sorted;
 use std::slice;
-use std::sync::Arc;
+use triomphe::Arc;
 
 /// Up to so many ids lie in place: as many as fit beside the length where a pointer would lie.
 const IN_PLACE: usize = 3;
 
-/// From this length on a list is kept in chunks: 4 KiB, what one write copies while a snapshot lives. A plain list costs
-/// less to change, and that many of one value are common: the instances of a host, say.
-const LISTED_MAX: usize = 1024;
+/// From this length on a list is kept in chunks, and so long is a chunk: what one write moves, or copies while a snapshot
+/// lives.
+const LISTED_MAX: usize = 128;
 
 /// A set of ids, sorted. Longer ones are behind an `Arc`: a page of many sets is copied where one of them changes.
 #[derive(Debug, Clone)]
 pub(crate) enum IdSet {
     InPlace(u8, [u32; IN_PLACE]),
     Listed(Arc<Vec<u32>>),
-    Chunked(Arc<Sorted<u32>>),
+    Chunked(Arc<Sorted<u32, LISTED_MAX>>),
 }
 
 impl Default for IdSet {

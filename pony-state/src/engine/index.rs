@@ -7,6 +7,9 @@ use crate::row::{PartValues, Row};
 use crate::schema::{ColumnPlaces, TableDef};
 use crate::value::Value;
 
+/// Postings per page: what one write copies while a snapshot lives, so few.
+const PAGE_POSTINGS: usize = 16;
+
 /// The rows of one value.
 #[derive(Debug, Clone)]
 struct Posting {
@@ -18,7 +21,7 @@ struct Posting {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     by_hash: HashIndex,
-    postings: Slab<Posting>,
+    postings: Slab<Posting, PAGE_POSTINGS>,
 }
 
 /// The distinct values of one row in the columns of one name: at most one of key, desired and current each.
@@ -114,7 +117,7 @@ impl Index {
             return;
         }
         let elsewhere = |row: Option<&R>, value: &Value| {
-            other_place.zip(row.and_then(other)).is_some_and(|(place, part)| part.value(place) == *value)
+            other_place.zip(row.and_then(other)).is_some_and(|(place, part)| part.is(place, value))
         };
         if let Some(was) = was.map(|part| part.value(place))
             && !elsewhere(new, &was)
@@ -154,7 +157,7 @@ impl ColumnPlaces {
     /// Whether a row has a value in one of the places: what a filter asks.
     pub(crate) fn hold<R: Row>(self, row: &R, value: &Value) -> bool {
         self.key.is_some_and(|place| row.key_value(place) == *value)
-            || self.desired.zip(row.desired()).is_some_and(|(place, part)| part.value(place) == *value)
-            || self.current.zip(row.current()).is_some_and(|(place, part)| part.value(place) == *value)
+            || self.desired.zip(row.desired()).is_some_and(|(place, part)| part.is(place, value))
+            || self.current.zip(row.current()).is_some_and(|(place, part)| part.is(place, value))
     }
 }

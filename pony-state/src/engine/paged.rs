@@ -1,6 +1,6 @@
 //! A growing array in pages that copies share until one of them writes.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 /// Pages under one chunk: how many page pointers a write copies at most besides its page.
 const CHUNK_PAGES: usize = 1 << CHUNK_BITS;

@@ -3,10 +3,6 @@
 use super::paged::Paged;
 use std::slice;
 
-/// Items per page: what one write copies while a snapshot lives, so few; and enough for the pointer to a page, its
-/// counters and the allocator's own to be little beside it.
-const PAGE_ITEMS: usize = 16;
-
 /// The end of the list of free slots.
 const NONE: u32 = u32::MAX;
 
@@ -23,21 +19,21 @@ impl<T> Default for Slot<T> {
     }
 }
 
-/// A collection that gives each item an id and reuses the ids of removed items.
+/// A collection that gives each item an id and reuses the ids of removed items, in pages of `ITEMS`.
 #[derive(Debug, Clone)]
-pub(crate) struct Slab<T> {
-    slots: Paged<Slot<T>, PAGE_ITEMS>,
+pub(crate) struct Slab<T, const ITEMS: usize> {
+    slots: Paged<Slot<T>, ITEMS>,
     free: u32,
     len: usize,
 }
 
-impl<T> Default for Slab<T> {
+impl<T, const ITEMS: usize> Default for Slab<T, ITEMS> {
     fn default() -> Self {
         Self { slots: Paged::default(), free: NONE, len: 0 }
     }
 }
 
-impl<T: Clone> Slab<T> {
+impl<T: Clone, const ITEMS: usize> Slab<T, ITEMS> {
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
@@ -95,7 +91,7 @@ impl<T: Clone> Slab<T> {
     }
 
     /// All items, in the order of ids.
-    pub(crate) fn items(&self) -> Items<'_, T> {
+    pub(crate) fn items(&self) -> Items<'_, T, ITEMS> {
         Items { slots: &self.slots, page: 0, rest: [].iter() }
     }
 
@@ -113,14 +109,14 @@ impl<T> Slot<T> {
 }
 
 /// All items of a slab.
-pub(crate) struct Items<'a, T> {
-    slots: &'a Paged<Slot<T>, PAGE_ITEMS>,
+pub(crate) struct Items<'a, T, const ITEMS: usize> {
+    slots: &'a Paged<Slot<T>, ITEMS>,
     /// The page that comes after `rest`.
     page: usize,
     rest: slice::Iter<'a, Slot<T>>,
 }
 
-impl<'a, T> Iterator for Items<'a, T> {
+impl<'a, T, const ITEMS: usize> Iterator for Items<'a, T, ITEMS> {
     type Item = &'a T;
 
     #[inline]
@@ -150,7 +146,7 @@ mod tests {
 
     #[test]
     fn ids_are_stable_and_reused() {
-        let mut slab = Slab::default();
+        let mut slab = Slab::<_, 16>::default();
         let ids: Vec<u32> = (0..200).map(|item| slab.insert(item)).collect();
         assert_eq!(slab.remove(ids[70]), Some(70));
         assert_eq!(slab.remove(ids[3]), Some(3));

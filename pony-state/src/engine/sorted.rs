@@ -1,20 +1,14 @@
 //! Entries in an order that the caller defines, in chunks that copies share.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
-
-/// Entries per chunk; a full chunk is split in halves. 2 to 4 KiB, what one write copies while a snapshot lives.
-const CHUNK_MAX: usize = 512;
-
-/// By how many entries the memory of a chunk grows: what is left free stays little.
-const CHUNK_STEP: usize = 64;
+use triomphe::Arc;
 
 /// A place in [`Sorted`]: chunk, and offset in it.
 pub(crate) type Place = (usize, usize);
 
-/// A sorted list. The order is the caller's: `cmp(entry)` says how a listed entry compares with what is sought.
+/// A sorted list, in chunks of less than `MAX` entries; a full one is split in halves. The order is the caller's: `cmp(entry)` says how a listed entry compares with what is sought.
 #[derive(Debug, Clone)]
-pub(crate) struct Sorted<E> {
+pub(crate) struct Sorted<E, const MAX: usize> {
     /// The first entry of each chunk: a search finds its chunk here, without a look at any.
     heads: Vec<E>,
     /// None is empty.
@@ -22,17 +16,20 @@ pub(crate) struct Sorted<E> {
     len: usize,
 }
 
-impl<E> Default for Sorted<E> {
+impl<E, const MAX: usize> Default for Sorted<E, MAX> {
     fn default() -> Self {
         Self { heads: Vec::new(), chunks: Vec::new(), len: 0 }
     }
 }
 
-impl<E: Copy> Sorted<E> {
+impl<E: Copy, const MAX: usize> Sorted<E, MAX> {
+    /// By how many entries the memory of a chunk grows: what is left free stays little.
+    const STEP: usize = MAX / 8;
+
     /// A list of entries that are sorted already.
     pub(crate) fn from_sorted(entries: &[E]) -> Self {
         let mut sorted = Self { len: entries.len(), ..Self::default() };
-        for chunk in entries.chunks(CHUNK_MAX / 2) {
+        for chunk in entries.chunks(MAX / 2) {
             sorted.heads.extend(chunk.first());
             sorted.chunks.push(Arc::new(chunk.to_vec()));
         }
@@ -74,13 +71,13 @@ impl<E: Copy> Sorted<E> {
             Some(entries) => {
                 let entries = Arc::make_mut(entries);
                 if entries.len() == entries.capacity() {
-                    entries.reserve_exact(CHUNK_STEP);
+                    entries.reserve_exact(Self::STEP);
                 }
                 entries.insert(offset, entry);
                 let last = offset + 1 == entries.len();
-                if entries.len() >= CHUNK_MAX {
+                if entries.len() >= MAX {
                     // Appending is the common case of growth: leave full chunks behind then, not half-full ones.
-                    self.split(chunk, if last { CHUNK_MAX - 1 } else { CHUNK_MAX / 2 });
+                    self.split(chunk, if last { MAX - 1 } else { MAX / 2 });
                 }
             }
             None => self.chunks.push(Arc::new(vec![entry])),
@@ -132,7 +129,7 @@ impl<E: Copy> Sorted<E> {
                 self.chunks.remove(chunk);
                 self.heads.remove(chunk);
             }
-            (Some(one), Some(next)) if one + next <= CHUNK_MAX / 2 => {
+            (Some(one), Some(next)) if one + next <= MAX / 2 => {
                 let tail = self.chunks.remove(chunk + 1);
                 self.heads.remove(chunk + 1);
                 if let Some(entries) = self.chunks.get_mut(chunk) {
@@ -171,7 +168,7 @@ mod tests {
     fn ids_come_in_order_whatever_the_order_of_their_arrival() {
         let orders: [fn(u32) -> u32; 3] = [|i| i, |i| 2999 - i, |i| i * 1373 % 3000];
         for order in orders {
-            let mut ids = Sorted::default();
+            let mut ids = Sorted::<u32, 512>::default();
             for id in (0..3000).map(order) {
                 assert!(ids.insert(id, |it| it.cmp(&id)));
                 assert!(!ids.insert(id, |it| it.cmp(&id)));
@@ -188,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_empty() {
-        let mut ids = Sorted::<u32>::default();
+        let mut ids = Sorted::<u32, 512>::default();
         assert!(!ids.remove(|it| it.cmp(&1)));
         assert_eq!(ids.iter_from(ids.lower_bound(|it| it.cmp(&1))).count(), 0);
     }
@@ -196,7 +193,7 @@ mod tests {
     #[test]
     fn what_is_left_of_many_chunks_does_not_stay_in_many() {
         let all: Vec<u32> = (0..100_000).collect();
-        let mut ids = Sorted::from_sorted(&all);
+        let mut ids = Sorted::<u32, 512>::from_sorted(&all);
         for id in (0..100_000).filter(|id| id % 1000 != 0) {
             assert!(ids.remove(|it| it.cmp(&id)));
         }
@@ -208,7 +205,7 @@ mod tests {
         /// Long runs of neighbours, so that chunks split, empty and join at both ends.
         #[test]
         fn it_is_a_sorted_set(steps in proptest::collection::vec((any::<bool>(), 0_u32..3000, 1_u32..700), 0..12), probe in 0_u32..3800) {
-            let (mut ids, mut model) = (Sorted::default(), BTreeSet::new());
+            let (mut ids, mut model) = (Sorted::<u32, 512>::default(), BTreeSet::new());
             for (add, from, count) in steps {
                 for id in from..from + count {
                     if add {

@@ -3,9 +3,9 @@
 use super::filter::filter;
 use crate::engine::id_set::Ids;
 use crate::engine::slab::Items;
-use crate::row::{Row, RowOps};
-use crate::schema::{ColumnPlaces, TableDef};
-use crate::table::{TableData, TableOps};
+use crate::row::{PartValues, Row};
+use crate::schema::{ColumnPlaces, PartKind, TableDef};
+use crate::table::{PAGE_ROWS, TableData, TableOps};
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -216,7 +216,7 @@ pub struct Rows<'a, R: Row> {
 
 /// Where rows come from.
 enum Origin<'a, R> {
-    All(Items<'a, R>),
+    All(Items<'a, R, PAGE_ROWS>),
     Ids(Ids<'a>),
 }
 
@@ -257,9 +257,9 @@ pub struct Joined<'a, J: Row, T: Row> {
     join: &'a TableData<J>,
     target: &'a TableData<T>,
     rows: Ids<'a>,
-    from: ColumnPlaces,
+    from: &'a ColumnPlaces,
     key: Value,
-    to: ColumnPlaces,
+    to: &'a ColumnPlaces,
     /// What the last join row led to beyond what has been given.
     rest: Option<(&'a J, &'a T)>,
 }
@@ -269,36 +269,52 @@ impl<'a, J: Row, T: Row> Joined<'a, J, T> {
     pub(crate) fn new(join: Table<'a, J>, target: Table<'a, T>, from: &str, key: Value) -> Option<Self> {
         let (from, to) = join.def().join_from(from)?;
         let rows = join.data.find_at(from.places, &key);
-        (to.table == target.def().id()).then_some(Self {
-            join: join.data,
-            target: target.data,
-            rows,
-            from: from.places,
-            key,
-            to: to.places,
-            rest: None,
-        })
+        let (from, to, is_target) = (&from.places, &to.places, to.table == target.def().id());
+        is_target.then_some(Self { join: join.data, target: target.data, rows, from, key, to, rest: None })
     }
 
+    /// The row that a part of a join row leads to, or its key where that has both columns. Like [`RowOps::opposite`],
+    /// which needs no types.
     #[inline]
-    fn target(&self, end: Option<Value>) -> Option<&'a T> {
-        self.target.get(&T::key_of(std::slice::from_ref(&end?)).ok()?)
+    fn end<P: PartValues>(&self, row: &J, part: Option<&P>, kind: PartKind) -> Option<&'a T> {
+        let is_from_here = match self.from.key {
+            Some(place) => row.key_value(place) == self.key,
+            None => part?.is(self.from.part(kind)?, &self.key),
+        };
+        if !is_from_here {
+            return None;
+        }
+        if let Some(place) = self.to.key {
+            return self.target_of(row.key_value(place));
+        }
+        let (part, place) = (part?, self.to.part(kind)?);
+        match part.as_any(place).and_then(|key| key.downcast_ref()) {
+            Some(key) => self.target.get(key),
+            None => self.target_of(part.value(place)),
+        }
+    }
+
+    fn target_of(&self, key: Value) -> Option<&'a T> {
+        self.target.get(&T::key_of(&[key]).ok()?)
     }
 }
 
 impl<'a, J: Row, T: Row> Iterator for Joined<'a, J, T> {
     type Item = (&'a J, &'a T);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(pair) = self.rest.take() {
             return Some(pair);
         }
         loop {
             let row = self.join.by_id(self.rows.next()?)?;
-            let [desired, current] = row.opposite(self.from, &self.key, self.to);
-            let (first, second) = (self.target(desired), self.target(current));
-            self.rest = first.and(second).map(|target| (row, target));
-            if let Some(target) = first.or(second) {
+            let desired = self.end(row, row.desired(), PartKind::Desired);
+            let current = self.end(row, row.current(), PartKind::Current);
+            // Both may lead to the same row: that comes once.
+            let current = current.filter(|it| !desired.is_some_and(|desired| std::ptr::eq(desired, *it)));
+            self.rest = desired.and(current).map(|target| (row, target));
+            if let Some(target) = desired.or(current) {
                 return Some((row, target));
             }
         }

@@ -2,12 +2,12 @@
 
 use super::{Catalog, Root, State};
 use crate::dynamic::DynRow;
-use crate::feed::Feed;
 use crate::row::{Entity, Row};
 use crate::schema::{Schema, SchemaError, TableDef, TableSchema};
 use crate::table::{TableData, TableOps};
 use std::any::TypeId;
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
 type MakeTable = fn(Arc<TableDef>) -> Arc<dyn TableOps>;
 
@@ -92,6 +92,6 @@ impl StateBuilder {
         let tables =
             self.tables.iter().zip(schema.tables()).map(|((.., make), def)| make(Arc::clone(def))).collect();
         let catalog = Arc::new(Catalog { schema: Arc::new(schema), types });
-        Ok(State { root: Arc::new(Root { catalog, tables, version: 0 }), feed: Feed::default() })
+        Ok(State::of(Shared::new(Root { catalog, tables, version: 0 })))
     }
 }

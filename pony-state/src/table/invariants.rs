@@ -119,7 +119,7 @@ impl<R: Row> TableData<R> {
     fn check_order(&self) -> Result<(), InvariantError> {
         let mut last: Option<R::Key> = None;
         for listed in self.order.iter() {
-            let row = self.rows.get(listed as u32);
+            let row = self.by_id(listed as u32);
             let rises = match (row, &last) {
                 (Some(row), Some(last)) => row.cmp_key(last) == Ordering::Greater,
                 (Some(_), None) => true,

@@ -1,32 +1,51 @@
 //! What the rows were before each write of the running transaction: an undo log, and what becomes the changes.
 
-use crate::change::Versions;
 use crate::row::Row;
 use hashbrown::HashTable;
-use std::sync::Arc;
+use triomphe::Arc;
 
 /// Up to this many entries are searched one by one: most transactions never build the hash table.
 const LINEAR_ENTRIES_MAX: usize = 8;
 
-/// A log that has grown beyond this gives its memory back afterwards.
-const KEPT_ENTRIES_MAX: usize = 1024;
+/// A list of log entries that has grown beyond this gives its memory back afterwards.
+pub(crate) const KEPT_ENTRIES_MAX: usize = 1024;
 
 /// One write.
 #[derive(Debug)]
 struct Entry<R: Row> {
     hash: u32,
+    id: u32,
     touch: Touch,
     before: Before<R>,
 }
 
-/// What a row was. It lies where the change that may come of it will have it.
+/// What a row was.
 #[derive(Debug)]
 pub(super) enum Before<R: Row> {
     /// There was no row of that key. New rows, of which there may be very many, need no more than this.
     Nothing(R::Key),
-    Row(Arc<Versions<R>>),
+    Row(Arc<R>),
     /// It has been taken out.
     Taken,
+}
+
+impl<R: Row> Before<R> {
+    fn key(&self) -> Option<R::Key> {
+        match self {
+            Self::Nothing(key) => Some(key.clone()),
+            Self::Row(row) => Some(row.key()),
+            Self::Taken => None,
+        }
+    }
+
+    /// Whether it is an earlier version of that row.
+    pub(super) fn is_of(&self, row: &R) -> bool {
+        match self {
+            Self::Nothing(key) => row.has_key(key),
+            Self::Row(before) => row.has_key(&before.key()),
+            Self::Taken => false,
+        }
+    }
 }
 
 /// Which of a transaction's writes to a row one is.
@@ -40,6 +59,8 @@ enum Touch {
 /// The first of a transaction's writes to a row.
 pub(super) struct First<R: Row> {
     pub(super) hash: u32,
+    /// Where the row was then, and most likely is.
+    pub(super) id: u32,
     pub(super) before: Before<R>,
     /// Whether it was the only one: the row is not what it was then.
     pub(super) is_only: bool,
@@ -64,36 +85,15 @@ impl<R: Row> Clone for Log<R> {
     }
 }
 
-impl<R: Row> Before<R> {
-    fn key(&self) -> Option<&R::Key> {
-        match self {
-            Self::Nothing(key) => Some(key),
-            Self::Row(versions) => Some(&versions.key),
-            Self::Taken => None,
-        }
-    }
-
-    pub(super) fn row(&self) -> Option<&R> {
-        if let Self::Row(versions) = self { versions.before.as_ref() } else { None }
-    }
-}
-
 impl<R: Row> Log<R> {
     /// The place of the last entry.
     pub(super) const fn last(&self) -> usize {
         self.entries.len().saturating_sub(1)
     }
 
-    /// Notes that there was no row of that key.
-    pub(super) fn note_nothing(&mut self, hash: u32, key: R::Key) {
-        self.entries.push(Entry { hash, touch: Touch::Only, before: Before::Nothing(key) });
-    }
-
-    /// Notes what a row is before it changes.
-    pub(super) fn note(&mut self, hash: u32, key: R::Key, row: R) -> Option<&R> {
-        let versions = Arc::new(Versions { key, before: Some(row), after: None });
-        self.entries.push(Entry { hash, touch: Touch::Only, before: Before::Row(versions) });
-        self.entries.last()?.before.row()
+    /// Notes what a row was before a write.
+    pub(super) fn note(&mut self, hash: u32, id: u32, before: Before<R>) {
+        self.entries.push(Entry { hash, id, touch: Touch::Only, before });
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -106,8 +106,8 @@ impl<R: Row> Log<R> {
             for place in 1..self.entries.len() {
                 let (earlier, rest) = self.entries.split_at_mut(place);
                 let Some(entry) = rest.first_mut() else { break };
-                let same =
-                    |it: &&mut Entry<R>| it.hash == entry.hash && it.before.key() == entry.before.key();
+                let key = entry.before.key();
+                let same = |it: &&mut Entry<R>| it.hash == entry.hash && it.before.key() == key;
                 if let Some(first) = earlier.iter_mut().find(same) {
                     (first.touch, entry.touch) = (Touch::FirstOfSome, Touch::Later);
                 }
@@ -118,8 +118,8 @@ impl<R: Row> Log<R> {
         for place in 0..self.entries.len() {
             let entries = &self.entries;
             let Some(entry) = entries.get(place) else { break };
-            let same =
-                |&it: &u32| entries.get(it as usize).is_some_and(|it| it.before.key() == entry.before.key());
+            let key = entry.before.key();
+            let same = |&it: &u32| entries.get(it as usize).is_some_and(|it| it.before.key() == key);
             let hasher = |&it: &u32| entries.get(it as usize).map_or(0, |it| spread(it.hash));
             match firsts.find(spread(entry.hash), same).copied() {
                 Some(first) => {
@@ -143,27 +143,18 @@ impl<R: Row> Log<R> {
     pub(super) fn take_first(&mut self, place: usize) -> Option<First<R>> {
         let entry = self.entries.get_mut(place).filter(|entry| entry.touch != Touch::Later)?;
         let before = std::mem::replace(&mut entry.before, Before::Taken);
-        Some(First { hash: entry.hash, before, is_only: entry.touch == Touch::Only })
+        Some(First { hash: entry.hash, id: entry.id, before, is_only: entry.touch == Touch::Only })
     }
 
-    /// Takes the last entry: the key, and what the row was.
-    pub(super) fn pop(&mut self) -> Option<(R::Key, Option<R>)> {
-        match self.entries.pop()?.before {
-            Before::Nothing(key) => Some((key, None)),
-            Before::Row(versions) => {
-                let key = versions.key.clone();
-                Some((key, Arc::unwrap_or_clone(versions).before))
-            }
-            Before::Taken => None,
-        }
+    /// Takes the last entry: what the row was.
+    pub(super) fn pop(&mut self) -> Option<Before<R>> {
+        self.entries.pop().map(|entry| entry.before)
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
-        if self.entries.capacity() > KEPT_ENTRIES_MAX {
-            *self = Self::default();
-        }
+        self.entries.shrink_to(KEPT_ENTRIES_MAX);
     }
 }
 

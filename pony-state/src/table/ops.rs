@@ -1,8 +1,7 @@
 //! A table without its row type.
 
-use super::log::{Before, First};
 use super::{Access, InvariantError, TableData};
-use crate::change::{Change, Versions};
+use crate::change::Change;
 use crate::engine::id_set::Ids;
 use crate::row::{ColumnError, PartValues, Row, RowOps};
 use crate::schema::{ColumnPlaces, PartKind, TableDef};
@@ -34,15 +33,17 @@ pub(crate) trait TableOps: Any + Debug + Send + Sync {
         kind: PartKind,
         values: Option<&[Value]>,
     ) -> Result<Option<usize>, ColumnError>;
-    /// Makes the row of a key what `row` is, and says the same, if that is a row of this table's type; `None` where it
-    /// is not.
-    fn put_any(&mut self, key: &Key, row: Option<&dyn RowOps>) -> Option<Option<usize>>;
+    /// Makes the row of a change what it is after that, and says the same, if that is a row of this table's type; `None`
+    /// where it is not.
+    fn apply(&mut self, change: &Change) -> Option<Option<usize>>;
 
     /// Ends the writing of a transaction whose changes are to be told: finds out which log entries say what.
     fn settle_log(&mut self);
     /// The change that an entry of a settled log stands for, if it is the first one of its row, and the row is not what it
     /// was.
     fn take_change(&mut self, place: usize) -> Option<Change>;
+    /// The same for a transaction of one write; the log is empty then.
+    fn take_only_change(&mut self) -> Option<Change>;
     /// Makes all rows what they were before the transaction.
     fn undo_all(&mut self);
     fn clear_log(&mut self);
@@ -117,11 +118,11 @@ impl<R: Row> TableOps for TableData<R> {
         })
     }
 
-    fn put_any(&mut self, key: &Key, row: Option<&dyn RowOps>) -> Option<Option<usize>> {
-        let key = R::typed_key(key).ok()?;
-        Some(match row {
-            Some(row) => self.put(&key, (row as &dyn Any).downcast_ref::<R>()?.clone()),
-            None => self.remove(&key),
+    fn apply(&mut self, change: &Change) -> Option<Option<usize>> {
+        let versions = change.versions::<R>()?;
+        Some(match &versions.after {
+            Some(row) => self.put(&versions.key()?, (**row).clone()),
+            None => self.remove(&versions.key()?),
         })
     }
 
@@ -130,25 +131,14 @@ impl<R: Row> TableOps for TableData<R> {
     }
 
     fn take_change(&mut self, place: usize) -> Option<Change> {
-        let First { hash, before, is_only } = self.log.take_first(place)?;
-        let row = |key: &R::Key| self.find_id(hash, key).and_then(|id| self.by_id(id));
-        let versions = match before {
-            Before::Nothing(key) => {
-                let after = Some(row(&key)?.clone());
-                Arc::new(Versions { key, before: None, after })
-            }
-            Before::Row(mut versions) => {
-                let after = row(&versions.key);
-                if !is_only && versions.before.as_ref() == after {
-                    return None;
-                }
-                // Nobody else has it yet.
-                Arc::make_mut(&mut versions).after = after.cloned();
-                versions
-            }
-            Before::Taken => return None,
-        };
-        Some(Change::new(Arc::clone(&self.def), versions))
+        let versions = self.take_versions(place)?;
+        Some(Change::new(Arc::clone(self.table_def()), versions))
+    }
+
+    fn take_only_change(&mut self) -> Option<Change> {
+        let change = self.take_change(0);
+        self.log.clear();
+        change
     }
 
     fn undo_all(&mut self) {
