@@ -6,6 +6,7 @@
 mod invariants;
 mod log;
 mod ops;
+mod order;
 
 pub use invariants::InvariantError;
 pub(crate) use log::KEPT_ENTRIES_MAX;
@@ -16,27 +17,17 @@ use crate::engine::hash_index::HashIndex;
 use crate::engine::id_set::Ids;
 use crate::engine::index::Index;
 use crate::engine::slab::{Items, Slab};
-use crate::engine::sorted::Sorted;
 use crate::row::Row;
 use crate::schema::{ColumnPlaces, TableDef};
 use crate::value::Value;
 use log::{Before, First, Log};
+use order::{Order, ranked};
 use std::cmp::Ordering;
 use std::sync::Arc;
 use triomphe::Arc as Shared;
 
-/// A row in the order of keys: its rank in the upper half, its id in the lower. See [`Row::rank`].
-type Ranked = u64;
-
-const fn ranked(rank: u32, id: u32) -> Ranked {
-    (rank as u64) << 32 | id as u64
-}
-
 /// Rows per page: what one write copies while a snapshot lives, so few.
 pub(crate) const PAGE_ROWS: usize = 8;
-
-/// Entries per chunk of the order of keys: 2 to 4 KiB, what one write copies while a snapshot lives.
-const ORDER_CHUNK: usize = 512;
 
 /// How to get at one part of a row.
 pub(crate) struct Access<R, P> {
@@ -68,8 +59,7 @@ pub(crate) struct TableData<R: Row> {
     def: Arc<TableDef>,
     rows: Slab<R, PAGE_ROWS>,
     primary: HashIndex,
-    /// Row ids in the order of keys. Behind an `Arc`, because only new and removed rows change it.
-    order: Shared<Sorted<Ranked, ORDER_CHUNK>>,
+    order: Order,
     /// In the order of [`TableDef::indexed`].
     indexes: Vec<Index>,
     log: Log<R>,
@@ -78,7 +68,7 @@ pub(crate) struct TableData<R: Row> {
 impl<R: Row> TableData<R> {
     pub(crate) fn new(def: Arc<TableDef>) -> Self {
         let indexes = vec![Index::default(); def.indexed().len()];
-        let (rows, primary, order) = (Slab::default(), HashIndex::default(), Shared::default());
+        let (rows, primary, order) = (Slab::default(), HashIndex::default(), Order::default());
         Self { def, rows, primary, order, indexes, log: Log::default() }
     }
 
@@ -122,19 +112,15 @@ impl<R: Row> TableData<R> {
 
     /// Row ids in the order of keys, beginning after a key (which need not exist).
     pub(crate) fn ids_after<'a>(&'a self, after: Option<&R::Key>) -> impl Iterator<Item = u32> + use<'a, R> {
+        let order = self.order.whole(&self.rows);
         let place = after.map_or((0, 0), |key| {
-            let cmp = self.compare(key);
-            self.order.lower_bound(|it| match cmp(it) {
+            let cmp = order::by_rank(&self.rows, R::rank(key), key);
+            order.lower_bound(|it| match cmp(it) {
                 Ordering::Greater => Ordering::Greater,
                 _ => Ordering::Less,
             })
         });
-        self.order.iter_from(place).map(|it| it as u32)
-    }
-
-    /// How rows compare with a key.
-    fn compare<'a>(&'a self, key: &'a R::Key) -> impl Fn(Ranked) -> Ordering + 'a {
-        by_rank(&self.rows, R::rank(key), key)
+        order.iter_from(place).map(|it| it as u32)
     }
 
     /// The rows that have a value in a column of either part or of the key. `None`: there is no such column.
@@ -235,7 +221,7 @@ impl<R: Row> TableData<R> {
     fn insert(&mut self, hash: u32, key: &R::Key, row: R) -> Option<usize> {
         let (id, rank) = (self.rows.insert(row), R::rank(key));
         self.primary.insert(hash, id);
-        Shared::make_mut(&mut self.order).insert(ranked(rank, id), by_rank(&self.rows, rank, key));
+        self.order.insert(ranked(rank, id), &self.rows, key);
         update_indexes(&self.def, &mut self.indexes, id, None, self.rows.get(id));
         self.log.note(hash, id, Before::Nothing(key.clone()));
         Some(self.log.last())
@@ -250,7 +236,7 @@ impl<R: Row> TableData<R> {
     }
 
     fn remove_at(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<usize> {
-        Shared::make_mut(&mut self.order).remove(by_rank(&self.rows, R::rank(key), key));
+        self.order.remove(&self.rows, key);
         self.primary.remove(hash, id);
         let before = Shared::new(self.rows.remove(id)?);
         update_indexes(&self.def, &mut self.indexes, id, Some(&*before), None);
@@ -275,6 +261,12 @@ impl<R: Row> TableData<R> {
         }
     }
 
+    /// Ends a transaction: forgets its log.
+    fn end(&mut self) {
+        self.order.settle(&self.rows);
+        self.log.clear();
+    }
+
     /// Makes rows what they were before all writes since the log was empty.
     fn undo_all(&mut self) {
         while let Some(before) = self.log.pop() {
@@ -288,18 +280,7 @@ impl<R: Row> TableData<R> {
                 self.log.pop();
             }
         }
-    }
-}
-
-/// How listed rows compare with a key of that rank.
-fn by_rank<'a, R: Row>(
-    rows: &'a Slab<R, PAGE_ROWS>,
-    rank: u32,
-    key: &'a R::Key,
-) -> impl Fn(Ranked) -> Ordering + 'a {
-    move |it| match ((it >> 32) as u32).cmp(&rank) {
-        Ordering::Equal => rows.get(it as u32).map_or(Ordering::Less, |row| row.cmp_key(key)),
-        differs => differs,
+        self.end();
     }
 }
 

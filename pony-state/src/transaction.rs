@@ -534,7 +534,7 @@ impl<'s> Transaction<'s> {
             self.root.version += 1;
             self.feed.overrun();
         }
-        self.for_each_table(TableOps::clear_log);
+        self.for_each_table(TableOps::end);
         self.forget();
         self.root.version
     }
@@ -549,7 +549,7 @@ impl<'s> Transaction<'s> {
         for &(table, entry) in self.written.iter() {
             changes.extend(self.root.table_mut(table).and_then(|table| table.take_change(entry as usize)));
         }
-        self.for_each_table(TableOps::clear_log);
+        self.for_each_table(TableOps::end);
         self.forget();
         changes.into_iter().collect()
     }

@@ -307,7 +307,8 @@ fn commits_of_a_fork_can_be_applied_to_its_origin() {
 #[test]
 fn commits_of_a_table_with_other_columns_are_refused() {
     let lamps = |column: ColumnSchema| {
-        let lamp = TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text)).desired([column]);
+        let lamp =
+            TableSchema::new("lamp").key(ColumnSchema::new("room", ColumnType::Text)).desired([column]);
         State::builder().table_dyn(lamp).build().unwrap()
     };
     let mut colours = lamps(ColumnSchema::new("colour", ColumnType::Text));

@@ -86,6 +86,35 @@ impl<E: Copy, const MAX: usize> Sorted<E, MAX> {
         true
     }
 
+    /// Puts many entries, sorted and none of them listed yet, into their places at once.
+    pub(crate) fn merge(&mut self, entries: &[E], cmp: impl Fn(E, E) -> Ordering) {
+        let old = std::mem::replace(self, Self { len: self.len + entries.len(), ..Self::default() });
+        let mut rest = entries;
+        for (place, chunk) in old.chunks.iter().enumerate() {
+            let next = old.heads.get(place + 1);
+            let end =
+                next.map_or(rest.len(), |&head| rest.partition_point(|&it| cmp(it, head) == Ordering::Less));
+            let (here, later) = rest.split_at(end);
+            rest = later;
+            if here.is_empty() {
+                self.heads.extend(chunk.first());
+                self.chunks.push(Arc::clone(chunk));
+            } else {
+                self.append(&merged(chunk, here, &cmp));
+            }
+        }
+        self.append(rest);
+    }
+
+    /// Appends chunks of entries, all of about the same length.
+    fn append(&mut self, entries: &[E]) {
+        let chunks = entries.len().div_ceil(MAX / 4 * 3).max(1);
+        for chunk in entries.chunks(entries.len().div_ceil(chunks).max(1)) {
+            self.heads.extend(chunk.first());
+            self.chunks.push(Arc::new(chunk.to_vec()));
+        }
+    }
+
     fn split(&mut self, chunk: usize, at: usize) {
         let Some(entries) = self.chunks.get_mut(chunk).map(Arc::make_mut) else { return };
         let tail = entries.split_off(at);
@@ -158,6 +187,20 @@ impl<E: Copy, const MAX: usize> Sorted<E, MAX> {
     }
 }
 
+/// Two sorted lists as one.
+fn merged<E: Copy>(one: &[E], other: &[E], cmp: impl Fn(E, E) -> Ordering) -> Vec<E> {
+    let mut all = Vec::with_capacity(one.len() + other.len());
+    let mut other = other.iter().copied().peekable();
+    for &entry in one {
+        while let Some(before) = other.next_if(|&it| cmp(it, entry) == Ordering::Less) {
+            all.push(before);
+        }
+        all.push(entry);
+    }
+    all.extend(other);
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +245,26 @@ mod tests {
     }
 
     proptest! {
+        /// Into none, one and many chunks, before, between and behind them.
+        #[test]
+        fn many_entries_are_merged_like_one_after_the_other(
+            there in proptest::collection::btree_set(0_u32..5000, 0..1500),
+            new in proptest::collection::btree_set(0_u32..5000, 0..1500),
+        ) {
+            let mut ids = Sorted::<u32, 128>::default();
+            for &id in &there {
+                ids.insert(id, |it| it.cmp(&id));
+            }
+            let before = ids.clone();
+            let new: Vec<u32> = new.difference(&there).copied().collect();
+            ids.merge(&new, |one, other| one.cmp(&other));
+            let all: BTreeSet<u32> = there.iter().chain(&new).copied().collect();
+            prop_assert!(ids.iter().eq(all.iter().copied()) && before.iter().eq(there.iter().copied()));
+            prop_assert!(ids.chunks.iter().zip(&ids.heads).all(|(chunk, head)| chunk.first() == Some(head)));
+            prop_assert!(ids.chunks.iter().all(|chunk| chunk.len() < 128));
+            prop_assert_eq!((ids.len(), ids.chunks.len()), (all.len(), ids.heads.len()));
+        }
+
         /// Long runs of neighbours, so that chunks split, empty and join at both ends.
         #[test]
         fn it_is_a_sorted_set(steps in proptest::collection::vec((any::<bool>(), 0_u32..3000, 1_u32..700), 0..12), probe in 0_u32..3800) {

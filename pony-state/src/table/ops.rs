@@ -46,7 +46,8 @@ pub(crate) trait TableOps: Any + Debug + Send + Sync {
     fn take_only_change(&mut self) -> Option<Change>;
     /// Makes all rows what they were before the transaction.
     fn undo_all(&mut self);
-    fn clear_log(&mut self);
+    /// Ends the transaction: forgets its log.
+    fn end(&mut self);
 
     fn check(&self) -> Result<(), InvariantError>;
 }
@@ -137,7 +138,7 @@ impl<R: Row> TableOps for TableData<R> {
 
     fn take_only_change(&mut self) -> Option<Change> {
         let change = self.take_change(0);
-        self.log.clear();
+        self.end();
         change
     }
 
@@ -145,8 +146,8 @@ impl<R: Row> TableOps for TableData<R> {
         Self::undo_all(self);
     }
 
-    fn clear_log(&mut self) {
-        self.log.clear();
+    fn end(&mut self) {
+        Self::end(self);
     }
 
     fn check(&self) -> Result<(), InvariantError> {
