@@ -12,7 +12,7 @@ use serde_json::json;
 use servers::{Daemon, cluster, config, create, eventually, names, operator, timed};
 use sparkle::{Command, Role, Sparkle};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A write that is refused is refused within a second.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
