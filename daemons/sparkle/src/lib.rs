@@ -304,9 +304,9 @@ async fn load(
 ) -> anyhow::Result<Position> {
     let mut load = store.load().await?;
     while let Some(batch) = load.next().await? {
-        let taken = controller.load_piece(feed::rows(&batch), core::now(clock));
+        let taken = controller.load_piece(feed::rows(&batch));
         taken.context("the database does not fit the schema")?;
     }
-    controller.loaded();
+    controller.loaded(core::now(clock));
     Ok(load.position())
 }

@@ -10,7 +10,7 @@ use crate::tables::{
     Address, AffinityGroup, AffinityGroupInstance, Host, HostInstance, HostVolume, Image, Instance, Metering,
     StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
 };
-use pony_state::{Change, Key, Read, RowOp};
+use pony_state::{AnyRow, Change, Key, Read, Row, RowChange, RowOp};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -20,6 +20,32 @@ pub(crate) struct Damage {
     subjects: BTreeSet<Subject>,
     /// Whether instances that found no host may find one now.
     hosts_changed: bool,
+}
+
+/// A row that is not what it was, or that is seen for the first time.
+pub(crate) trait Changed {
+    fn table(&self) -> &str;
+    fn row<R: Row>(&self) -> Option<RowChange<'_, R>>;
+}
+
+impl Changed for &Change {
+    fn table(&self) -> &str {
+        Change::table(self).name()
+    }
+
+    fn row<R: Row>(&self) -> Option<RowChange<'_, R>> {
+        Change::row(self)
+    }
+}
+
+impl Changed for AnyRow<'_> {
+    fn table(&self) -> &str {
+        self.def().name()
+    }
+
+    fn row<R: Row>(&self) -> Option<RowChange<'_, R>> {
+        Some(RowChange { before: None, after: Some(AnyRow::row(*self)?) })
+    }
 }
 
 /// What was decided.
@@ -55,13 +81,13 @@ impl Damage {
     }
 
     /// Notes what `changes` concern.
-    pub(crate) fn note(&mut self, view: &impl Read, changes: &[Change]) {
+    pub(crate) fn note(&mut self, view: &impl Read, changes: impl IntoIterator<Item = impl Changed>) {
         for change in changes {
-            self.note_change(view, change);
+            self.note_change(view, &change);
         }
     }
 
-    fn note_change(&mut self, view: &impl Read, change: &Change) {
+    fn note_change(&mut self, view: &impl Read, change: &impl Changed) {
         self.note_use(view, change);
         if let Some(row) = change.row::<Instance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.uuid));
@@ -90,13 +116,13 @@ impl Damage {
             self.subjects.extend(row.after.map(|it| Subject::Image(it.uuid)));
         } else if let Some(row) = change.row::<Host>() {
             row.after.or(row.before).into_iter().for_each(|it| self.host(view, it.uuid));
-        } else if matches!(change.table().name(), "host_storage_pool" | "host_cpu_profile") {
+        } else if matches!(change.table(), "host_storage_pool" | "host_cpu_profile") {
             self.hosts_changed = true;
         }
     }
 
     /// What may use something else than before, or be metered otherwise.
-    fn note_use(&mut self, view: &impl Read, change: &Change) {
+    fn note_use(&mut self, view: &impl Read, change: &impl Changed) {
         let mut metered = |uuid: Option<Uuid>| self.subjects.extend(uuid.map(Subject::Metered));
         if let Some(row) = change.row::<Instance>() {
             let tenant = |row: Option<&Instance>| row.and_then(|it| it.desired.as_ref()?.tenant);

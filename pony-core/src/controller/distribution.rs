@@ -7,7 +7,7 @@
 //! Tables are ranked so that whatever a row's hosts are computed from ranks lower. Damage is repaired in rank order,
 //! hence each row once per transaction, and a row is computed from rows that are repaired already.
 
-use pony_state::{AnyRow, Change, Key, Read, Schema, Value};
+use pony_state::{AnyRow, AnyTable, Change, Key, Read, Schema, Value};
 use pony_state::{PartKind, Scope, TableId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
@@ -114,6 +114,16 @@ impl Distribution {
             self.repair_row(view, &row, changed.contains(&row), &mut deliveries, &mut damaged);
         }
         deliveries
+    }
+
+    /// Takes in all that `view` shows, where nothing was known before: what goes nowhere is not looked at.
+    pub(crate) fn load(&mut self, view: &impl Read) {
+        let hosts = view.any(self.root).into_iter().flat_map(AnyTable::iter);
+        let mut damaged: BTreeSet<_> =
+            hosts.map(|row| (self.rank(self.root), self.root, row.key())).collect();
+        while let Some((_, table, key)) = damaged.pop_first() {
+            self.repair_row(view, &(table, key), false, &mut Vec::new(), &mut damaged);
+        }
     }
 
     fn repair_row(

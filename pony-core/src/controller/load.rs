@@ -2,7 +2,7 @@
 
 use super::{Controller, StoredRow, first_serial};
 use pony_state::sync::Now;
-use pony_state::{Commit, Key, PartError, PartKind, Read, TableId, Transaction, Value};
+use pony_state::{AnyTable, Commit, Key, PartError, PartKind, Read, TableId, Transaction, Value};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -67,25 +67,29 @@ impl Controller {
         Ok(commit)
     }
 
-    /// Takes in a piece of all that the database has, at the very start, before anybody reads: what follows is decided
-    /// once [`Controller::loaded`] says that this was all. (One transaction of everything would hold everything twice.)
+    /// Takes in a piece of all that the database has, at the very start, before anybody reads: what follows from all of
+    /// it is found out once [`Controller::loaded`] says that this was all. (One transaction of everything would hold
+    /// everything twice.)
     ///
     /// # Errors
     /// [`PartError`] when a row does not fit its table; nothing of the piece was taken in then.
-    pub fn load_piece<'a>(
-        &mut self,
-        rows: impl Iterator<Item = LoadedRow<'a>>,
-        now: Now,
-    ) -> Result<(), PartError> {
+    pub fn load_piece<'a>(&mut self, rows: impl Iterator<Item = LoadedRow<'a>>) -> Result<(), PartError> {
         let mut rows = rows;
-        let ((), commit) =
-            self.shared.write(|tx| rows.try_for_each(|row| write_values(tx, row).map(|_| ())))?;
-        self.note_commit(&commit, now);
-        Ok(())
+        self.shared.load(|tx| rows.try_for_each(|row| write_values(tx, row).map(|_| ()))).map(|_| ())
     }
 
     /// All pieces are there.
-    pub fn loaded(&mut self) {
+    pub fn loaded(&mut self, now: Now) {
+        self.note_time(now);
+        let snapshot = self.shared.snapshot();
+        self.distribution.load(&snapshot);
+        for table in snapshot.view().tables() {
+            self.damage.note(&snapshot, table.iter());
+        }
+        // Sessions that begin have told nothing, and silenced nobody, yet.
+        for row in snapshot.any("host").into_iter().flat_map(AnyTable::iter) {
+            self.follow_host(&row, now);
+        }
         self.settle();
     }
 

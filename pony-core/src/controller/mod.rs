@@ -31,14 +31,14 @@ pub use peers::{HOST_ROWS_MAX, Refusal, SessionState};
 pub use writes::{WRITE_OPS_MAX, WRITE_RETRY_MS_MAX, WRITE_RETRY_MS_MIN, WriteId};
 
 use crate::tables::{self, Host, HostStatus};
-use damage::{Damage, Deciding};
+use damage::{Changed, Damage, Deciding};
 use distribution::{Delivery, Distribution, Reach};
 use events::EventLog;
 use hosts::Hosts;
 use load::write_row;
 use peers::{HostRows, Peer};
 use pony_state::sync::{Event as SessionEvent, Frames, Limits, Now, Role, Session, WireChange};
-use pony_state::{Change, Columns, Commit, PartError, Read, RowOp, SharedState, Snapshot, Transaction};
+use pony_state::{Columns, Commit, PartError, Read, RowOp, SharedState, Snapshot, Transaction};
 use pony_state::{PartKind, SchemaError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -390,7 +390,7 @@ impl Controller {
         }
         self.damage.note(&snapshot, commit.changes());
         self.forget_untold(&snapshot, &deliveries);
-        let silent: Vec<Uuid> = commit.changes().iter().filter_map(|it| self.follow_host(it, now)).collect();
+        let silent: Vec<Uuid> = commit.changes().iter().filter_map(|it| self.follow_host(&it, now)).collect();
         for host in silent {
             self.mark_silent(host, now);
         }
@@ -413,7 +413,7 @@ impl Controller {
     }
 
     /// Begins and ends sessions as hosts are ordered; answers with a silent host whose fencing may have changed.
-    fn follow_host(&mut self, change: &Change, now: Now) -> Option<Uuid> {
+    fn follow_host(&mut self, change: &impl Changed, now: Now) -> Option<Uuid> {
         let host = change.row::<Host>()?;
         let uuid = host.after.or(host.before)?.uuid;
         let ordered = host.after.filter(|row| row.desired.is_some());

@@ -7,7 +7,7 @@ use pony_state::sync::{
     Event, Frames, FullRows, Held, Limits, Notification, Now, Part, Pkey, Role, RowId, Session, Source,
     SourceRow,
 };
-use pony_state::{Columns, PartKind, Read, RowOp};
+use pony_state::{Columns, KeyColumns, PartKind, Read, RowOp, Snapshot, Value};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -189,7 +189,12 @@ impl Rig {
         self.controller =
             Controller::new(Uuid::from_u128(u128::from(self.epoch) << 100), self.epoch).unwrap();
         let now = self.now();
-        self.controller.load(&self.database.all(), now).unwrap();
+        for stored in &self.database.all() {
+            let values = values(&self.controller.snapshot(), stored);
+            self.controller.load_piece(std::iter::once((stored.table.as_str(), &*values))).unwrap();
+        }
+        self.controller.loaded(now);
+        self.controller.check_invariants().unwrap();
         self.pump();
     }
 
@@ -326,4 +331,13 @@ pub(crate) fn instance(n: u128, state: &str) -> RowOp {
         "uuid": id(n), "tenant": id(0), "name": format!("i{n}"), "state": state, "vcpu": 1, "rcpu": 1.0, "mem": 1_024,
     });
     insert("instance", row)
+}
+
+/// A row as a load gives it.
+fn values(snapshot: &Snapshot, stored: &StoredRow) -> Vec<Value> {
+    let def = snapshot.any(stored.table.as_str()).unwrap().def();
+    let key = def.key_of_part(PartKind::Desired, &Json::Object(stored.key.clone())).unwrap();
+    let row = Json::Object(stored.row.clone().unwrap());
+    let part = def.part_from_json(PartKind::Desired, &row, KeyColumns::Ignore).unwrap();
+    key.values().iter().cloned().chain(part).collect()
 }

@@ -22,7 +22,7 @@ use tokio_postgres::{Error, Row, Statement};
 const ASK_MS: u64 = 1_000;
 
 /// Milliseconds that a query of the feed may take; a healthy database answers in one.
-const ANSWER_MS_MAX: u64 = 3_000;
+const ANSWER_MS_MAX: u64 = 5_000;
 
 /// Changes after a position, each with the bounds of what is kept: one statement, hence one snapshot of both.
 const CHANGES: &str = "SELECT m.\"trimmed\", greatest(coalesce((SELECT max(\"seq\") FROM \"_outbox\"), 0), m.\"trimmed\"), \
