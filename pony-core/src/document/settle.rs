@@ -11,7 +11,7 @@ use super::read::{Reader, is_indexed};
 use super::resolve::root_keys;
 use super::rows::{Cells, Rows};
 use crate::tables::MemberRole;
-use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, TableDef, TableId, Value};
+use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, Scope, TableDef, TableId, Value};
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -41,7 +41,9 @@ impl<R: Rows> Draft<'_, R> {
                 Some(columns) => self.check_row(table, key, columns, &entry.path, &mut twins)?,
                 None => self.check_gone(table, key, &entry.path)?,
             }
-            if !entry.direct {
+            if entry.direct {
+                self.check_owner(table, key, &entry.path)?;
+            } else {
                 self.check_dragged(table, key, &entry.path)?;
             }
             self.check_approved(table, key, &entry.path)?;
@@ -210,10 +212,7 @@ impl<R: Rows> Draft<'_, R> {
         if self.caller.is_alicorn() {
             return Ok(());
         }
-        let foreign = self
-            .tenants(self.base, table, key)
-            .into_iter()
-            .find(|it| !matches!(self.caller.role(*it), Some(MemberRole::Owner | MemberRole::Admin)));
+        let foreign = self.tenants(self.base, table, key).into_iter().find(|it| !self.manages(*it));
         match foreign {
             None => Ok(()),
             Some(_) => {
@@ -223,6 +222,31 @@ impl<R: Rows> Draft<'_, R> {
                 Err(DocumentError::at(at, problem))
             }
         }
+    }
+
+    /// What goes with something else, as a card with its instance, is the owner's of that, at whichever mount it is seen:
+    /// whoever owns a switch that is shared does not change what others plug into it. (Addresses are the network's, too.)
+    fn check_owner(&self, table: &TableDef, key: &Key, at: &Pointer) -> Result<(), DocumentError> {
+        let Some(before) = self.base.columns(table.id(), key, PartKind::Desired) else { return Ok(()) };
+        if self.caller.is_alicorn() {
+            return Ok(());
+        }
+        let follows = table.schema().desired.iter().filter(|column| column.scope == Some(Scope::Follows));
+        for column in follows {
+            let value = before.get(&column.name).and_then(|it| Value::from_json(&column.ty, it).ok());
+            let target = column.references.as_ref().and_then(|name| self.tree.schema().table(name));
+            let Some((target, value)) = target.zip(value) else { continue };
+            let owners = self.tenants(self.base, target, &Key::one(value));
+            if !owners.is_empty() && !owners.iter().any(|it| self.manages(*it)) {
+                let what = format!("change this: it goes with the {} of somebody else", target.name());
+                return Err(DocumentError::at(at, Problem::AccessDenied { what }));
+            }
+        }
+        Ok(())
+    }
+
+    fn manages(&self, tenant: Uuid) -> bool {
+        matches!(self.caller.role(tenant), Some(MemberRole::Owner | MemberRole::Admin))
     }
 
     /// Only operators of the cloud change anything in a tenant that they have not approved.

@@ -49,6 +49,11 @@ fn fixture() -> (Cloud, Vec<(&'static str, String)>) {
     let q = cloud.post(&format!("/tenant/{u}/switch/"), json!({"name": "q", "type": "bridge"}));
     let k = cloud.post(&format!("/tenant/{t}/instance/{i}/vnic/"), json!({"switch": s, "index": 0}));
     let n = cloud.post(&format!("/tenant/{t}/switch/{s}/network/"), json!({"range": "10.0.0.0/24"}));
+    // A switch that is shared, and what the other tenant has in it.
+    cloud.post(&format!("/tenant/{t}/switch/{s}/tenant/"), json!({"tenant": u}));
+    let c = cloud.post(&format!("/tenant/{u}/instance/{j}/vnic/"), json!({"switch": s, "index": 0}));
+    let address = json!({"ip": "10.0.0.77", "vnic": c});
+    let a = cloud.post(&format!("/tenant/{t}/switch/{s}/network/{n}/address/"), address);
     cloud.post("/config/", json!({"key": "k", "value": {"a": [1, 2]}}));
     cloud.post("/user/", json!({"email": "admin@t"}));
     let names = [
@@ -67,6 +72,8 @@ fn fixture() -> (Cloud, Vec<(&'static str, String)>) {
         ("K", k),
         ("N", n),
         ("NEW", new),
+        ("C", c),
+        ("A", a),
         ("X", id(0xFFFF)),
     ];
     (cloud, names.to_vec())
