@@ -51,6 +51,44 @@ async fn what_a_patch_tests_holds_when_it_commits() {
     sparkle.shutdown().await;
 }
 
+/// Many wait behind a large write, and so share a transaction. All test for the same value: one finds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_those_that_share_a_transaction_one_passes_a_test() {
+    const ROUNDS: u64 = 3;
+    const WRITERS: usize = 12;
+    let dir = tempfile::tempdir().unwrap();
+    let sparkle = Sparkle::start(config(dir.path())).await.unwrap();
+    let auth = operator(&sparkle);
+    let count = json!({"desired": {"key": "count", "value": 0}}).to_string();
+    assert_eq!(send(&sparkle, "POST", "/v1/config/", &auth, &count).await.status, 200);
+    for round in 0..ROUNDS {
+        let rows = (0..400).map(|number| {
+            let name = format!("t-{round}-{number}");
+            json!({"op": "add", "path": format!("/tenant/${name}"), "value": {"desired": {"name": name}}})
+        });
+        let large = json!(rows.collect::<Vec<_>>()).to_string();
+        let patch = json!([
+            {"op": "test", "path": "/desired/value", "value": round},
+            {"op": "replace", "path": "/desired/value", "value": round + 1},
+        ])
+        .to_string();
+        let first = send(&sparkle, "PATCH", "/v1/", &auth, &large);
+        let others = async {
+            // The large one is being written by then, or is not; the answers are the same.
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let writer = |_| send(&sparkle, "PATCH", "/v1/config/count", &auth, &patch);
+            join_all((0..WRITERS).map(writer)).await
+        };
+        let (first, others) = futures::future::join(first, others).await;
+        assert_eq!(first.status, 200, "{}", first.body);
+        let statuses: Vec<u16> = others.iter().map(|answer| answer.status).collect();
+        let passed = statuses.iter().filter(|status| **status == 200).count();
+        let refused = statuses.iter().filter(|status| **status == 409).count();
+        assert_eq!((passed, refused), (1, WRITERS - 1), "{statuses:?}");
+    }
+    sparkle.shutdown().await;
+}
+
 /// The database alone knows of quotas. Those beyond it are refused, each in its own words, and take nobody along.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_refuses_takes_nothing_along() {
