@@ -43,7 +43,7 @@ pub use error::{DocumentError, ErrorCode, Problem};
 pub use operation::OPERATIONS_MAX;
 pub use pointer::{PATH_TOKENS_MAX, Pointer, UrlPath};
 pub use query::Query;
-pub use read::{Listing, PlaceKind, Reader, show_part};
+pub use read::{Entries, Listing, PlaceKind, Reader, show_part};
 pub use replay::{Event, Replay};
 pub use rows::{Cells, Rows};
 pub use tree::{Endpoint, EndpointId, Tree, TreeError};

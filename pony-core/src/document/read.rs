@@ -6,7 +6,7 @@ use super::error::{DocumentError, Problem};
 use super::pointer::UrlPath;
 use super::query::Query;
 use super::resolve::{Bound, Path, Step, Tail, appears, bind_key, grant, need, root_keys, segment, walk};
-use super::rows::Rows;
+use super::rows::{Cells, Rows};
 use super::tree::{Endpoint, Tree};
 use pony_state::{Columns, Key, PartKind, TableDef, TableId, Value};
 use serde_json::{Map, Value as Json};
@@ -84,18 +84,33 @@ impl<'a, R: Rows> Reader<'a, R> {
         names.map(|(name, _)| (name.clone(), Json::Object(Map::new()))).collect()
     }
 
+    /// An entity as JSON text, `{desired?, current?}`.
+    ///
+    /// # Errors
+    /// As [`Reader::entity`].
+    pub fn entity_text(&self, url: &UrlPath) -> Result<Vec<u8>, DocumentError> {
+        let last = self.last(url)?;
+        let mut text = Vec::new();
+        self.rows.write(&last.endpoint.table, &last.key, None, &mut text);
+        Ok(text)
+    }
+
     /// An entity, `{desired?, current?}`.
     ///
     /// # Errors
     /// Where it is not there, or not for the caller to see.
     pub fn entity(&self, url: &UrlPath) -> Result<Json, DocumentError> {
-        let (_, steps) = self.open(url)?;
-        let last = steps.last().ok_or_else(|| {
+        let last = self.last(url)?;
+        Ok(show(self.rows, &last.endpoint.table, &last.key, None))
+    }
+
+    fn last(&self, url: &UrlPath) -> Result<Step<'a>, DocumentError> {
+        let (_, mut steps) = self.open(url)?;
+        steps.pop().ok_or_else(|| {
             let right = "name an entity";
             let place = "a collection";
             DocumentError::at(&url.pointer(), Problem::WrongPlace { op: "read", place, right })
-        })?;
-        Ok(show(self.rows, &last.endpoint.table, &last.key, None))
+        })
     }
 
     /// A collection, entity by entity in key order: what stands for each in the path, and `{desired?, current?}`.
@@ -103,6 +118,17 @@ impl<'a, R: Rows> Reader<'a, R> {
     /// # Errors
     /// Where it is not there, or not for the caller to see, or the query does not fit its table.
     pub fn list(&self, url: &UrlPath, query: &Query) -> Result<Listing<'a>, DocumentError> {
+        let Entries { rows, endpoint, keys, fields } = self.entries(url, query)?;
+        let shown =
+            move |key| (segment(endpoint, &key), show(rows, &endpoint.table, &key, fields.as_deref()));
+        Ok(Listing(Box::new(keys.map(shown))))
+    }
+
+    /// The same, to be written one by one.
+    ///
+    /// # Errors
+    /// As [`Reader::list`].
+    pub fn entries(&self, url: &UrlPath, query: &Query) -> Result<Entries<'a, R>, DocumentError> {
         let (path, steps) = self.open(url)?;
         let Tail::Collection(endpoint) = path.tail else { return Err(wrong_place(url)) };
         let filter = query.resolve(&endpoint.table, &url.pointer())?;
@@ -112,10 +138,11 @@ impl<'a, R: Rows> Reader<'a, R> {
             Some(text) => Some(self.after_key(url, endpoint, above.as_ref(), text)?),
         };
         let this = *self;
-        let rows = candidates(this.rows, endpoint, above.as_ref(), &filter, after.as_ref())
+        let keys = candidates(this.rows, endpoint, above.as_ref(), &filter, after.as_ref())
             .filter(move |key| appears(this.rows, endpoint, above.as_ref(), key))
             .filter(move |key| above_grants(this, endpoint, &steps, key));
-        Ok(self.page(endpoint, Box::new(rows), filter, query))
+        let keys = Box::new(keys.take(query.limit.unwrap_or(usize::MAX)));
+        Ok(Entries { rows: self.rows, endpoint, keys, fields: query.fields.clone() })
     }
 
     /// What the join rows of a collection point to, in key order: the key, and `{desired?, current?, "joined":
@@ -215,21 +242,31 @@ impl<'a, R: Rows> Reader<'a, R> {
             Err(problem) => Err(DocumentError::at(&at, Problem::Key(problem))),
         }
     }
+}
 
-    fn page(
-        &self,
-        endpoint: &'a Endpoint,
-        keys: Box<dyn Iterator<Item = Key> + 'a>,
-        filter: Vec<(String, Value)>,
-        query: &Query,
-    ) -> Listing<'a> {
-        let (rows, table, fields) = (self.rows, &*endpoint.table, query.fields.clone());
-        let kept = keys
-            .filter(move |key| filter.iter().all(|(column, value)| matches(rows, table, key, column, value)));
-        let shown = kept
-            .take(query.limit.unwrap_or(usize::MAX))
-            .map(move |key| (segment(endpoint, &key), show(rows, table, &key, fields.as_deref())));
-        Listing(Box::new(shown))
+/// The entities of a collection, to be written.
+pub struct Entries<'a, R> {
+    rows: &'a R,
+    endpoint: &'a Endpoint,
+    keys: Box<dyn Iterator<Item = Key> + 'a>,
+    fields: Option<Vec<String>>,
+}
+
+impl<R: Rows> Entries<'_, R> {
+    /// Appends the next entity as a member of a JSON object, `"key":{desired?, current?}`. Nothing where there is none
+    /// left, and says so.
+    pub fn write_next(&mut self, text: &mut Vec<u8>) -> bool {
+        let Some(key) = self.keys.next() else { return false };
+        let name = Json::from(segment(self.endpoint, &key));
+        text.extend_from_slice(format!("{name}:").as_bytes());
+        self.rows.write(&self.endpoint.table, &key, self.fields.as_deref(), text);
+        true
+    }
+}
+
+impl<R> std::fmt::Debug for Entries<'_, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entries")
     }
 }
 
@@ -260,7 +297,7 @@ fn above_grants<R: Rows>(reader: Reader<'_, R>, endpoint: &Endpoint, steps: &[St
     !steps.is_empty() || grant(endpoint, reader.caller, Some(key)) >= Grant::Read
 }
 
-/// Keys among which all rows of a collection that pass the filter are, in order.
+/// Keys among which all rows of a collection that pass the filter are, and none that do not pass it; in order.
 fn candidates<'a>(
     rows: &'a impl Rows,
     endpoint: &'a Endpoint,
@@ -268,17 +305,20 @@ fn candidates<'a>(
     filter: &[(String, Value)],
     after: Option<&Key>,
 ) -> Box<dyn Iterator<Item = Key> + 'a> {
-    let table = endpoint.table.id();
-    let parent = above.and_then(|above| above.values().first());
-    let found = match (&endpoint.via, parent) {
-        (Some(via), Some(parent)) => rows.find(table, via, parent),
-        _ => match filter.iter().find(|(column, _)| is_indexed(&endpoint.table, column)) {
-            Some((column, value)) => rows.find(table, column, value),
-            None => return rows.keys(table, after),
-        },
-    };
+    let (table, mut filter) = (&*endpoint.table, filter.to_vec());
+    if let (Some(via), Some(parent)) = (&endpoint.via, above.and_then(|above| above.values().first())) {
+        filter.push((via.clone(), parent.clone()));
+    }
+    // What is looked up comes first.
+    filter.sort_by_key(|(column, _)| !is_indexed(table, column));
+    if filter.first().is_none_or(|(column, _)| !is_indexed(table, column)) {
+        let passes =
+            move |key: &Key| filter.iter().all(|(column, value)| matches(rows, table, key, column, value));
+        return Box::new(rows.keys(table.id(), after).filter(passes));
+    }
     let after = after.cloned();
-    Box::new(found.into_iter().filter(move |key| after.as_ref().is_none_or(|after| key > after)))
+    let found = rows.find_all(table, &filter).into_iter();
+    Box::new(found.filter(move |key| after.as_ref().is_none_or(|after| key > after)))
 }
 
 /// Whether [`Rows::find`] knows the column, in whichever part it is.
@@ -304,7 +344,13 @@ fn column_values(rows: &impl Rows, table: &TableDef, key: &Key, column: &str) ->
 }
 
 /// Whether a row has that value, in either part.
-pub(super) fn matches(rows: &impl Rows, table: &TableDef, key: &Key, column: &str, value: &Value) -> bool {
+pub(super) fn matches(
+    rows: &(impl Cells + ?Sized),
+    table: &TableDef,
+    key: &Key,
+    column: &str,
+    value: &Value,
+) -> bool {
     if let Some(place) = table.places(column).and_then(|places| places.key) {
         return key.values().get(place) == Some(value);
     }
@@ -315,7 +361,12 @@ pub(super) fn matches(rows: &impl Rows, table: &TableDef, key: &Key, column: &st
 
 /// A row as JSON, `{desired?, current?}`, with its key in both parts, without nulls and secrets; only the columns
 /// named in `fields`, if given.
-pub(super) fn show(rows: &impl Rows, table: &TableDef, key: &Key, fields: Option<&[String]>) -> Json {
+pub(super) fn show(
+    rows: &(impl Rows + ?Sized),
+    table: &TableDef,
+    key: &Key,
+    fields: Option<&[String]>,
+) -> Json {
     let mut entity = Map::new();
     for (kind, name) in [(PartKind::Desired, "desired"), (PartKind::Current, "current")] {
         if let Some(columns) = rows.columns(table.id(), key, kind) {

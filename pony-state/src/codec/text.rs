@@ -36,6 +36,33 @@ impl TableDef {
         part.unwrap_or_else(|_| Err(self.not_an_object(&serde_json::Value::from(text))))
     }
 
+    /// Appends a part of a row as a JSON object, with the columns that `shown` lets through: those of the key before its
+    /// own, nulls left out. Appends nothing where the row has no such part, and says so.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let row = state.any("lamp").and_then(|lamps| lamps.get(&Key::one("hall"))).unwrap();
+    /// let mut text = Vec::new();
+    /// assert!(row.def().write_part(row, PartKind::Desired, |column| !column.secret, &mut text));
+    /// assert_eq!(text, br#"{"room":"hall","percent":80}"#);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    pub fn write_part(
+        &self,
+        row: AnyRow<'_>,
+        kind: PartKind,
+        shown: impl Fn(&ColumnSchema) -> bool,
+        text: &mut Vec<u8>,
+    ) -> bool {
+        let has = row.has(kind);
+        if has {
+            write_columns(row, kind, shown, text);
+        }
+        has
+    }
+
     /// The same from any JSON; fails only where that is broken or no object.
     pub(super) fn read_part<'de, D: Deserializer<'de>>(
         &self,
@@ -194,13 +221,17 @@ impl<'de> Visitor<'de> for PartVisitor<'_> {
 /// Appends a part of a row as a JSON object: key columns before its own, nulls left out. An empty object where the
 /// row has no such part.
 pub(crate) fn write_part(row: AnyRow<'_>, kind: PartKind, text: &mut Vec<u8>) {
+    write_columns(row, kind, |_| true, text);
+}
+
+fn write_columns(row: AnyRow<'_>, kind: PartKind, shown: impl Fn(&ColumnSchema) -> bool, text: &mut Vec<u8>) {
     let schema = row.def().schema();
     let key = schema.key.iter().enumerate().map(|(place, column)| (column, Some(row.key_value(place))));
     let part = schema.part(kind).iter().enumerate();
     text.push(b'{');
     let mut comma: &[u8] = b"";
     for (column, value) in key.chain(part.map(|(place, column)| (column, row.part_value(kind, place)))) {
-        if let Some(value) = value.filter(|value| !value.is_null()) {
+        if let Some(value) = value.filter(|value| !value.is_null() && shown(column)) {
             text.extend_from_slice(comma);
             // Names of columns need no escapes: a schema takes lower-case letters, digits and underscores.
             text.push(b'"');

@@ -4,6 +4,7 @@
 mod caller;
 mod config;
 mod cors;
+mod list;
 mod metrics;
 mod problem;
 mod read;
@@ -33,7 +34,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
-use pony_core::document::{PlaceKind, Tree, UrlPath};
+use pony_core::document::{Tree, UrlPath};
 use pony_state::SharedState;
 use problem::Fault;
 use serde_json::json;
@@ -42,7 +43,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use trace::Ids;
 
 /// The largest request body, bytes: a patch that orders thousands of instances fits.
@@ -77,6 +78,7 @@ struct Inner {
     origins: Vec<Origin>,
     limits: HttpLimits,
     ids: Ids,
+    lists: Arc<Semaphore>,
 }
 
 impl Deref for Inner {
@@ -92,8 +94,9 @@ impl App {
         let openapi = openapi::document(&parts.tree).to_string().into();
         let verifier = Verifier::new()?;
         let ids = Ids::new(crate::random()?);
+        let lists = Arc::new(Semaphore::new(list::LISTS_AT_ONCE));
         let HttpArgs { cors_origin: origins, proxy: proxies, limits, .. } = args.clone();
-        Ok(Self(Arc::new(Inner { parts, openapi, verifier, proxies, origins, limits, ids })))
+        Ok(Self(Arc::new(Inner { parts, openapi, verifier, proxies, origins, limits, ids, lists })))
     }
 
     pub(crate) fn router(self) -> Router {
@@ -190,7 +193,7 @@ async fn answer(
         return Err(Fault::method(uri.path(), method, methods));
     }
     match wanted {
-        "GET" => read::answer(app, &identity, &url, place, uri.query().unwrap_or_default(), headers),
+        "GET" => read::answer(app, &identity, url, place, uri.query().unwrap_or_default(), headers).await,
         _ => {
             let body = body(request, app.0.limits.body_max).await?;
             write::answer(app, identity, url, wanted, headers, &body).await
@@ -214,9 +217,4 @@ async fn body(request: Request, within: Duration) -> Result<Bytes, Fault> {
         }
         Fault::invalid(format!("the request body did not arrive: {error}"))
     })
-}
-
-/// Whether a place is a list.
-fn is_list(place: PlaceKind) -> bool {
-    matches!(place, PlaceKind::Collection | PlaceKind::Join)
 }

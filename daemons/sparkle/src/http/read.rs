@@ -2,7 +2,7 @@
 
 use super::caller::Identity;
 use super::problem::Fault;
-use super::{App, is_list};
+use super::{App, list};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,13 +10,10 @@ use pony_core::document::{PlaceKind, Query, Reader, UrlPath};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Entities in one listing without `limit`; more are had in pages. Bounds the memory of a request.
-pub(super) const LIST_MAX: usize = 1_000_000;
-
-pub(super) fn answer(
+pub(super) async fn answer(
     app: &App,
     identity: &Identity,
-    url: &UrlPath,
+    url: UrlPath,
     place: PlaceKind,
     query: &str,
     headers: &HeaderMap,
@@ -25,20 +22,22 @@ pub(super) fn answer(
     let caller = identity.caller(&snapshot)?;
     let reader = Reader::new(&app.0.tree, &snapshot, &caller);
     let pairs = decode(query)?;
-    if place == PlaceKind::Root {
-        let children = pairs.iter().any(|(name, value)| name == "children" && value == "1");
-        return Ok(json_response(if children { reader.root() } else { json!({}) }.to_string()));
+    let query = || Query::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    match place {
+        PlaceKind::Root => {
+            let children = pairs.iter().any(|(name, value)| name == "children" && value == "1");
+            Ok(json_response(if children { reader.root() } else { json!({}) }.to_string()))
+        }
+        PlaceKind::Join => Ok(json_response(write_object(reader.join(&url, &query()?)?.into_iter()))),
+        PlaceKind::Collection => {
+            let query = query()?;
+            list::answer(app, snapshot, caller, url, query).await
+        }
+        PlaceKind::Entity => entity(reader.entity_text(&url)?, headers),
     }
-    if is_list(place) {
-        let query = Query::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-        let text = match place {
-            PlaceKind::Join => write_object(reader.join(url, &query)?.into_iter()),
-            _ => write_object(reader.list(url, &query)?.take(LIST_MAX)),
-        };
-        return Ok(json_response(text));
-    }
-    let entity = reader.entity(url)?;
-    let text = entity.to_string();
+}
+
+fn entity(text: Vec<u8>, headers: &HeaderMap) -> Result<Response, Fault> {
     let tag = etag(&text);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| names(known, &tag)) {
@@ -52,8 +51,8 @@ pub(super) fn answer(
 }
 
 /// The tag of an entity as the caller sees it.
-pub(super) fn etag(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
+pub(super) fn etag(text: &[u8]) -> String {
+    let digest = Sha256::digest(text);
     let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("\"{hex}\"")
 }
@@ -63,8 +62,8 @@ pub(super) fn names(header: &str, tag: &str) -> bool {
     header.split(',').map(|it| it.trim().trim_start_matches("W/")).any(|it| it == "*" || it == tag)
 }
 
-fn json_response(text: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], Body::from(text)).into_response()
+pub(super) fn json_response(text: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text.into() as Body).into_response()
 }
 
 fn write_object(entries: impl Iterator<Item = (String, Value)>) -> String {

@@ -86,8 +86,8 @@ fn decide(
 ) -> Result<Effect, Fault> {
     let caller = &identity.caller(state)?;
     if let Some(wanted) = if_match {
-        let entity = Reader::new(tree, state, caller).entity(url)?;
-        if !names(wanted, &etag(&entity.to_string())) {
+        let entity = Reader::new(tree, state, caller).entity_text(url)?;
+        if !names(wanted, &etag(&entity)) {
             return Err(Fault::precondition());
         }
     }
