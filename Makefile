@@ -50,6 +50,9 @@ bench-postgres: setup ## Measure the PostgreSQL store alone
 bench-state: setup ## Measure the state engine against its peers
 	$(CARGO) bench --package pony-benches --no-default-features --bench state
 
+bench-api: setup ## Measure the REST API alone
+	$(CARGO) bench --package pony-benches --no-default-features --features api --bench api
+
 bench-session: setup ## Measure the state exchange alone
 	$(CARGO) bench --package pony-benches --no-default-features --bench session
 
@@ -59,5 +62,5 @@ doc: ## Build the documentation: target/doc/
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test test-long fuzz check fmt bench bench-state bench-postgres bench-session doc clean-state
+.PHONY: help setup build run test test-long fuzz check fmt bench bench-api bench-state bench-postgres bench-session doc clean-state
 .DEFAULT_GOAL := help
