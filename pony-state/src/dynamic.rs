@@ -74,8 +74,8 @@ impl Row for DynRow {
     type Desired = DynPart;
     type Current = DynPart;
 
-    fn new(key: Key) -> Self {
-        Self { key, desired: None, current: None }
+    fn of(key: Key, desired: Option<DynPart>, current: Option<DynPart>) -> Self {
+        Self { key, desired, current }
     }
 
     fn key(&self) -> Key {

@@ -195,6 +195,18 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// The current part.
     type Current: PartValues;
 
+    /// A row of these parts.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamp = Lamp::of("hall".into(), Some(light(80)), None);
+    /// assert_eq!(lamp, Lamp { room: "hall".into(), desired: Some(light(80)), current: None });
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    fn of(key: Self::Key, desired: Option<Self::Desired>, current: Option<Self::Current>) -> Self;
+
     /// A row without parts.
     ///
     /// ```
@@ -204,7 +216,9 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// assert_eq!(Lamp::new("hall".into()), Lamp { room: "hall".into(), desired: None, current: None });
     /// # Ok::<_, SchemaError>(())
     /// ```
-    fn new(key: Self::Key) -> Self;
+    fn new(key: Self::Key) -> Self {
+        Self::of(key, None, None)
+    }
 
     /// Its key.
     ///

@@ -38,19 +38,12 @@ pub(crate) struct Access<R, P> {
 
 impl<R: Row> Access<R, R::Desired> {
     pub(crate) const DESIRED: Self =
-        Self { get: R::desired, with: |row, part| of_parts(row.key(), part, row.current().cloned()) };
+        Self { get: R::desired, with: |row, part| R::of(row.key(), part, row.current().cloned()) };
 }
 
 impl<R: Row> Access<R, R::Current> {
     pub(crate) const CURRENT: Self =
-        Self { get: R::current, with: |row, part| of_parts(row.key(), row.desired().cloned(), part) };
-}
-
-fn of_parts<R: Row>(key: R::Key, desired: Option<R::Desired>, current: Option<R::Current>) -> R {
-    let mut row = R::new(key);
-    row.set_desired(desired);
-    row.set_current(current);
-    row
+        Self { get: R::current, with: |row, part| R::of(row.key(), row.desired().cloned(), part) };
 }
 
 /// A table.

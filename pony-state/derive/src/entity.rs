@@ -301,6 +301,7 @@ struct PartCode {
     ty: TokenStream,
     get: TokenStream,
     set: TokenStream,
+    param: TokenStream,
     new: TokenStream,
 }
 
@@ -311,7 +312,8 @@ fn part_code(field: &str, ty: Option<&Type>) -> PartCode {
             ty: quote!(#ty),
             get: quote!(self.#ident.as_ref()),
             set: quote!(self.#ident = part;),
-            new: quote!(#ident: ::core::option::Option::None,),
+            param: quote!(#ident),
+            new: quote!(#ident,),
         },
         None => PartCode {
             ty: quote!(::pony_state::NoPart),
@@ -319,15 +321,16 @@ fn part_code(field: &str, ty: Option<&Type>) -> PartCode {
             set: quote!(if let ::core::option::Option::Some(part) = part {
                 match part {}
             }),
+            param: quote!(_),
             new: quote!(),
         },
     }
 }
 
 fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
-    let PartCode { ty: desired, get: get_desired, set: set_desired, new: new_desired } =
+    let PartCode { ty: desired, get: get_desired, set: set_desired, param: desired_param, new: new_desired } =
         part_code("desired", columns.desired);
-    let PartCode { ty: current, get: get_current, set: set_current, new: new_current } =
+    let PartCode { ty: current, get: get_current, set: set_current, param: current_param, new: new_current } =
         part_code("current", columns.current);
     let key = key_code(&columns.key);
     let KeyCode { ty, new, own, cmp, has, rank, values, untyped, typed } = &key;
@@ -337,7 +340,11 @@ fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
             type Desired = #desired;
             type Current = #current;
 
-            fn new(key: Self::Key) -> Self {
+            fn of(
+                key: Self::Key,
+                #desired_param: ::core::option::Option<Self::Desired>,
+                #current_param: ::core::option::Option<Self::Current>,
+            ) -> Self {
                 Self { #new #new_desired #new_current }
             }
 

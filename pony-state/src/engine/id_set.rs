@@ -7,16 +7,18 @@ use triomphe::Arc;
 /// Up to so many ids lie in place: as many as fit beside the length where a pointer would lie.
 const IN_PLACE: usize = 3;
 
-/// From this length on a list is kept in chunks, and so long is a chunk: what one write moves, or copies while a snapshot
-/// lives.
+/// From this length on a list is kept in chunks.
 const LISTED_MAX: usize = 128;
+
+/// Ids per chunk: what one write moves, or copies while a snapshot lives.
+const CHUNK_IDS: usize = 64;
 
 /// A set of ids, sorted. Longer ones are behind an `Arc`: a page of many sets is copied where one of them changes.
 #[derive(Debug, Clone)]
 pub(crate) enum IdSet {
     InPlace(u8, [u32; IN_PLACE]),
     Listed(Arc<Vec<u32>>),
-    Chunked(Arc<Sorted<u32, LISTED_MAX>>),
+    Chunked(Arc<Sorted<u32, CHUNK_IDS>>),
 }
 
 impl Default for IdSet {
