@@ -59,18 +59,29 @@ pub(crate) fn measure(report: &mut Report, cloud: &Cloud) -> anyhow::Result<()> 
     let (mut pony, mut limit) = (Pony::create()?, Local::<Limit>::load(cloud)?);
     pony.add(&cloud.members)?;
     let (mut slowed, mut update, mut stalls) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut alone, mut beside_another, mut beside_ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let least_ns = crate::peer::Driver::run(&mut limit, Work::Update(&moves))?.ns / moves.len() as f64;
         let alone_ns = alone_ns(&pony)?;
+        // What two busy threads cost each other on this machine anyway.
+        let scanner = pony.scanner().context("pony has snapshots")?;
+        let another = beside::measure(scanner, SCANS, || {
+            crate::peer::Driver::run(&mut limit, Work::Update(&moves)).map(|_| moves.len())
+        })?;
         let scanner = pony.scanner().context("pony has snapshots")?;
         let both = beside::measure(scanner, SCANS, || {
             moves.iter().try_for_each(|(instance, host)| pony.update(*instance, *host).map(drop))?;
             Ok(moves.len())
         })?;
         slowed.push(both.scan_ns / alone_ns);
+        alone.push(alone_ns);
+        beside_another.push(another.scan_ns);
+        beside_ours.push(both.scan_ns);
         update.push(least_ns / both.update_ns);
         stalls.push(longest_stall_ms(&mut pony, &moves)?);
     }
+    let scans = [("alone", alone), ("beside limit's", beside_another), ("beside its own", beside_ours)];
+    report.figures("scan and a writer", scans.iter().map(|(name, ns)| (*name, median(ns))));
     report.target("update beside a scanning reader: speed against limit", median(&update), 0.25, Sense::Min);
     report.target("scan beside a committing writer: time against alone", median(&slowed), 1.2, Sense::Max);
     let longest = stalls.iter().copied().fold(0.0, f64::max);
