@@ -360,6 +360,25 @@ pub trait Read {
         self.view().joined::<J, T>(from, key)
     }
 
+    /// The same without Rust types. `None` where `join` is not a join table with a column `from`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps = state.joined_any("wire", "switch", &"door".into()).unwrap();
+    /// assert_eq!(lamps[0].1.key(), Key::one("hall"));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    fn joined_any(
+        &self,
+        join: impl TableName,
+        from: &str,
+        key: &Value,
+    ) -> Option<Vec<(AnyRow<'_>, AnyRow<'_>)>> {
+        self.view().joined_any(join, from, key)
+    }
+
     /// The schema.
     ///
     /// ```

@@ -303,6 +303,28 @@ fn commits_of_a_fork_can_be_applied_to_its_origin() {
     assert_eq!(state.get::<Nic>(&mac(1)), fork.get::<Nic>(&mac(1)));
 }
 
+/// A table with Rust types cannot take such a key for one of its own, one without could.
+#[test]
+fn a_key_of_another_type_comes_before_all_rows_through_either_door() {
+    let mut typed = state();
+    let mut tx = typed.transaction();
+    tx.put(Nic { desired: Some(nic_desired(1, None)), ..Nic::new(mac(1)) });
+    tx.commit();
+    let lamp = TableSchema::new("nic").key(ColumnSchema::new("room", ColumnType::Mac)).desired([]);
+    let mut untyped = State::builder().table_dyn(lamp).build().unwrap();
+    let mut tx = untyped.transaction();
+    tx.set("nic", &Key::one(mac(1)), PartKind::Desired, &[]).unwrap();
+    tx.commit();
+    for state in [&typed, &untyped] {
+        let nics = state.any("nic").unwrap();
+        for key in [Key::one("zzz"), Key::of([]), Key::of([mac(0).into(), mac(1).into()])] {
+            assert_eq!(nics.after(&key).count(), 1, "{key}");
+            assert_eq!(nics.page(&[], Some(&key), 9).unwrap().len(), 1, "{key}");
+        }
+        assert_eq!(nics.after(&Key::one(mac(1))).count(), 0);
+    }
+}
+
 /// Rows without Rust types are all of one Rust type: that alone does not make them rows of each other's tables.
 #[test]
 fn commits_of_a_table_with_other_columns_are_refused() {

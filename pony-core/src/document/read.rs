@@ -257,8 +257,8 @@ impl<R: Rows> Entries<'_, R> {
     /// left, and says so.
     pub fn write_next(&mut self, text: &mut Vec<u8>) -> bool {
         let Some(key) = self.keys.next() else { return false };
-        let name = Json::from(segment(self.endpoint, &key));
-        text.extend_from_slice(format!("{name}:").as_bytes());
+        text.extend_from_slice(Json::from(segment(self.endpoint, &key)).to_string().as_bytes());
+        text.push(b':');
         self.rows.write(&self.endpoint.table, &key, self.fields.as_deref(), text);
         true
     }

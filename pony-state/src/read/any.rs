@@ -137,7 +137,8 @@ impl<'a> AnyTable<'a> {
         self.rows_of(self.ops.ids_after_any(None))
     }
 
-    /// The rows in the order of their keys that come after a key, whether or not that one exists.
+    /// The rows in the order of their keys that come after a key, whether or not that one exists: all of them, where it
+    /// is none of this table's.
     ///
     /// ```
     /// # use pony_state::*;
@@ -147,7 +148,12 @@ impl<'a> AnyTable<'a> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn after(self, key: &Key) -> AnyRows<'a> {
-        self.rows_of(self.ops.ids_after_any(Some(key)))
+        self.rows_of(self.ops.ids_after_any(self.fitting(Some(key))))
+    }
+
+    /// A key, if it has the columns of this table's.
+    fn fitting(self, key: Option<&Key>) -> Option<&Key> {
+        key.filter(|key| self.def().check_key(key).is_ok())
     }
 
     /// The rows whose key, desired or current part has `value` in `column`.
@@ -207,6 +213,7 @@ impl<'a> AnyTable<'a> {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<AnyRow<'a>>, UnknownColumn> {
+        let after = self.fitting(after);
         if filters.is_empty() {
             return Ok(self.rows_of(self.ops.ids_after_any(after)).take(limit).collect());
         }

@@ -78,7 +78,6 @@ impl<R: Row> TableOps for TableData<R> {
     }
 
     fn ids_after_any(&self, after: Option<&Key>) -> Ids<'_> {
-        // A key that does not fit the table stands before all rows, like none.
         let after = after.and_then(|key| R::typed_key(key).ok());
         Ids::Boxed(Box::new(self.ids_after(after.as_ref())))
     }
