@@ -1,7 +1,7 @@
 //! What bodies look like: of each table what is shown and what may be ordered, of each endpoint what may be created.
 
 use super::{camel, object, schema_ref};
-use pony_core::document::{Endpoint, OPERATIONS_MAX, Tree};
+use pony_core::document::{Endpoint, LIST_ITEMS_MAX, OPERATIONS_MAX, TEXT_CHARS_MAX, Tree, text_chars_max};
 use pony_state::{ColumnSchema, ColumnType, PartKind, TableSchema};
 use serde_json::{Map, Value as Json, json};
 
@@ -131,7 +131,7 @@ fn order(table: &TableSchema) -> Json {
         let mut schema = if column.ty == ColumnType::Uuid {
             json!({"type": "string", "description": "A UUID, or a placeholder for a new one"})
         } else {
-            of_type(&column.ty)
+            bounded(table, column)
         };
         if column.nullable {
             schema = json!({"anyOf": [schema, {"type": "null"}]});
@@ -142,6 +142,22 @@ fn order(table: &TableSchema) -> Json {
         (column.name.clone(), described(column, schema))
     });
     json!({"type": "object", "properties": object(properties), "additionalProperties": false})
+}
+
+/// What a column takes, with the bounds that hold for what people order.
+fn bounded(table: &TableSchema, column: &ColumnSchema) -> Json {
+    let mut schema = of_type(&column.ty);
+    match &column.ty {
+        ColumnType::Text => schema["maxLength"] = json!(text_chars_max(&table.name, &column.name)),
+        ColumnType::List(item) => {
+            schema["maxItems"] = json!(LIST_ITEMS_MAX);
+            if **item == ColumnType::Text {
+                schema["items"]["maxLength"] = json!(TEXT_CHARS_MAX);
+            }
+        }
+        _ => {}
+    }
+    schema
 }
 
 fn described(column: &ColumnSchema, mut schema: Json) -> Json {
