@@ -201,6 +201,18 @@ async fn preconditions_hold_or_refuse() {
     assert_eq!(send(&sparkle, "PATCH", &path, &held, &rename).await.status, 200);
     let stale = send(&sparkle, "PATCH", &path, &held, &rename).await;
     assert_eq!((stale.status, stale.json()["error"].as_str()), (412, Some("precondition-failed")));
+    let tag = send(&sparkle, "GET", &path, &auth, "").await.header("etag").unwrap().to_owned();
+    for (condition, status) in [
+        (format!("If-Match: W/{tag}"), 412),
+        (format!("If-Match: \"other\", {tag}"), 200),
+        ("If-Match: *".to_owned(), 200),
+        (format!("If-None-Match: {tag}"), 412),
+        ("If-None-Match: *".to_owned(), 412),
+        ("If-None-Match: \"other\"".to_owned(), 200),
+    ] {
+        let held = format!("{auth}{condition}\r\n");
+        assert_eq!(send(&sparkle, "PATCH", &path, &held, &rename).await.status, status, "{condition}");
+    }
     sparkle.shutdown().await;
 }
 

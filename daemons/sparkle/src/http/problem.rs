@@ -86,7 +86,7 @@ impl Fault {
     }
 
     pub(super) fn precondition() -> Self {
-        let message = "the entity is not (any longer) what If-Match names; read it again";
+        let message = "the entity is not (any longer) what If-Match or If-None-Match ask for; read it again";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", message.to_owned())
     }
 

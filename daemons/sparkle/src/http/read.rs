@@ -39,8 +39,7 @@ pub(super) async fn answer(
 
 fn entity(text: Vec<u8>, headers: &HeaderMap) -> Result<Response, Fault> {
     let tag = etag(&text);
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| names(known, &tag)) {
+    if Preconditions::of(headers).excludes(&tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let mut response = json_response(text);
@@ -57,9 +56,34 @@ pub(super) fn etag(text: &[u8]) -> String {
     format!("\"{:032x}\"", u128::from_be_bytes(half))
 }
 
-/// Whether an `If-Match` or `If-None-Match` header names the tag.
-pub(super) fn names(header: &str, tag: &str) -> bool {
-    header.split(',').map(|it| it.trim().trim_start_matches("W/")).any(|it| it == "*" || it == tag)
+/// What a request makes an entity's state a condition of (RFC 9110, section 13.1).
+#[derive(Debug, Default)]
+pub(super) struct Preconditions {
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+}
+
+impl Preconditions {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self { if_match: text(header::IF_MATCH), if_none_match: text(header::IF_NONE_MATCH) }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.if_match.is_none() && self.if_none_match.is_none()
+    }
+
+    /// Whether `If-None-Match` names the tag, a weak one too: for bytes that are the same there is none other.
+    pub(super) fn excludes(&self, tag: &str) -> bool {
+        let is = |it: &str| it == "*" || it.trim_start_matches("W/") == tag;
+        self.if_none_match.as_deref().is_some_and(|header| header.split(',').any(|it| is(it.trim())))
+    }
+
+    /// Whether `If-Match` names other tags than this one. Weak ones are others: they say too little to write by.
+    pub(super) fn misses(&self, tag: &str) -> bool {
+        let is = |it: &str| it == "*" || it == tag;
+        self.if_match.as_deref().is_some_and(|header| !header.split(',').any(|it| is(it.trim())))
+    }
 }
 
 pub(super) fn json_response(text: impl Into<Body>) -> Response {

@@ -3,7 +3,7 @@
 use super::App;
 use super::caller::Identity;
 use super::problem::Fault;
-use super::read::{etag, names};
+use super::read::{Preconditions, etag};
 use crate::auth::{self, token};
 use crate::lead::Role;
 use crate::writer::{Answer, Request};
@@ -30,13 +30,12 @@ pub(super) async fn answer(
 ) -> Result<Response, Fault> {
     let write = parse(method, headers, body)?;
     require_database(app)?;
-    let if_match = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let conditions = Preconditions::of(headers);
     let (turn_in, turn) = oneshot::channel();
     let (answer, answered) = oneshot::channel();
     let shared = app.clone();
-    let evaluate = Box::new(move |state: &State| {
-        decide(&shared.0.tree, state, &identity, &url, &write, if_match.as_deref())
-    });
+    let evaluate =
+        Box::new(move |state: &State| decide(&shared.0.tree, state, &identity, &url, &write, &conditions));
     let request = Request { evaluate, turn: Some(turn_in), answer };
     app.0.writer.put(request).map_err(|busy| Fault::busy(busy.to_string()))?;
     let gone = |_| Fault::unavailable("Sparkle is shutting down".to_owned());
@@ -82,12 +81,12 @@ fn decide(
     identity: &Identity,
     url: &UrlPath,
     write: &Write,
-    if_match: Option<&str>,
+    conditions: &Preconditions,
 ) -> Result<Effect, Fault> {
     let caller = &identity.caller(state)?;
-    if let Some(wanted) = if_match {
-        let entity = Reader::new(tree, state, caller).entity_text(url)?;
-        if !names(wanted, &etag(&entity)) {
+    if !conditions.is_empty() {
+        let tag = etag(&Reader::new(tree, state, caller).entity_text(url)?);
+        if conditions.misses(&tag) || conditions.excludes(&tag) {
             return Err(Fault::precondition());
         }
     }

@@ -18,7 +18,7 @@ const ANSWERS: [(u16, &str, &str); 14] = [
     (405, "MethodNotAllowed", "The place does not take that"),
     (408, "RequestTimeout", "The request took too long to arrive"),
     (409, "Conflict", "A failed test, a uniqueness clash, something in use"),
-    (412, "PreconditionFailed", "The entity is not what If-Match names"),
+    (412, "PreconditionFailed", "The entity is not what If-Match or If-None-Match ask for"),
     (413, "TooLarge", "Beyond a limit"),
     (415, "UnsupportedMediaType", "No kind of patch"),
     (429, "TooManyRequests", "Come back later"),

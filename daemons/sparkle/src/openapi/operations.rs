@@ -122,12 +122,12 @@ fn entity_operations(endpoint: &Endpoint) -> Map<String, Json> {
             "operationId": format!("delete_{name}"),
             "tags": [tag],
             "summary": format!("Remove an entity of {tag}, and what belongs to it"),
-            "parameters": [parameter("IfMatch")],
+            "parameters": [parameter("IfMatch"), parameter("IfNoneMatch")],
             "responses": write_answers(&[412]),
         });
         operations.insert("delete".to_owned(), delete);
         let mut update = patch(&format!("update_{name}"), tag, &[412]);
-        update["parameters"] = json!([parameter("IfMatch")]);
+        update["parameters"] = json!([parameter("IfMatch"), parameter("IfNoneMatch")]);
         operations.insert("patch".to_owned(), update);
     }
     operations
