@@ -164,10 +164,8 @@ impl<'a, R: Rows> Draft<'a, R> {
                 self.merge_desired(&spot, &step, value, place.at)
             }
             Tail::Column(PartKind::Desired, column, rest) => self.edit(place, column, |json| {
-                let mut merged =
-                    if rest.is_empty() { json.clone() } else { within::get(json, rest)?.clone() };
-                within::merge(&mut merged, value);
-                within::add(json, rest, merged)
+                within::merge(within::get_mut(json, rest)?, value);
+                Ok(())
             }),
             Tail::Part(PartKind::Current) | Tail::Column(PartKind::Current, ..) => Err(place.current()),
         }

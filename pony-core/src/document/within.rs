@@ -28,7 +28,7 @@ pub(super) fn get<'a>(json: &'a Json, path: &[String]) -> Result<&'a Json, NoSuc
     })
 }
 
-fn get_mut<'a>(json: &'a mut Json, path: &[String]) -> Result<&'a mut Json, NoSuchMember> {
+pub(super) fn get_mut<'a>(json: &'a mut Json, path: &[String]) -> Result<&'a mut Json, NoSuchMember> {
     path.iter().try_fold(json, |json, token| {
         match json {
             Json::Object(members) => members.get_mut(token),

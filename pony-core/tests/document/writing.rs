@@ -106,6 +106,20 @@ fn later_operations_see_what_earlier_ones_did() {
     assert_eq!(cloud.get("/config/b"), json!({"desired": {"key": "b", "value": {"n": 2, "m": 3}}}));
 }
 
+/// What was merged used to be put beside the item that it was merged into.
+#[test]
+fn an_item_of_a_list_is_merged_where_it_stands() {
+    let mut cloud = Cloud::new();
+    let patch = json!([
+        {"op": "add", "path": "/config/a", "value": {"desired": {"value": [null, {"n": 1}]}}},
+        {"op": "x-merge", "path": "/config/a/desired/value/0", "value": null},
+        {"op": "x-merge", "path": "/config/a/desired/value/1", "value": {"m": 2}},
+    ]);
+    cloud.patch("/", patch).unwrap();
+    let value = json!([null, {"n": 1, "m": 2}]);
+    assert_eq!(cloud.get("/config/a"), json!({"desired": {"key": "a", "value": value}}));
+}
+
 #[test]
 fn what_is_as_asked_for_already_comes_to_nothing() {
     let mut cloud = Cloud::new();
