@@ -54,7 +54,10 @@ async fn by_path(browser: &mut Browser<'_>, path: &str) -> anyhow::Result<(Strin
         let known = browser
             .catalog()
             .mount(&names)
-            .with_context(|| format!("there is no collection `{mount}` there"))?;
+            .with_context(|| {
+                let place = names.split_last().map_or_else(String::new, |(_, above)| above.join("/"));
+                format!("there is no collection `{mount}` in /{place}; `pony explain TABLE ROW` finds a row wherever it is")
+            })?;
         let table = known.table.clone();
         let rows = match &found {
             None => browser.root(mount).await?,
