@@ -1,7 +1,8 @@
 //! The grammar of who may use the cloud, and how much of it.
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
+use clap::{Args, Subcommand};
+use pony_core::tables::{MemberRole, ResourceType};
 
 /// `pony user`
 #[derive(Debug, Subcommand)]
@@ -66,15 +67,14 @@ pub struct TenantsArgs {
     pub tenants: Vec<String>,
 }
 
-/// What a member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Everything, and say who the members are
-    Owner,
-    /// Read and write
-    Admin,
-    /// Read
-    Operator,
+/// What somebody may be in a tenant, in the words of the API.
+fn roles() -> PossibleValuesParser {
+    PossibleValuesParser::new(MemberRole::ALL.map(|role| role.as_str()))
+}
+
+/// What is limited, in the words of the API.
+fn resources() -> PossibleValuesParser {
+    PossibleValuesParser::new(ResourceType::ALL.map(|resource| resource.as_str()))
 }
 
 /// `pony member`
@@ -93,8 +93,8 @@ pub struct MemberSetArgs {
     #[command(flatten)]
     pub member: MemberArgs,
     /// What the user may do there
-    #[arg(value_enum)]
-    pub role: Role,
+    #[arg(value_parser = roles())]
+    pub role: String,
 }
 
 /// A member.
@@ -115,25 +115,6 @@ pub enum QuotaCommand {
     Remove(QuotaArgs),
 }
 
-/// What is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Resource {
-    /// Space of volumes, MiB
-    Storage,
-    /// Virtual CPUs
-    Vcpu,
-    /// Physical CPUs' worth of computing
-    Rcpu,
-    /// Memory, MiB
-    Mem,
-    /// Instances
-    Instances,
-    /// IP addresses
-    Ips,
-    /// Switches
-    Switches,
-}
-
 /// `pony quota set`
 #[derive(Debug, Args)]
 pub struct QuotaSetArgs {
@@ -150,8 +131,8 @@ pub struct QuotaArgs {
     /// The tenant: a name, a UUID, or the beginning of one
     pub tenant: String,
     /// What is limited
-    #[arg(value_enum)]
-    pub resource: Resource,
+    #[arg(value_parser = resources())]
+    pub resource: String,
     /// Only in this storage pool
     #[arg(long)]
     pub pool: Option<String>,

@@ -10,7 +10,6 @@ use crate::cli::{
 use crate::session::Session;
 use crate::terminal;
 use anyhow::{Context, ensure};
-use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
 /// What stands for the UUID of something new.
@@ -94,7 +93,7 @@ pub(super) async fn member(session: &Session, command: &MemberCommand) -> anyhow
 
 async fn set_member(session: &Session, args: &MemberSetArgs) -> anyhow::Result<()> {
     let (tenant, known) = membership(&mut session.browser(), &args.member).await?;
-    let role = word(&args.role);
+    let role = &args.role;
     let operation = match &known {
         Some(row) => merge(&row.pointer(), &json!({"role": role})),
         None => merge(
@@ -144,14 +143,14 @@ async fn set_quota(session: &Session, args: &QuotaSetArgs) -> anyhow::Result<()>
         }
     };
     session.client.patch(&[operation]).await?;
-    let resource = word(&args.quota.resource);
+    let resource = &args.quota.resource;
     let sentence = format!("tenant {} may have {} of {resource} now", tenant.label(), args.limit);
     Ok(session.tell(&sentence, &json!({"quota": resource, "tenant": tenant.key, "limit": args.limit}))?)
 }
 
 async fn remove_quota(session: &Session, args: &QuotaArgs) -> anyhow::Result<()> {
     let (tenant, _, known) = limit(&mut session.browser(), args).await?;
-    let resource = word(&args.resource);
+    let resource = &args.resource;
     let row = known.with_context(|| format!("tenant {} has no such limit of {resource}", tenant.label()))?;
     session.client.patch(&[removal("quota", &row)]).await?;
     Ok(tell_deleted(session, "quota", &row)?)
@@ -163,7 +162,7 @@ async fn limit(
     args: &QuotaArgs,
 ) -> anyhow::Result<(Located, Json, Option<Located>)> {
     let tenant = browser.one_of("tenant", &args.tenant).await?;
-    let mut desired = json!({"type": word(&args.resource)});
+    let mut desired = json!({"type": args.resource});
     for (column, given) in [("storage_pool", &args.pool), ("cpu_profile", &args.cpu_profile)] {
         if let Some(given) = given {
             desired[column] = Json::from(browser.one_of(column, given).await?.key);
@@ -175,9 +174,4 @@ async fn limit(
     };
     let known = browser.children(&tenant, "quota").await?.into_iter().find(same);
     Ok((tenant, desired, known))
-}
-
-/// How the API writes it.
-fn word(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default()
 }
