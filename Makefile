@@ -53,6 +53,9 @@ bench-state: setup ## Measure the state engine against its peers
 bench-api: setup ## Measure the REST API alone
 	$(CARGO) bench --package pony-benches --no-default-features --features api --bench api
 
+bench-host: setup ## Measure what a host takes for its work
+	$(CARGO) bench --package pony-benches --no-default-features --features daemons --bench host
+
 bench-session: setup ## Measure the state exchange alone
 	$(CARGO) bench --package pony-benches --no-default-features --bench session
 
@@ -62,5 +65,5 @@ doc: ## Build the documentation: target/doc/
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test test-long fuzz check fmt bench bench-api bench-state bench-postgres bench-session doc clean-state
+.PHONY: help setup build run test test-long fuzz check fmt bench bench-api bench-host bench-state bench-postgres bench-session doc clean-state
 .DEFAULT_GOAL := help
