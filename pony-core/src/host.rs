@@ -5,7 +5,8 @@
 //! and every step over it is idempotent: it may be abandoned at any point and asked for again.
 
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// A storage pool as a driver needs it.
@@ -87,7 +88,96 @@ pub struct VolumeFact {
     /// Its format.
     pub format: VolumeFormat,
     /// Where a hypervisor opens it.
-    pub path: PathBuf,
+    pub place: Place,
+}
+
+/// Where a hypervisor opens the bytes of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A file of the host.
+    File(PathBuf),
+    /// A block device of the host.
+    Block(PathBuf),
+    /// Something on another machine that the emulator reaches by itself, without the host's kernel.
+    Network(NetworkDisk),
+}
+
+/// A disk on another machine, as an emulator addresses it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NetworkDisk {
+    /// How it is spoken to.
+    pub protocol: Protocol,
+    /// What it is called there: `iqn…/LUN`, `pool/image`, `/a/path`.
+    pub name: String,
+    /// Where it is, `host:port` each.
+    pub servers: Vec<String>,
+    /// The part of it that is meant; `None`: all of it.
+    pub slice: Option<Slice>,
+}
+
+/// How a disk on another machine is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// The emulator's own iSCSI initiator.
+    Iscsi,
+    /// The emulator's own NFS client.
+    Nfs,
+    /// The emulator's own Ceph client.
+    Rbd,
+}
+
+/// A part of a disk, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Slice {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is.
+    pub len: u64,
+}
+
+impl Protocol {
+    /// Its name in URLs and in libvirt's definitions.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Iscsi => "iscsi",
+            Self::Nfs => "nfs",
+            Self::Rbd => "rbd",
+        }
+    }
+}
+
+impl Place {
+    /// The file or device of this host, where it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Block(path) => Some(path),
+            Self::Network(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) | Self::Block(path) => path.display().fmt(f),
+            Self::Network(disk) => disk.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for NetworkDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (protocol, name) = (self.protocol.as_str(), self.name.trim_start_matches('/'));
+        write!(f, "{protocol}://{}/{name}", self.servers.join(","))?;
+        match self.slice {
+            Some(Slice { offset, len }) => write!(f, " (bytes {offset} to {})", offset.saturating_add(len)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A virtual L2 switch.
@@ -178,7 +268,7 @@ pub struct DiskSpec {
     /// `vdisk.index`: its place on the bus.
     pub index: u32,
     /// From the volume's fact.
-    pub path: PathBuf,
+    pub place: Place,
     /// From the volume's fact.
     pub format: VolumeFormat,
     /// A CD-ROM of an image.

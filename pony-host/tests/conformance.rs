@@ -40,7 +40,7 @@ async fn startable(host: &SimHost) -> InstanceSpec {
         disks: vec![DiskSpec {
             vdisk: Uuid::new_v4(),
             index: 0,
-            path: volume.path,
+            place: volume.place,
             format: volume.format,
             read_only: false,
         }],

@@ -12,7 +12,9 @@ mod suite;
 
 use bench::{Bench, GUEST_PANICS, GUEST_POWERS_OFF};
 use daemon::Daemon;
-use pony_core::host::{Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, VolumeFormat};
+use pony_core::host::{
+    Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, Place, VolumeFormat,
+};
 use pony_host::{Accel, DaemonFound, Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, probe_accel};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,7 @@ async fn a_guest_boots_and_its_console_is_kept() {
     assert!(bench.console(&spec, "log").exists(), "what it said outlives the run");
     bench.libvirt.undefine(spec.instance).await.unwrap();
     assert!(!bench.console(&spec, "log").exists(), "but not the instance");
-    assert!(spec.disks[0].path.exists(), "disks are never touched");
+    assert!(spec.disks[0].place.path().unwrap().exists(), "disks are never touched");
 }
 
 #[tokio::test]
@@ -165,7 +167,7 @@ async fn dropped_calls_do_no_harm() {
 async fn what_is_missing_is_named_and_can_be_mended() {
     let Some(bench) = Bench::new().await else { return };
     let spec = bench.spec("incomplete");
-    let disk = spec.disks[0].path.clone();
+    let disk = spec.disks[0].place.path().unwrap().to_owned();
     let aside = disk.with_extension("aside");
     std::fs::rename(&disk, &aside).unwrap();
     bench.libvirt.define(&spec).await.unwrap();
@@ -222,7 +224,7 @@ async fn impossible_orders_are_refused_as_such() {
         InstanceSpec { mem_mib: 0, ..good.clone() },
         InstanceSpec { nics: vec![nic], ..good.clone() },
         InstanceSpec {
-            disks: vec![DiskSpec { path: "rel".into(), ..good.disks[0].clone() }],
+            disks: vec![DiskSpec { place: Place::File("rel".into()), ..good.disks[0].clone() }],
             ..good.clone()
         },
     ];
@@ -238,7 +240,8 @@ async fn several_disks_of_all_kinds_start() {
     let one = bench.spec("disks");
     let (data, cd) = (bench.spec("data"), bench.spec("cd"));
     let disk = |from: &InstanceSpec, index, read_only| DiskSpec { index, read_only, ..from.disks[0].clone() };
-    let qcow2 = DiskSpec { path: bench.qcow2(), format: VolumeFormat::Qcow2, ..disk(&data, 27, false) };
+    let qcow2 =
+        DiskSpec { place: Place::File(bench.qcow2()), format: VolumeFormat::Qcow2, ..disk(&data, 27, false) };
     let disks = vec![disk(&one, 0, false), disk(&data, 1, false), disk(&cd, 2, true), qcow2];
     let spec = InstanceSpec { disks, boot: Boot::Network, ..one };
     bench.run(&spec).await;

@@ -4,7 +4,7 @@
 #![cfg(feature = "sim")]
 
 use pony_core::host::{
-    Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, PoolBackend, PoolSpec, Source,
+    Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, Place, PoolBackend, PoolSpec, Source,
     VolumeFormat, VolumeSpec,
 };
 use pony_host::{Discovery, Hypervisor, Progress, SimHost, SimOp, SimOptions, Storage};
@@ -99,7 +99,7 @@ async fn a_guest_without_its_disk_tap_or_memory_does_not_start() {
     let disk = DiskSpec {
         vdisk: Uuid::new_v4(),
         index: 0,
-        path: "/pool/volumes/none.raw".into(),
+        place: Place::File("/pool/volumes/none.raw".into()),
         format: VolumeFormat::Raw,
         read_only: false,
     };

@@ -69,7 +69,7 @@ async fn only_the_emulator_gets_at_a_volume() {
     let bench = Bench::new();
     let fact = bench.make(&bench.qcow2(1), &Source::Empty).await.unwrap();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&fact.path), 0o600);
+    assert_eq!(mode(fact.place.path().unwrap()), 0o600);
     assert_eq!(mode(&bench.dir.join("volumes")), 0o711);
     assert_eq!(mode(&bench.dir.join("partial")), 0o700);
 }
@@ -116,7 +116,7 @@ async fn what_others_put_into_a_pool_is_neither_listed_nor_touched() {
 async fn a_damaged_volume_is_not_finished_and_never_overwritten() {
     let bench = Bench::new();
     let spec = bench.qcow2(1);
-    let path = bench.make(&spec, &Source::Empty).await.unwrap().path;
+    let path = bench.make(&spec, &Source::Empty).await.unwrap().place.path().unwrap().to_owned();
     fs::write(&path, "precious").unwrap();
     assert_eq!(bench.storage.list_volumes(&bench.pool).await.unwrap(), []);
     let message = assert_refused(bench.make(&spec, &Source::Empty).await, DriverErrorKind::Order);
@@ -253,7 +253,7 @@ async fn half_a_qcow2_is_not_an_image() {
 async fn a_raw_volume_that_looks_like_qcow2_is_copied_as_raw() {
     let bench = Bench::new();
     let original = bench.raw(1);
-    let path = bench.make(&original, &Source::Empty).await.unwrap().path;
+    let path = bench.make(&original, &Source::Empty).await.unwrap().place.path().unwrap().to_owned();
     let dir = tempfile::TempDir::new().unwrap();
     let trap = dir.path().join("trap");
     qemu_img(&[
@@ -282,7 +282,7 @@ async fn a_volume_that_is_written_to_is_neither_copied_nor_resized() {
     let bench = Bench::new();
     for format in [VolumeFormat::Raw, VolumeFormat::Qcow2] {
         let spec = bench.spec(format, 1);
-        let path = bench.make(&spec, &Source::Empty).await.unwrap().path;
+        let path = bench.make(&spec, &Source::Empty).await.unwrap().place.path().unwrap().to_owned();
         let name = if format == VolumeFormat::Raw { "raw" } else { "qcow2" };
         // Like a guest: holds the image open for writing until it is told to quit.
         let mut guest = Command::new("qemu-io");
@@ -324,7 +324,7 @@ async fn holes_stay_holes() {
     let copy = bench.make(&bench.raw(65), &Source::Volume(image)).await.unwrap();
     for fact in [fact, copy] {
         assert_holds(&fact, &bytes);
-        let used = fs::metadata(&fact.path).unwrap().blocks() * 512;
+        let used = fs::metadata(fact.place.path().unwrap()).unwrap().blocks() * 512;
         assert!(used < 16 << 20, "{used} bytes are used for 1 MiB of data");
     }
 }

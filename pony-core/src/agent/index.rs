@@ -3,8 +3,8 @@
 
 use super::facts::{Facts, is_up};
 use super::orders::{DiskData, Orders, Target, VolumeWish};
+use crate::host::Place;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Look-ups over orders.
@@ -67,7 +67,7 @@ pub(super) struct Card<'a> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage {
     /// Guests that are up, by what they have open as far as their definitions tell.
-    pub(super) disks: BTreeMap<PathBuf, BTreeSet<Uuid>>,
+    pub(super) disks: BTreeMap<Place, BTreeSet<Uuid>>,
     /// As `disks`, by card.
     pub(super) cards: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Guests of which it is not known what they have open: what they run with cannot be read, or a step ended
@@ -82,7 +82,7 @@ impl Usage {
         for (instance, guest) in facts.guests.iter().filter(|(_, guest)| is_up(guest.state)) {
             for spec in guest.live.iter().chain(&guest.spec) {
                 for disk in &spec.disks {
-                    usage.disks.entry(disk.path.clone()).or_default().insert(instance);
+                    usage.disks.entry(disk.place.clone()).or_default().insert(instance);
                 }
                 for nic in &spec.nics {
                     usage.cards.entry(nic.vnic).or_default().insert(instance);

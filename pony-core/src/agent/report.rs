@@ -236,7 +236,7 @@ impl Reporter<'_> {
                 _ => None,
             },
             size_mib: fact.map(|f| f.size_mib),
-            path: fact.map(|f| f.path.display().to_string()),
+            path: fact.map(|f| f.place.to_string()),
             order: progress(status),
         })
     }

@@ -39,7 +39,7 @@ fn what_must_not_happen_is_noted() {
     let disk = crate::host::DiskSpec {
         vdisk: Uuid::from_u128(7),
         index: 0,
-        path: "/nowhere".into(),
+        place: crate::host::Place::File("/nowhere".into()),
         format: VolumeFormat::Raw,
         read_only: false,
     };

@@ -2,8 +2,8 @@
 
 use crate::agent::{Output, Step};
 use crate::host::{
-    DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Source, SwitchFact, SwitchKind,
-    TapFact, VolumeFact, VolumeSpec,
+    DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, Source, SwitchFact,
+    SwitchKind, TapFact, VolumeFact, VolumeSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -50,9 +50,8 @@ fn refuse(message: String) -> DriverError {
     DriverError { kind: DriverErrorKind::Transient, message }
 }
 
-/// The path of a volume.
-fn path_of(spec: &VolumeSpec) -> PathBuf {
-    PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume))
+fn place_of(spec: &VolumeSpec) -> Place {
+    Place::File(PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume)))
 }
 
 fn is_up(state: GuestState) -> bool {
@@ -146,17 +145,17 @@ impl SimWorld {
 
     fn check_disks(&mut self, spec: &InstanceSpec) {
         for disk in &spec.disks {
-            if !self.volumes.values().any(|v| v.path == disk.path) {
-                self.violation(format!("instance {} starts without {}", spec.instance, disk.path.display()));
+            if !self.volumes.values().any(|v| v.place == disk.place) {
+                self.violation(format!("instance {} starts without {}", spec.instance, disk.place));
             }
             let writes = |g: &SimGuest| {
                 let live = g.live.as_ref().filter(|_| is_up(g.state));
                 live.is_some_and(|s| {
-                    s.disks.iter().any(|d| d.path == disk.path && !(d.read_only && disk.read_only))
+                    s.disks.iter().any(|d| d.place == disk.place && !(d.read_only && disk.read_only))
                 })
             };
             if let Some((other, _)) = self.guests.iter().find(|(_, g)| writes(g)) {
-                self.violation(format!("{} is opened by {} and {other}", disk.path.display(), spec.instance));
+                self.violation(format!("{} is opened by {} and {other}", disk.place, spec.instance));
             }
         }
     }
@@ -262,7 +261,7 @@ impl SimWorld {
             return Err(DriverError { kind: DriverErrorKind::Order, message });
         }
         let (volume, pool, format) = (spec.volume, spec.pool.pool, spec.format);
-        let fact = VolumeFact { volume, pool, size_mib, format, path: path_of(spec) };
+        let fact = VolumeFact { volume, pool, size_mib, format, place: place_of(spec) };
         self.unfinished.remove(&volume);
         self.volumes.insert(volume, fact.clone());
         self.count("fill", volume);
@@ -273,7 +272,7 @@ impl SimWorld {
         if spec.size_mib.is_none_or(|size| size <= fact.size_mib) {
             return self.redundant(Output::Volume(fact));
         }
-        if let Some(instance) = self.user_of(&fact.path, false) {
+        if let Some(instance) = self.user_of(&fact.place, false) {
             self.violation(format!("volume {} grows under instance {instance}", spec.volume));
         }
         fact.size_mib = spec.size_mib.unwrap_or(fact.size_mib);
@@ -287,7 +286,7 @@ impl SimWorld {
         let Some(fact) = self.volumes.get(&from.volume).cloned() else {
             return Err(refuse(format!("volume {} is not there", from.volume)));
         };
-        if let Some(instance) = self.user_of(&fact.path, true) {
+        if let Some(instance) = self.user_of(&fact.place, true) {
             self.violation(format!(
                 "volume {} is copied while instance {instance} writes to it",
                 from.volume
@@ -302,7 +301,7 @@ impl SimWorld {
             None if !traces => return self.redundant(Output::None),
             None => {}
             Some(fact) => {
-                if let Some(instance) = self.user_of(&fact.path, false) {
+                if let Some(instance) = self.user_of(&fact.place, false) {
                     self.violation(format!("volume {} is deleted under instance {instance}", spec.volume));
                 }
             }
@@ -311,9 +310,9 @@ impl SimWorld {
         Ok(Output::None)
     }
 
-    fn user_of(&self, path: &PathBuf, only_writers: bool) -> Option<Uuid> {
+    fn user_of(&self, place: &Place, only_writers: bool) -> Option<Uuid> {
         let has =
-            |s: &InstanceSpec| s.disks.iter().any(|d| d.path == *path && !(only_writers && d.read_only));
+            |s: &InstanceSpec| s.disks.iter().any(|d| d.place == *place && !(only_writers && d.read_only));
         self.guests.iter().find(|(_, g)| is_up(g.state) && g.live.as_ref().is_some_and(has)).map(|(i, _)| *i)
     }
 

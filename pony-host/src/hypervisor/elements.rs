@@ -138,7 +138,7 @@ pub(super) struct Disk {
     #[serde(rename = "@device")]
     pub(super) device: &'static str,
     pub(super) driver: DiskDriver,
-    pub(super) source: FileSource,
+    pub(super) source: DiskSource,
     pub(super) target: DiskTarget,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) readonly: Option<()>,
@@ -159,10 +159,43 @@ pub(super) struct DiskDriver {
     pub(super) discard: &'static str,
 }
 
+/// Where the bytes of a disk are: a file, a device, or something on another machine, by the disk's type.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct DiskSource {
+    #[serde(rename = "@file", skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
+    #[serde(rename = "@dev", skip_serializing_if = "Option::is_none")]
+    pub(super) dev: Option<String>,
+    #[serde(rename = "@protocol", skip_serializing_if = "Option::is_none")]
+    pub(super) protocol: Option<&'static str>,
+    #[serde(rename = "@name", skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    pub(super) host: Vec<ServerXml>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) slices: Option<Slices>,
+}
+
 #[derive(Debug, Serialize)]
-pub(super) struct FileSource {
-    #[serde(rename = "@file")]
-    pub(super) file: String,
+pub(super) struct ServerXml {
+    #[serde(rename = "@name")]
+    pub(super) name: String,
+    #[serde(rename = "@port")]
+    pub(super) port: u16,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Slices {
+    pub(super) slice: SliceXml,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SliceXml {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    #[serde(rename = "@offset")]
+    pub(super) offset: u64,
+    #[serde(rename = "@size")]
+    pub(super) size: u64,
 }
 
 #[derive(Debug, Serialize)]

@@ -11,7 +11,7 @@ use super::error::{from_virt, transient};
 use super::kvm;
 use super::xml::{Console, Recipe};
 use crate::Result;
-use pony_core::host::{Boot, DiskSpec, DriverError, InstanceSpec, VolumeFormat};
+use pony_core::host::{Boot, DiskSpec, DriverError, InstanceSpec, Place, VolumeFormat};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -148,7 +148,7 @@ impl Probe {
         let disk = DiskSpec {
             vdisk: self.guest,
             index: 0,
-            path: self.disk.clone(),
+            place: Place::File(self.disk.clone()),
             format: VolumeFormat::Raw,
             read_only: false,
         };

@@ -2,14 +2,14 @@
 
 use super::accel::Accel;
 use super::elements::{
-    BootOrder, Clock, Controller, Cpu, CpuTune, Devices, Disk, DiskDriver, DiskTarget, DomainXml, Features,
-    FileSource, Interface, Mac, Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, Serial,
-    SerialLog, SerialSource, Tap,
+    BootOrder, Clock, Controller, Cpu, CpuTune, Devices, Disk, DiskDriver, DiskSource, DiskTarget, DomainXml,
+    Features, Interface, Mac, Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, Serial,
+    SerialLog, SerialSource, ServerXml, SliceXml, Slices, Tap,
 };
 use super::error::order;
 use super::metadata::OwnerXml;
 use crate::Result;
-use pony_core::host::{Boot, DiskSpec, InstanceSpec, NicSpec, VolumeFormat};
+use pony_core::host::{Boot, DiskSpec, InstanceSpec, NicSpec, Place, Slice, VolumeFormat};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -157,16 +157,56 @@ fn disk_xml(disk: &DiskSpec, place: u32, boot: usize) -> Result<Disk> {
         VolumeFormat::Qcow2 => "qcow2",
     };
     let discard = if disk.read_only { "ignore" } else { "unmap" };
+    let (kind, source) = source_xml(&disk.place)?;
+    let cache = disk.place.path().map_or("none", cache_mode);
     Ok(Disk {
-        kind: "file",
+        kind,
         device,
-        driver: DiskDriver { name: "qemu", format, cache: cache_mode(&disk.path), discard },
-        source: FileSource { file: path_text(&disk.path)? },
+        driver: DiskDriver { name: "qemu", format, cache, discard },
+        source,
         target: DiskTarget { dev: format!("{prefix}{}", letters(place)), bus },
         readonly: disk.read_only.then_some(()),
         serial: disk.vdisk.simple().to_string().chars().take(SERIAL_CHARS_MAX).collect(),
         boot: Some(BootOrder { order: boot }),
     })
+}
+
+/// The type of a disk, and where its bytes are.
+fn source_xml(place: &Place) -> Result<(&'static str, DiskSource)> {
+    Ok(match place {
+        Place::File(path) => ("file", DiskSource { file: Some(path_text(path)?), ..DiskSource::default() }),
+        Place::Block(path) => ("block", DiskSource { dev: Some(path_text(path)?), ..DiskSource::default() }),
+        Place::Network(disk) => {
+            let slice = |slice: Slice| SliceXml { kind: "storage", offset: slice.offset, size: slice.len };
+            let source = DiskSource {
+                protocol: Some(disk.protocol.as_str()),
+                name: Some(name_text(&disk.name)?),
+                host: disk.servers.iter().map(|server| server_xml(server)).collect::<Result<_>>()?,
+                slices: disk.slice.map(|it| Slices { slice: slice(it) }),
+                ..DiskSource::default()
+            };
+            ("network", source)
+        }
+    })
+}
+
+/// `host:port`, where the host may be an IPv6 address in brackets.
+fn server_xml(server: &str) -> Result<ServerXml> {
+    let parts = server.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    match parts {
+        Some((name, port)) if !name.is_empty() => {
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            Ok(ServerXml { name: name_text(name)?, port })
+        }
+        _ => Err(order(format!("{server:?} is not the address of a server: write host:port"))),
+    }
+}
+
+fn name_text(name: &str) -> Result<String> {
+    match name.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+        false => Ok(name.to_owned()),
+        true => Err(order(format!("{name:?} is not a usable name: no control characters"))),
+    }
 }
 
 /// Past the host's page cache where the file system can: what a guest flushed is then on the disk, and memory is
@@ -243,6 +283,7 @@ fn letters(index: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pony_core::host::{NetworkDisk, Protocol};
 
     #[test]
     fn disks_are_named_as_the_kernel_names_them() {
@@ -255,14 +296,42 @@ mod tests {
         let disk = DiskSpec {
             vdisk: Uuid::from_u128(2),
             index: 0,
-            path: "/p'\"<>&/ü 𝕏".into(),
+            place: Place::File("/p'\"<>&/ü 𝕏".into()),
             format: VolumeFormat::Raw,
             read_only: false,
         };
         let text = quick_xml::se::to_string(&disk_xml(&disk, 0, 1).unwrap()).unwrap();
         assert!(!text.contains("<>") && text.contains("&lt;") && text.contains("&quot;"), "{text}");
         for path in ["relative", "/line\nbreak", "/nul\u{0}", "/not\u{ffff}xml"] {
-            assert!(disk_xml(&DiskSpec { path: path.into(), ..disk.clone() }, 0, 1).is_err(), "{path:?}");
+            assert!(
+                disk_xml(&DiskSpec { place: Place::File(path.into()), ..disk.clone() }, 0, 1).is_err(),
+                "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_place_becomes_a_source_that_libvirt_knows() {
+        let text = |place: Place| {
+            let (kind, source) = source_xml(&place).unwrap();
+            (kind, quick_xml::se::to_string(&source).unwrap())
+        };
+        let (kind, block) = text(Place::Block("/dev/vg/lv".into()));
+        assert_eq!((kind, block.as_str()), ("block", r#"<DiskSource dev="/dev/vg/lv"/>"#));
+        let slice = Some(Slice { offset: 1 << 20, len: 5 << 20 });
+        let (name, servers) = ("iqn.2026-01.test:a/1".into(), vec!["[::1]:3260".into()]);
+        let disk = NetworkDisk { protocol: Protocol::Iscsi, name, servers, slice };
+        let (kind, network) = text(Place::Network(disk.clone()));
+        assert_eq!(kind, "network");
+        let host = r#"<host name="::1" port="3260"/>"#;
+        let slices = r#"<slices><slice type="storage" offset="1048576" size="5242880"/></slices>"#;
+        let expected = format!(
+            r#"<DiskSource protocol="iscsi" name="iqn.2026-01.test:a/1">{host}{slices}</DiskSource>"#
+        );
+        assert_eq!(network, expected);
+        for server in ["", "host", ":1", "host:port", "host:70000"] {
+            let disk = NetworkDisk { servers: vec![server.into()], ..disk.clone() };
+            assert!(source_xml(&Place::Network(disk)).is_err(), "{server:?}");
         }
     }
 

@@ -57,8 +57,8 @@ impl World {
     /// A real emulator opens its disks and its taps, and ends when it cannot.
     fn check_parts(&self, spec: &InstanceSpec) -> Result<()> {
         for disk in &spec.disks {
-            if !self.has_volume_at(&disk.path, disk.format) {
-                let path = disk.path.display();
+            if !self.has_volume_at(&disk.place, disk.format) {
+                let path = &disk.place;
                 return Err(transient(format!("cannot start {}: no finished volume at {path}", spec.name)));
             }
         }

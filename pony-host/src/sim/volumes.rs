@@ -2,7 +2,7 @@
 
 use super::{errors::order, errors::transient, errors::unsupported, op::SimOp, world::World};
 use crate::Result;
-use pony_core::host::{PoolBackend, PoolFact, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use pony_core::host::{Place, PoolBackend, PoolFact, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -130,9 +130,9 @@ impl World {
     ) -> Result<VolumeFact> {
         self.fill_step(spec.volume, ticket, FILL_STEPS)?;
         self.check_space(spec, size_mib)?;
-        let path = volume_path(spec)?;
+        let place = Place::File(volume_path(spec)?);
         let fact =
-            VolumeFact { volume: spec.volume, pool: spec.pool.pool, size_mib, format: spec.format, path };
+            VolumeFact { volume: spec.volume, pool: spec.pool.pool, size_mib, format: spec.format, place };
         self.fills.remove(&spec.volume);
         self.volumes.insert(spec.volume, fact.clone());
         self.effect(SimOp::CreateVolume, spec.volume);
@@ -149,8 +149,8 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn has_volume_at(&self, path: &Path, format: VolumeFormat) -> bool {
-        self.volumes.values().any(|volume| volume.path == path && volume.format == format)
+    pub(super) fn has_volume_at(&self, place: &Place, format: VolumeFormat) -> bool {
+        self.volumes.values().any(|volume| volume.place == *place && volume.format == format)
     }
 }
 

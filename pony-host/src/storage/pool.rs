@@ -5,7 +5,7 @@ use super::qcow2::Header;
 use super::size::fact_mib;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
-use pony_core::host::{PoolFact, VolumeFact, VolumeFormat};
+use pony_core::host::{Place, PoolFact, VolumeFact, VolumeFormat};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -162,8 +162,8 @@ impl Pool {
     }
 
     pub(super) fn fact_of(&self, volume: Uuid, found: &Found) -> VolumeFact {
-        let (path, format) = (found.path.clone(), found.format);
-        VolumeFact { volume, pool: self.uuid, size_mib: fact_mib(found.bytes), format, path }
+        let (place, format) = (Place::File(found.path.clone()), found.format);
+        VolumeFact { volume, pool: self.uuid, size_mib: fact_mib(found.bytes), format, place }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A place to try guests in: a driver, a directory, and a tidy end whatever a test does.
 
 use crate::daemon::Daemon;
-use pony_core::host::{Boot, DiskSpec, GuestState, InstanceFact, InstanceSpec, VolumeFormat};
+use pony_core::host::{Boot, DiskSpec, GuestState, InstanceFact, InstanceSpec, Place, VolumeFormat};
 use pony_host::{Accel, Hypervisor as _, Libvirt, LibvirtOptions, marker_boot_sector};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ impl Bench {
         let disk = DiskSpec {
             vdisk: Uuid::new_v4(),
             index: 0,
-            path: self.dir.path().join(format!("{instance}.img")),
+            place: Place::File(self.dir.path().join(format!("{instance}.img"))),
             format: VolumeFormat::Raw,
             read_only: false,
         };
@@ -93,8 +93,9 @@ impl Bench {
     }
 
     fn write_disk(&self, spec: &InstanceSpec, start: &[u8]) {
-        std::fs::write(&spec.disks[0].path, start).unwrap();
-        let disk = std::fs::OpenOptions::new().write(true).open(&spec.disks[0].path).unwrap();
+        let path = spec.disks[0].place.path().unwrap();
+        std::fs::write(path, start).unwrap();
+        let disk = std::fs::OpenOptions::new().write(true).open(path).unwrap();
         disk.set_len(DISK_BYTES).unwrap();
     }
 

@@ -127,12 +127,13 @@ pub fn qcow2_of(bytes: &[u8]) -> Vec<u8> {
 
 /// What a guest would read from a volume.
 pub fn content(fact: &VolumeFact) -> Vec<u8> {
+    let path = fact.place.path().unwrap();
     if fact.format == VolumeFormat::Raw {
-        return std::fs::read(&fact.path).unwrap();
+        return std::fs::read(path).unwrap();
     }
     let dir = TempDir::new().unwrap();
     let raw = dir.path().join("raw");
-    qemu_img(&["convert", "-f", "qcow2", "-O", "raw", fact.path.to_str().unwrap(), raw.to_str().unwrap()]);
+    qemu_img(&["convert", "-f", "qcow2", "-O", "raw", path.to_str().unwrap(), raw.to_str().unwrap()]);
     std::fs::read(raw).unwrap()
 }
 

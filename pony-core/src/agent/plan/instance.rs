@@ -185,8 +185,8 @@ impl View<'_> {
             }
         };
         let fact = fact.map_err(Obstacle::Wait)?;
-        let (path, format) = (fact.path.clone(), fact.format);
-        Ok(DiskSpec { vdisk: disk.vdisk, index: disk.index, path, format, read_only })
+        let (place, format) = (fact.place.clone(), fact.format);
+        Ok(DiskSpec { vdisk: disk.vdisk, index: disk.index, place, format, read_only })
     }
 
     fn usable_image(&self, image: Uuid) -> Result<&crate::host::VolumeFact, String> {

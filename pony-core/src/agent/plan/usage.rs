@@ -10,7 +10,7 @@ use uuid::Uuid;
 impl View<'_> {
     /// A guest other than `except` that has the volume open, or may have.
     pub(super) fn user_of_volume(&self, volume: Uuid, except: Option<Uuid>, runs: &StepRuns) -> Option<Uuid> {
-        let users = self.volume_fact(volume).and_then(|fact| self.usage.disks.get(&fact.path));
+        let users = self.volume_fact(volume).and_then(|fact| self.usage.disks.get(&fact.place));
         self.find_user(users, except, runs, |memo| memo.volumes.contains(&volume))
     }
 

@@ -241,7 +241,7 @@ fn a_cd_rom_shows_the_copy_of_its_image() {
     rig.expect(10_000, |r| is(r, Target::Running));
     let live = rig.sim.world().guests[&id(INST)].live.clone().unwrap();
     assert!(live.disks[1].read_only && !live.disks[0].read_only);
-    assert_eq!(live.disks[1].path, rig.sim.world().volumes[&id(COPY)].path);
+    assert_eq!(live.disks[1].place, rig.sim.world().volumes[&id(COPY)].place);
 }
 
 #[test]

@@ -49,8 +49,8 @@ impl World {
                 }
                 let disks = guest.live.iter().flat_map(|it| &it.disks).filter(|it| !it.read_only);
                 for disk in disks {
-                    if let Some(other) = open.insert(disk.path.clone(), instance) {
-                        self.fail(&format!("{} is written by {other} and {instance}", disk.path.display()));
+                    if let Some(other) = open.insert(disk.place.clone(), instance) {
+                        self.fail(&format!("{} is written by {other} and {instance}", disk.place));
                     }
                 }
             }
