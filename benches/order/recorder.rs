@@ -1,8 +1,8 @@
 //! A simulated hypervisor that tells when it is asked to define a guest.
 
 use async_trait::async_trait;
-use pony_core::host::{InstanceFact, InstanceSpec};
-use pony_host::{Hypervisor, Result, SimHost};
+use pony_core::host::{ConsoleKind, InstanceFact, InstanceSpec};
+use pony_host::{Console, Hypervisor, Result, SimHost};
 use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -50,6 +50,10 @@ impl Hypervisor for Recorder {
 
     async fn list(&self) -> Result<Vec<InstanceFact>> {
         self.host.list().await
+    }
+
+    async fn console(&self, instance: Uuid, kind: ConsoleKind) -> Result<Console> {
+        self.host.console(instance, kind).await
     }
 
     fn events(&self) -> mpsc::Receiver<Uuid> {

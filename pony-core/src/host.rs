@@ -318,6 +318,16 @@ pub struct InstanceFact {
     pub console: Option<String>,
 }
 
+/// A way to use a guest by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsoleKind {
+    /// Its first serial port. Whoever opens it is shown what it said last; several may have it open.
+    Serial,
+    /// Its screen, keyboard and pointer: the RFB protocol (RFC 6143), without a password.
+    Vnc,
+}
+
 /// The machine itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostFact {

@@ -1,6 +1,7 @@
 //! Drivers of a host, each behind a small trait ([`Hypervisor`], [`Network`], [`Storage`], [`Discovery`]) and a
 //! cargo feature; and `sim`, a simulated host that keeps the same promises and can be told to fail.
 
+mod console;
 #[cfg(feature = "discovery")]
 mod discovery;
 #[cfg(feature = "hypervisor")]
@@ -13,6 +14,7 @@ mod sim;
 mod storage;
 mod traits;
 
+pub use console::Console;
 #[cfg(feature = "discovery")]
 pub use discovery::{Machine, MachineOptions, machine_uuid};
 #[cfg(feature = "hypervisor")]

@@ -5,10 +5,11 @@
 //! dropped at any await point: what it leaves half-done is found, and finished or cleared away, by the next call
 //! for the same thing. Every call that leaves the process has a time-out. Errors are for the person who ordered.
 
+use crate::Console;
 use async_trait::async_trait;
 use pony_core::host::{
-    DiskFact, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec, Source,
-    SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    ConsoleKind, DiskFact, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec,
+    Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -39,6 +40,8 @@ pub trait Hypervisor: Send + Sync {
     async fn undefine(&self, instance: Uuid) -> Result<()>;
     /// All guests that this agent made, whether they run or not. Others on the same hypervisor are never named.
     async fn list(&self) -> Result<Vec<InstanceFact>>;
+    /// Opens a way to use a guest by hand. Nothing about the guest changes by it.
+    async fn console(&self, instance: Uuid, kind: ConsoleKind) -> Result<Console>;
     /// The instances about which something changed, as it happens; lossy (a periodic [`list`](Self::list)
     /// makes up for it). The stream ends when the driver is dropped.
     fn events(&self) -> mpsc::Receiver<Uuid>;

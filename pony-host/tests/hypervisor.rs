@@ -10,14 +10,15 @@ mod daemon;
 #[allow(unused_imports)]
 mod suite;
 
-use bench::{Bench, GUEST_PANICS, GUEST_POWERS_OFF};
+use bench::{Bench, GUEST_ECHOES, GUEST_PANICS, GUEST_POWERS_OFF};
 use daemon::Daemon;
 use pony_core::host::{
-    Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, Place, VolumeFormat,
+    Boot, ConsoleKind, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, Place, VolumeFormat,
 };
 use pony_host::{Accel, DaemonFound, Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, probe_accel};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -41,6 +42,30 @@ async fn a_guest_boots_and_its_console_is_kept() {
     bench.libvirt.undefine(spec.instance).await.unwrap();
     assert!(!bench.console(&spec, "log").exists(), "but not the instance");
     assert!(spec.disks[0].place.path().unwrap().exists(), "disks are never touched");
+}
+
+/// What is typed reaches the guest, what it says reaches all who look, and who comes later, or after the agent was
+/// restarted, is shown what it said before.
+#[tokio::test]
+async fn a_guest_is_used_by_its_serial_console() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("echoes");
+    bench.write_boot_code(&spec, &GUEST_ECHOES);
+    bench.run(&spec).await;
+    let mut first = bench.libvirt.console(spec.instance, ConsoleKind::Serial).await.unwrap();
+    let mut second = bench.libvirt.console(spec.instance, ConsoleKind::Serial).await.unwrap();
+    // The firmware, which runs first, takes no input.
+    let mut shown = String::new();
+    while !shown.contains("ponies") {
+        first.write_all(b"ponies\n").await.unwrap();
+        shown = bench::shown(&mut second, Duration::from_millis(200)).await;
+    }
+    drop((first, second));
+    bench.says(&spec, "ponies").await;
+
+    let restarted = bench.another().await;
+    let mut third = restarted.console(spec.instance, ConsoleKind::Serial).await.unwrap();
+    assert!(bench::shown(&mut third, Duration::from_secs(1)).await.contains("ponies"));
 }
 
 #[tokio::test]

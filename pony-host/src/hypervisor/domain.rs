@@ -1,5 +1,6 @@
 //! The steps over one guest, as blocking calls into libvirt. Each looks first and is content with what already is.
 
+use super::console::Place;
 use super::elements::DomainXml;
 use super::error::{from_virt, is_gone, order, transient};
 use super::facts;
@@ -7,6 +8,8 @@ use super::metadata::{STOPPING_KEY, STOPPING_NS, STOPPING_XML};
 use super::xml::{Console, Recipe};
 use crate::Result;
 use pony_core::host::{GuestState, InstanceSpec};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
@@ -154,6 +157,35 @@ impl Maker {
         }
         self.remove_console(instance);
         Ok(())
+    }
+
+    /// Where the serial console of a guest that is on can be opened.
+    pub(super) fn serial_place(&self, conn: &Connect, instance: Uuid) -> Result<Place> {
+        let domain = self.running(conn, instance, "open the serial console of")?;
+        let xml = domain.get_xml_desc(0).map_err(|e| from_virt(&doing("look at", instance), &e))?;
+        let socket = facts::console_path(&xml).map(PathBuf::from);
+        // A pty can be opened by one only, and what it said before is lost.
+        let socket = socket.filter(|path| !path.starts_with("/dev"));
+        let advice = "it gets one with its next start, where the console directory's path is short enough";
+        socket.map(Place).ok_or_else(|| {
+            transient(format!("instance {instance} has no socket for its serial console: {advice}"))
+        })
+    }
+
+    /// A connection to the screen of a guest that is on. libvirt hands the other end to the emulator, so that nothing has
+    /// to listen anywhere.
+    pub(super) fn screen(&self, conn: &Connect, instance: Uuid) -> Result<UnixStream> {
+        let domain = self.running(conn, instance, "show the screen of")?;
+        let paired = UnixStream::pair().and_then(|(ours, theirs)| {
+            ours.set_nonblocking(true)?;
+            Ok((ours, theirs))
+        });
+        let (ours, theirs) = paired
+            .map_err(|error| transient(format!("cannot show the screen of instance {instance}: {error}")))?;
+        domain
+            .open_graphics(0, theirs.as_raw_fd(), sys::VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH)
+            .map_err(|error| from_virt(&doing("show the screen of", instance), &error))?;
+        Ok(ours)
     }
 
     /// The domain of `instance` if it is ours. Somebody else's is none of our business, as if it were not there.

@@ -90,13 +90,15 @@ pub(super) struct Clock {
     pub(super) offset: &'static str,
 }
 
-/// No graphics and no video: nothing listens anywhere.
 #[derive(Debug, Serialize)]
 pub(super) struct Devices {
     pub(super) disk: Vec<Disk>,
     pub(super) interface: Vec<Interface>,
     pub(super) controller: Controller,
     pub(super) serial: Serial,
+    pub(super) graphics: Graphics,
+    pub(super) video: Video,
+    pub(super) input: Input,
     pub(super) memballoon: Model,
     pub(super) rng: Rng,
     pub(super) panic: Model,
@@ -252,6 +254,27 @@ pub(super) struct Serial {
     pub(super) source: Option<SerialSource>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) log: Option<SerialLog>,
+}
+
+/// A screen to which libvirt gives connections, and nobody else: nothing listens anywhere.
+#[derive(Debug, Serialize)]
+pub(super) struct Graphics {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    pub(super) listen: ModelType,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Video {
+    pub(super) model: ModelType,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Input {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    #[serde(rename = "@bus")]
+    pub(super) bus: &'static str,
 }
 
 #[derive(Debug, Serialize)]

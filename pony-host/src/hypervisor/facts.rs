@@ -105,7 +105,7 @@ fn running(domain: &Domain) -> std::result::Result<(Option<InstanceSpec>, Option
 }
 
 /// The path of the first serial port: where to open it.
-fn console_path(xml: &str) -> Option<String> {
+pub(super) fn console_path(xml: &str) -> Option<String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let mut in_serial = false;
     loop {

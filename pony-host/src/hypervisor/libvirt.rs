@@ -1,6 +1,7 @@
 //! The driver itself.
 
 use super::accel::Accel;
+use super::console;
 use super::domain::Maker;
 use super::error::{order, transient};
 use super::facts;
@@ -8,9 +9,10 @@ use super::hub::Hub;
 use super::link::{Kind, Link};
 use super::turns::Turns;
 use super::xml::Recipe;
-use crate::{Hypervisor, Result};
+use crate::console::Lines;
+use crate::{Console, Hypervisor, Result};
 use async_trait::async_trait;
-use pony_core::host::{InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, InstanceFact, InstanceSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +65,7 @@ pub struct Libvirt {
     hub: Arc<Hub>,
     maker: Arc<Maker>,
     turns: Turns,
+    lines: Lines,
 }
 
 impl Libvirt {
@@ -82,7 +85,7 @@ impl Libvirt {
         let maker = Arc::new(Maker::new(recipe, options.console_dir));
         link.listen().await?;
         tokio::spawn(Link::watch(Arc::downgrade(&link)));
-        Ok(Self { link, hub, maker, turns: Turns::default() })
+        Ok(Self { link, hub, maker, turns: Turns::default(), lines: Lines::default() })
     }
 
     /// A step for one guest, after all earlier ones for it.
@@ -102,6 +105,13 @@ impl Libvirt {
         let maker = Arc::clone(&self.maker);
         let doing = format!("{verb} instance {instance}");
         self.link.call(kind, &doing, held, move |conn| step(&maker, conn)).await
+    }
+
+    async fn serial(&self, instance: Uuid) -> Result<Console> {
+        let (maker, doing) = (Arc::clone(&self.maker), format!("find the serial console of {instance}"));
+        let find = move |conn: &Connect| maker.serial_place(conn, instance);
+        let place = self.link.call(Kind::Vital, &doing, (), find).await?;
+        self.lines.join(instance, place.open()).await
     }
 
     async fn pull_plug<H: Send + 'static>(&self, instance: Uuid, held: H) -> Result<()> {
@@ -170,6 +180,18 @@ impl Hypervisor for Libvirt {
         let facts = self.link.call(Kind::Vital, "list the guests", (), list).await?;
         self.hub.know_exactly(facts.iter().map(|fact| fact.instance), asked_at);
         Ok(facts)
+    }
+
+    async fn console(&self, instance: Uuid, kind: ConsoleKind) -> Result<Console> {
+        match kind {
+            ConsoleKind::Serial => self.serial(instance).await,
+            // Several at once: the emulator sees to that itself.
+            ConsoleKind::Vnc => {
+                let (maker, doing) = (Arc::clone(&self.maker), format!("show the screen of {instance}"));
+                let open = move |conn: &Connect| maker.screen(conn, instance);
+                console::screen(self.link.call(Kind::Vital, &doing, (), open).await?)
+            }
+        }
     }
 
     fn events(&self) -> mpsc::Receiver<Uuid> {

@@ -10,6 +10,7 @@
 
 mod accel;
 mod boot_sector;
+mod console;
 mod daemon;
 mod domain;
 mod elements;

@@ -3,8 +3,8 @@
 use super::accel::Accel;
 use super::elements::{
     BootOrder, Clock, Controller, Cpu, CpuTune, Devices, Disk, DiskDriver, DiskSource, DiskTarget, DomainXml,
-    Features, Interface, Mac, Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, Serial,
-    SerialLog, SerialSource, ServerXml, SliceXml, Slices, Tap,
+    Features, Graphics, Input, Interface, Mac, Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend,
+    Serial, SerialLog, SerialSource, ServerXml, SliceXml, Slices, Tap, Video,
 };
 use super::error::order;
 use super::metadata::OwnerXml;
@@ -143,6 +143,11 @@ fn devices(spec: &InstanceSpec, console: &Console) -> Result<Devices> {
         interface: nic.collect::<Result<_>>()?,
         controller: Controller { kind: "usb", model: "none" },
         serial: serial_xml(console)?,
+        graphics: Graphics { kind: "vnc", listen: ModelType { kind: "none" } },
+        // What every firmware and system has a driver for.
+        video: Video { model: ModelType { kind: "vga" } },
+        // A pointer with absolute positions: a mouse of its own would drift away from the viewer's.
+        input: Input { kind: "tablet", bus: "virtio" },
         memballoon: Model { model: "virtio" },
         rng: Rng { model: "virtio", backend: RngBackend { model: "random", device: "/dev/urandom" } },
         panic: Model { model: "isa" },

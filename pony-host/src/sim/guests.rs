@@ -3,6 +3,7 @@
 use super::{errors::order, errors::transient, op::SimOp, world::World};
 use crate::Result;
 use pony_core::host::{DriverError, GuestState, InstanceFact, InstanceSpec};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// A defined guest.
@@ -16,12 +17,20 @@ pub(super) struct Guest {
     pub(super) run: u64,
     /// Whether it ignores the power button.
     pub(super) deaf: bool,
+    /// There while it is on: its consoles end with it.
+    power: Option<watch::Sender<()>>,
 }
 
 impl Guest {
     /// Whether an emulator process would exist.
     pub(super) fn is_active(&self) -> bool {
         matches!(self.state, GuestState::Running | GuestState::Paused | GuestState::ShuttingDown)
+    }
+
+    /// There is no emulator any more.
+    pub(super) fn end(&mut self, state: GuestState) {
+        self.state = state;
+        self.power = None;
     }
 }
 
@@ -30,7 +39,8 @@ impl World {
         if self.guests.get(&spec.instance).is_some_and(|guest| guest.spec == *spec) {
             return Ok(());
         }
-        let fresh = || Guest { spec: spec.clone(), state: GuestState::Off, live: None, run: 0, deaf: false };
+        let (state, live, power) = (GuestState::Off, None, None);
+        let fresh = || Guest { spec: spec.clone(), state, live, run: 0, deaf: false, power };
         self.guests.entry(spec.instance).or_insert_with(fresh).spec = spec.clone();
         self.effect(SimOp::Define, spec.instance);
         Ok(())
@@ -48,6 +58,7 @@ impl World {
         let guest = self.guest(instance)?;
         guest.state = GuestState::Running;
         guest.live = Some(spec);
+        guest.power = Some(watch::channel(()).0);
         guest.run += 1;
         let run = guest.run;
         self.effect(SimOp::Start, instance);
@@ -117,7 +128,7 @@ impl World {
     pub(super) fn destroy(&mut self, instance: Uuid) -> Result<()> {
         let Some(guest) = self.guests.get_mut(&instance) else { return Ok(()) };
         let was_active = guest.is_active();
-        guest.state = GuestState::Off;
+        guest.end(GuestState::Off);
         if was_active {
             self.effect(SimOp::Destroy, instance);
         }
@@ -149,11 +160,20 @@ impl World {
     pub(super) fn end_run(&mut self, instance: Uuid, run: u64, end: GuestState) -> bool {
         match self.guests.get_mut(&instance) {
             Some(guest) if guest.run == run && guest.is_active() => {
-                guest.state = end;
+                guest.end(end);
                 self.notify(instance);
                 true
             }
             _ => false,
+        }
+    }
+
+    /// The name of a guest that is on, and what ends when it goes off.
+    pub(super) fn power(&mut self, instance: Uuid) -> Result<(String, watch::Receiver<()>)> {
+        let guest = self.guest(instance)?;
+        match &guest.power {
+            Some(power) => Ok((guest.spec.name.clone(), power.subscribe())),
+            None => Err(transient(format!("{} is off: it has no console", guest.spec.name))),
         }
     }
 

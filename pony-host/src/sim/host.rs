@@ -2,6 +2,7 @@
 
 use super::{errors::error, errors::transient, faults::Fate, op::SimOp, options::SimOptions, world::World};
 use crate::Result;
+use crate::console::Lines;
 use pony_core::host::{DriverErrorKind, GuestState, VolumeFact};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -30,6 +31,7 @@ struct Shared {
     world: Mutex<World>,
     /// Told when an operation that hung is let go.
     released: watch::Sender<()>,
+    lines: Lines,
 }
 
 impl SimHost {
@@ -37,7 +39,8 @@ impl SimHost {
     #[must_use]
     pub fn new(options: SimOptions) -> Self {
         let world = Mutex::new(World::new(options));
-        Self { shared: Arc::new(Shared { world, released: watch::channel(()).0 }) }
+        let shared = Shared { world, released: watch::channel(()).0, lines: Lines::default() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// `host.uuid`.
@@ -141,6 +144,11 @@ impl SimHost {
             Fate::FailsAfter => Err(transient(format!("simulated loss of the answer to {op:?}"))),
             _ => answer,
         }
+    }
+
+    /// The serial lines that are open.
+    pub(super) fn lines(&self) -> &Lines {
+        &self.shared.lines
     }
 
     /// Waits for as long as an operation is told to hang.

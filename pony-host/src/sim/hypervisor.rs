@@ -1,9 +1,10 @@
 //! `Hypervisor` over the simulated world.
 
+use super::echo::{RFB_GREETING, echo};
 use super::{host::SimHost, op::SimOp};
-use crate::{Hypervisor, Result};
+use crate::{Console, Hypervisor, Result};
 use async_trait::async_trait;
-use pony_core::host::{GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, GuestState, InstanceFact, InstanceSpec};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -56,6 +57,17 @@ impl Hypervisor for SimHost {
 
     async fn list(&self) -> Result<Vec<InstanceFact>> {
         self.step(SimOp::ListGuests, |world| Ok(world.guest_facts())).await
+    }
+
+    async fn console(&self, instance: Uuid, kind: ConsoleKind) -> Result<Console> {
+        let (name, power) = self.step(SimOp::OpenConsole, |world| world.power(instance)).await?;
+        match kind {
+            ConsoleKind::Serial => {
+                let said = format!("simulated console of {name}\r\n").into_bytes();
+                self.lines().join(instance, async { Ok((echo(power, b""), said)) }).await
+            }
+            ConsoleKind::Vnc => Ok(Box::new(echo(power, RFB_GREETING))),
+        }
     }
 
     fn events(&self) -> mpsc::Receiver<Uuid> {

@@ -5,9 +5,11 @@
 //! moment in its middle, and may fail before that moment (nothing happened) or after it (it happened, and the
 //! answer is lost). Every side effect is counted, so that a test can prove that nothing happens twice.
 //!
-//! It does not simulate contents: a volume has a size and a format, no bytes; a guest has a state, no program.
+//! It does not simulate contents: a volume has a size and a format, no bytes; a guest has a state, no program; but its
+//! consoles echo.
 
 mod discovery;
+mod echo;
 mod effects;
 mod errors;
 mod faults;

@@ -17,6 +17,8 @@ pub enum SimOp {
     Destroy,
     /// `Hypervisor::undefine`.
     Undefine,
+    /// `Hypervisor::console`.
+    OpenConsole,
     /// `Hypervisor::list`.
     ListGuests,
     /// `Network::ensure_switch`.
@@ -45,7 +47,7 @@ pub enum SimOp {
 
 impl SimOp {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Define,
         Self::Start,
         Self::Pause,
@@ -53,6 +55,7 @@ impl SimOp {
         Self::Shutdown,
         Self::Destroy,
         Self::Undefine,
+        Self::OpenConsole,
         Self::ListGuests,
         Self::EnsureSwitch,
         Self::RemoveSwitch,

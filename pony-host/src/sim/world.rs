@@ -73,7 +73,7 @@ impl World {
         let running: Vec<Uuid> = self.active().collect();
         for instance in running {
             if let Some(guest) = self.guests.get_mut(&instance) {
-                guest.state = GuestState::Off;
+                guest.end(GuestState::Off);
             }
             self.notify(instance);
         }

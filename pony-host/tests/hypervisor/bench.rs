@@ -2,11 +2,13 @@
 
 use crate::daemon::Daemon;
 use pony_core::host::{Boot, DiskSpec, GuestState, InstanceFact, InstanceSpec, Place, VolumeFormat};
-use pony_host::{Accel, Hypervisor as _, Libvirt, LibvirtOptions, marker_boot_sector};
+use pony_host::{Accel, Console, Hypervisor as _, Libvirt, LibvirtOptions, marker_boot_sector};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -17,6 +19,10 @@ pub const GUEST_PANICS: [u8; 8] = [0xba, 0x05, 0x05, 0xb0, 0x01, 0xee, 0xfa, 0xf
 
 /// `mov dx, 0x604; mov ax, 0x2000; out dx, ax; cli; hlt`: ACPI power-off by q35's PM1a control register.
 pub const GUEST_POWERS_OFF: [u8; 9] = [0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xfa, 0xf4];
+
+/// Says again on COM1 whatever it hears there: waits for the line status's "data ready", `in al, dx; out dx, al`.
+pub const GUEST_ECHOES: [u8; 15] =
+    [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xee, 0xeb, 0xf1];
 
 const DISK_BYTES: u64 = 1 << 20;
 
@@ -187,4 +193,11 @@ pub async fn next(events: &mut Receiver<Uuid>) -> Option<Uuid> {
 
 fn options(host: Uuid, dir: &TempDir) -> LibvirtOptions {
     LibvirtOptions { host, accel: Accel::Tcg, console_dir: Some(dir.path().join("console")) }
+}
+
+/// What a console shows within a while.
+pub async fn shown(console: &mut Console, within: Duration) -> String {
+    let mut shown = Vec::new();
+    let _ = tokio::time::timeout(within, console.read_to_end(&mut shown)).await;
+    String::from_utf8_lossy(&shown).into_owned()
 }

@@ -1,8 +1,9 @@
 //! What a hypervisor keeps.
 
 use super::{assert_fails, eventually};
-use pony_core::host::{GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, GuestState, InstanceFact, InstanceSpec};
 use pony_host::Hypervisor;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ pub async fn hypervisor(hypervisor: &dyn Hypervisor, spec: &InstanceSpec) {
     defined(hypervisor, spec).await;
     started(hypervisor, spec, &mut events).await;
     redefined(hypervisor, spec).await;
+    looked_at(hypervisor, spec.instance).await;
     paused(hypervisor, spec.instance).await;
     gone(hypervisor, spec.instance).await;
 }
@@ -60,6 +62,27 @@ async fn redefined(hypervisor: &dyn Hypervisor, spec: &InstanceSpec) {
     hypervisor.destroy(spec.instance).await.unwrap();
     hypervisor.start(spec.instance).await.unwrap();
     assert_eq!(find(hypervisor, spec.instance).await.unwrap().live, Some(other));
+}
+
+/// Its consoles can be opened while it is on, the serial one by several, and end with the emulator.
+async fn looked_at(hypervisor: &dyn Hypervisor, instance: Uuid) {
+    for kind in [ConsoleKind::Serial, ConsoleKind::Vnc] {
+        assert_fails(hypervisor.console(Uuid::new_v4(), kind).await.map(drop));
+    }
+    let mut screen = hypervisor.console(instance, ConsoleKind::Vnc).await.unwrap();
+    let mut greeting = [0; 12];
+    screen.read_exact(&mut greeting).await.unwrap();
+    assert!(greeting.starts_with(b"RFB 003."), "{greeting:?}");
+    let open = || hypervisor.console(instance, ConsoleKind::Serial);
+    let (one, two) = (open().await.unwrap(), open().await.unwrap());
+    hypervisor.destroy(instance).await.unwrap();
+    for mut console in [one, two, screen] {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(super::EVENTUALLY, console.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "a console outlives its guest");
+    }
+    assert_fails(open().await.map(drop));
+    hypervisor.start(instance).await.unwrap();
 }
 
 async fn paused(hypervisor: &dyn Hypervisor, instance: Uuid) {
