@@ -1,6 +1,7 @@
 //! The cloud without I/O: tables, JSON document and patches, placement, reconcile engine, Controller and Agent.
 
 pub mod agent;
+pub mod channel;
 pub mod controller;
 pub mod document;
 pub mod host;

@@ -36,7 +36,7 @@ const PURE: [(&str, &[&str]); 3] = [
             "uuid",
         ],
     ),
-    ("pony-core", &["pony-state", "serde", "serde_json", "sha2", "thiserror", "uuid"]),
+    ("pony-core", &["base64", "pony-state", "serde", "serde_json", "sha2", "thiserror", "uuid"]),
 ];
 
 /// Technologies, and the only places that know them.
