@@ -1,10 +1,12 @@
 //! The task that owns the controller: it carries time, messages of hosts and changes of the database to it, and
 //! messages and writes away. Nothing in here waits for the database or for a host.
 
+use crate::console::{Ask, Board};
 use crate::feed::{self, Feed};
 use crate::lead::Role;
 use crate::metrics::Inspection;
 use anyhow::Context;
+use pony_core::channel::{Message, Side, is_channel, is_old};
 use pony_core::controller::{Controller, WriteId};
 use pony_core::tables::Host;
 use pony_net::{AllowList, Clock, Event, KeyPair, Limits, Peer, PublicKey, Server, ServerSecurity};
@@ -36,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) role: watch::Sender<Role>,
     pub(crate) writes: mpsc::Sender<(WriteId, Vec<RowOp>)>,
     pub(crate) routes: Routes,
+    pub(crate) board: Board,
 }
 
 /// What reaches it from other tasks.
@@ -46,6 +49,8 @@ pub(crate) struct Inputs {
     pub(crate) taken: mpsc::Receiver<u64>,
     /// Whoever wants to know how the controller stands.
     pub(crate) inspect: mpsc::Receiver<oneshot::Sender<Inspection>>,
+    /// What clients ask for in consoles.
+    pub(crate) asked: mpsc::Receiver<Ask>,
 }
 
 /// The link to the hosts; open only while this Sparkle leads.
@@ -133,6 +138,11 @@ impl Core {
                 Some(answer) = inputs.inspect.recv() => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.inspect());
+                }
+                Some(ask) = inputs.asked.recv() => {
+                    if let Some((host, message)) = self.board.ask(ask, self.controller.epoch()) {
+                        self.send_channel(host, &message);
+                    }
                 }
                 Some(epoch) = inputs.taken.recv() => taken = self.lead(epoch),
                 () = tokio::time::sleep(OPEN_EVERY), if taken.is_some() => {
@@ -228,16 +238,31 @@ impl Core {
         match event {
             Event::Message(message) => {
                 if let Some(host) = self.identify(&message.peer, &message.body) {
+                    if is_channel(Side::Sparkle, &message.body) {
+                        if is_old(message.sent_unix_s, self.clock.unix_s()) {
+                            return tracing::warn!(
+                                "host {host}: a message of a console is too old; look at its clock"
+                            );
+                        }
+                        let answer = self.board.hear(host, &message.body);
+                        return answer.into_iter().for_each(|answer| self.send_channel(host, &answer));
+                    }
                     let time = message.sent_unix_s.to_string();
                     self.controller.handle_frames(host, &message.body, time.as_bytes(), now(self.clock));
                 }
             }
             Event::Connected(peer) => {
                 if let Some(host) = self.routes.hosts.get(&peer) {
+                    self.board.lost(*host);
                     self.controller.handle_connected(*host, now(self.clock));
                 }
             }
-            Event::Undelivered { peer, reason } => tracing::debug!("peer {peer}: not delivered: {reason:?}"),
+            Event::Undelivered { peer, reason } => {
+                tracing::debug!("peer {peer}: not delivered: {reason:?}");
+                if let Some(host) = self.routes.hosts.get(&peer) {
+                    self.board.lost(*host);
+                }
+            }
             Event::Malformed { peer, address, reason } => {
                 tracing::warn!("malformed message from {} (peer {peer}): {reason}", place(&address));
             }
@@ -249,6 +274,17 @@ impl Core {
             }
             Event::Down(reason) => tracing::warn!("the link is down: {reason:?}"),
             other => tracing::debug!("link: {other:?}"),
+        }
+    }
+
+    /// Sends a message of a channel, or ends the channel where it cannot be sent.
+    fn send_channel(&mut self, host: Uuid, message: &Message) {
+        let Some((server, peer)) = self.link.server.as_ref().zip(self.routes.peers.get(&host)) else {
+            return self.board.end(message.channel, "there is no link to its host now");
+        };
+        let sent = server.sender().send(peer, message.encode(Side::Sparkle), self.clock.unix_s());
+        if let Err(error) = sent {
+            self.board.end(message.channel, &format!("the link to its host: {error}"));
         }
     }
 
@@ -281,7 +317,9 @@ impl Core {
                 return None;
             }
         }
-        self.routes.bind(peer, host);
+        if self.routes.bind(peer, host) {
+            self.board.lost(host);
+        }
         Some(host)
     }
 }
@@ -292,14 +330,17 @@ fn place(address: &Option<String>) -> &str {
 }
 
 impl Routes {
-    fn bind(&mut self, peer: &Peer, host: Uuid) {
+    /// Says whether another process spoke for the host before.
+    fn bind(&mut self, peer: &Peer, host: Uuid) -> bool {
         if self.hosts.len() >= PEERS_MAX {
             self.hosts.clear();
         }
-        if let Some(old) = self.peers.insert(host, peer.clone()) {
-            self.hosts.remove(&old);
+        let old = self.peers.insert(host, peer.clone());
+        if let Some(old) = &old {
+            self.hosts.remove(old);
         }
         self.hosts.insert(peer.clone(), host);
+        old.is_some_and(|old| old != *peer)
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod auth;
 mod command;
+mod console;
 mod core;
 mod database;
 mod feed;
@@ -110,15 +111,7 @@ impl Sparkle {
 
         let key_pair = KeyPair::load_or_create(&config.dir.join("sparkle.key"))?;
         let key = key_pair.public();
-        let mut link = core::Link::new(config.zmq, key_pair, Arc::new(AllowList::default()));
-        let (mut zmq, mut role) = (config.zmq, Role::Leads);
-        match lead {
-            Lead::Own { .. } => zmq = link.open()?,
-            Lead::Others { name } => {
-                tracing::info!("{name} leads; this Sparkle stands by");
-                role = Role::StandsBy { leader: name };
-            }
-        }
+        let (link, zmq, role) = link(config.zmq, key_pair, lead)?;
         let listener = listen(config.listen).await?;
         let api = listener.local_addr()?;
 
@@ -131,6 +124,7 @@ impl Sparkle {
         let (taken, taken_seen) = mpsc::channel(1);
         let (feed_in, feed_out) = mpsc::channel::<Feed>(FEED_WAITING_MAX);
         let (inspect, inspected) = mpsc::channel(1);
+        let (consoles, asked) = mpsc::channel(console::ASKED_WAITING_MAX);
         let (metrics, feed_seen) = (Metrics::new(), feed_in.downgrade());
         let (own_in, own) = mpsc::channel(1);
         let (own_ended, written) = mpsc::channel(1);
@@ -155,8 +149,9 @@ impl Sparkle {
             role: role_in,
             writes: own_in,
             routes: core::Routes::default(),
+            board: console::Board::default(),
         };
-        let inputs = core::Inputs { feed: feed_out, written, taken: taken_seen, inspect: inspected };
+        let inputs = core::Inputs { feed: feed_out, written, taken: taken_seen, inspect: inspected, asked };
         tasks.spawn(core.run(inputs, stop.clone()));
         let (tree, streams) = record(&mut tasks, &state, &metrics, &stop)?;
         let parts = http::Parts {
@@ -168,6 +163,7 @@ impl Sparkle {
             role: role.clone(),
             metrics,
             inspect,
+            consoles,
             feed: feed_seen,
         };
         let app = http::App::new(parts, &config.http)?;
@@ -235,6 +231,21 @@ impl Sparkle {
 async fn listen(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
     let bound = tokio::net::TcpListener::bind(address).await;
     bound.with_context(|| format!("listening for the REST API at {address}"))
+}
+
+/// The link to the hosts, where they connect (or would), and as what. It is open where this Sparkle leads.
+fn link(address: SocketAddr, keys: KeyPair, lead: Lead) -> anyhow::Result<(core::Link, SocketAddr, Role)> {
+    let mut link = core::Link::new(address, keys, Arc::new(AllowList::default()));
+    Ok(match lead {
+        Lead::Own { .. } => {
+            let address = link.open()?;
+            (link, address, Role::Leads)
+        }
+        Lead::Others { name } => {
+            tracing::info!("{name} leads; this Sparkle stands by");
+            (link, address, Role::StandsBy { leader: name })
+        }
+    })
 }
 
 /// Starts to record what changes, for those who watch.

@@ -1,10 +1,12 @@
 //! The task that owns the agent: it carries time, messages, answers and hints to it, and commands and messages away.
 
+use crate::consoles::Consoles;
 use crate::epoch::EpochFile;
 use crate::executor::{Answer, Executor};
 use pony_core::agent::{Agent, AgentEvent, Hint};
+use pony_core::channel::{Message, Say, Side, is_channel, is_old};
 use pony_net::{Client, Clock, Event};
-use pony_state::sync::Now;
+use pony_state::sync::{Now, Session};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -13,10 +15,12 @@ use uuid::Uuid;
 const EPOCH_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 pub(crate) struct Core {
+    pub(crate) host: Uuid,
     pub(crate) clock: Clock,
     pub(crate) agent: Agent,
     pub(crate) client: Client,
     pub(crate) executor: Executor,
+    pub(crate) consoles: Consoles,
     pub(crate) epoch: EpochFile,
     /// An epoch that could not be written yet.
     pub(crate) epoch_unsaved: Option<u64>,
@@ -33,6 +37,7 @@ impl Core {
         mut self,
         mut answers: mpsc::Receiver<Answer>,
         mut hints: Hints,
+        mut said: mpsc::Receiver<Message>,
         stop: CancellationToken,
     ) {
         loop {
@@ -45,6 +50,7 @@ impl Core {
                     None => { tracing::error!("the link to Sparkle is down for good"); break }
                 },
                 Some(answer) = answers.recv() => self.handle_answer(answer),
+                Some(message) = said.recv() => self.send_channel(&message),
                 Some(instance) = hints.guests.recv() => {
                     self.agent.handle_hint(Hint::Instance(instance), now(self.clock));
                 }
@@ -109,15 +115,42 @@ impl Core {
 
     fn handle_event(&mut self, event: Event) {
         match event {
+            Event::Message(message) if is_channel(self.side(), &message.body) => {
+                if is_old(message.sent_unix_s, self.clock.unix_s()) {
+                    return tracing::warn!("Sparkle: a message of a console is too old; look at the clocks");
+                }
+                let epoch = self.agent.session().map(Session::epoch);
+                if let Some(answer) = self.consoles.hear(&message.body, epoch) {
+                    self.send_channel(&answer);
+                }
+            }
             Event::Message(message) => {
                 self.agent.handle_message(&message.body, message.sent_unix_s, now(self.clock));
             }
             Event::Connected(_) => {
                 tracing::info!("the link to Sparkle is up");
+                self.consoles.end_all();
                 self.agent.handle_connected(now(self.clock));
             }
             Event::Down(reason) => tracing::warn!("the link to Sparkle is down: {reason:?}"),
+            Event::Undelivered { reason, .. } => {
+                tracing::debug!("to Sparkle: not delivered: {reason}");
+                self.consoles.end_all();
+            }
             other => tracing::debug!("link: {other:?}"),
+        }
+    }
+
+    fn side(&self) -> Side {
+        Side::Twilight { uuid: self.host }
+    }
+
+    /// Sends a message of a channel, or ends the channel where it cannot be sent.
+    fn send_channel(&mut self, message: &Message) {
+        let body = message.encode(self.side());
+        let sent = self.client.sender().send(self.client.server(), body, self.clock.unix_s());
+        if sent.is_err() || matches!(message.say, Say::Close(_)) {
+            self.consoles.end(message.channel);
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Stopping it stops no guest: what runs goes on, and is found again at the next start.
 
+mod consoles;
 mod core;
 mod drivers;
 mod epoch;
@@ -13,6 +14,7 @@ pub use drivers::Drivers;
 pub use real::RealHost;
 
 use anyhow::Context;
+use consoles::Consoles;
 use epoch::EpochFile;
 use executor::Executor;
 use pony_core::agent::{Agent, AgentOptions, Config as AgentConfig};
@@ -74,11 +76,13 @@ impl Twilight {
         let client = Client::connect(&config.sparkle, &security, Limits::default())
             .with_context(|| format!("setting up the link to {}", config.sparkle))?;
         let hints = core::Hints { guests: drivers.hypervisor.events(), machine: drivers.discovery.events() };
+        let (consoles, said) = Consoles::new(drivers.hypervisor.clone());
         let (executor, answers) = Executor::new(drivers);
-        let core = core::Core { clock, agent, client, executor, epoch, epoch_unsaved: None };
+        let host = config.host;
+        let core = core::Core { host, clock, agent, client, executor, consoles, epoch, epoch_unsaved: None };
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(core.run(answers, hints, stop.clone()));
+        tasks.spawn(core.run(answers, hints, said, stop.clone()));
         Ok(Self { stop, tasks })
     }
 

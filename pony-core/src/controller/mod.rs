@@ -136,6 +136,12 @@ impl Controller {
         })
     }
 
+    /// The epoch in which it leads; 0 while it stands by.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The state, to read from any thread. Only the controller writes to it.
     #[must_use]
     pub fn state(&self) -> SharedState {

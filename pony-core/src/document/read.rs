@@ -104,6 +104,17 @@ impl<'a, R: Rows> Reader<'a, R> {
         Ok(show(self.rows, &last.endpoint.table, &last.key, None))
     }
 
+    /// What the caller may do with an entity, and its key.
+    ///
+    /// # Errors
+    /// As [`Reader::entity`].
+    pub fn grant(&self, url: &UrlPath) -> Result<(Grant, Key), DocumentError> {
+        let (path, steps) = self.open(url)?;
+        let root = steps.first().map(|step| &step.key);
+        let granted = path.grant(self.caller, root);
+        Ok((granted, self.last(url)?.key))
+    }
+
     fn last(&self, url: &UrlPath) -> Result<Step<'a>, DocumentError> {
         let (_, mut steps) = self.open(url)?;
         steps.pop().ok_or_else(|| {

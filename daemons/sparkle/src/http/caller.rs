@@ -26,6 +26,14 @@ pub(super) enum Identity {
 }
 
 impl Identity {
+    /// Who that is.
+    pub(super) fn email(&self) -> Option<&str> {
+        match self {
+            Self::Nobody => None,
+            Self::User { email, .. } | Self::InTenant { email, .. } => Some(email),
+        }
+    }
+
     /// What that allows, by what is in `view`.
     ///
     /// # Errors
@@ -56,7 +64,7 @@ pub(super) async fn identify(
         Some(sent) => by_token(&snapshot, sent)?,
         None => by_password(app, &snapshot, text, address(app, headers, peer)).await?,
     };
-    if let Identity::User { email, .. } | Identity::InTenant { email, .. } = &identity {
+    if let Some(email) = identity.email() {
         tracing::Span::current().record("caller", email);
     }
     Ok(identity)

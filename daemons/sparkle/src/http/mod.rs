@@ -3,6 +3,7 @@
 
 mod caller;
 mod config;
+mod console;
 mod cors;
 mod list;
 mod metrics;
@@ -21,6 +22,7 @@ pub(crate) use serve::serve;
 pub(crate) use tls::Tls;
 
 use crate::auth::Verifier;
+use crate::console::Ask;
 use crate::feed::Feed;
 use crate::lead::Role;
 use crate::metrics::{Inspection, Metrics};
@@ -66,6 +68,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     /// Asks the controller how it stands.
     pub(crate) inspect: mpsc::Sender<oneshot::Sender<Inspection>>,
+    /// The way to the consoles of guests.
+    pub(crate) consoles: mpsc::Sender<Ask>,
     /// The database's changes on their way to the controller, to see how many wait.
     pub(crate) feed: mpsc::WeakSender<Feed>,
 }
@@ -111,6 +115,8 @@ impl App {
             .route("/v1/ws", get(stream::socket))
             .route("/v1/token", get(token::own))
             .route("/v1/tenant/{tenant}/token", get(token::of_tenant))
+            .route("/v1/tenant/{tenant}/instance/{instance}/console", get(console::serial))
+            .route("/v1/tenant/{tenant}/instance/{instance}/vnc", get(console::vnc))
             .route("/v1", any(document))
             .route("/v1/", any(document))
             .route("/v1/{*path}", any(document))

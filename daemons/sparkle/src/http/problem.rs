@@ -65,6 +65,20 @@ impl Fault {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", message)
     }
 
+    pub(super) fn conflict(message: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// What only a host could answer, and none did.
+    pub(super) fn host_unavailable(message: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "host-unavailable", message)
+    }
+
+    /// What is wrong, for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn unavailable(message: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", message)
     }

@@ -112,7 +112,7 @@ impl Asked {
 }
 
 /// Browsers let any page open a WebSocket to anywhere, with the credentials that they have.
-fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+pub(super) fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     let Some(origin) = headers.get(header::ORIGIN).filter(|origin| !cors::is_known(app, origin)) else {
         return Ok(());
     };

@@ -27,6 +27,20 @@ pub(super) fn paths() -> Map<String, Json> {
         ("/v1/openapi.json", get(read("get_openapi", "This document", &any_object()))),
         ("/v1/token", get(read("get_token", "A token for the caller", &token()))),
         ("/v1/tenant/{tenant}/token", tenant_token()),
+        (
+            "/v1/tenant/{tenant}/instance/{instance}/console",
+            console(
+                "get_instance_console",
+                "The serial port of a guest that is on; begins with what it said last",
+            ),
+        ),
+        (
+            "/v1/tenant/{tenant}/instance/{instance}/vnc",
+            console(
+                "get_instance_vnc",
+                "The screen of a guest that is on: RFB (RFC 6143), without a password",
+            ),
+        ),
         ("/v1/event-stream", get(events())),
         ("/v1/ws", get(socket())),
     ];
@@ -60,10 +74,12 @@ fn token() -> Json {
     })
 }
 
+fn uuid_in_path(name: &str) -> Json {
+    json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}})
+}
+
 fn tenant_token() -> Json {
-    let tenant = json!({
-        "name": "tenant", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"},
-    });
+    let tenant = uuid_in_path("tenant");
     let get = read("get_tenant_token", "A token for the caller that is good for one tenant", &token());
     json!({"parameters": [tenant], "get": get})
 }
@@ -126,9 +142,23 @@ fn events() -> Json {
     events
 }
 
+/// A console, for whoever may change the instance.
+fn console(id: &str, summary: &str) -> Json {
+    let summary = format!("{summary}. Binary messages both ways, for whoever may change the instance");
+    let mut get = websocket(id, &summary);
+    // The guest is off, or on no host, or there are too many consoles already.
+    get["responses"]["409"] = json!({"$ref": "#/components/responses/Conflict"});
+    json!({"parameters": [uuid_in_path("tenant"), uuid_in_path("instance")], "get": get})
+}
+
 fn socket() -> Json {
-    let mut socket = read("get_websocket", "The same as messages of a WebSocket", &any_object());
+    let mut socket = websocket("get_websocket", "The same as messages of a WebSocket");
     socket["parameters"] = stream_parameters();
+    socket
+}
+
+fn websocket(id: &str, summary: &str) -> Json {
+    let mut socket = read(id, summary, &any_object());
     if let Some(answers) = socket["responses"].as_object_mut() {
         answers.remove("200");
         answers.insert("101".to_owned(), json!({"description": "Messages, without end"}));
