@@ -26,8 +26,32 @@ pub enum PoolBackend {
         /// Absolute path.
         path: PathBuf,
     },
+    /// A directory on a Btrfs file system of the host, with a subvolume for each volume.
+    Btrfs {
+        /// Absolute path.
+        path: PathBuf,
+    },
+    /// A volume group of the host, with a logical volume for each volume.
+    Lvm {
+        /// The volume group. It must exist.
+        vg: String,
+        /// The thin pool in it that volumes are made in; `None`: they take all their space at once.
+        thin_pool: Option<String>,
+    },
     /// Declared in the model, but no driver for it is built in; the name of the type.
     Unsupported(String),
+}
+
+impl PoolBackend {
+    /// How bytes lie there when nobody cares.
+    #[must_use]
+    pub const fn usual_format(&self) -> VolumeFormat {
+        match self {
+            Self::Dir { .. } | Self::Unsupported(_) => VolumeFormat::Qcow2,
+            // The file system shares blocks by itself.
+            Self::Btrfs { .. } | Self::Lvm { .. } => VolumeFormat::Raw,
+        }
+    }
 }
 
 /// A pool as it was found.
@@ -35,10 +59,12 @@ pub enum PoolBackend {
 pub struct PoolFact {
     /// `storage_pool.uuid`.
     pub pool: Uuid,
-    /// Size of the file system, MiB.
+    /// Size of what volumes lie on, MiB.
     pub capacity_mib: i64,
-    /// Used on the file system, MiB.
+    /// Used of that, MiB.
     pub allocated_mib: i64,
+    /// What sizes are rounded up to, MiB: a volume may be larger than ordered by less than that.
+    pub granule_mib: i64,
 }
 
 /// How the bytes of a volume lie in its pool.

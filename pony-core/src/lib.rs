@@ -6,6 +6,7 @@ pub mod controller;
 pub mod document;
 pub mod host;
 pub mod placement;
+mod pool;
 pub mod reconcile;
 pub mod sim;
 pub mod tables;

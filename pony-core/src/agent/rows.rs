@@ -5,8 +5,8 @@ use super::orders::{
     VolumeOrder, VolumeWish,
 };
 use crate::host::{Boot, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
-use crate::tables;
 use crate::tables::{HostInstance, Image, Instance, StoragePool, Switch, Vdisk, Vnic, Volume};
+use crate::{pool, tables};
 use pony_state::Read;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Everything that the rows order of the host.
 pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
     Orders {
-        pools: rows.table::<StoragePool>().iter().filter_map(|row| pool(row, host)).collect(),
+        pools: rows.table::<StoragePool>().iter().filter_map(|row| pool_order(row, host)).collect(),
         volumes: rows.table::<Volume>().iter().filter_map(volume).collect(),
         images: rows.table::<Image>().iter().filter_map(image).collect(),
         switches: rows.table::<Switch>().iter().filter_map(switch).collect(),
@@ -23,30 +23,21 @@ pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
     }
 }
 
-fn pool(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
+fn pool_order(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
     let order = row.desired.as_ref()?;
-    let path =
-        || order.config.get("path").and_then(|p| p.as_str()).map(PathBuf::from).filter(|p| p.is_absolute());
     let name = order.kind.as_str();
-    let (backend, fault) = match (order.kind, order.host) {
-        (tables::StoragePoolType::Dir, Some(owner)) if owner == host => match path() {
-            Some(path) => (PoolBackend::Dir { path }, None),
-            None => {
-                let fault = "its config names no directory: {\"path\": \"/an/absolute/path\"}";
-                (PoolBackend::Dir { path: PathBuf::new() }, Some(fault.to_owned()))
-            }
-        },
-        (_, Some(owner)) if owner != host => {
-            (PoolBackend::Unsupported(name.to_owned()), Some(format!("it belongs to host {owner}")))
+    let beyond = || PoolBackend::Unsupported(name.to_owned());
+    let (backend, fault) = match (order.host, pool::backend(order.kind, &order.config)) {
+        (Some(owner), _) if owner != host => (beyond(), Some(format!("it belongs to host {owner}"))),
+        (_, Ok(backend @ PoolBackend::Unsupported(_))) => {
+            (backend, Some(format!("this host has no driver for pools of type {name}")))
         }
-        (tables::StoragePoolType::Dir, _) => {
-            let fault = "a pool of type dir belongs to one host, which it must name";
-            (PoolBackend::Unsupported(name.to_owned()), Some(fault.to_owned()))
+        (None, _) => {
+            (beyond(), Some(format!("a pool of type {name} belongs to one host, which it must name")))
         }
-        _ => {
-            let fault = format!("this host has no driver for pools of type {name}");
-            (PoolBackend::Unsupported(name.to_owned()), Some(fault))
-        }
+        (Some(_), Ok(backend)) => (backend, None),
+        // It is mended by another config, and there may be volumes in it: not `unsupported`.
+        (Some(_), Err(why)) => (PoolBackend::Dir { path: PathBuf::new() }, Some(format!("config: {why}"))),
     };
     let spec = PoolSpec { pool: row.uuid, backend };
     Some((row.uuid, PoolOrder { spec, shareable: order.shareable, fault }))

@@ -319,7 +319,7 @@ pub enum Problem {
     },
     /// A pool's options do not fit its type.
     #[error("config: {0}")]
-    PoolConfig(&'static str),
+    PoolConfig(String),
     /// An address outside its range.
     #[error("{column}: {address} does not lie in {range}")]
     Outside {

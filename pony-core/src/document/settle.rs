@@ -10,7 +10,8 @@ use super::pointer::Pointer;
 use super::read::{Reader, is_indexed};
 use super::resolve::root_keys;
 use super::rows::{Cells, Rows};
-use crate::tables::MemberRole;
+use crate::pool;
+use crate::tables::{MemberRole, StoragePoolType};
 use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, Scope, TableDef, TableId, Value};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -97,7 +98,8 @@ impl<R: Rows> Draft<'_, R> {
             self.check_reference(table, key, column, &value.to_json(), at)?;
         }
         if table.name() == "storage_pool" {
-            check_pool(columns).map_err(|problem| DocumentError::at(&at.join("config"), problem))?;
+            check_pool(columns)
+                .map_err(|why| DocumentError::at(&at.join("config"), Problem::PoolConfig(why)))?;
         }
         for rule in &table.schema().rules {
             match rule {
@@ -393,22 +395,9 @@ fn column_value(table: &TableDef, key: &Key, columns: &Columns, name: &str) -> V
 }
 
 /// A pool's options, by its type.
-fn check_pool(columns: &Columns) -> Result<(), Problem> {
-    let text = |name: &str| columns.get(name).and_then(Json::as_str);
-    if !matches!(text("type"), Some("dir" | "btrfs")) {
-        return Ok(());
-    }
-    let config = columns.get("config").and_then(Json::as_object);
-    let path = config.and_then(|config| config.get("path")).and_then(Json::as_str);
-    let Some(path) = path else {
-        return Err(Problem::PoolConfig("a pool of type dir needs {\"path\": \"/…\"}"));
-    };
-    let clean = path.starts_with('/') && path.split('/').all(|part| part != ".." && part != ".");
-    if !clean {
-        return Err(Problem::PoolConfig("path must be absolute, without `.` and `..`"));
-    }
-    if config.is_some_and(|config| config.len() > 1) {
-        return Err(Problem::PoolConfig("a pool of type dir has no option but path"));
-    }
-    Ok(())
+fn check_pool(columns: &Columns) -> Result<(), String> {
+    let named =
+        columns.get("type").and_then(Json::as_str).and_then(|word| word.parse::<StoragePoolType>().ok());
+    let Some(kind) = named else { return Ok(()) };
+    pool::backend(kind, columns.get("config").unwrap_or(&Json::Null)).map(drop)
 }

@@ -349,8 +349,13 @@ impl SimHost {
             Look::Switches => Found::Switches(self.world.switches.values().cloned().collect()),
             Look::Taps => Found::Taps(self.world.taps.values().cloned().collect()),
             Look::Pool(spec) => match &spec.backend {
-                PoolBackend::Dir { .. } => {
-                    Found::Pool(PoolFact { pool: spec.pool, capacity_mib: 1 << 20, allocated_mib: 0 })
+                PoolBackend::Dir { .. } | PoolBackend::Btrfs { .. } | PoolBackend::Lvm { .. } => {
+                    Found::Pool(PoolFact {
+                        pool: spec.pool,
+                        capacity_mib: 1 << 20,
+                        allocated_mib: 0,
+                        granule_mib: 1,
+                    })
                 }
                 PoolBackend::Unsupported(name) => {
                     let message = format!("there is no driver for {name}");

@@ -10,12 +10,19 @@ use super::{Obstacle, StepRuns, View};
 use crate::agent::facts::PoolState;
 use crate::agent::orders::{DiskData, VolumeOrder, VolumeWish};
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{PoolBackend, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use crate::host::{PoolBackend, Source, VolumeFact, VolumeSpec};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
 /// Says in place of a URI that an image is made from a volume of the same host.
 const VOLUME_SCHEME: &str = "volume:";
+
+/// As large as the pool makes it.
+fn rounded_up(size_mib: i64, granule_mib: i64) -> i64 {
+    let granule = granule_mib.max(1);
+    let over = size_mib % granule;
+    if over == 0 { size_mib } else { size_mib.saturating_add(granule - over) }
+}
 
 impl View<'_> {
     pub(super) fn volume_order(&self, volume: Uuid) -> Stamp {
@@ -119,6 +126,9 @@ impl View<'_> {
         let (Some(size_mib), Some(spec)) = (order.size_mib, self.spec(volume, order)) else {
             return Plan::Done;
         };
+        let granule =
+            self.facts.ready_pool(order.pool).and_then(|it| it.fact.as_ref()).map_or(1, |it| it.granule_mib);
+        let size_mib = rounded_up(size_mib, granule);
         if size_mib < fact.size_mib {
             let has = fact.size_mib;
             return Plan::Cannot(format!(
@@ -141,7 +151,7 @@ impl View<'_> {
     fn spec(&self, volume: Uuid, order: &VolumeOrder) -> Option<VolumeSpec> {
         let pool = self.orders.pools.get(&order.pool)?.spec.clone();
         let found = self.facts.volume(volume, order.pool).map(|f| f.format);
-        let format = order.format.or(found).unwrap_or(VolumeFormat::Qcow2);
+        let format = order.format.or(found).unwrap_or_else(|| pool.backend.usual_format());
         Some(VolumeSpec { volume, pool, format, size_mib: order.size_mib })
     }
 
