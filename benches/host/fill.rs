@@ -5,7 +5,7 @@
 use anyhow::{Context, ensure};
 use pony_benches::{Op, Report, Rng, compare};
 use pony_core::host::{PoolBackend, PoolSpec, Source, VolumeFormat, VolumeSpec};
-use pony_host::{DirStorage, Storage, StorageOptions};
+use pony_host::{HostStorage, Storage, StorageOptions};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ const RATIO: f64 = 0.9;
 struct Place {
     dir: tempfile::TempDir,
     runtime: Runtime,
-    storage: DirStorage,
+    storage: HostStorage,
     image: VolumeSpec,
     file: PathBuf,
 }
@@ -72,7 +72,7 @@ impl Place {
     fn new() -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let runtime = Runtime::new()?;
-        let storage = DirStorage::new(StorageOptions::default());
+        let storage = HostStorage::new(StorageOptions::default());
         let pool =
             PoolSpec { pool: Uuid::from_u128(1), backend: PoolBackend::Dir { path: dir.path().to_owned() } };
         let size_mib = Some(i64::try_from(IMAGE_MIB)?);

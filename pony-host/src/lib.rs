@@ -27,5 +27,5 @@ pub use network::Netlink;
 #[cfg(feature = "sim")]
 pub use sim::{SimHost, SimOp, SimOptions};
 #[cfg(feature = "storage")]
-pub use storage::{DirStorage, StorageOptions};
+pub use storage::{HostStorage, StorageOptions};
 pub use traits::{Discovery, Hypervisor, Network, Progress, Result, Storage};

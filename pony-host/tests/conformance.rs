@@ -66,7 +66,7 @@ async fn the_simulated_storage_conforms() {
     let image_mib = options.image_mib;
     let host = SimHost::new(options);
     let uri = "http://images.example/one".into();
-    suite::storage(&suite::StorageBench { storage: &host, pool: sim_pool(), uri, image_mib }).await;
+    suite::storage(&suite::StorageBench::new(&host, sim_pool(), uri, image_mib)).await;
 }
 
 #[tokio::test]

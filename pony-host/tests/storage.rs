@@ -24,7 +24,7 @@ async fn directories_conform() {
     let (bench, web) = (Bench::new(), Web::start().await);
     let uri = web.put("image", Page::new(disk(6 * MIB, 1)));
     let pool = bench.pool.clone();
-    suite::storage(&suite::StorageBench { storage: &bench.storage, pool, uri, image_mib: 6 }).await;
+    suite::storage(&suite::StorageBench::new(&bench.storage, pool, uri, 6)).await;
     eventually("cleared away", || async { bench.unfinished().is_empty() }).await;
 }
 

@@ -4,47 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(all(feature = "storage", feature = "sim"))]
 
+mod namespace;
 mod storage_bench;
 mod suite;
 mod web;
 
+use namespace::{in_namespace, is_inside, mount, unmount};
 use pony_core::host::DriverErrorKind::{Order, Transient};
 use pony_core::host::{Source, VolumeFormat, VolumeSpec};
 use pony_host::Storage;
-use std::path::Path;
-use std::process::Command;
 use storage_bench::{Bench, MIB, assert_holds, disk, options, qcow2_of};
 use suite::{assert_refused, eventually};
 use tempfile::TempDir;
 use web::{Page, Web};
-
-/// Runs one of the tests below in a mount namespace of its own.
-fn in_namespace(test: &str) {
-    let unshare = ["--mount", "--propagation", "private"];
-    let allowed = Command::new("unshare").args(unshare).args(["mount", "-t", "tmpfs", "x", "/mnt"]).output();
-    if !allowed.as_ref().is_ok_and(|output| output.status.success()) {
-        suite::skipped(format!("this machine allows no mount namespaces ({allowed:?})"));
-        return;
-    }
-    let mut inner = Command::new("unshare");
-    inner.args(unshare).arg(std::env::current_exe().unwrap()).args([
-        "--exact",
-        test,
-        "--ignored",
-        "--nocapture",
-    ]);
-    let output = inner.env("PONY_TEST_NAMESPACE", "1").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-}
-
-fn is_inside() -> bool {
-    std::env::var_os("PONY_TEST_NAMESPACE").is_some()
-}
-
-fn mount(args: &[&str], dir: &Path) {
-    assert!(Command::new("mount").args(args).arg(dir).status().unwrap().success());
-}
 
 /// A pool of 32 MiB.
 fn small() -> (TempDir, Bench) {
@@ -55,8 +27,8 @@ fn small() -> (TempDir, Bench) {
 }
 
 /// The mount goes with the namespace; its directory lies outside.
-fn unmount(dir: TempDir) {
-    assert!(Command::new("umount").arg(dir.path()).status().unwrap().success());
+fn unmounted(dir: TempDir) {
+    unmount(dir.path());
     dir.close().unwrap();
 }
 
@@ -121,7 +93,7 @@ async fn a_full_disk_inside() {
     bench.storage.delete_volume(&original).await.unwrap();
     bench.fetch(&bench.raw(64), &uri).await.unwrap();
     drop(bench);
-    unmount(dir);
+    unmounted(dir);
 }
 
 #[tokio::test]
@@ -144,5 +116,5 @@ async fn a_read_only_disk_inside() {
     let larger = VolumeSpec { size_mib: Some(2), ..spec };
     assert_eq!(bench.make(&larger, &Source::Empty).await.unwrap().size_mib, 2);
     drop(bench);
-    unmount(dir);
+    unmounted(dir);
 }

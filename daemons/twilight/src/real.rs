@@ -3,7 +3,7 @@
 use crate::drivers::Drivers;
 use anyhow::Context;
 use pony_host::{
-    DirStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, Netlink, StorageOptions, ensure_libvirtd,
+    HostStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, Netlink, StorageOptions, ensure_libvirtd,
     probe_accel,
 };
 use std::path::Path;
@@ -44,7 +44,8 @@ impl RealHost {
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
         let libvirt = Libvirt::connect(&self.libvirt, LibvirtOptions { host, accel, console_dir }).await?;
         let network = Netlink::new(host).context("opening netlink")?;
-        let storage = DirStorage::new(StorageOptions::default());
+        let scratch = std::path::absolute(dir)?.join("scratch");
+        let storage = HostStorage::new(StorageOptions { scratch, ..StorageOptions::default() });
         let machine = Machine::new(MachineOptions {
             uuid: Some(host),
             accel: accel.to_string(),

@@ -32,7 +32,7 @@ impl World {
     pub(super) fn open_pool(&self, pool: &PoolSpec) -> Result<PoolFact> {
         pool_path(pool)?;
         let allocated_mib = self.allocated_mib(pool.pool);
-        Ok(PoolFact { pool: pool.pool, capacity_mib: self.options.pool_mib, allocated_mib })
+        Ok(PoolFact { pool: pool.pool, capacity_mib: self.options.pool_mib, allocated_mib, granule_mib: 1 })
     }
 
     fn allocated_mib(&self, pool: Uuid) -> i64 {
@@ -154,12 +154,13 @@ impl World {
     }
 }
 
-fn pool_path(pool: &PoolSpec) -> Result<&Path> {
+fn pool_path(pool: &PoolSpec) -> Result<PathBuf> {
     match &pool.backend {
-        PoolBackend::Dir { path } if path.is_absolute() => Ok(path),
-        PoolBackend::Dir { path } => {
+        PoolBackend::Dir { path } | PoolBackend::Btrfs { path } if path.is_absolute() => Ok(path.clone()),
+        PoolBackend::Dir { path } | PoolBackend::Btrfs { path } => {
             Err(order(format!("pool directory {} must be an absolute path", path.display())))
         }
+        PoolBackend::Lvm { vg, .. } => Ok(Path::new("/dev").join(vg)),
         PoolBackend::Unsupported(kind) => {
             Err(unsupported(format!("storage pools of type {kind} have no driver in this agent")))
         }

@@ -1,12 +1,12 @@
 //! One attempt at making a volume: its right to finish, and a directory of its own to work in.
 
 use super::error::StorageError;
-use super::pool::{Pool, blocking, sync_dir};
+use super::pool::{Pool, blocking};
 use super::slots::{Slot, Ticket};
 use super::sweep;
 use pony_core::host::VolumeFormat;
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +42,7 @@ impl Attempt {
             sweep::clear_attempts(pool, slot.volume)?;
             let number = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
             let dir = pool.partial().join(format!("{}.{}-{number}", slot.volume, std::process::id()));
-            DirBuilder::new().mode(0o700).create(&dir).map_err(StorageError::io("make", &dir))?;
+            pool.layout.make_work_dir(&dir)?;
             Ok(Self { pool: pool.clone(), ticket, dir: Arc::new(WorkDir(dir)) })
         });
         Ok((attempt.await?, guard))
@@ -50,6 +50,11 @@ impl Attempt {
 
     pub(super) fn volume(&self) -> Uuid {
         self.ticket.slot.volume
+    }
+
+    /// A name that no other attempt has.
+    pub(super) fn name(&self) -> String {
+        self.dir.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// A file to work on.
@@ -72,16 +77,15 @@ impl Attempt {
             let file = File::open(&work).map_err(StorageError::io("open", &work))?;
             let settled = file.set_permissions(Permissions::from_mode(0o600)).and_then(|()| file.sync_all());
             settled.map_err(StorageError::io("sync", &work))?;
-            let volume = attempt.pool.file(attempt.volume(), format);
+            let (pool, volume) = (&attempt.pool, attempt.volume());
             attempt.ticket.if_current(|| {
                 // One that was abandoned may have finished a moment before: a volume is never replaced.
-                if attempt.pool.find(attempt.volume())?.is_some() {
-                    return Ok(());
+                if pool.found(volume)?.is_none() {
+                    pool.layout.put(&work, &pool.volumes(), &pool.file(volume, format))?;
+                    sweep::remove_download(pool, volume)?;
                 }
-                fs::rename(&work, &volume).map_err(StorageError::io("put into place", &volume))?;
-                sweep::remove_download(&attempt.pool, attempt.volume())
-            })?;
-            sync_dir(&attempt.pool.volumes())
+                Ok(())
+            })
         })
         .await
     }

@@ -11,6 +11,7 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Whence, lseek};
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,12 +60,21 @@ pub(super) fn copy(
 fn check_space(attempt: &Attempt, from: &File, to: &File) -> Result<(), StorageError> {
     let path = &attempt.pool.path;
     let meta = from.metadata().map_err(StorageError::io("look at", path))?;
-    let shares =
-        fstatfs(to).is_ok_and(|fs| [BTRFS_SUPER_MAGIC, XFS_SUPER_MAGIC].contains(&fs.filesystem_type()));
-    if shares && to.metadata().is_ok_and(|to| to.dev() == meta.dev()) {
+    let shares = is_btrfs(to) || fstatfs(to).is_ok_and(|fs| fs.filesystem_type() == XFS_SUPER_MAGIC);
+    if shares && to.metadata().is_ok_and(|to| to.dev() == meta.dev()) || lies_in(from, path) && is_btrfs(to) {
         return Ok(());
     }
     check_free(path, meta.blocks() * 512)
+}
+
+fn is_btrfs(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|fs| fs.filesystem_type() == BTRFS_SUPER_MAGIC)
+}
+
+/// Whether an open file is of this pool. Subvolumes of one file system have device numbers of their own.
+fn lies_in(file: &File, pool: &Path) -> bool {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    path.is_ok_and(|path| std::fs::canonicalize(pool).is_ok_and(|pool| path.starts_with(pool)))
 }
 
 /// Refuses what will not fit.

@@ -1,15 +1,14 @@
 //! `create_volume`: leaves a volume that is there as it is, grows one that is too small, fills one that is missing.
 
 use super::attempt::Attempt;
-use super::dir::Shared;
+use super::backend::Backend;
 use super::error::StorageError;
-use super::fill::{Fill, grow};
-use super::pool::{Found, Pool};
+use super::fill::Fill;
+use super::host_storage::Shared;
 use super::stage::Stage;
 use super::{size, sweep};
 use crate::Progress;
 use pony_core::host::{DriverErrorKind, Source, VolumeFact, VolumeSpec};
-use std::fs::File;
 
 impl Shared {
     pub(super) async fn create(
@@ -18,19 +17,19 @@ impl Shared {
         source: &Source,
         progress: Progress,
     ) -> Result<VolumeFact, StorageError> {
-        let pool = self.pool(&spec.pool)?;
+        let pool = self.backend(&spec.pool)?;
         let ordered = size::ordered_bytes(spec.size_mib)?;
         let slot = self.slots.slot(spec.volume);
         let _turn = slot.turn.lock().await;
-        let found = find(&pool, spec).await?;
+        let found = pool.find(spec.volume).await?;
         if let Some(found) = found.as_ref().filter(|found| ordered.is_none_or(|bytes| found.bytes >= bytes)) {
-            return Ok(pool.fact_of(spec.volume, found));
+            return Ok(pool.workshop().fact_of(spec.volume, found));
         }
-        let (attempt, _guard) = Attempt::begin(&pool, slot.clone()).await?;
+        let (attempt, _guard) = Attempt::begin(pool.workshop(), slot.clone()).await?;
         let work = async {
             match (found, ordered) {
-                (Some(found), Some(bytes)) => grow_in_place(&attempt, found, bytes).await,
-                _ => self.fill(&attempt, spec, source, Stage::whole(progress)).await,
+                (Some(found), Some(bytes)) => pool.grow(&attempt, found, bytes).await,
+                _ => self.fill(&*pool, &attempt, spec, (source, Stage::whole(progress))).await,
             }
         };
         tokio::select! {
@@ -40,20 +39,20 @@ impl Shared {
             }
             done = work => done?,
         }
-        let found = find(&pool, spec).await?.ok_or(StorageError::Overtaken { volume: spec.volume })?;
-        Ok(pool.fact_of(spec.volume, &found))
+        let found = pool.find(spec.volume).await?.ok_or(StorageError::Overtaken { volume: spec.volume })?;
+        Ok(pool.workshop().fact_of(spec.volume, &found))
     }
 
     async fn fill(
         &self,
+        pool: &dyn Backend,
         attempt: &Attempt,
         spec: &VolumeSpec,
-        source: &Source,
-        stage: Stage,
+        (source, stage): (&Source, Stage),
     ) -> Result<(), StorageError> {
         let ordered = size::ordered_bytes(spec.size_mib)?;
         let fill = Fill { shared: self, attempt, spec, ordered, stage };
-        let filled = async { attempt.commit(fill.run(source).await?, spec.format).await };
+        let filled = async { pool.make(&fill, fill.content(source).await?).await };
         match filled.await {
             Ok(()) => fill.stage.report(1.0),
             Err(error) => {
@@ -74,23 +73,4 @@ fn is_useless(error: &StorageError) -> bool {
 
 fn discard_download(attempt: &Attempt) -> Result<(), StorageError> {
     attempt.ticket.if_current(|| sweep::remove_download(&attempt.pool, attempt.volume()))
-}
-
-async fn find(pool: &Pool, spec: &VolumeSpec) -> Result<Option<Found>, StorageError> {
-    let volume = spec.volume;
-    let find = move |pool: &Pool| {
-        pool.check()?;
-        pool.find(volume)
-    };
-    pool.look(find).await
-}
-
-/// Grows a finished volume. It is valid at every moment: only its end moves.
-async fn grow_in_place(attempt: &Attempt, found: Found, bytes: u64) -> Result<(), StorageError> {
-    grow(attempt, found.path.clone(), found.format, bytes).await?;
-    let sync = move |_: &Attempt| {
-        let synced = File::open(&found.path).and_then(|file| file.sync_all());
-        synced.map_err(StorageError::io("sync", &found.path))
-    };
-    attempt.blocking(sync).await
 }

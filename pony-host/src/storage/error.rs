@@ -12,7 +12,7 @@ const MESSAGE_MAX: usize = 500;
 /// Why a step on a pool or a volume failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StorageError {
-    #[error("storage pools of type `{kind}` have no driver in this agent; `dir` has one")]
+    #[error("storage pools of type `{kind}` have no driver in this agent; `dir`, `btrfs` and `lvm` have one")]
     Backend { kind: String },
     #[error("pool directory {path} {why}")]
     Pool { path: PathBuf, why: &'static str },
@@ -70,6 +70,14 @@ pub(super) enum StorageError {
     Overtaken { volume: Uuid },
     #[error("{path} is damaged: {why}; delete the volume, or repair the file by hand")]
     Damaged { path: PathBuf, why: &'static str },
+    #[error("{tool} failed: {why}")]
+    Tool { tool: &'static str, why: String },
+    #[error("{what} {name} {why}")]
+    Device { what: &'static str, name: String, why: &'static str },
+    #[error("volumes of this storage pool are devices, whose format is raw: order raw, or leave format out")]
+    RawOnly,
+    #[error("{place} cannot be copied from: it is on another machine")]
+    Elsewhere { place: String },
     #[error("{tool} is not installed on this host: it comes with Debian's package {package}")]
     NoTool { tool: &'static str, package: &'static str },
     #[error("qemu-img {verb} was killed by somebody else (signal {signal}), for want of memory perhaps")]
@@ -101,6 +109,7 @@ impl StorageError {
             | Self::NoSource { .. }
             | Self::InUse { .. }
             | Self::Killed { .. }
+            | Self::Tool { .. }
             | Self::Overtaken { .. } => DriverErrorKind::Transient,
             _ => DriverErrorKind::Order,
         }

@@ -1,8 +1,11 @@
-//! Keeps volumes in directories of the host, and fills them from images and other volumes.
+//! Keeps volumes in pools of the host, and fills them from images and other volumes.
 //!
-//! A pool is a directory that must exist. In it, `volumes/<uuid>.raw|.qcow2` are the finished volumes, and
-//! `partial/` is where everything else happens: a volume appears by one `rename`, complete and durable, or not
-//! at all. A download that was cut off stays in `partial/` with a note of what it is part of, and is resumed.
+//! `backend` says what all kinds of pool can do. In a directory (`files`, `layout`), which must exist,
+//! `volumes/<uuid>.raw|.qcow2` are the finished volumes, and `partial/` is where everything else happens: a volume
+//! appears by one `rename`, complete and durable, or not at all. On Btrfs each lies in a subvolume of its own. In a
+//! volume group (`devices`, `lvm`) it is a logical volume, which likewise appears by a change of its name; `partial/`
+//! is then below a directory of the host's own. A download that was cut off stays there with a note of what it is
+//! part of, and is resumed.
 //!
 //! **What is downloaded is hostile.** Its format is told by its content, a qcow2 header is read here before QEMU
 //! sees the file, everything that leads out of the file is refused (backing files, data files), `qemu-img` runs
@@ -14,17 +17,22 @@
 //! It does not know what a volume is for, holds no state that is not on the disk, and never shrinks anything.
 
 mod attempt;
+mod backend;
 mod content;
 mod copy;
 mod create;
-mod dir;
+mod devices;
 mod download;
 mod error;
+mod files;
 mod fill;
+mod host_storage;
 mod http;
 mod image_lock;
 mod inspect;
+mod layout;
 mod local;
+mod lvm;
 mod options;
 mod partial;
 mod pool;
@@ -34,6 +42,7 @@ mod size;
 mod slots;
 mod stage;
 mod sweep;
+mod tool;
 
-pub use dir::DirStorage;
+pub use host_storage::HostStorage;
 pub use options::StorageOptions;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a [`DirStorage`](super::DirStorage) goes about its work.
+/// How a [`HostStorage`](super::HostStorage) goes about its work.
 #[derive(Debug, Clone)]
 pub struct StorageOptions {
     /// How long a server may take to accept a connection.
@@ -14,10 +14,13 @@ pub struct StorageOptions {
     pub copy_stall: Duration,
     /// How long a pool's file system may take to answer a look.
     pub pool_patience: Duration,
-    /// Where `file:` sources may lie. See [`DirStorage`](super::DirStorage) on who may order them.
+    /// Where `file:` sources may lie. See [`HostStorage`](super::HostStorage) on who may order them.
     pub file_roots: Vec<PathBuf>,
     /// How long a cut-off download, and anything else unfinished, is kept that nobody asks for.
     pub partial_keep: Duration,
+    /// Where images are kept on their way into pools that are no directories: on a disk, with room for one of
+    /// each fill that goes on. It is made when it is needed.
+    pub scratch: PathBuf,
 }
 
 impl Default for StorageOptions {
@@ -29,6 +32,7 @@ impl Default for StorageOptions {
             pool_patience: Duration::from_secs(10),
             file_roots: vec![PathBuf::from("/")],
             partial_keep: Duration::from_secs(24 * 3600),
+            scratch: PathBuf::from("/var/lib/pony/scratch"),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! A pool's directory: where things lie in it, how full it is, and which finished volumes there are.
 
 use super::error::StorageError;
+use super::layout::Layout;
 use super::qcow2::Header;
 use super::size::fact_mib;
+use super::slots::Slots;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use pony_core::host::{Place, PoolFact, VolumeFact, VolumeFormat};
@@ -28,14 +30,21 @@ pub(super) const FORMATS_OF_VOLUMES: [VolumeFormat; 2] = [VolumeFormat::Raw, Vol
 pub(super) struct Pool {
     pub(super) uuid: Uuid,
     pub(super) path: PathBuf,
+    /// How finished volumes lie in it.
+    pub(super) layout: Layout,
+    /// How long a look may take.
     pub(super) patience: Duration,
+    /// How long unfinished work is kept that nobody asks for.
+    pub(super) keep: Duration,
     pub(super) looks: Arc<Semaphore>,
+    /// Who is at work.
+    pub(super) slots: Arc<Slots>,
 }
 
 /// A finished volume.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
     pub(super) format: VolumeFormat,
     /// Virtual size, bytes.
     pub(super) bytes: u64,
@@ -53,7 +62,7 @@ impl Pool {
     }
 
     pub(super) fn file(&self, volume: Uuid, format: VolumeFormat) -> PathBuf {
-        self.volumes().join(format!("{volume}.{}", extension(format)))
+        self.layout.file(&self.volumes(), volume, format)
     }
 
     /// What was downloaded of a volume's source so far.
@@ -92,7 +101,7 @@ impl Pool {
             return wrong("is not an absolute path");
         }
         match fs::metadata(&self.path) {
-            Ok(meta) if meta.is_dir() => Ok(()),
+            Ok(meta) if meta.is_dir() => self.layout.check(&self.path),
             Ok(_) => wrong("is not a directory"),
             Err(error) if is_missing(&error) => wrong("does not exist: make it, or mount what belongs there"),
             Err(source) => Err(StorageError::PoolUnusable { path: self.path.clone(), source }),
@@ -101,11 +110,17 @@ impl Pool {
 
     /// Checks the directory and makes what belongs into it.
     pub(super) fn prepare(&self) -> Result<(), StorageError> {
+        if self.layout == Layout::Workshop {
+            let made = DirBuilder::new().mode(0o700).recursive(true).create(&self.path);
+            made.map_err(StorageError::io("make", &self.path))?;
+        }
         self.check()?;
         let unusable = |source| StorageError::PoolUnusable { path: self.path.clone(), source };
         access(&self.path, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| unusable(errno.into()))?;
         // The emulator, an unprivileged user, must get through to a volume; nobody needs to see the rest.
-        make_dir(&self.volumes(), 0o711).map_err(unusable)?;
+        if self.layout != Layout::Workshop {
+            make_dir(&self.volumes(), 0o711).map_err(unusable)?;
+        }
         make_dir(&self.partial(), 0o700).map_err(unusable)
     }
 
@@ -118,11 +133,12 @@ impl Pool {
             pool: self.uuid,
             capacity_mib: fact_mib(blocks * stat.fragment_size()),
             allocated_mib: fact_mib(blocks.saturating_sub(free) * stat.fragment_size()),
+            granule_mib: 1,
         })
     }
 
     /// The finished volume, in whichever format it is.
-    pub(super) fn find(&self, volume: Uuid) -> Result<Option<Found>, StorageError> {
+    pub(super) fn found(&self, volume: Uuid) -> Result<Option<Found>, StorageError> {
         for format in FORMATS_OF_VOLUMES {
             if let Some(found) = found(self.file(volume, format), format)? {
                 return Ok(Some(found));
@@ -132,7 +148,7 @@ impl Pool {
     }
 
     /// All finished volumes. What has another name was not made here; what is damaged is not finished.
-    pub(super) fn list(&self) -> Result<Vec<VolumeFact>, StorageError> {
+    pub(super) fn listing(&self) -> Result<Vec<VolumeFact>, StorageError> {
         self.check()?;
         let dir = self.volumes();
         let listing = match fs::read_dir(&dir) {
@@ -142,7 +158,7 @@ impl Pool {
         let mut facts = Vec::new();
         for entry in listing {
             let path = entry.map_err(StorageError::io("list", &dir))?.path();
-            facts.extend(self.listed(path));
+            facts.extend(self.listed(&path));
             if facts.len() > VOLUMES_MAX {
                 return Err(StorageError::TooMany { path: self.path.clone(), max: VOLUMES_MAX });
             }
@@ -150,9 +166,9 @@ impl Pool {
         Ok(facts)
     }
 
-    fn listed(&self, path: PathBuf) -> Option<VolumeFact> {
-        let (volume, format) = parse_name(&path)?;
-        match found(path, format) {
+    fn listed(&self, path: &Path) -> Option<VolumeFact> {
+        let (volume, file, format) = self.layout.parse(path)?;
+        match found(file, format) {
             Ok(found) => Some(self.fact_of(volume, &found?)),
             Err(error) => {
                 tracing::warn!(%volume, %error, "a volume is passed over");
@@ -162,7 +178,7 @@ impl Pool {
     }
 
     pub(super) fn fact_of(&self, volume: Uuid, found: &Found) -> VolumeFact {
-        let (place, format) = (Place::File(found.path.clone()), found.format);
+        let (place, format) = (found.place.clone(), found.format);
         VolumeFact { volume, pool: self.uuid, size_mib: fact_mib(found.bytes), format, place }
     }
 }
@@ -210,15 +226,6 @@ pub(super) fn extension(format: VolumeFormat) -> &'static str {
     }
 }
 
-fn parse_name(path: &Path) -> Option<(Uuid, VolumeFormat)> {
-    let stem = path.file_stem()?.to_str()?;
-    let volume = Uuid::try_parse(stem).ok().filter(|uuid| uuid.to_string() == stem)?;
-    let format = FORMATS_OF_VOLUMES
-        .into_iter()
-        .find(|format| path.extension().is_some_and(|e| e == extension(*format)))?;
-    Some((volume, format))
-}
-
 /// What lies at a path, if it is a volume. Only a header is read: no process per file.
 fn found(path: PathBuf, format: VolumeFormat) -> Result<Option<Found>, StorageError> {
     let meta = match fs::symlink_metadata(&path) {
@@ -238,5 +245,5 @@ fn found(path: PathBuf, format: VolumeFormat) -> Result<Option<Found>, StorageEr
             }
         }
     };
-    Ok(Some(Found { path, format, bytes }))
+    Ok(Some(Found { place: Place::File(path), format, bytes }))
 }

@@ -42,6 +42,15 @@ const OUTPUT_MAX: u64 = 1 << 20;
 /// Longest reason in a message, characters.
 const WHY_MAX: usize = 300;
 
+/// What a conversion writes.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) path: &'a Path,
+    pub(super) format: VolumeFormat,
+    /// Whether it is there already, and at least as large as the source: a device. Else it is made.
+    pub(super) is_there: bool,
+}
+
 /// What a process said, and how it ended.
 struct Outcome {
     status: ExitStatus,
@@ -90,12 +99,17 @@ pub(super) async fn resize(attempt: &Attempt, path: &Path, bytes: u64) -> Result
 pub(super) async fn convert(
     attempt: &Attempt,
     from: (&Path, VolumeFormat),
-    to: (&Path, VolumeFormat),
+    to: Target<'_>,
     stall: Duration,
     stage: &Stage,
 ) -> Result<(), StorageError> {
     let mut command = command("convert", CONVERT_MEMORY, None);
-    command.args(["-p", "-f", extension(from.1), "-O", extension(to.1)]).arg(from.0).arg(to.0);
+    command.args(["-p", "-f", extension(from.1), "-O", extension(to.format)]);
+    if to.is_there {
+        // What is flushed is to be on the device in the end.
+        command.args(["-n", "-t", "writeback"]);
+    }
+    command.arg(from.0).arg(to.path);
     let percents = AtomicU64::new(0);
     let told = |line: &[u8]| {
         if let Some(percent) = percent(line) {
@@ -103,7 +117,7 @@ pub(super) async fn convert(
             stage.report(percent / 100.0);
         }
     };
-    let blocks = || std::fs::metadata(to.0).map(|meta| meta.blocks()).unwrap_or_default();
+    let blocks = || std::fs::metadata(to.path).map(|meta| meta.blocks()).unwrap_or_default();
     let headway = || percents.load(Ordering::Relaxed).wrapping_add(blocks().wrapping_mul(0x1_0001));
     let what = format!("the conversion of {}", from.0.display());
     let outcome = while_moving(&what, stall, headway, run(command, told)).await?;

@@ -4,8 +4,7 @@
 //! download and its note, `<uuid>.<process>-<number>/` an attempt.
 
 use super::error::StorageError;
-use super::pool::{FORMATS_OF_VOLUMES, Pool, is_missing, sync_dir};
-use super::slots::Slots;
+use super::pool::{Pool, is_missing, sync_dir};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,10 +24,7 @@ pub(super) fn clear_attempts(pool: &Pool, volume: Uuid) -> Result<(), StorageErr
 
 /// Removes everything of a volume, finished or not.
 pub(super) fn remove_volume(pool: &Pool, volume: Uuid) -> Result<(), StorageError> {
-    let mut changed = false;
-    for format in FORMATS_OF_VOLUMES {
-        changed |= remove(&pool.file(volume, format))?;
-    }
+    let changed = pool.layout.remove(&pool.volumes(), volume)?;
     for (_, path) in unfinished(pool, Some(volume))? {
         remove(&path)?;
     }
@@ -46,9 +42,9 @@ pub(super) fn remove_download(pool: &Pool, volume: Uuid) -> Result<(), StorageEr
 
 /// Removes what nobody has touched for a while and nobody is at work on: orders that were withdrawn while the
 /// agent was away.
-pub(super) fn forgotten(pool: &Pool, slots: &Slots, keep: Duration) -> Result<(), StorageError> {
+pub(super) fn forgotten(pool: &Pool) -> Result<(), StorageError> {
     for (volume, path) in unfinished(pool, None)? {
-        if !slots.is_busy(volume) && age(&path).is_some_and(|age| age >= keep) {
+        if !pool.slots.is_busy(volume) && age(&path).is_some_and(|age| age >= pool.keep) {
             tracing::info!(path = %path.display(), "unfinished work that nobody asks for is removed");
             remove(&path)?;
         }

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use pony_core::host::{DriverError, PoolBackend, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec};
-use pony_host::{DirStorage, Storage, StorageOptions};
+use pony_host::{HostStorage, Storage, StorageOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub const MIB: usize = 1 << 20;
 
 /// A storage and a pool for it.
 pub struct Bench {
-    pub storage: DirStorage,
+    pub storage: HostStorage,
     pub pool: PoolSpec,
     pub dir: PathBuf,
     _dir: Option<TempDir>,
@@ -37,9 +37,13 @@ impl Bench {
     }
 
     pub fn at(dir: PathBuf, options: StorageOptions) -> Self {
-        let backend = PoolBackend::Dir { path: dir.clone() };
+        Self::of(PoolBackend::Dir { path: dir.clone() }, dir, options)
+    }
+
+    /// A pool of another kind, whose directory, if it has one, is `dir`.
+    pub fn of(backend: PoolBackend, dir: PathBuf, options: StorageOptions) -> Self {
         let pool = PoolSpec { pool: Uuid::new_v4(), backend };
-        Self { storage: DirStorage::new(options), pool, dir, _dir: None }
+        Self { storage: HostStorage::new(options), pool, dir, _dir: None }
     }
 
     pub fn raw(&self, size_mib: impl Into<Option<i64>>) -> VolumeSpec {

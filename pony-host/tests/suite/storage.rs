@@ -12,15 +12,27 @@ pub struct StorageBench<'a> {
     pub pool: PoolSpec,
     pub uri: String,
     pub image_mib: i64,
+    /// The formats that volumes of the pool may have.
+    pub formats: &'a [VolumeFormat],
+    /// What the pool rounds sizes up to, MiB.
+    pub granule_mib: i64,
+    /// After how many milliseconds fills are abandoned.
+    pub abandoned_ms: &'a [u64],
 }
+
+/// Any format.
+const FORMATS: [VolumeFormat; 2] = [VolumeFormat::Raw, VolumeFormat::Qcow2];
+
+/// From at once to when it may be done.
+const ABANDONED_MS: [u64; 7] = [0, 1, 3, 9, 27, 81, 243];
 
 /// Makes volumes in all ways, and removes them.
 pub async fn storage(bench: &StorageBench<'_>) {
     pools(bench).await;
-    for format in [VolumeFormat::Raw, VolumeFormat::Qcow2] {
+    for format in bench.formats.iter().copied() {
         empty(bench, format).await;
         from_uri(bench, format).await;
-        for to in [VolumeFormat::Raw, VolumeFormat::Qcow2] {
+        for to in bench.formats.iter().copied() {
             copied(bench, format, to).await;
         }
         at_once(bench, format).await;
@@ -30,9 +42,20 @@ pub async fn storage(bench: &StorageBench<'_>) {
     assert_eq!(bench.list().await, [], "something was left behind");
 }
 
-impl StorageBench<'_> {
+impl<'a> StorageBench<'a> {
+    /// A pool of files, of any format.
+    pub fn new(storage: &'a dyn Storage, pool: PoolSpec, uri: String, image_mib: i64) -> Self {
+        let (formats, abandoned_ms) = (&FORMATS, &ABANDONED_MS);
+        Self { storage, pool, uri, image_mib, formats, granule_mib: 1, abandoned_ms }
+    }
+
     pub fn spec(&self, format: VolumeFormat, size_mib: Option<i64>) -> VolumeSpec {
         VolumeSpec { volume: Uuid::new_v4(), pool: self.pool.clone(), format, size_mib }
+    }
+
+    /// As large as the pool makes it.
+    fn mib(&self, size_mib: i64) -> i64 {
+        (size_mib + self.granule_mib - 1) / self.granule_mib * self.granule_mib
     }
 
     pub async fn list(&self) -> Vec<VolumeFact> {
@@ -64,7 +87,7 @@ impl StorageBench<'_> {
 
 async fn pools(bench: &StorageBench<'_>) {
     let fact = bench.storage.open_pool(&bench.pool).await.unwrap();
-    assert_eq!(fact.pool, bench.pool.pool);
+    assert_eq!((fact.pool, fact.granule_mib), (bench.pool.pool, bench.granule_mib));
     assert!(fact.capacity_mib > 0 && (0..=fact.capacity_mib).contains(&fact.allocated_mib), "{fact:?}");
     let other = PoolSpec { pool: Uuid::new_v4(), backend: PoolBackend::Unsupported("zfs".into()) };
     assert_refused(bench.storage.open_pool(&other).await, DriverErrorKind::Unsupported);
@@ -76,23 +99,23 @@ async fn pools(bench: &StorageBench<'_>) {
 async fn empty(bench: &StorageBench<'_>, format: VolumeFormat) {
     let spec = bench.spec(format, Some(8));
     let fact = bench.make(&spec, &Source::Empty).await;
-    assert_eq!((fact.size_mib, fact.format), (8, format));
+    assert_eq!((fact.size_mib, fact.format), (bench.mib(8), format));
     let elsewhere = Source::Uri("http://127.0.0.1:1/not-asked".into());
     assert_eq!(bench.make(&spec, &elsewhere).await, fact, "it is there: its source is not looked at");
     let larger = VolumeSpec { size_mib: Some(11), ..spec.clone() };
-    assert_eq!(bench.make(&larger, &Source::Empty).await.size_mib, 11);
-    assert_eq!(bench.make(&spec, &Source::Empty).await.size_mib, 11, "never shrunk");
+    assert_eq!(bench.make(&larger, &Source::Empty).await.size_mib, bench.mib(11));
+    assert_eq!(bench.make(&spec, &Source::Empty).await.size_mib, bench.mib(11), "never shrunk");
     bench.remove(&spec).await;
 }
 
 async fn from_uri(bench: &StorageBench<'_>, format: VolumeFormat) {
     let source = Source::Uri(bench.uri.clone());
     let image = bench.spec(format, None);
-    assert_eq!(bench.make(&image, &source).await.size_mib, bench.image_mib);
+    assert_eq!(bench.make(&image, &source).await.size_mib, bench.mib(bench.image_mib));
     bench.remove(&image).await;
     let larger = bench.spec(format, Some(bench.image_mib + 5));
     let fact = bench.make(&larger, &source).await;
-    assert_eq!((fact.size_mib, fact.format), (bench.image_mib + 5, format));
+    assert_eq!((fact.size_mib, fact.format), (bench.mib(bench.image_mib + 5), format));
     bench.remove(&larger).await;
 }
 
@@ -101,7 +124,7 @@ async fn copied(bench: &StorageBench<'_>, from: VolumeFormat, to: VolumeFormat) 
     bench.make(&original, &Source::Empty).await;
     let copy = bench.spec(to, Some(9));
     let fact = bench.make(&copy, &Source::Volume(original.clone())).await;
-    assert_eq!((fact.size_mib, fact.format), (9, to));
+    assert_eq!((fact.size_mib, fact.format), (bench.mib(9), to));
     bench.remove(&original).await;
     assert!(bench.find(&copy).await.is_some(), "a copy is independent of what it was copied from");
     bench.remove(&copy).await;
@@ -124,14 +147,14 @@ async fn at_once(bench: &StorageBench<'_>, format: VolumeFormat) {
 /// Dropped at many points; then taken up, or deleted.
 async fn abandoned(bench: &StorageBench<'_>, format: VolumeFormat) {
     let source = Source::Uri(bench.uri.clone());
-    for after_ms in [0, 1, 3, 9, 27, 81, 243] {
+    for after_ms in bench.abandoned_ms.iter().copied() {
         let spec = bench.spec(format, Some(bench.image_mib + 1));
         let making = bench.storage.create_volume(&spec, &source, unheard());
         let _ = tokio::time::timeout(Duration::from_millis(after_ms), making).await;
         if after_ms % 2 == 0 {
             bench.remove(&spec).await;
         }
-        assert_eq!(bench.make(&spec, &source).await.size_mib, bench.image_mib + 1);
+        assert_eq!(bench.make(&spec, &source).await.size_mib, bench.mib(bench.image_mib + 1));
         bench.remove(&spec).await;
     }
 }
@@ -155,7 +178,8 @@ async fn refused(bench: &StorageBench<'_>) {
 
     let original = raw(Some(8));
     bench.make(&original, &Source::Empty).await;
-    assert_refused(make(raw(Some(7)), Source::Volume(original.clone())).await, DriverErrorKind::Order);
+    let small = bench.mib(8) - 1;
+    assert_refused(make(raw(Some(small)), Source::Volume(original.clone())).await, DriverErrorKind::Order);
     bench.remove(&original).await;
 
     let pool = PoolSpec { pool: Uuid::new_v4(), backend: PoolBackend::Unsupported("zfs".into()) };

@@ -1,20 +1,18 @@
-//! `Storage` over directories.
+//! `Storage` over the pools of this host.
 
-use super::error::StorageError;
 use super::http::Http;
 use super::options::StorageOptions;
-use super::pool::{LOOKS_MAX, Pool};
+use super::pool::LOOKS_MAX;
 use super::slots::Slots;
-use super::sweep;
 use crate::{Progress, Result, Storage};
 use async_trait::async_trait;
-use pony_core::host::{PoolBackend, PoolFact, PoolSpec, Source, VolumeFact, VolumeSpec};
+use pony_core::host::{PoolFact, PoolSpec, Source, VolumeFact, VolumeSpec};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-/// Keeps volumes in directories of this host (pools of type `dir`).
+/// Keeps volumes in pools of this host: directories (`dir`), Btrfs file systems (`btrfs`), volume groups (`lvm`).
 ///
 /// # Who may order what
 ///
@@ -25,17 +23,17 @@ use tokio::sync::Semaphore;
 ///
 /// ```
 /// use pony_core::host::{PoolBackend, PoolSpec};
-/// use pony_host::{DirStorage, Storage, StorageOptions};
+/// use pony_host::{HostStorage, Storage, StorageOptions};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// let storage = DirStorage::new(StorageOptions::default());
+/// let storage = HostStorage::new(StorageOptions::default());
 /// let backend = PoolBackend::Dir { path: "/no/such/directory".into() };
 /// let error = storage.open_pool(&PoolSpec { pool: uuid::Uuid::nil(), backend }).await.unwrap_err();
 /// assert!(error.message.contains("does not exist"));
 /// # });
 /// ```
 #[derive(Clone)]
-pub struct DirStorage {
+pub struct HostStorage {
     shared: Arc<Shared>,
 }
 
@@ -48,7 +46,7 @@ pub(super) struct Shared {
     looks: Mutex<HashMap<PathBuf, Arc<Semaphore>>>,
 }
 
-impl DirStorage {
+impl HostStorage {
     /// A storage that goes about its work as `options` say.
     #[must_use]
     pub fn new(options: StorageOptions) -> Self {
@@ -62,43 +60,27 @@ impl DirStorage {
     }
 }
 
-impl Default for DirStorage {
+impl Default for HostStorage {
     fn default() -> Self {
         Self::new(StorageOptions::default())
     }
 }
 
 impl Shared {
-    pub(super) fn pool(&self, spec: &PoolSpec) -> std::result::Result<Pool, StorageError> {
-        let path = match &spec.backend {
-            PoolBackend::Dir { path } => path.clone(),
-            PoolBackend::Unsupported(kind) => return Err(StorageError::Backend { kind: kind.clone() }),
-        };
-        let looks = self.looks(&path);
-        Ok(Pool { uuid: spec.pool, path, patience: self.options.pool_patience, looks })
-    }
-
-    fn looks(&self, path: &Path) -> Arc<Semaphore> {
+    pub(super) fn looks(&self, path: &Path) -> Arc<Semaphore> {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.entry(path.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LOOKS_MAX))).clone()
     }
 }
 
 #[async_trait]
-impl Storage for DirStorage {
+impl Storage for HostStorage {
     async fn open_pool(&self, pool: &PoolSpec) -> Result<PoolFact> {
-        let pool = self.shared.pool(pool)?;
-        let (slots, keep) = (self.shared.slots.clone(), self.shared.options.partial_keep);
-        let open = move |pool: &Pool| {
-            pool.prepare()?;
-            sweep::forgotten(pool, &slots, keep)?;
-            pool.fact()
-        };
-        Ok(pool.look(open).await?)
+        Ok(self.shared.backend(pool)?.open().await?)
     }
 
     async fn list_volumes(&self, pool: &PoolSpec) -> Result<Vec<VolumeFact>> {
-        Ok(self.shared.pool(pool)?.look(Pool::list).await?)
+        Ok(self.shared.backend(pool)?.list().await?)
     }
 
     async fn create_volume(
@@ -112,12 +94,7 @@ impl Storage for DirStorage {
 
     /// Wins over a fill that runs, and over what is left of one that was abandoned.
     async fn delete_volume(&self, spec: &VolumeSpec) -> Result<()> {
-        let pool = self.shared.pool(&spec.pool)?;
         let slot = self.shared.slots.slot(spec.volume);
-        let delete = move |pool: &Pool| {
-            pool.check()?;
-            slot.revoke(|| sweep::remove_volume(pool, slot.volume))
-        };
-        Ok(pool.look(delete).await?)
+        Ok(self.shared.backend(&spec.pool)?.remove(slot).await?)
     }
 }

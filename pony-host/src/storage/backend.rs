@@ -1,0 +1,81 @@
+//! What all kinds of pool can do, each in its own way.
+
+use super::attempt::Attempt;
+use super::devices::DevicePool;
+use super::error::StorageError;
+use super::fill::Fill;
+use super::host_storage::Shared;
+use super::inspect::Image;
+use super::layout::Layout;
+use super::lvm::Lvm;
+use super::pool::{Found, Pool};
+use super::slots::Slot;
+use async_trait::async_trait;
+use pony_core::host::{PoolBackend, PoolFact, PoolSpec, VolumeFact};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What becomes a volume.
+pub(super) enum Content {
+    /// Zeroes, as many as were ordered.
+    Nothing,
+    /// A file that was brought here for this: it may be used up.
+    Own(Image),
+    /// Another finished volume, which is only read.
+    Of(Found),
+}
+
+impl Content {
+    /// Virtual size, bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Own(image) => image.bytes,
+            Self::Of(found) => found.bytes,
+        }
+    }
+}
+
+/// A kind of pool. Whoever calls sees to it that work on one volume takes turns.
+#[async_trait]
+pub(super) trait Backend: Send + Sync {
+    /// The directory in which attempts work.
+    fn workshop(&self) -> &Pool;
+    /// Looks whether it can be used, clears away what nobody asks for any more, and says how full it is.
+    async fn open(&self) -> Result<PoolFact, StorageError>;
+    /// All finished volumes.
+    async fn list(&self) -> Result<Vec<VolumeFact>, StorageError>;
+    /// One finished volume.
+    async fn find(&self, volume: Uuid) -> Result<Option<Found>, StorageError>;
+    /// Makes a volume of the content, and puts it into place where the attempt is still the current one: whole and
+    /// durable, or not at all.
+    async fn make(&self, fill: &Fill<'_>, content: Content) -> Result<(), StorageError>;
+    /// Grows a finished volume, also one that is in use: only its end moves.
+    async fn grow(&self, attempt: &Attempt, found: Found, bytes: u64) -> Result<(), StorageError>;
+    /// Removes a volume, finished or not, after all work on it was revoked.
+    async fn remove(&self, slot: Arc<Slot>) -> Result<(), StorageError>;
+}
+
+impl Shared {
+    /// The pool that is meant.
+    pub(super) fn backend(&self, spec: &PoolSpec) -> Result<Box<dyn Backend>, StorageError> {
+        let directory = |path: &std::path::Path, layout| Pool {
+            uuid: spec.pool,
+            path: path.to_owned(),
+            layout,
+            patience: self.options.pool_patience,
+            keep: self.options.partial_keep,
+            looks: self.looks(path),
+            slots: self.slots.clone(),
+        };
+        Ok(match &spec.backend {
+            PoolBackend::Dir { path } => Box::new(directory(path, Layout::Files)),
+            PoolBackend::Btrfs { path } => Box::new(directory(path, Layout::Subvolumes)),
+            PoolBackend::Lvm { vg, thin_pool } => {
+                let workshop = directory(&self.options.scratch.join(spec.pool.to_string()), Layout::Workshop);
+                Box::new(DevicePool::new(workshop, Lvm::new(vg, thin_pool.as_deref())))
+            }
+            PoolBackend::Unsupported(kind) => return Err(StorageError::Backend { kind: kind.clone() }),
+        })
+    }
+}

@@ -1,0 +1,305 @@
+//! Pools whose volumes are devices: each appears by one change of its name. Their format is raw.
+//!
+//! A finished volume is called `pony-<uuid>`; one that is being made has the name of its attempt behind that. What
+//! comes from elsewhere is kept in a directory of its own until it is written to the device.
+
+use super::attempt::Attempt;
+use super::backend::{Backend, Content};
+use super::error::StorageError;
+use super::files::{BRINGING, open_source};
+use super::fill::Fill;
+use super::pool::{Found, Pool, blocking};
+use super::size::{MIB, fact_mib};
+use super::slots::Slot;
+use super::{qemu_img, sweep};
+use async_trait::async_trait;
+use nix::fcntl::{FallocateFlags, fallocate};
+use pony_core::host::{Place, PoolFact, VolumeFact, VolumeFormat};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What the devices of volumes are called, before the volume's uuid.
+const PREFIX: &str = "pony-";
+
+/// Bytes zeroed between two looks at whether that is still wanted: within 100 ms on a disk of 640 MB/s.
+const ZERO_CHUNK: u64 = 64 * MIB;
+
+/// A device of this pool, finished or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) name: String,
+    /// Bytes that can be used: those behind may hold somebody else's data still.
+    pub(super) bytes: u64,
+}
+
+/// How large and how full it is, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) capacity: u64,
+    pub(super) allocated: u64,
+    /// What sizes are rounded up to.
+    pub(super) granule: u64,
+}
+
+/// Makes and removes devices. Everything is brief and blocks.
+pub(super) trait Devices: Send + Sync + 'static {
+    /// How large and how full it is; fails where it cannot be used.
+    fn usage(&self) -> Result<Usage, StorageError>;
+    /// The devices whose names begin so, ready to be opened.
+    fn list(&self, prefix: &str) -> Result<Vec<Device>, StorageError>;
+    /// Makes one of at least so many bytes.
+    fn create(&self, name: &str, bytes: u64) -> Result<(), StorageError>;
+    /// Renames one, at one moment and durably. Fails where there is one of the new name.
+    fn rename(&self, from: &str, to: &str) -> Result<(), StorageError>;
+    /// Makes one larger. What was added cannot be used before it is told to be [settled](Self::settle).
+    fn extend(&self, device: &Device, bytes: u64) -> Result<(), StorageError>;
+    /// All of the device can be used.
+    fn settle(&self, device: &Device) -> Result<(), StorageError>;
+    /// Removes one.
+    fn remove(&self, name: &str) -> Result<(), StorageError>;
+    /// Whether what was never written reads as zeroes.
+    fn are_blank(&self) -> bool;
+    /// Where it is opened.
+    fn path(&self, name: &str) -> PathBuf;
+}
+
+/// A pool of devices.
+pub(super) struct DevicePool {
+    workshop: Pool,
+    devices: Arc<dyn Devices>,
+}
+
+impl DevicePool {
+    pub(super) fn new(workshop: Pool, devices: impl Devices) -> Self {
+        Self { workshop, devices: Arc::new(devices) }
+    }
+
+    /// Bounded in number, and in time by each tool.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Devices) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let devices = self.devices.clone();
+        let turn = self.workshop.looks.clone().acquire_owned().await;
+        blocking(move || {
+            let _turn = turn;
+            work(&*devices)
+        })
+        .await
+    }
+
+    fn found(&self, device: &Device) -> Found {
+        let place = Place::Block(self.devices.path(&device.name));
+        Found { place, format: VolumeFormat::Raw, bytes: device.bytes }
+    }
+
+    /// Writes the content onto a device, and zeroes where it does not reach.
+    async fn write(&self, fill: &Fill<'_>, content: Content, path: PathBuf) -> Result<(), StorageError> {
+        let written = content.bytes();
+        let to = qemu_img::Target { path: &path, format: VolumeFormat::Raw, is_there: true };
+        let stall = fill.shared.options.copy_stall;
+        match content {
+            Content::Nothing => {}
+            Content::Own(image) => {
+                let (from, stage) = ((&*image.path, image.format), fill.stage.part(BRINGING, 1.0));
+                qemu_img::convert(fill.attempt, from, to, stall, &stage).await?;
+            }
+            Content::Of(found) => {
+                let source = open_source(fill, found).await?;
+                let from = (&*source.path, source.format);
+                qemu_img::convert(fill.attempt, from, to, stall, &fill.stage).await?;
+            }
+        }
+        let blank = self.devices.are_blank();
+        fill.attempt.blocking(move |attempt| settle(attempt, &path, (!blank).then_some(written))).await
+    }
+}
+
+/// Zeroes a device from an offset to its end, if that is asked for, and makes all of it durable.
+fn settle(attempt: &Attempt, path: &Path, zero_from: Option<u64>) -> Result<(), StorageError> {
+    let failed = |error: std::io::Error| StorageError::io("write to", path)(error);
+    let device = File::options().write(true).open(path).map_err(failed)?;
+    if let Some(from) = zero_from {
+        let end = nix::unistd::lseek64(&device, 0, nix::unistd::Whence::SeekEnd)
+            .map_err(|errno| failed(errno.into()))?;
+        let mut at = from;
+        while at < end.unsigned_abs() {
+            attempt.ticket.check()?;
+            let len = ZERO_CHUNK.min(end.unsigned_abs() - at);
+            let (offset, length) = (at.cast_signed(), len.cast_signed());
+            fallocate(&device, FallocateFlags::FALLOC_FL_ZERO_RANGE, offset, length)
+                .map_err(|errno| failed(errno.into()))?;
+            at += len;
+        }
+    }
+    device.sync_all().map_err(failed)
+}
+
+/// The volume that a device belongs to, and whether it is finished.
+fn parse(name: &str) -> Option<(Uuid, bool)> {
+    let rest = name.strip_prefix(PREFIX)?;
+    let (uuid, finished) = match rest.split_once('.') {
+        Some((uuid, _)) => (uuid, false),
+        None => (rest, true),
+    };
+    let volume = Uuid::try_parse(uuid).ok().filter(|it| it.to_string() == uuid)?;
+    Some((volume, finished))
+}
+
+fn name_of(volume: Uuid) -> String {
+    format!("{PREFIX}{volume}")
+}
+
+/// A device that is being made; it goes where it was not finished.
+struct Unfinished {
+    devices: Arc<dyn Devices>,
+    /// Empty once it has another name.
+    name: String,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let (devices, name) = (self.devices.clone(), std::mem::take(&mut self.name));
+        if name.is_empty() {
+            return;
+        }
+        // What is left even so is cleared away when the pool is looked at.
+        let remove = move || {
+            let is_there = devices.list(&name).is_ok_and(|found| found.iter().any(|it| it.name == name));
+            if let Some(error) = is_there.then(|| devices.remove(&name)).and_then(Result::err) {
+                tracing::warn!(%error, name, "an unfinished volume is left");
+            }
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(remove));
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for DevicePool {
+    fn workshop(&self) -> &Pool {
+        &self.workshop
+    }
+
+    async fn open(&self) -> Result<PoolFact, StorageError> {
+        let prepare = |pool: &Pool| {
+            pool.prepare()?;
+            sweep::forgotten(pool)
+        };
+        self.workshop.look(prepare).await?;
+        let slots = self.workshop.slots.clone();
+        let look = move |devices: &dyn Devices| {
+            let usage = devices.usage()?;
+            for device in devices.list(PREFIX)? {
+                if parse(&device.name).is_some_and(|(volume, done)| !done && !slots.is_busy(volume)) {
+                    tracing::info!(
+                        name = device.name,
+                        "an unfinished volume that nobody asks for is removed"
+                    );
+                    devices.remove(&device.name)?;
+                }
+            }
+            Ok(usage)
+        };
+        let usage = self.run(look).await?;
+        Ok(PoolFact {
+            pool: self.workshop.uuid,
+            capacity_mib: fact_mib(usage.capacity),
+            allocated_mib: fact_mib(usage.allocated),
+            granule_mib: fact_mib(usage.granule),
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<VolumeFact>, StorageError> {
+        let devices = self.run(|devices| devices.list(PREFIX)).await?;
+        let finished = |device: &Device| parse(&device.name).filter(|(_, done)| *done).map(|(it, _)| it);
+        let fact = |it: &Device| Some(self.workshop.fact_of(finished(it)?, &self.found(it)));
+        Ok(devices.iter().filter_map(fact).collect())
+    }
+
+    async fn find(&self, volume: Uuid) -> Result<Option<Found>, StorageError> {
+        let name = name_of(volume);
+        let devices = self.run(move |devices| devices.list(&name)).await?;
+        Ok(devices.iter().find(|it| it.name == name_of(volume)).map(|it| self.found(it)))
+    }
+
+    async fn make(&self, fill: &Fill<'_>, content: Content) -> Result<(), StorageError> {
+        if fill.spec.format != VolumeFormat::Raw {
+            return Err(StorageError::RawOnly);
+        }
+        let bytes = fill.ordered.unwrap_or_default().max(content.bytes());
+        if bytes == 0 {
+            return Err(StorageError::NoSize);
+        }
+        let name = format!("{PREFIX}{}", fill.attempt.name());
+        let mut guard = Unfinished { devices: self.devices.clone(), name: name.clone() };
+        let made = name.clone();
+        self.run(move |devices| devices.create(&made, bytes)).await?;
+        self.write(fill, content, self.devices.path(&name)).await?;
+        let devices = self.devices.clone();
+        let commit = move |attempt: &Attempt| {
+            attempt.ticket.if_current(|| {
+                let volume = attempt.volume();
+                // One that was abandoned may have finished a moment before: a volume is never replaced.
+                let renamed = !devices.list(&name_of(volume))?.iter().any(|it| it.name == name_of(volume));
+                if renamed {
+                    devices.rename(&name, &name_of(volume))?;
+                }
+                sweep::remove_download(&attempt.pool, volume)?;
+                Ok(renamed)
+            })
+        };
+        if fill.attempt.blocking(commit).await? {
+            guard.name.clear();
+        }
+        Ok(())
+    }
+
+    async fn grow(&self, attempt: &Attempt, found: Found, bytes: u64) -> Result<(), StorageError> {
+        let device = Device { name: name_of(attempt.volume()), bytes: found.bytes };
+        let devices = self.devices.clone();
+        let grow = move |attempt: &Attempt| {
+            attempt.ticket.if_current(|| devices.extend(&device, bytes))?;
+            settle(attempt, &devices.path(&device.name), (!devices.are_blank()).then_some(device.bytes))?;
+            attempt.ticket.if_current(|| devices.settle(&device))
+        };
+        attempt.blocking(grow).await
+    }
+
+    async fn remove(&self, slot: Arc<Slot>) -> Result<(), StorageError> {
+        let held = slot.clone();
+        let remove = move |devices: &dyn Devices| {
+            held.revoke(|| {
+                for device in devices.list(&name_of(held.volume))? {
+                    devices.remove(&device.name)?;
+                }
+                Ok(())
+            })
+        };
+        self.run(remove).await?;
+        self.workshop
+            .look(move |pool| {
+                pool.prepare()?;
+                sweep::remove_volume(pool, slot.volume)
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_what_is_finished_and_what_is_ours() {
+        let volume = Uuid::from_u128(5);
+        assert_eq!(parse(&name_of(volume)), Some((volume, true)));
+        assert_eq!(parse(&format!("{}.77-3", name_of(volume))), Some((volume, false)));
+        for other in ["root", "pony-", "pony-root", "pony-00000000000000000000000000000005"] {
+            assert_eq!(parse(other), None, "{other}");
+        }
+    }
+}

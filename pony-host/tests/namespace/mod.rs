@@ -1,0 +1,119 @@
+//! Tests that need what a machine has only once: run again in a mount namespace of their own, or in a guest that runs
+//! this machine's programs under Debian's full kernel. And what they must leave as they found it.
+
+#![allow(dead_code, unreachable_pub)]
+
+use super::suite;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Says to a test that it is where it belongs.
+const INSIDE: &str = "PONY_TEST_NAMESPACE";
+
+/// How `examples/guest/within` ends where there is no guest.
+const NO_GUEST: i32 = 125;
+
+/// Runs an ignored test of this program in a mount namespace of its own.
+pub fn in_namespace(test: &str) {
+    let unshare = ["--mount", "--propagation", "private"];
+    let allowed = Command::new("unshare").args(unshare).args(["mount", "-t", "tmpfs", "x", "/mnt"]).output();
+    if !allowed.as_ref().is_ok_and(|output| output.status.success()) {
+        suite::skipped(format!("this machine allows no mount namespaces ({allowed:?})"));
+        return;
+    }
+    let mut inner = Command::new("unshare");
+    inner.args(unshare).arg(std::env::current_exe().unwrap());
+    passed(&inner.args(one(test)).env(INSIDE, "1").output().unwrap());
+}
+
+/// Runs an ignored test of this program in a guest, with these modules, for so long at most.
+pub fn in_guest(test: &str, modules: &str, seconds_max: u32) {
+    let own = std::env::current_exe().unwrap();
+    let kept = own.ancestors().nth(3).unwrap().join("guest");
+    let within = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/guest/within");
+    let mut guest = Command::new(within);
+    guest.arg(kept).args(["env", &format!("{INSIDE}=1")]).arg(own).args(one(test));
+    let guest = guest.env("GUEST_MODULES", modules).env("GUEST_SECONDS", seconds_max.to_string());
+    let output = guest.output().unwrap();
+    match output.status.code() {
+        Some(NO_GUEST) => suite::skipped(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        _ => passed(&output),
+    }
+}
+
+fn one(test: &str) -> [&str; 4] {
+    ["--exact", test, "--ignored", "--nocapture"]
+}
+
+fn passed(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Whether this is the inside of one of these.
+pub fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs a tool that has to succeed.
+#[track_caller]
+pub fn run(tool: &str, args: &[&str]) -> String {
+    let output = Command::new(tool).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{tool} {args:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+pub fn mount(args: &[&str], dir: &Path) {
+    assert!(Command::new("mount").args(args).arg(dir).status().unwrap().success());
+}
+
+pub fn unmount(dir: &Path) {
+    assert!(Command::new("umount").arg(dir).status().unwrap().success());
+}
+
+/// What there is of mounts, of loop devices and mapped ones that have to do with a directory, and of files in it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Things {
+    dir: PathBuf,
+    mounts: Vec<String>,
+    devices: BTreeSet<String>,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Things {
+    pub fn of(dir: &Path) -> Self {
+        let mounts =
+            std::fs::read_to_string("/proc/self/mounts").unwrap().lines().map(str::to_owned).collect();
+        Self { dir: dir.to_owned(), mounts, devices: devices(dir), files: files(dir) }
+    }
+
+    /// The same is there now.
+    #[track_caller]
+    pub fn assert_unchanged(&self) {
+        assert_eq!(*self, Self::of(&self.dir), "something was left behind, or taken away");
+    }
+}
+
+/// Loop devices on files in the directory, and mapped devices: others may have some on this machine, but not in
+/// a guest.
+fn devices(dir: &Path) -> BTreeSet<String> {
+    let blocks = std::fs::read_dir("/sys/block").unwrap().flatten().map(|entry| entry.path());
+    let is_ours = |block: &PathBuf| {
+        let backing = std::fs::read_to_string(block.join("loop/backing_file")).unwrap_or_default();
+        Path::new(backing.trim()).starts_with(dir) || block.join("dm").exists()
+    };
+    blocks.filter(is_ours).map(|block| block.display().to_string()).collect()
+}
+
+fn files(dir: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.append(&mut files(&entry.path()));
+        }
+        found.insert(entry.path());
+    }
+    found
+}

@@ -1,0 +1,192 @@
+//! Pools in volume groups: in a guest, since the device mapper is not in every kernel.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![cfg(all(feature = "storage", feature = "sim"))]
+
+mod namespace;
+mod storage_bench;
+mod suite;
+mod web;
+
+use namespace::{Things, in_guest, is_inside, run};
+use pony_core::host::{DriverErrorKind, Place, PoolBackend, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use pony_host::{Storage, StorageOptions};
+use std::fs::File;
+use std::future::Future;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use storage_bench::{Bench, MIB, disk, options, qcow2_of};
+use suite::assert_refused;
+use tempfile::TempDir;
+use web::{Page, Web};
+
+/// Size of a physical extent in LVM.
+const EXTENT_MIB: i64 = 4;
+
+#[test]
+fn lvm_keeps_what_it_is_given() {
+    in_guest("lvm_keeps_what_it_is_given_inside", MODULES, 300);
+}
+
+#[test]
+#[ignore = "takes five minutes: make test-long runs it"]
+fn lvm_conforms() {
+    in_guest("lvm_conforms_inside", MODULES, 1200);
+}
+
+const MODULES: &str = "dm-thin-pool loop";
+
+/// A guest has no udev that would make nodes of devices.
+const CONFIG: &str = "activation {\n udev_sync = 0\n udev_rules = 0\n}\n\
+                      devices {\n obtain_device_list_from_udev = 0\n}\n";
+
+/// A volume group on a file, of which 4 MiB hold what somebody else wrote.
+fn volume_group(dir: &Path) -> String {
+    std::fs::write("/etc/lvm/lvm.conf", CONFIG).unwrap();
+    let file = dir.join("disk");
+    let disk_bytes = 140 << 20;
+    std::fs::write(&file, vec![0xa5; disk_bytes]).unwrap();
+    let device = run("losetup", &["-f", "--show", file.to_str().unwrap()]).trim().to_owned();
+    run("vgcreate", &["-y", "ponytest", &device]);
+    device
+}
+
+fn bench(dir: &Path, thin_pool: Option<&str>) -> Bench {
+    let backend = PoolBackend::Lvm { vg: "ponytest".into(), thin_pool: thin_pool.map(str::to_owned) };
+    let scratch = dir.join("scratch");
+    Bench::of(backend, scratch.clone(), StorageOptions { scratch, ..options() })
+}
+
+fn read(fact: &VolumeFact) -> Vec<u8> {
+    assert!(matches!(fact.place, Place::Block(_)), "{fact:?}");
+    std::fs::read(fact.place.path().unwrap()).unwrap()
+}
+
+/// It reads as these bytes, then as zeroes: nothing of what lay there before.
+#[track_caller]
+fn assert_reads(fact: &VolumeFact, bytes: &[u8]) {
+    let found = read(fact);
+    assert_eq!(found.len() >> 20, usize::try_from(fact.size_mib).unwrap());
+    assert!(found.starts_with(bytes), "{fact:?} does not hold what it was filled from");
+    assert!(found[bytes.len()..].iter().all(|byte| *byte == 0), "{fact:?} shows what lay there before");
+}
+
+/// A volume group that goes in the end, and nothing else is left.
+async fn in_group<F: Future<Output = ()>>(work: impl FnOnce(PathBuf, Web) -> F) {
+    let dir = TempDir::new().unwrap();
+    let before = Things::of(dir.path());
+    let device = volume_group(dir.path());
+    work(dir.path().to_owned(), Web::start().await).await;
+    run("vgremove", &["-f", "-y", "ponytest"]);
+    run("losetup", &["-d", &device]);
+    std::fs::remove_file(dir.path().join("disk")).unwrap();
+    std::fs::remove_dir_all(dir.path().join("scratch")).unwrap();
+    before.assert_unchanged();
+}
+
+#[tokio::test]
+#[ignore = "is run by another test, in a guest"]
+async fn lvm_keeps_what_it_is_given_inside() {
+    if !is_inside() {
+        return;
+    }
+    in_group(|dir, web| async move {
+        let bytes = disk(6 * MIB, 1);
+        let uri = web.put("raw", Page::new(bytes.clone()));
+        let bench = bench(&dir, None);
+        contents(&bench, &bytes, &[&uri]).await;
+        foreign(&bench).await;
+        across(&dir, &bytes, &uri).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "is run by another test, in a guest"]
+async fn lvm_conforms_inside() {
+    if !is_inside() {
+        return;
+    }
+    in_group(|dir, web| async move {
+        let bytes = disk(6 * MIB, 1);
+        let raw = web.put("raw", Page::new(bytes.clone()));
+        let qcow2 = web.put("qcow2", Page::new(qcow2_of(&bytes)));
+        run("lvcreate", &["-y", "--type", "thin-pool", "-L", "48M", "-n", "thin", "ponytest"]);
+        for thin_pool in [None, Some("thin")] {
+            let bench = bench(&dir, thin_pool);
+            let suite = suite::StorageBench {
+                formats: &[VolumeFormat::Raw],
+                granule_mib: EXTENT_MIB,
+                abandoned_ms: &[1, 300],
+                ..suite::StorageBench::new(&bench.storage, bench.pool.clone(), raw.clone(), 6)
+            };
+            suite::storage(&suite).await;
+            contents(&bench, &bytes, &[&raw, &qcow2]).await;
+            foreign(&bench).await;
+        }
+    })
+    .await;
+}
+
+async fn contents(bench: &Bench, bytes: &[u8], uris: &[&str]) {
+    let empty = bench.raw(8);
+    assert_reads(&bench.make(&empty, &Source::Empty).await.unwrap(), &[]);
+    let larger = VolumeSpec { size_mib: Some(12), ..empty.clone() };
+    assert_reads(&bench.make(&larger, &Source::Empty).await.unwrap(), &[]);
+    bench.storage.delete_volume(&empty).await.unwrap();
+    for uri in uris {
+        let spec = bench.raw(10);
+        assert_reads(&bench.fetch(&spec, uri).await.unwrap(), bytes);
+        let copy = bench.raw(14);
+        let fact = bench.make(&copy, &Source::Volume(spec.clone())).await.unwrap();
+        assert_reads(&fact, bytes);
+        // What a guest wrote is kept when it grows, and what was behind it does not come to light.
+        File::options()
+            .write(true)
+            .open(fact.place.path().unwrap())
+            .unwrap()
+            .write_all_at(&[7; 512], 0)
+            .unwrap();
+        let fact =
+            bench.make(&VolumeSpec { size_mib: Some(17), ..copy.clone() }, &Source::Empty).await.unwrap();
+        assert_eq!(read(&fact)[..512], [7; 512]);
+        assert!(read(&fact)[bytes.len()..].iter().all(|byte| *byte == 0));
+        for spec in [spec, copy] {
+            bench.storage.delete_volume(&spec).await.unwrap();
+        }
+    }
+    let words = assert_refused(bench.make(&bench.qcow2(8), &Source::Empty).await, DriverErrorKind::Order);
+    assert!(words.contains("raw"), "{words}");
+}
+
+/// What others have in the group is neither listed nor touched; what is unfinished goes.
+async fn foreign(bench: &Bench) {
+    let unfinished = format!("pony-{}.1-1", bench.raw(4).volume);
+    for name in ["root", &unfinished] {
+        run("lvcreate", &["-y", "-W", "n", "-L", "4M", "-n", name, "ponytest"]);
+    }
+    bench.storage.open_pool(&bench.pool).await.unwrap();
+    assert_eq!(bench.storage.list_volumes(&bench.pool).await.unwrap(), []);
+    let left = run("lvs", &["--noheadings", "-o", "lv_name", "ponytest"]);
+    assert!(left.contains("root") && !left.contains(&unfinished), "{left}");
+    run("lvremove", &["-f", "ponytest/root"]);
+}
+
+/// From a directory into a volume group, and back.
+async fn across(dir: &Path, bytes: &[u8], uri: &str) {
+    let files = dir.join("files");
+    std::fs::create_dir(&files).unwrap();
+    let (files_bench, lvm) = (Bench::at(files.clone(), options()), bench(dir, None));
+    let image = files_bench.qcow2(None);
+    files_bench.fetch(&image, uri).await.unwrap();
+    let volume = lvm.raw(8);
+    assert_reads(&lvm.make(&volume, &Source::Volume(image.clone())).await.unwrap(), bytes);
+    files_bench.storage.delete_volume(&image).await.unwrap();
+    for format in [VolumeFormat::Raw, VolumeFormat::Qcow2] {
+        let back = files_bench.spec(format, 8);
+        let from = Source::Volume(volume.clone());
+        storage_bench::assert_holds(&files_bench.make(&back, &from).await.unwrap(), bytes);
+    }
+    lvm.storage.delete_volume(&volume).await.unwrap();
+    std::fs::remove_dir_all(files).unwrap();
+}
