@@ -183,7 +183,7 @@ pub enum InstanceCommand {
     Pause(InstancesArgs),
     /// Remove instances
     Delete(DeleteInstancesArgs),
-    /// Attach to an instance's serial console (Ctrl-] leaves)
+    /// Use an instance's serial console, whichever host it is on (Ctrl-] leaves)
     Console(ConsoleArgs),
 }
 

@@ -1,14 +1,10 @@
 //! The user's terminal: asking for a password unseen, and lending it to a guest's serial console.
 
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 
 /// What leaves a console: Ctrl-].
 const LEAVE: u8 = 0x1d;
@@ -63,25 +59,6 @@ pub fn ask(question: &str, unseen: bool) -> io::Result<String> {
     }
 }
 
-/// Opens a serial console: a terminal device or a Unix socket.
-///
-/// # Errors
-/// When it is neither, or cannot be opened.
-pub fn open_console(path: &Path) -> io::Result<OwnedFd> {
-    let kind = std::fs::metadata(path)?.file_type();
-    if kind.is_socket() {
-        let socket = UnixStream::connect(path)?;
-        socket.set_nonblocking(true)?;
-        return Ok(socket.into());
-    }
-    if !kind.is_char_device() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a terminal device nor a socket"));
-    }
-    // It must not become this process's own terminal, and a guest that does not read must not block it.
-    let flags = (OFlag::O_NOCTTY | OFlag::O_NONBLOCK).bits();
-    Ok(OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?.into())
-}
-
 /// How a console was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
@@ -91,7 +68,7 @@ pub enum Left {
     ByGuest,
 }
 
-/// Connects standard input and output with a console, until Ctrl-].
+/// Connects standard input and output with a console, a socket that does not block, until Ctrl-].
 ///
 /// # Errors
 /// When one of them breaks.
@@ -148,8 +125,6 @@ fn show(console: &mut File, output: &mut impl Write) -> io::Result<bool> {
         Ok(0) => return Ok(false),
         Ok(bytes) => output.write_all(&chunk[..bytes]).and_then(|()| output.flush())?,
         Err(error) if is_later(&error) => {}
-        // What a terminal device says once its other end has closed.
-        Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) => return Ok(false),
         Err(error) => return Err(error),
     }
     Ok(true)
@@ -188,19 +163,18 @@ fn is_later(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::UnixStream;
 
     /// A console whose guest answers every line, with what was typed and shown.
     fn converse(typed: &[u8], guest: impl FnOnce(UnixStream) + Send + 'static) -> (Left, Vec<u8>) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("console");
-        let listener = UnixListener::bind(&path).unwrap();
-        let guest = std::thread::spawn(move || guest(listener.accept().unwrap().0));
-        let console = File::from(open_console(&path).unwrap());
+        let (console, far) = UnixStream::pair().unwrap();
+        console.set_nonblocking(true).unwrap();
+        let guest = std::thread::spawn(move || guest(far));
         let (mut keys, input) = UnixStream::pair().unwrap();
         keys.write_all(typed).unwrap();
         let mut shown = Vec::new();
-        let left = pump(File::from(OwnedFd::from(input)), &mut shown, console).unwrap();
+        let left =
+            pump(File::from(OwnedFd::from(input)), &mut shown, File::from(OwnedFd::from(console))).unwrap();
         guest.join().unwrap();
         (left, shown)
     }
@@ -220,14 +194,5 @@ mod tests {
         let (left, shown) = converse(b"", |mut guest| guest.write_all(&b"login: ".repeat(3000)).unwrap());
         assert_eq!(left, Left::ByGuest);
         assert_eq!(shown, b"login: ".repeat(3000));
-    }
-
-    #[test]
-    fn what_is_no_console_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        std::fs::write(&path, "").unwrap();
-        assert_eq!(open_console(&path).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(open_console(&dir.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,8 +1,10 @@
 //! A client of Sparkle's REST API: requests, answers, errors. It knows of URLs and JSON, not of tables.
 
 mod error;
+mod websocket;
 
 pub use error::{ClientError, Refusal};
+pub use websocket::WebSocket;
 
 use crate::credentials::Credentials;
 use reqwest::{Method, RequestBuilder, Response, Url, redirect};

@@ -2,8 +2,7 @@
 
 use crate::cloud::{Cloud, TENANT_USER, finish, signal, stderr};
 use serde_json::json;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixListener;
+use std::io::{BufRead, BufReader, Read};
 
 /// A public image that is ready on the host.
 fn image(cloud: &Cloud, host: &str, pool: &str) -> String {
@@ -211,56 +210,6 @@ fn an_image_gets_a_volume_in_each_pool_and_is_waited_for() {
     cloud.report("volume", &[&volume], json!({"status": "ready"}));
     assert!(progress.any(|line| line.contains("image cirros: ready")));
     assert!(finish(pony).status.success());
-}
-
-#[test]
-fn the_console_is_opened_on_this_machine_only() {
-    let cloud = Cloud::start();
-    let hostname = nix::unistd::gethostname().unwrap().into_string().unwrap();
-    let (host, _) = cloud.host(&hostname);
-    let (elsewhere, _) = cloud.host("far-away.example");
-    let tenant = tenant(&cloud);
-    let instance = |name: &str| {
-        cloud.post(
-            &format!("/tenant/{tenant}/instance/"),
-            json!({"name": name, "vcpu": 1, "rcpu": 1.0, "mem": 64}),
-        )
-    };
-    instance("nowhere");
-    let (near, far) = (instance("near"), instance("far"));
-    assert!(cloud.refused("instance console nowhere", 1).contains("on no host"));
-
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("console");
-    let listener = UnixListener::bind(&path).unwrap();
-    let console = path.to_str().unwrap();
-    cloud.report(
-        "instance",
-        &[&far],
-        json!({"host": elsewhere, "status": "running", "attempts": 0, "console": console}),
-    );
-    let said = cloud.refused("instance console far", 1);
-    assert!(said.contains("runs on far-away.example: run this command there"), "{said}");
-
-    cloud.report("instance", &[&near], json!({"host": host, "status": "stopped", "attempts": 0}));
-    assert!(cloud.refused("instance console near", 1).contains("is stopped on"));
-    cloud.report(
-        "instance",
-        &[&near],
-        json!({"host": host, "status": "running", "attempts": 0, "console": console}),
-    );
-    let mut pony =
-        cloud.command(&["instance", "console", "near"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-    let mut keys = pony.stdin.take().unwrap();
-    keys.write_all(b"root\n").unwrap();
-    let (mut guest, _) = listener.accept().unwrap();
-    let mut heard = [0; 5];
-    guest.read_exact(&mut heard).unwrap();
-    guest.write_all(b"# hello").unwrap();
-    drop(guest);
-    let output = finish(pony);
-    assert_eq!((&heard, output.stdout.as_slice()), (b"root\n", b"# hello".as_slice()));
-    assert!(stderr(&output).contains("has closed"));
 }
 
 #[test]
