@@ -43,6 +43,15 @@ pub enum PoolBackend {
 }
 
 impl PoolBackend {
+    /// Whether several hosts could use it at once.
+    #[must_use]
+    pub const fn can_be_shared(&self) -> bool {
+        match self {
+            Self::Dir { .. } | Self::Btrfs { .. } | Self::Lvm { .. } => false,
+            Self::Unsupported(_) => true,
+        }
+    }
+
     /// How bytes lie there when nobody cares.
     #[must_use]
     pub const fn usual_format(&self) -> VolumeFormat {

@@ -320,6 +320,9 @@ pub enum Problem {
     /// A pool's options do not fit its type.
     #[error("config: {0}")]
     PoolConfig(String),
+    /// A pool that several hosts cannot use at once, ordered to be shared.
+    #[error("shareable: a pool of type {0} is one host's, and its volumes cannot be shared between hosts")]
+    PoolShared(&'static str),
     /// An address outside its range.
     #[error("{column}: {address} does not lie in {range}")]
     Outside {
@@ -424,6 +427,7 @@ impl Problem {
             | Self::CurrentIsReported
             | Self::ReadOnly { .. }
             | Self::PoolConfig(_)
+            | Self::PoolShared(_)
             | Self::Outside { .. } => ErrorCode::InvalidData,
         }
     }

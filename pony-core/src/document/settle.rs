@@ -97,9 +97,10 @@ impl<R: Rows> Draft<'_, R> {
         {
             self.check_reference(table, key, column, &value.to_json(), at)?;
         }
-        if table.name() == "storage_pool" {
-            check_pool(columns)
-                .map_err(|why| DocumentError::at(&at.join("config"), Problem::PoolConfig(why)))?;
+        if let Some((column, problem)) =
+            (table.name() == "storage_pool").then(|| pool_problem(columns)).flatten()
+        {
+            return Err(DocumentError::at(&at.join(column), problem));
         }
         for rule in &table.schema().rules {
             match rule {
@@ -394,10 +395,15 @@ fn column_value(table: &TableDef, key: &Key, columns: &Columns, name: &str) -> V
     column.zip(json).and_then(|(column, json)| Value::from_json(&column.ty, json).ok()).unwrap_or_default()
 }
 
-/// A pool's options, by its type.
-fn check_pool(columns: &Columns) -> Result<(), String> {
-    let named =
-        columns.get("type").and_then(Json::as_str).and_then(|word| word.parse::<StoragePoolType>().ok());
-    let Some(kind) = named else { return Ok(()) };
-    pool::backend(kind, columns.get("config").unwrap_or(&Json::Null)).map(drop)
+/// What is wrong with a pool by its type, and in which column.
+fn pool_problem(columns: &Columns) -> Option<(&'static str, Problem)> {
+    let kind = columns.get("type")?.as_str()?.parse::<StoragePoolType>().ok()?;
+    let is_shared = columns.get("shareable") == Some(&Json::Bool(true));
+    match pool::backend(kind, columns.get("config").unwrap_or(&Json::Null)) {
+        Err(why) => Some(("config", Problem::PoolConfig(why))),
+        Ok(made_of) if is_shared && !made_of.can_be_shared() => {
+            Some(("shareable", Problem::PoolShared(kind.as_str())))
+        }
+        Ok(_) => None,
+    }
 }

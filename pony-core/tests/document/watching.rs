@@ -131,7 +131,7 @@ fn a_row_that_changes_hands_resets_those_between_whom_it_went() {
 #[test]
 fn rights_are_judged_as_of_each_commit() {
     let (mut watched, a, b) = tenants();
-    let pool = json!({"type": "dir", "name": "p", "config": {"path": "/p"}, "shareable": true});
+    let pool = json!({"type": "dir", "name": "p", "config": {"path": "/p"}});
     let pool = watched.cloud.post("/storage-pool/", pool);
     let volume = json!({"name": "secret", "size": 1, "storage_pool": pool});
     let volume = watched.cloud.post(&format!("/tenant/{a}/volume/"), volume);

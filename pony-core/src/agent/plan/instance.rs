@@ -190,7 +190,7 @@ impl View<'_> {
     }
 
     fn usable_image(&self, image: Uuid) -> Result<&crate::host::VolumeFact, String> {
-        let ready = self.ready_copy(image).and_then(|v| self.volume_fact(v));
+        let ready = self.ready_copy(image, None).and_then(|v| self.volume_fact(v));
         ready.ok_or_else(|| match self.pending_copy(image) {
             Some(copy) => self.volume_reason(copy),
             None => {

@@ -162,7 +162,7 @@ impl View<'_> {
             return self.copy_source(base, runs);
         }
         let Some(image) = order.base_image.or(order.image) else { return Ok(Source::Empty) };
-        if let Some(ready) = self.ready_copy(image).filter(|v| *v != volume) {
+        if let Some(ready) = self.ready_copy(image, Some(order.pool)).filter(|v| *v != volume) {
             return self.copy_source(ready, None);
         }
         let uri = self.orders.images.get(&image).and_then(|i| i.source_uri.as_deref());
@@ -218,13 +218,14 @@ impl View<'_> {
         volumes.filter_map(|volume| Some((*volume, self.orders.volumes.get(volume)?)))
     }
 
-    /// A finished copy of the image on this host.
-    pub(super) fn ready_copy(&self, image: Uuid) -> Option<Uuid> {
+    /// The nearest finished copy of the image on this host: in the same pool, where blocks may be shared, or any.
+    pub(super) fn ready_copy(&self, image: Uuid, near: Option<Uuid>) -> Option<Uuid> {
         let ready = |(uuid, order): &(Uuid, &VolumeOrder)| {
             let pool = self.facts.pools.get(&order.pool);
             pool.is_some_and(|p| !p.volumes.is_vague(*uuid) && p.volumes.get(*uuid).is_some())
         };
-        self.backing(image).find(ready).map(|(uuid, _)| uuid)
+        let nearest = self.backing(image).filter(ready).min_by_key(|(_, order)| Some(order.pool) != near);
+        nearest.map(|(uuid, _)| uuid)
     }
 
     /// A copy of the image that is on its way to this host and in no trouble.

@@ -192,6 +192,47 @@ fn a_copy_waits_for_the_writer_and_yields_to_it() {
     rig.expect(10_000, |r| status(r, OTHER) == Some(DataHealth::Ready));
 }
 
+/// Fills cross pools of a host, and take the copy of the image that is in their own pool where there is one.
+#[test]
+fn the_nearest_copy_of_an_image_is_used() {
+    const SECOND: u8 = 30;
+    const FIRST_COPY: u8 = 1;
+    let mut rig = quiet();
+    let mut orders = orders(Target::Stopped);
+    let backend = PoolBackend::Lvm { vg: "data".to_owned(), thin_pool: None };
+    let spec = PoolSpec { pool: id(SECOND), backend };
+    orders.pools.insert(id(SECOND), PoolOrder { spec, shareable: false, fault: None });
+    orders.volumes.remove(&id(ROOT));
+    rig.order(orders.clone());
+    rig.expect(10_000, |r| status(r, COPY) == Some(DataHealth::Ready));
+    let in_second = |order: VolumeOrder| VolumeOrder { pool: id(SECOND), ..order };
+    let filled = VolumeOrder { base_image: Some(id(IMAGE)), ..volume() };
+    orders.images.insert(id(IMAGE), ImageOrder { source_uri: None });
+    orders.volumes.insert(id(ROOT), in_second(filled.clone()));
+    rig.order(orders.clone());
+    rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
+    assert!(matches!(&sources(&rig, ROOT)[..], [Source::Volume(from)] if from.volume == id(COPY)));
+
+    // A second backing volume, by its key the first that comes to mind.
+    let second = VolumeOrder { size_mib: None, image: Some(id(IMAGE)), ..volume() };
+    orders.volumes.insert(id(FIRST_COPY), in_second(second));
+    rig.order(orders.clone());
+    rig.expect(10_000, |r| status(r, FIRST_COPY) == Some(DataHealth::Ready));
+    assert!(matches!(&sources(&rig, FIRST_COPY)[..], [Source::Volume(from)] if from.volume == id(COPY)));
+    orders.volumes.insert(id(OTHER), filled.clone());
+    orders.volumes.insert(id(OTHER + 1), in_second(filled));
+    rig.order(orders);
+    rig.expect(10_000, |r| [OTHER, OTHER + 1].iter().all(|it| status(r, *it) == Some(DataHealth::Ready)));
+    assert!(matches!(&sources(&rig, OTHER)[..], [Source::Volume(from)] if from.volume == id(COPY)));
+    assert!(matches!(&sources(&rig, OTHER + 1)[..], [Source::Volume(from)] if from.volume == id(FIRST_COPY)));
+    let format = |volume: u8| rig.sim.world().volumes[&id(volume)].format;
+    assert_eq!(
+        (format(OTHER), format(OTHER + 1)),
+        (VolumeFormat::Qcow2, VolumeFormat::Raw),
+        "as pools like it"
+    );
+}
+
 #[test]
 fn an_image_is_made_from_a_volume_uri() {
     let mut rig = quiet();
