@@ -4,8 +4,11 @@
 //! over them, for real hosts and for the simulated one. A *spec* is self-contained (a driver looks nothing up)
 //! and every step over it is idempotent: it may be abandoned at any point and asked for again.
 
+use crate::reconcile::stamp;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -229,8 +232,43 @@ pub struct SwitchSpec {
 pub enum SwitchKind {
     /// A bridge of this host, with nothing but taps on it.
     Bridge,
+    /// A bridge that VXLAN tunnels join with those of other hosts.
+    Vxlan(Overlay),
     /// Declared in the model, but this host cannot make it; says why.
     Unsupported(String),
+}
+
+/// What a host must know of a VXLAN switch: nothing is learned from traffic, and nothing is sent to hosts that are not
+/// named here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Overlay {
+    /// The network identifier, 24 bits.
+    pub vni: u32,
+    /// This host's end of the tunnels.
+    pub local: IpAddr,
+    /// The hosts' ends of the tunnels by the hardware addresses that are behind them.
+    pub stations: BTreeMap<String, IpAddr>,
+    /// The hardware addresses of those stations by their addresses: who asks for one is answered on this host.
+    pub neighbours: BTreeMap<IpAddr, String>,
+}
+
+impl Overlay {
+    /// The other hosts that have cards in the switch: broadcasts go to each of them.
+    #[must_use]
+    pub fn peers(&self) -> BTreeSet<IpAddr> {
+        self.stations.values().copied().collect()
+    }
+}
+
+impl SwitchKind {
+    /// What joins it with other hosts.
+    #[must_use]
+    pub fn overlay(&self) -> Option<&Overlay> {
+        match self {
+            Self::Vxlan(overlay) => Some(overlay),
+            Self::Bridge | Self::Unsupported(_) => None,
+        }
+    }
 }
 
 /// A switch as it was found.
@@ -240,6 +278,8 @@ pub struct SwitchFact {
     pub switch: Uuid,
     /// The link's name.
     pub bridge: String,
+    /// What joins it with other hosts, where that is whole.
+    pub overlay: Option<Overlay>,
 }
 
 /// The host's end of a vnic.
@@ -251,6 +291,17 @@ pub struct TapSpec {
     pub switch: Uuid,
     /// The guest's address, `52:54:00:…`.
     pub mac: String,
+    /// The addresses that the guest may send from. `None`: its switch has no networks, and addresses are the guests' own
+    /// affair.
+    pub addresses: Option<BTreeSet<IpAddr>>,
+}
+
+impl TapSpec {
+    /// Stands for what the guest may send as.
+    #[must_use]
+    pub fn guard(&self) -> u64 {
+        stamp(&(&self.mac, &self.addresses))
+    }
 }
 
 /// A tap as it was found.
@@ -262,6 +313,8 @@ pub struct TapFact {
     pub link: String,
     /// The name of the bridge that it is on.
     pub bridge: Option<String>,
+    /// What its guest is held to, as [`TapSpec::guard`] says; `None` where to nothing.
+    pub guard: Option<u64>,
 }
 
 /// An instance as a hypervisor needs it.
@@ -378,6 +431,8 @@ pub struct HostFact {
     pub boot_time: i64,
     /// `kvm` or `tcg`: what guests really run on, probed.
     pub accel: String,
+    /// Its address on the network on which it reaches Sparkle, where known.
+    pub address: Option<IpAddr>,
 }
 
 /// A network card of the host.

@@ -53,7 +53,7 @@ fn switch() -> SwitchSpec {
 }
 
 fn tap(switch: &SwitchSpec) -> TapSpec {
-    TapSpec { vnic: Uuid::new_v4(), switch: switch.switch, mac: "52:54:00:12:34:56".into() }
+    TapSpec { vnic: Uuid::new_v4(), switch: switch.switch, mac: "52:54:00:12:34:56".into(), addresses: None }
 }
 
 #[test]

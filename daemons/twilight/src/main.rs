@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let filter = EnvFilter::try_from_env("PONY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let drivers = options.host.drivers(&options.dir).await?;
+    let drivers = options.host.drivers(&options.dir, &options.sparkle).await?;
     let config = Config {
         host: options.host.uuid()?,
         dir: options.dir,

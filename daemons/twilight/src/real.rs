@@ -6,6 +6,8 @@ use pony_host::{
     HostStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, Netlink, StorageOptions, ensure_libvirtd,
     probe_accel,
 };
+use pony_net::Endpoint;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -19,6 +21,9 @@ pub struct RealHost {
     /// The host's identity [default: the machine's own UUID]
     #[arg(long)]
     pub host_uuid: Option<Uuid>,
+    /// The host's end of overlay networks, where no role says so [default: the address from which it reaches Sparkle]
+    #[arg(long)]
+    pub address: Option<IpAddr>,
 }
 
 impl RealHost {
@@ -35,7 +40,7 @@ impl RealHost {
     ///
     /// # Errors
     /// When there is no working hypervisor; says what is missing.
-    pub async fn drivers(&self, dir: &Path) -> anyhow::Result<Drivers> {
+    pub async fn drivers(&self, dir: &Path, sparkle: &Endpoint) -> anyhow::Result<Drivers> {
         let host = self.uuid()?;
         ensure_libvirtd(&self.libvirt).await.with_context(|| format!("no hypervisor at {}", self.libvirt))?;
         let accel = probe_accel(&self.libvirt).await?;
@@ -50,6 +55,8 @@ impl RealHost {
             uuid: Some(host),
             accel: accel.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: self.address,
+            sparkle: sparkle.to_string().strip_prefix("tcp://").map(str::to_owned),
             ..MachineOptions::default()
         });
         Ok(Drivers {

@@ -3,7 +3,8 @@
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
 use crate::host::{Boot, PoolSpec, SwitchKind, VolumeFormat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// Everything that is ordered of this host. Keys are the rows' own.
@@ -162,6 +163,8 @@ pub struct NicOrder {
     pub switch: Uuid,
     /// The guest's address.
     pub mac: String,
+    /// The addresses that it may send from; `None` where its switch has no networks.
+    pub addresses: Option<BTreeSet<IpAddr>>,
 }
 
 impl Orders {

@@ -4,10 +4,12 @@ use super::orders::{
     DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, Placement, PoolOrder, Target,
     VolumeOrder, VolumeWish,
 };
-use crate::host::{Boot, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
-use crate::tables::{HostInstance, Image, Instance, StoragePool, Switch, Vdisk, Vnic, Volume};
+use crate::host::{Boot, Overlay, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
+use crate::tables::{
+    Address, HostInstance, Image, Instance, Network, StoragePool, Switch, SwitchPort, Vdisk, Vnic, Volume,
+};
 use crate::{pool, tables};
-use pony_state::Read;
+use pony_state::{Inet, Read};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -18,7 +20,7 @@ pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
         pools: rows.table::<StoragePool>().iter().filter_map(|row| pool_order(row, host)).collect(),
         volumes: rows.table::<Volume>().iter().filter_map(volume).collect(),
         images: rows.table::<Image>().iter().filter_map(image).collect(),
-        switches: rows.table::<Switch>().iter().filter_map(switch).collect(),
+        switches: rows.table::<Switch>().iter().filter_map(|row| switch(rows, host, row)).collect(),
         instances: instances(rows, host),
     }
 }
@@ -64,18 +66,41 @@ fn image(row: &Image) -> Option<(Uuid, ImageOrder)> {
     Some((row.uuid, ImageOrder { source_uri: order.source_uri.as_deref().map(str::to_owned) }))
 }
 
-fn switch(row: &Switch) -> Option<(Uuid, SwitchKind)> {
+/// `None` for one that joins hosts, as long as Sparkle has not said where this host's end is.
+fn switch(rows: &impl Read, host: Uuid, row: &Switch) -> Option<(Uuid, SwitchKind)> {
     let order = row.desired.as_ref()?;
     let kind = match (order.kind, order.tag) {
         (tables::SwitchType::Bridge, None) => SwitchKind::Bridge,
         (tables::SwitchType::Bridge, Some(tag)) => {
             SwitchKind::Unsupported(format!("this host is not connected to VLAN {tag} of a core network"))
         }
-        (tables::SwitchType::Vxlan, _) => {
-            SwitchKind::Unsupported("this host has no overlay network".to_owned())
+        (tables::SwitchType::Vxlan, Some(tag)) => {
+            let vni = u32::try_from(tag).ok()?;
+            SwitchKind::Vxlan(overlay(vni, host, rows.table::<SwitchPort>().find("switch", row.uuid))?)
+        }
+        (tables::SwitchType::Vxlan, None) => {
+            SwitchKind::Unsupported("it has no VXLAN network identifier: order a tag".to_owned())
         }
     };
     Some((row.uuid, kind))
+}
+
+/// What this host must know of a VXLAN switch with these ports. Where two claim one address, the one with the greater
+/// key has it: every host decides alike.
+fn overlay<'a>(vni: u32, host: Uuid, ports: impl Iterator<Item = &'a SwitchPort>) -> Option<Overlay> {
+    let mut ports: Vec<_> = ports.filter_map(|port| Some((port.vnic, port.desired.as_ref()?))).collect();
+    ports.sort_by_key(|(vnic, _)| *vnic);
+    let local = ports.iter().rev().find(|(_, port)| port.host == host)?.1.address.addr();
+    let mut overlay = Overlay { vni, local, stations: BTreeMap::new(), neighbours: BTreeMap::new() };
+    for (_, port) in ports.into_iter().filter(|(_, port)| port.host != host) {
+        let (mac, via) = (port.macaddr.to_string(), port.address.addr());
+        // Tunnels lead to addresses of one family only.
+        if via.is_ipv4() == local.is_ipv4() && via != local {
+            overlay.neighbours.extend(port.ips.iter().map(|ip| (ip.addr(), mac.clone())));
+            overlay.stations.insert(mac, via);
+        }
+    }
+    Some(overlay)
 }
 
 fn instances(rows: &impl Read, host: Uuid) -> BTreeMap<Uuid, InstanceOrder> {
@@ -100,7 +125,8 @@ fn instance(rows: &impl Read, uuid: Uuid, placement: &tables::HostInstanceDesire
 fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Hardware {
     let mut disks: Vec<DiskOrder> = rows.table::<Vdisk>().find("instance", uuid).filter_map(disk).collect();
     disks.sort_by_key(|disk| disk.index);
-    let mut nics: Vec<NicOrder> = rows.table::<Vnic>().find("instance", uuid).filter_map(nic).collect();
+    let mut nics: Vec<NicOrder> =
+        rows.table::<Vnic>().find("instance", uuid).filter_map(|row| nic(rows, row)).collect();
     nics.sort_by_key(|nic| nic.index);
     let boot = match order.boot {
         tables::BootDevice::Disk => Boot::Disk,
@@ -134,16 +160,13 @@ fn disk(row: &Vdisk) -> Option<DiskOrder> {
     Some(DiskOrder { vdisk: row.uuid, index: index(order.index), data })
 }
 
-fn nic(row: &Vnic) -> Option<NicOrder> {
+fn nic(rows: &impl Read, row: &Vnic) -> Option<NicOrder> {
     let order = row.desired.as_ref()?;
-    let mac = order.macaddr.map_or_else(|| generated_mac(row.uuid), |mac| mac.to_string());
-    Some(NicOrder { vnic: row.uuid, index: index(order.index), switch: order.switch, mac })
-}
-
-/// Sparkle gives every card an address; should one have none, it is always the same.
-fn generated_mac(vnic: Uuid) -> String {
-    let [.., a, b, c] = vnic.into_bytes();
-    format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")
+    let managed = rows.table::<Network>().find("switch", order.switch).any(|it| it.desired.is_some());
+    let addresses = rows.table::<Address>().find("vnic", row.uuid).filter_map(|it| it.desired.as_ref()?.ip);
+    let addresses = managed.then(|| addresses.map(Inet::addr).collect());
+    let mac = tables::mac_of(row.uuid, order).to_string();
+    Some(NicOrder { vnic: row.uuid, index: index(order.index), switch: order.switch, mac, addresses })
 }
 
 fn index(index: i64) -> u32 {

@@ -12,7 +12,7 @@ use crate::tables::{
     HostInstanceCurrent, HostStatus, HostStoragePool, HostStoragePoolCurrent, HostSwitch, HostSwitchCurrent,
     HostVolume, HostVolumeCurrent, InstanceStatus, LinkStatus, Nic, NicCurrent, NicStatus, PoolStatus,
 };
-use pony_state::{Commit, Entity, Mac, Read, State, Text, Transaction};
+use pony_state::{Commit, Entity, Inet, Mac, Read, State, Text, Transaction};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -70,6 +70,7 @@ fn machine(fact: HostFact) -> HostCurrent {
         mem: Some(fact.mem_mib),
         boot_time: Some(fact.boot_time),
         accel: Some(fact.accel.into()),
+        address: fact.address.map(Inet::from),
     }
 }
 

@@ -4,6 +4,7 @@ use super::distribution::Distribution;
 use super::hosts::Hosts;
 use super::instances::{self, Decision, Round};
 use super::metering;
+use super::ports;
 use super::volumes;
 use super::writes::{Subject, Writes};
 use crate::tables::{
@@ -89,6 +90,9 @@ impl Damage {
 
     fn note_change(&mut self, view: &impl Read, change: &impl Changed) {
         self.note_use(view, change);
+        ports::note(view, change, |vnic| {
+            self.subjects.insert(Subject::Port(vnic));
+        });
         if let Some(row) = change.row::<Instance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.uuid));
             let mem = |row: Option<&Instance>| row.and_then(|it| it.desired.as_ref()).map(|it| it.mem);
@@ -228,6 +232,7 @@ impl<R: Read> Deciding<'_, R> {
                 volumes::decide_volume(self.view, &hosts, uuid)
             }
             Subject::Image(uuid) => volumes::decide_image(self.view, uuid),
+            Subject::Port(vnic) => ports::decide(self.view, vnic),
             // Decided by the caller: it may take several operations.
             Subject::Metered(_) => None,
         }
@@ -239,7 +244,7 @@ impl Settled {
         match subject {
             Subject::Instance(uuid) => drop(self.instances.insert(uuid)),
             Subject::Volume(uuid) => drop(self.volumes.insert(uuid)),
-            Subject::Host(_) | Subject::Image(_) | Subject::Metered(_) => {}
+            Subject::Host(_) | Subject::Image(_) | Subject::Port(_) | Subject::Metered(_) => {}
         }
     }
 }

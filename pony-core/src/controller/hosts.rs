@@ -90,6 +90,7 @@ pub(crate) fn with_status(row: &Host, status: HostStatus) -> HostCurrent {
             mem: None,
             boot_time: None,
             accel: None,
+            address: None,
         },
     }
 }

@@ -18,6 +18,7 @@ mod load;
 mod metering;
 mod ops;
 mod peers;
+mod ports;
 mod summary;
 mod volumes;
 mod writes;

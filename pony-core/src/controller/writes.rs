@@ -25,6 +25,8 @@ pub(crate) enum Subject {
     Instance(Uuid),
     Volume(Uuid),
     Image(Uuid),
+    /// Where a card is plugged in.
+    Port(Uuid),
     /// What a row uses, for `metering`.
     Metered(Uuid),
 }

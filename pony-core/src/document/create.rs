@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// The placeholder for the key of an entity that was posted without one.
 const POSTED: &str = "POST";
 
+/// How often a free network identifier is looked for: with half of all 2^24 in use, all of them fail once in 65,536 times.
+const VNI_TRIES: usize = 16;
+
 /// A place below which an entity is made or changed.
 #[derive(Clone)]
 pub(super) struct Spot<'a> {
@@ -115,6 +118,7 @@ impl<'a, R: Rows> Draft<'a, R> {
                 columns.insert(column.name.clone(), value);
             }
         }
+        self.generate(table, &mut columns);
         self.put(table.id(), key, Entry { desired: Some(columns), path: at.clone(), direct: true })
     }
 
@@ -152,7 +156,7 @@ impl<'a, R: Rows> Draft<'a, R> {
                 Ok(Some(given))
             }
             (None, None) if column.default.is_some() => Ok(column.default.clone()),
-            (None, None) if column.nullable => Ok(self.generated(table, column)),
+            (None, None) if column.nullable => Ok(None),
             (None, None) => {
                 let problem =
                     Problem::MissingColumn { table: table.name().to_owned(), column: column.name.clone() };
@@ -161,13 +165,30 @@ impl<'a, R: Rows> Draft<'a, R> {
         }
     }
 
-    /// What the cloud puts into a column that was left out: the hardware address of a vnic, in QEMU's range.
-    fn generated(&mut self, table: &TableDef, column: &ColumnSchema) -> Option<Json> {
-        if (table.name(), column.name.as_str()) != ("vnic", "macaddr") {
-            return None;
+    /// What the cloud puts into columns that were left out: the hardware address of a vnic, in QEMU's range; the
+    /// network identifier of a vxlan. (Addresses get theirs when the request is settled, for then their network is known.)
+    fn generate(&mut self, table: &TableDef, columns: &mut Columns) {
+        match table.name() {
+            "vnic" if !columns.contains_key("macaddr") => {
+                let [.., a, b, c] = self.fresh().into_bytes();
+                let macaddr = format!("52:54:00:{a:02x}:{b:02x}:{c:02x}");
+                columns.insert("macaddr".to_owned(), Json::String(macaddr));
+            }
+            "switch" if !columns.contains_key("tag") && columns.get("type") == Some(&Json::from("vxlan")) => {
+                columns.extend(self.free_vni(table).map(|vni| ("tag".to_owned(), Json::from(vni))));
+            }
+            _ => {}
         }
-        let [.., a, b, c] = self.fresh().into_bytes();
-        Some(Json::String(format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")))
+    }
+
+    /// A network identifier that no switch has. Where chance finds none, so many are in use that the user has to choose.
+    fn free_vni(&mut self, switches: &TableDef) -> Option<i64> {
+        let mut tries = (0..VNI_TRIES).map(|_| {
+            let [.., a, b, c] = self.fresh().into_bytes();
+            i64::from(u32::from_be_bytes([0, a, b, c]))
+        });
+        let tries: Vec<i64> = tries.by_ref().filter(|vni| *vni != 0).collect();
+        tries.into_iter().find(|vni| self.find(switches.id(), "tag", &Value::Int(*vni)).is_empty())
     }
 
     /// The key of a new row.

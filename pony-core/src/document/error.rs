@@ -333,6 +333,12 @@ pub enum Problem {
         /// The range.
         range: String,
     },
+    /// A network is full.
+    #[error("no address of {range} is free: remove one, or make another network")]
+    NoAddressLeft {
+        /// The network's range.
+        range: String,
+    },
     /// Ranges overlap.
     #[error("{column} overlaps that of `{other}`")]
     Overlap {
@@ -407,6 +413,7 @@ impl Problem {
             | Self::NotUnique { .. }
             | Self::InUse { .. }
             | Self::Overlap { .. }
+            | Self::NoAddressLeft { .. }
             | Self::VolumeGoing(_) => ErrorCode::Conflict,
             Self::NotJson(_)
             | Self::TooDeep(_)

@@ -10,6 +10,7 @@
 //! memory up to date. It does not decide who the caller is, and knows nothing of HTTP but the shape of URLs.
 
 mod access;
+mod addresses;
 mod apply;
 mod body;
 mod bounds;

@@ -32,6 +32,7 @@ impl<R: Rows> Draft<'_, R> {
     /// Finishes what follows from the changes, and checks that what came out of them may be.
     pub(super) fn settle(&mut self) -> Result<(), DocumentError> {
         self.settle_volumes()?;
+        self.settle_addresses()?;
         let mut twins = Twins::default();
         for ((id, key), entry) in self.entries() {
             let Some(table) = self.table(*id) else { continue };

@@ -376,6 +376,7 @@ impl SimHost {
             mem_mib: self.config.mem_mib,
             boot_time: i64::try_from(self.boot_ms / 1_000).unwrap_or(0),
             accel: "sim".to_owned(),
+            address: None,
         }
     }
 }

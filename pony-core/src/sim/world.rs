@@ -3,7 +3,7 @@
 use crate::agent::{Output, Step};
 use crate::host::{
     DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, Source, SwitchFact,
-    SwitchKind, TapFact, VolumeFact, VolumeSpec,
+    SwitchKind, TapFact, TapSpec, VolumeFact, VolumeSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ impl SimWorld {
             Step::Undefine(instance) => self.undefine(*instance),
             Step::EnsureSwitch(spec) => self.ensure_switch(spec.switch, &spec.kind),
             Step::RemoveSwitch(switch) => self.remove_switch(*switch),
-            Step::EnsureTap(spec) => self.ensure_tap(spec.vnic, spec.switch),
+            Step::EnsureTap(spec) => self.ensure_tap(spec),
             Step::RemoveTap(vnic) => self.remove_tap(*vnic),
             Step::CreateVolume { spec, source } => self.create_volume(spec, source),
             Step::DeleteVolume(spec) => self.delete_volume(spec),
@@ -201,10 +201,11 @@ impl SimWorld {
         if let SwitchKind::Unsupported(why) = kind {
             return Err(DriverError { kind: DriverErrorKind::Unsupported, message: why.clone() });
         }
-        if let Some(fact) = self.switches.get(&switch).cloned() {
+        let fact =
+            SwitchFact { switch, bridge: format!("bridge-{switch}"), overlay: kind.overlay().cloned() };
+        if self.switches.get(&switch) == Some(&fact) {
             return self.redundant(Output::Switch(fact));
         }
-        let fact = SwitchFact { switch, bridge: format!("bridge-{switch}") };
         self.switches.insert(switch, fact.clone());
         self.count("switch", switch);
         Ok(Output::Switch(fact))
@@ -222,15 +223,16 @@ impl SimWorld {
         Ok(Output::None)
     }
 
-    fn ensure_tap(&mut self, vnic: Uuid, switch: Uuid) -> Effect {
+    fn ensure_tap(&mut self, spec: &TapSpec) -> Effect {
+        let TapSpec { vnic, switch, .. } = *spec;
         let Some(bridge) = self.switches.get(&switch).map(|s| s.bridge.clone()) else {
             return Err(refuse(format!("switch {switch} has no bridge")));
         };
-        if let Some(fact) = self.taps.get(&vnic).filter(|t| t.bridge.as_ref() == Some(&bridge)).cloned() {
+        let link = format!("tap-{vnic}");
+        let fact = TapFact { vnic, link, bridge: Some(bridge), guard: Some(spec.guard()) };
+        if self.taps.get(&vnic) == Some(&fact) {
             return self.redundant(Output::Tap(fact));
         }
-        let link = format!("tap-{vnic}");
-        let fact = TapFact { vnic, link, bridge: Some(bridge) };
         self.taps.insert(vnic, fact.clone());
         self.count("tap", vnic);
         Ok(Output::Tap(fact))

@@ -63,6 +63,8 @@ pub struct HostCurrent {
     pub boot_time: Option<i64>,
     /// What guests run on, probed: `kvm` or `tcg`.
     pub accel: Option<Text>,
+    /// Its address on the network on which it reaches Sparkle. Overlays use it where no `virtual` role has one.
+    pub address: Option<Inet>,
 }
 
 /// Whether a host is heard of.

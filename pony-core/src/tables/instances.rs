@@ -242,6 +242,13 @@ pub struct VnicDesired {
     pub index: i64,
 }
 
+/// The hardware address of a card. Sparkle gives one to every card; should one have none, it is always the same.
+#[must_use]
+pub fn mac_of(vnic: Uuid, order: &VnicDesired) -> Mac {
+    let [.., a, b, c] = vnic.into_bytes();
+    order.macaddr.unwrap_or(Mac([0x52, 0x54, 0, a, b, c]))
+}
+
 /// Instances that should, or should not, share a host.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "affinity_group")]

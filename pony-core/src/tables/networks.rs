@@ -1,6 +1,6 @@
 //! Virtual networks: switches, who shares them, address spaces, routes, addresses.
 
-use pony_state::{Cidr, Entity, Enum, Inet, Part, Text};
+use pony_state::{Cidr, Entity, Enum, Inet, Mac, Part, Text};
 use uuid::Uuid;
 
 /// A virtual L2 switch. One without a tenant is public.
@@ -32,7 +32,8 @@ pub struct SwitchDesired {
     /// How it reaches other hosts.
     #[part(name = "type", immutable)]
     pub kind: SwitchType,
-    /// The VLAN of a bridge, the VNI of a vxlan.
+    /// The VLAN of a bridge, the VNI of a vxlan; a vxlan gets a free one when it is left out.
+    #[part(index)]
     pub tag: Option<i64>,
 }
 
@@ -74,6 +75,37 @@ pub struct HostSwitchCurrent {
     pub attempts: Option<i64>,
     /// When it is tried next, Unix time in seconds.
     pub next_retry: Option<i64>,
+}
+
+/// Where a card is plugged into a vxlan switch: what the other hosts of that switch must know to reach it. Sparkle
+/// writes it from placements, cards and addresses; it goes to the hosts that have cards in the switch, and to no other.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "switch_port", read_only)]
+#[entity(mount(path = "/host/switch-port", access = "protected"))]
+pub struct SwitchPort {
+    /// The card.
+    #[entity(key, references = "vnic", on_delete = "cascade")]
+    pub vnic: Uuid,
+    /// What was ordered.
+    pub desired: Option<SwitchPortDesired>,
+}
+
+/// What is ordered of a [`SwitchPort`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct SwitchPortDesired {
+    /// The switch.
+    #[part(references = "switch", on_delete = "cascade", scope = "follows")]
+    pub switch: Uuid,
+    /// The host that the card's instance is placed on.
+    #[part(references = "host", on_delete = "cascade")]
+    pub host: Uuid,
+    /// That host's end of the overlay.
+    pub address: Inet,
+    /// The card's hardware address.
+    pub macaddr: Mac,
+    /// The card's addresses.
+    #[part(default_json = "[]")]
+    pub ips: Vec<Inet>,
 }
 
 /// A private switch shared with a further tenant.

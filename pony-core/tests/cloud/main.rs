@@ -6,6 +6,7 @@ mod events;
 mod hosts;
 mod metering;
 mod placement;
+mod ports;
 mod rig;
 #[path = "../../../pony-state/tests/seeds/mod.rs"]
 mod seeds;

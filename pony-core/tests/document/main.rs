@@ -4,6 +4,7 @@
 
 mod cloud;
 mod errors;
+mod given;
 mod reading;
 mod schema;
 mod semantics;

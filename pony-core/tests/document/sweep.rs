@@ -162,6 +162,8 @@ fn tenants(cloud: &mut Cloud, at: &str, pool: &str) {
     report(cloud, "host_volume", &[host.clone(), uuid(&volume)], json!({"status": "ready"}));
     report(cloud, "host_image", &[host.clone(), uuid(&image)], json!({"status": "ready"}));
     report(cloud, "host_switch", &[host, uuid(&switch)], json!({"status": "active"}));
+    let port = json!({"switch": switch, "host": id(HOST), "address": "192.0.2.1", "macaddr": "52:54:00:00:00:01", "ips": []});
+    write(cloud, "switch_port", uuid(&vnic), port);
 }
 
 /// Whether access was the only thing asked about: what is refused for another reason was permitted.

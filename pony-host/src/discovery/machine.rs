@@ -5,6 +5,7 @@ use crate::{Discovery, Result};
 use async_trait::async_trait;
 use pony_core::host::{DiskFact, DriverError, DriverErrorKind, HostFact, NicFact};
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,10 @@ pub struct MachineOptions {
     pub accel: String,
     /// The agent's version.
     pub version: String,
+    /// The host's address, where it was configured.
+    pub address: Option<IpAddr>,
+    /// Where Sparkle is, `name:port`: else the host's address is that from which it is reached.
+    pub sparkle: Option<String>,
     /// How often to look for changes.
     pub poll: Duration,
     /// How long one look may take.
@@ -40,6 +45,8 @@ impl Default for MachineOptions {
             uuid: None,
             accel: "tcg".into(),
             version: env!("CARGO_PKG_VERSION").into(),
+            address: None,
+            sparkle: None,
             poll: Duration::from_secs(5),
             patience: Duration::from_secs(10),
         }
@@ -166,7 +173,18 @@ fn host(options: &MachineOptions) -> io::Result<HostFact> {
         mem_mib: field(&root.join("proc/meminfo"), "MemTotal:")? / KIB_PER_MIB,
         boot_time: field(&root.join("proc/stat"), "btime")?,
         accel: options.accel.clone(),
+        address: options.address.or_else(|| source(options.sparkle.as_deref()?)),
     })
+}
+
+/// The address from which packets to `server` leave. Sends none.
+fn source(server: &str) -> Option<IpAddr> {
+    let server = server.to_socket_addrs().ok()?.next()?;
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(server).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Counts a list of ranges, `0-3,8`.

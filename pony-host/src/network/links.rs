@@ -1,18 +1,19 @@
 //! Links as the kernel has them, through rtnetlink.
 
 use super::error::{from_io, transient};
-use super::name;
 use super::namespace::Namespace;
 use super::tun::NewTap;
+use super::{name, overlay};
 use crate::Result;
 use futures::TryStreamExt as _;
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoData, InfoKind, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoData, InfoKind, InfoVxlan,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec};
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -30,6 +31,15 @@ pub(super) enum Kind {
     },
     /// A tap or tun.
     Tap,
+    /// A link of VXLAN tunnels.
+    Vxlan {
+        /// Its network identifier.
+        vni: u32,
+        /// This host's end.
+        local: Option<IpAddr>,
+        /// It learns nothing from traffic, and uses the port that all hosts use.
+        fixed: bool,
+    },
     /// Anything else.
     Other,
 }
@@ -48,6 +58,10 @@ pub(super) struct Link {
     pub(super) alias: Option<String>,
     pub(super) kind: Kind,
     pub(super) up: bool,
+    /// Whether ARP is spoken on it.
+    pub(super) arp: bool,
+    /// The largest frame that it carries, bytes.
+    pub(super) mtu: u32,
     /// Index of the bridge that it is on.
     pub(super) bridge: Option<u32>,
 }
@@ -55,7 +69,7 @@ pub(super) struct Link {
 /// The links of one network namespace.
 #[derive(Debug)]
 pub(super) struct Links {
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
     handle: Mutex<Option<Handle>>,
 }
 
@@ -86,26 +100,36 @@ impl Links {
     /// Makes a bridge, not yet up. One that is there already is left.
     pub(super) async fn add_bridge(&self, name: &str, switch: Uuid) -> Result<()> {
         let message = bridge_settings(name).address(name::bridge_mac(switch)).build();
+        self.add(&format!("make bridge {name}"), message).await
+    }
+
+    /// Makes a link. One of its name that is there already is left.
+    pub(super) async fn add(&self, doing: &str, message: LinkMessage) -> Result<()> {
         let add = |handle: Handle| async move {
             match handle.link().add(message).execute().await {
                 Err(error) if errno(&error) == Some(nix::libc::EEXIST) => Ok(()),
                 added => added,
             }
         };
-        self.request(&format!("make bridge {name}"), add).await
+        self.request(doing, add).await
     }
 
     /// Gives a bridge its alias and all settings, and brings it up. The host stays off it: no address of either
-    /// protocol, no answer to who asks for one.
-    pub(super) async fn set_up_bridge(&self, link: &Link, alias: String) -> Result<()> {
+    /// protocol, no answer to who asks for one. Where the bridge is to answer in the place of others (`answers`), it
+    /// needs ARP and IPv6 for that, but still has no address.
+    pub(super) async fn set_up_bridge(&self, link: &Link, alias: String, answers: bool) -> Result<()> {
         self.keep_host_off(link).await?;
+        if answers {
+            let name = link.name.clone();
+            self.namespace.run(move || answer_for_others(&name)).await?;
+        }
         if link.kind != (Kind::Bridge { prompt: true }) {
             // Before the rest: with the protocol on, the kernel refuses not to wait before forwarding.
             let off = LinkMessageBuilder::<LinkBridge>::new(&link.name).index(link.index);
             let off = off.stp_state(BridgeStpState::Disabled).build();
             self.change(&format!("turn the spanning tree off on bridge {}", link.name), off).await?;
         }
-        let message = bridge_settings(&link.name).index(link.index).alias(alias).arp(false).up().build();
+        let message = bridge_settings(&link.name).index(link.index).alias(alias).arp(answers).up().build();
         self.change(&format!("set up bridge {}", link.name), message).await
     }
 
@@ -127,9 +151,10 @@ impl Links {
     }
 
     /// Gives a tap its alias and its bridge, and brings it up.
-    pub(super) async fn set_up_tap(&self, link: &Link, alias: String, bridge: u32) -> Result<()> {
+    pub(super) async fn set_up_tap(&self, link: &Link, alias: String, bridge: &Link) -> Result<()> {
         self.keep_host_off(link).await?;
-        let message = LinkUnspec::new_with_index(link.index).alias(alias).controller(bridge).up().build();
+        let message = LinkUnspec::new_with_index(link.index).mtu(bridge.mtu).alias(alias);
+        let message = message.controller(bridge.index).up().build();
         self.change(&format!("plug tap {} into its switch", link.name), message).await
     }
 
@@ -146,7 +171,7 @@ impl Links {
     }
 
     /// Without this a guest could hand the host addresses and routes by IPv6 router advertisements.
-    async fn keep_host_off(&self, link: &Link) -> Result<()> {
+    pub(super) async fn keep_host_off(&self, link: &Link) -> Result<()> {
         let no_addresses = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
         let message = LinkUnspec::new_with_index(link.index)
             .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![no_addresses]))
@@ -163,11 +188,26 @@ impl Links {
         self.namespace.run(move || disable_ipv6(&name)).await
     }
 
-    async fn change(&self, doing: &str, message: LinkMessage) -> Result<()> {
+    pub(super) async fn change(&self, doing: &str, message: LinkMessage) -> Result<()> {
         self.request(doing, |handle| async move { handle.link().change(message).execute().await }).await
     }
 
-    async fn request<T, F>(&self, doing: &str, ask: impl FnOnce(Handle) -> F) -> Result<T>
+    /// The largest frame of the link that has this address.
+    pub(super) async fn mtu_of(&self, address: IpAddr) -> Result<Option<u32>> {
+        let find = |handle: Handle| async move {
+            let mut owners = handle.address().get().set_address_filter(address).execute();
+            match owners.try_next().await? {
+                Some(owner) => handle.link().get().match_index(owner.header.index).execute().try_next().await,
+                None => Ok(None),
+            }
+        };
+        Ok(self
+            .request(&format!("find the link that has {address}"), find)
+            .await?
+            .map(|it| Link::from(it).mtu))
+    }
+
+    pub(super) async fn request<T, F>(&self, doing: &str, ask: impl FnOnce(Handle) -> F) -> Result<T>
     where
         F: Future<Output = std::result::Result<T, rtnetlink::Error>>,
     {
@@ -217,18 +257,53 @@ fn bridge_settings(name: &str) -> LinkMessageBuilder<LinkBridge> {
     LinkMessageBuilder::<LinkBridge>::new(name).stp_state(BridgeStpState::Disabled).forward_delay(0)
 }
 
-/// In the namespace of the calling thread. Where there is no such file there is no IPv6.
+/// In the namespace of the calling thread.
 fn disable_ipv6(link: &str) {
-    let file = format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6");
-    match std::fs::write(&file, "1") {
+    set(link, "ipv6", "disable_ipv6", "1");
+}
+
+/// Lets a bridge keep neighbours, though it gives the host neither an address nor a route, and answers to nothing that
+/// is asked of the host itself.
+fn answer_for_others(bridge: &str) {
+    set(bridge, "ipv4", "arp_ignore", "8");
+    for (what, value) in
+        [("accept_ra", "0"), ("accept_redirects", "0"), ("autoconf", "0"), ("disable_ipv6", "0")]
+    {
+        set(bridge, "ipv6", what, value);
+    }
+}
+
+/// In the namespace of the calling thread. Where there is no such file there is no such protocol.
+fn set(link: &str, protocol: &str, what: &str, value: &str) {
+    let file = format!("/proc/sys/net/{protocol}/conf/{link}/{what}");
+    match std::fs::write(&file, value) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(file, %error, "cannot keep IPv6 off a link: guests may be able to address this host");
+            tracing::warn!(file, %error, "cannot keep the host off a link: guests may be able to address this host");
         }
         _ => {}
     }
 }
 
-fn errno(error: &rtnetlink::Error) -> Option<i32> {
+fn vxlan(infos: &[LinkInfo]) -> Kind {
+    let (mut vni, mut local, mut fixed) = (0, None, true);
+    let settings = infos.iter().filter_map(|info| match info {
+        LinkInfo::Data(InfoData::Vxlan(settings)) => Some(settings),
+        _ => None,
+    });
+    for setting in settings.flatten() {
+        match setting {
+            InfoVxlan::Id(id) => vni = *id,
+            InfoVxlan::Local(ip) => local = Some(IpAddr::from(*ip)),
+            InfoVxlan::Local6(ip) => local = Some(IpAddr::from(*ip)),
+            InfoVxlan::Learning(learning) => fixed &= !learning,
+            InfoVxlan::Port(port) => fixed &= *port == overlay::PORT,
+            _ => {}
+        }
+    }
+    Kind::Vxlan { vni, local, fixed }
+}
+
+pub(super) fn errno(error: &rtnetlink::Error) -> Option<i32> {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.code.map(|code| -code.get()),
         _ => None,
@@ -248,6 +323,8 @@ impl From<LinkMessage> for Link {
             alias: None,
             kind: Kind::Other,
             up,
+            arp: !message.header.flags.contains(LinkFlags::Noarp),
+            mtu: 0,
             bridge: None,
         };
         for attribute in message.attributes {
@@ -255,6 +332,7 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::IfAlias(alias) => link.alias = Some(alias).filter(|alias| !alias.is_empty()),
                 LinkAttribute::Controller(bridge) => link.bridge = Some(bridge).filter(|bridge| *bridge != 0),
+                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::LinkInfo(infos) => link.kind = kind(&infos),
                 _ => {}
             }
@@ -268,6 +346,9 @@ fn kind(infos: &[LinkInfo]) -> Kind {
         |wanted: &InfoKind| infos.iter().any(|info| matches!(info, LinkInfo::Kind(kind) if kind == wanted));
     if is(&InfoKind::Tun) {
         return Kind::Tap;
+    }
+    if is(&InfoKind::Vxlan) {
+        return vxlan(infos);
     }
     if !is(&InfoKind::Bridge) {
         return Kind::Other;

@@ -1,4 +1,4 @@
-//! The network driver: bridges and taps of this host, made through rtnetlink.
+//! The network driver: bridges, tunnels and taps of this host, made through rtnetlink.
 //!
 //! What it does: makes a link be there, as ordered and up, and repairs one that is not. What it does not do: touch
 //! any link that does not carry this host's uuid, give the host an address on a switch, or decide anything.
@@ -7,13 +7,19 @@
 //! ([`name`]) only have to be unique. The driver works in the network namespace of the thread that made it.
 //!
 //! Neighbours: `netlink` (the driver) orders links from `links` (rtnetlink), which opens its socket on the thread
-//! of `namespace`; `tun` is the only unsafe code.
+//! of `namespace`; `overlay` joins bridges with those of other hosts, by the tables of `neighbours`; `firewall` holds
+//! guests to `rules`; `tun` is the only
+//! unsafe code.
 
 mod error;
+mod firewall;
 mod links;
 mod name;
 mod namespace;
+mod neighbours;
 mod netlink;
+mod overlay;
+mod rules;
 #[allow(unsafe_code)]
 mod tun;
 

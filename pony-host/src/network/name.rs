@@ -5,14 +5,22 @@
 //! about n² / 2⁴⁹: 2 in 10⁹ for a thousand. If it happens, the second link is refused in words, since the alias
 //! of the first says another uuid; they are never mixed up.
 
+use super::error::order;
+use pony_core::host::DriverError;
 use uuid::Uuid;
 
 const BRIDGE_PREFIX: &str = "pb";
 const TAP_PREFIX: &str = "pt";
+const VXLAN_PREFIX: &str = "pv";
 
 /// The bridge of a switch.
 pub(super) fn bridge(switch: Uuid) -> String {
     format!("{BRIDGE_PREFIX}{:012x}", fold(switch))
+}
+
+/// The link through which a switch reaches other hosts.
+pub(super) fn vxlan(switch: Uuid) -> String {
+    format!("{VXLAN_PREFIX}{:012x}", fold(switch))
 }
 
 /// The tap of a vnic.
@@ -34,6 +42,14 @@ fn fold(uuid: Uuid) -> u64 {
     mix = (mix ^ (mix >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mix = (mix ^ (mix >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (mix ^ (mix >> 31)) >> 16
+}
+
+/// What is said where a link of ours would need a name that another has.
+pub(super) fn taken(name: &str, what: &str, uuid: Uuid) -> DriverError {
+    order(format!(
+        "the name {name} for {what} {uuid} is taken by a link that is not ours: rename that one, or give the {what} \
+         another uuid"
+    ))
 }
 
 /// What a link of `host` for `uuid` says about itself.

@@ -1,11 +1,13 @@
 //! The driver itself.
 
-use super::error::{order, transient, unsupported};
+use super::error::{transient, unsupported};
+use super::firewall::Firewall;
 use super::links::{Kind, Link, Links};
-use super::name;
+use super::name::{self, taken};
 use crate::{Network, Result};
 use async_trait::async_trait;
-use pony_core::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use pony_core::host::{DriverErrorKind, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -34,6 +36,7 @@ const LOOK_PERIOD: Duration = Duration::from_millis(20);
 pub struct Netlink {
     host: Uuid,
     links: Links,
+    firewall: Firewall,
 }
 
 impl Netlink {
@@ -43,7 +46,7 @@ impl Netlink {
     ///
     /// If the system gives no thread.
     pub fn new(host: Uuid) -> std::io::Result<Self> {
-        Ok(Self { host, links: Links::current()? })
+        Ok(Self { host, links: Links::current()?, firewall: Firewall::new(host) })
     }
 
     fn is_ours(&self, link: &Link, uuid: Uuid) -> bool {
@@ -98,7 +101,7 @@ impl Netlink {
         let Some(link) = self.links.find(&name).await? else {
             return Err(transient(format!("tap {name} of vnic {vnic} was removed while it was made")));
         };
-        self.links.set_up_tap(&link, name::alias(self.host, vnic), bridge.index).await?;
+        self.links.set_up_tap(&link, name::alias(self.host, vnic), bridge).await?;
         self.links.keep_tap(tap, &name).await
     }
 
@@ -111,16 +114,17 @@ impl Netlink {
         }
     }
 
+    async fn guards(&self) -> Result<BTreeMap<String, u64>> {
+        match self.firewall.guards(&self.links.namespace).await {
+            // Said where a tap is to be guarded; what there is can be listed without.
+            Err(error) if error.kind == DriverErrorKind::Unsupported => Ok(BTreeMap::new()),
+            guards => guards,
+        }
+    }
+
     fn uuid_of(&self, link: &Link) -> Option<Uuid> {
         name::parse_alias(self.host, link.alias.as_deref()?)
     }
-}
-
-fn taken(name: &str, what: &str, uuid: Uuid) -> pony_core::host::DriverError {
-    order(format!(
-        "the name {name} for {what} {uuid} is taken by a link that is not ours: rename that one, or give the {what} \
-         another uuid"
-    ))
 }
 
 #[async_trait]
@@ -134,48 +138,84 @@ impl Network for Netlink {
         if !link.kind.is_bridge() || !self.may_be_ours(&link, switch) {
             return Err(taken(&link.name, "switch", switch));
         }
-        let is_done = link.up && link.kind == Kind::Bridge { prompt: true } && self.is_ours(&link, switch);
+        let overlay = spec.kind.overlay();
+        let is_done = link.up
+            && link.kind == Kind::Bridge { prompt: true }
+            && link.arp == overlay.is_some()
+            && self.is_ours(&link, switch);
         if !is_done {
-            self.links.set_up_bridge(&link, name::alias(self.host, switch)).await?;
+            self.links.set_up_bridge(&link, name::alias(self.host, switch), overlay.is_some()).await?;
         }
-        Ok(SwitchFact { switch, bridge: link.name })
+        if let Some(overlay) = overlay {
+            self.firewall.uplink(&self.links.namespace, &name::vxlan(switch)).await?;
+            self.links.ensure_overlay(self.host, switch, &link, overlay).await?;
+        }
+        Ok(SwitchFact { switch, bridge: link.name, overlay: overlay.cloned() })
     }
 
     async fn remove_switch(&self, switch: Uuid) -> Result<()> {
+        let uplink = name::vxlan(switch);
+        self.remove(&uplink, switch, |kind| matches!(kind, Kind::Vxlan { .. })).await?;
+        self.firewall.release(&self.links.namespace, &uplink).await?;
         self.remove(&name::bridge(switch), switch, Kind::is_bridge).await
     }
 
     async fn list_switches(&self) -> Result<Vec<SwitchFact>> {
         let links = self.links.all().await?;
-        let fact = |link: Link| Some(SwitchFact { switch: self.uuid_of(&link)?, bridge: link.name });
-        Ok(links.into_iter().filter(|link| link.kind.is_bridge()).filter_map(fact).collect())
+        let mut overlays = self.links.overlays(&links).await?;
+        let mut facts = BTreeMap::new();
+        for link in &links {
+            let Some(switch) = self.uuid_of(link) else { continue };
+            let bridge = name::bridge(switch);
+            match link.kind {
+                Kind::Bridge { .. } => {
+                    let overlay = overlays.remove(&link.index);
+                    facts.insert(switch, SwitchFact { switch, bridge: link.name.clone(), overlay });
+                }
+                // What is left of a switch whose bridge somebody removed.
+                Kind::Vxlan { .. } => {
+                    facts.entry(switch).or_insert(SwitchFact { switch, bridge, overlay: None });
+                }
+                Kind::Tap | Kind::Other => {}
+            }
+        }
+        Ok(facts.into_values().collect())
     }
 
     async fn ensure_tap(&self, spec: &TapSpec) -> Result<TapFact> {
         let vnic = spec.vnic;
         let bridge = self.bridge_of(spec).await?;
-        match self.find_tap(vnic).await? {
-            None => self.add_tap(vnic, &bridge).await?,
-            Some(link) if link.kind != Kind::Tap || !self.is_ours(&link, vnic) => {
-                return Err(taken(&link.name, "vnic", vnic));
-            }
-            Some(link) if link.up && link.bridge == Some(bridge.index) => {}
-            Some(link) => self.links.set_up_tap(&link, name::alias(self.host, vnic), bridge.index).await?,
+        let found = self.find_tap(vnic).await?;
+        if let Some(link) = found.as_ref().filter(|it| it.kind != Kind::Tap || !self.is_ours(it, vnic)) {
+            return Err(taken(&link.name, "vnic", vnic));
         }
-        Ok(TapFact { vnic, link: name::tap(vnic), bridge: Some(bridge.name) })
+        // Before a frame of the guest can pass.
+        self.firewall.guard(&self.links.namespace, &name::tap(vnic), spec).await?;
+        match found {
+            None => self.add_tap(vnic, &bridge).await?,
+            Some(link) if link.up && link.bridge == Some(bridge.index) && link.mtu == bridge.mtu => {}
+            Some(link) => self.links.set_up_tap(&link, name::alias(self.host, vnic), &bridge).await?,
+        }
+        let guard = Some(spec.guard());
+        Ok(TapFact { vnic, link: name::tap(vnic), bridge: Some(bridge.name), guard })
     }
 
     async fn remove_tap(&self, vnic: Uuid) -> Result<()> {
-        self.remove(&name::tap(vnic), vnic, |kind| kind == Kind::Tap).await
+        let name = name::tap(vnic);
+        self.remove(&name, vnic, |kind| kind == Kind::Tap).await?;
+        self.firewall.release(&self.links.namespace, &name).await
     }
 
     async fn list_taps(&self) -> Result<Vec<TapFact>> {
         let links = self.links.all().await?;
+        let any = links.iter().any(|link| link.kind == Kind::Tap && self.uuid_of(link).is_some());
+        let guards = if any { self.guards().await? } else { BTreeMap::new() };
         let name_of =
             |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
         let fact = |link: &Link| {
             let bridge = link.bridge.and_then(name_of);
-            Some(TapFact { vnic: self.uuid_of(link)?, link: link.name.clone(), bridge })
+            let guard = guards.get(&link.name).copied();
+            Some(TapFact { vnic: self.uuid_of(link)?, link: link.name.clone(), bridge, guard })
         };
         Ok(links.iter().filter(|link| link.kind == Kind::Tap).filter_map(fact).collect())
     }

@@ -21,6 +21,7 @@ impl Discovery for SimHost {
                 mem_mib: options.mem_mib,
                 boot_time: options.boot_time + world.boots * BOOT_APART_S,
                 accel: "sim".into(),
+                address: Some(options.address),
             })
         })
         .await

@@ -2,7 +2,7 @@
 
 use super::{errors::transient, errors::unsupported, op::SimOp, world::World};
 use crate::Result;
-use pony_core::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use pony_core::host::{Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
 use uuid::Uuid;
 
 /// The host's end of a vnic.
@@ -10,6 +10,7 @@ use uuid::Uuid;
 pub(super) struct Tap {
     pub(super) link: String,
     pub(super) switch: Option<Uuid>,
+    pub(super) guard: u64,
 }
 
 /// A link's name: a letter for its kind and what fits of the uuid into the kernel's 15 characters.
@@ -23,14 +24,15 @@ impl World {
         if let SwitchKind::Unsupported(why) = &spec.kind {
             return Err(unsupported(format!("switch {} cannot be made here: {why}", spec.switch)));
         }
-        if self.switches.insert(spec.switch) {
+        let overlay = spec.kind.overlay().cloned();
+        if self.switches.insert(spec.switch, overlay.clone()).as_ref() != Some(&overlay) {
             self.effect(SimOp::EnsureSwitch, spec.switch);
         }
-        Ok(switch_fact(spec.switch))
+        Ok(switch_fact(spec.switch, overlay))
     }
 
     pub(super) fn remove_switch(&mut self, switch: Uuid) {
-        if !self.switches.remove(&switch) {
+        if self.switches.remove(&switch).is_none() {
             return;
         }
         for tap in self.taps.values_mut().filter(|tap| tap.switch == Some(switch)) {
@@ -40,13 +42,13 @@ impl World {
     }
 
     pub(super) fn ensure_tap(&mut self, spec: &TapSpec) -> Result<TapFact> {
-        if !self.switches.contains(&spec.switch) {
+        if !self.switches.contains_key(&spec.switch) {
             let TapSpec { vnic, switch, .. } = spec;
             return Err(transient(format!("vnic {vnic} has no switch to plug into: {switch} is not there")));
         }
-        let wanted = Some(spec.switch);
-        if self.taps.get(&spec.vnic).is_none_or(|tap| tap.switch != wanted) {
-            self.taps.insert(spec.vnic, Tap { link: link_name('t', spec.vnic), switch: wanted });
+        let (wanted, guard) = (Some(spec.switch), spec.guard());
+        if self.taps.get(&spec.vnic).is_none_or(|tap| tap.switch != wanted || tap.guard != guard) {
+            self.taps.insert(spec.vnic, Tap { link: link_name('t', spec.vnic), switch: wanted, guard });
             self.effect(SimOp::EnsureTap, spec.vnic);
         }
         Ok(tap_fact(spec.vnic, &self.taps[&spec.vnic]))
@@ -59,7 +61,7 @@ impl World {
     }
 
     pub(super) fn switch_facts(&self) -> Vec<SwitchFact> {
-        self.switches.iter().copied().map(switch_fact).collect()
+        self.switches.iter().map(|(switch, overlay)| switch_fact(*switch, overlay.clone())).collect()
     }
 
     pub(super) fn tap_facts(&self) -> Vec<TapFact> {
@@ -71,11 +73,11 @@ impl World {
     }
 }
 
-fn switch_fact(switch: Uuid) -> SwitchFact {
-    SwitchFact { switch, bridge: link_name('b', switch) }
+fn switch_fact(switch: Uuid, overlay: Option<Overlay>) -> SwitchFact {
+    SwitchFact { switch, bridge: link_name('b', switch), overlay }
 }
 
 fn tap_fact(vnic: Uuid, tap: &Tap) -> TapFact {
     let bridge = tap.switch.map(|switch| link_name('b', switch));
-    TapFact { vnic, link: tap.link.clone(), bridge }
+    TapFact { vnic, link: tap.link.clone(), bridge, guard: Some(tap.guard) }
 }

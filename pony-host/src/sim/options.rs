@@ -2,8 +2,12 @@
 
 use super::random::Random;
 use pony_core::host::{DiskFact, NicFact};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use uuid::Uuid;
+
+/// The addresses of simulated hosts are counted from here.
+const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
 
 /// What a simulated host is like: its size, its speed, and how often it fails.
 ///
@@ -32,6 +36,8 @@ pub struct SimOptions {
     pub image_mib: i64,
     /// Unix time of its first boot, seconds. Each reboot adds a minute.
     pub boot_time: i64,
+    /// Its address on the network on which it reaches Sparkle.
+    pub address: IpAddr,
     /// Its network cards.
     pub nics: Vec<NicFact>,
     /// Its disks.
@@ -70,6 +76,7 @@ impl SimOptions {
             pool_mib: random.pick(&[256, 512, 1024, 4096]) * 1024 + i64::from(number),
             image_mib: 64,
             boot_time: 1_700_000_000 + i64::from(number),
+            address: Ipv4Addr::from_bits(FIRST_ADDRESS.to_bits() | number).into(),
             nics: nics(number),
             disks: disks(uuid),
             latency: Duration::from_millis(1),

@@ -2,8 +2,8 @@
 
 use super::volumes::Fill;
 use super::{effects::Effects, faults::Faults, guests::Guest, links::Tap, op::SimOp, options::SimOptions};
-use pony_core::host::{GuestState, VolumeFact};
-use std::collections::{BTreeMap, BTreeSet};
+use pony_core::host::{GuestState, Overlay, VolumeFact};
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -13,7 +13,8 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) effects: Effects,
     pub(super) guests: BTreeMap<Uuid, Guest>,
-    pub(super) switches: BTreeSet<Uuid>,
+    /// Switches, with what joins them with other hosts.
+    pub(super) switches: BTreeMap<Uuid, Option<Overlay>>,
     pub(super) taps: BTreeMap<Uuid, Tap>,
     pub(super) volumes: BTreeMap<Uuid, VolumeFact>,
     pub(super) fills: BTreeMap<Uuid, Fill>,
@@ -30,7 +31,7 @@ impl World {
             options,
             effects: Effects::default(),
             guests: BTreeMap::new(),
-            switches: BTreeSet::new(),
+            switches: BTreeMap::new(),
             taps: BTreeMap::new(),
             volumes: BTreeMap::new(),
             fills: BTreeMap::new(),

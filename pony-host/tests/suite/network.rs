@@ -12,7 +12,12 @@ pub async fn network(network: &dyn Network) {
     assert_refused(network.ensure_switch(&unsupported).await, DriverErrorKind::Unsupported);
 
     let (one, two) = (bridge(network).await, bridge(network).await);
-    let tap = TapSpec { vnic: Uuid::new_v4(), switch: Uuid::new_v4(), mac: "52:54:00:12:34:56".into() };
+    let tap = TapSpec {
+        vnic: Uuid::new_v4(),
+        switch: Uuid::new_v4(),
+        mac: "52:54:00:12:34:56".into(),
+        addresses: None,
+    };
     assert_fails(network.ensure_tap(&tap).await);
     assert!(find(network, &tap).await.is_none(), "a tap without a switch was left behind");
 

@@ -1313,6 +1313,55 @@ CREATE TRIGGER "vnic.after.delete" AFTER DELETE ON "vnic" BEGIN
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'vnic', json_array(OLD."uuid"), NULL FROM "_meta";
 END;
 
+CREATE TABLE "switch_port" (
+  "vnic" TEXT NOT NULL CONSTRAINT "switch_port.vnic: must be a UUID [type switch_port vnic]" CHECK ("vnic" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "switch" TEXT NOT NULL CONSTRAINT "switch_port.switch: must be a UUID [type switch_port switch]" CHECK ("switch" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "host" TEXT NOT NULL CONSTRAINT "switch_port.host: must be a UUID [type switch_port host]" CHECK ("host" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "address" TEXT NOT NULL,
+  "macaddr" TEXT NOT NULL CONSTRAINT "switch_port.macaddr: must be a MAC address like `52:54:00:12:34:56` [type switch_port macaddr]" CHECK ("macaddr" GLOB '[0-9a-f][0-9a-f]:[0-9a-f][0-9a-f]:[0-9a-f][0-9a-f]:[0-9a-f][0-9a-f]:[0-9a-f][0-9a-f]:[0-9a-f][0-9a-f]'),
+  "ips" TEXT NOT NULL DEFAULT '[]' CONSTRAINT "switch_port.ips: must be a list, each item an IP address like `192.168.0.1` or `192.168.0.1/24` [type switch_port ips]" CHECK (CASE WHEN json_valid("ips") THEN json_type("ips") = 'array' ELSE 0 END),
+  PRIMARY KEY ("vnic"),
+  FOREIGN KEY ("vnic") REFERENCES "vnic" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("switch") REFERENCES "switch" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+
+CREATE INDEX "switch_port.reference.switch" ON "switch_port" ("switch");
+
+CREATE INDEX "switch_port.reference.host" ON "switch_port" ("host");
+
+CREATE TRIGGER "switch_port.before.insert" BEFORE INSERT ON "switch_port" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'switch_port.vnic: exists already [key switch_port]') WHERE EXISTS (SELECT 1 FROM "switch_port" WHERE "vnic" = NEW."vnic");
+END;
+
+CREATE TRIGGER "switch_port.before.update" BEFORE UPDATE ON "switch_port" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'switch_port.vnic: cannot be changed [immutable switch_port vnic]') WHERE OLD."vnic" IS NOT NEW."vnic";
+END;
+
+CREATE TRIGGER "switch_port.before.delete" BEFORE DELETE ON "switch_port" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+END;
+
+CREATE TRIGGER "switch_port.after.insert" AFTER INSERT ON "switch_port" BEGIN
+  INSERT INTO "_inet" ("value") SELECT NEW."address";
+  SELECT RAISE(ABORT, 'switch_port.ips: must be a list, each item an IP address like `192.168.0.1` or `192.168.0.1/24` [type switch_port ips]') WHERE EXISTS (SELECT 1 FROM json_each(NEW."ips") WHERE NOT ("type" = 'text'));
+  INSERT INTO "_inet" ("value") SELECT "value" FROM json_each(NEW."ips");
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'switch_port', json_array(NEW."vnic"), json_object('vnic', NEW."vnic", 'switch', NEW."switch", 'host', NEW."host", 'address', NEW."address", 'macaddr', NEW."macaddr", 'ips', NEW."ips" || '') FROM "_meta";
+END;
+
+CREATE TRIGGER "switch_port.after.update" AFTER UPDATE ON "switch_port" BEGIN
+  INSERT INTO "_inet" ("value") SELECT NEW."address" WHERE NEW."address" IS NOT OLD."address";
+  SELECT RAISE(ABORT, 'switch_port.ips: must be a list, each item an IP address like `192.168.0.1` or `192.168.0.1/24` [type switch_port ips]') WHERE EXISTS (SELECT 1 FROM json_each(NEW."ips") WHERE NOT ("type" = 'text'));
+  INSERT INTO "_inet" ("value") SELECT "value" FROM json_each(NEW."ips") WHERE NEW."ips" IS NOT OLD."ips";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'switch_port', json_array(NEW."vnic"), json_object('vnic', NEW."vnic", 'switch', NEW."switch", 'host', NEW."host", 'address', NEW."address", 'macaddr', NEW."macaddr", 'ips', NEW."ips" || '') FROM "_meta" WHERE OLD."vnic" IS NOT NEW."vnic" OR OLD."switch" IS NOT NEW."switch" OR OLD."host" IS NOT NEW."host" OR OLD."address" IS NOT NEW."address" OR OLD."macaddr" IS NOT NEW."macaddr" OR OLD."ips" IS NOT NEW."ips";
+END;
+
+CREATE TRIGGER "switch_port.after.delete" AFTER DELETE ON "switch_port" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'switch_port', json_array(OLD."vnic"), NULL FROM "_meta";
+END;
+
 CREATE TABLE "address" (
   "uuid" TEXT NOT NULL CONSTRAINT "address.uuid: must be a UUID [type address uuid]" CHECK ("uuid" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "network" TEXT NOT NULL CONSTRAINT "address.network: must be a UUID [type address network]" CHECK ("network" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),

@@ -396,6 +396,17 @@ CREATE TABLE "public"."vnic" (
   CONSTRAINT "vnic.instance, index: must be unique" UNIQUE ("instance", "index")
 );
 
+CREATE TABLE "public"."switch_port" (
+  "vnic" uuid NOT NULL,
+  "switch" uuid NOT NULL,
+  "host" uuid NOT NULL,
+  "address" inet NOT NULL,
+  "macaddr" macaddr NOT NULL,
+  "ips" inet[] NOT NULL DEFAULT ARRAY[]::inet[],
+  CONSTRAINT "switch_port: the key must be unique" PRIMARY KEY ("vnic"),
+  CONSTRAINT "switch_port.ips: must be a list, each item an IP address like `" CHECK (((array_ndims("ips") IS NOT DISTINCT FROM 1 OR cardinality("ips") = 0) AND array_position("ips", NULL) IS NULL) OR "ips" IS NULL)
+);
+
 CREATE TABLE "public"."address" (
   "uuid" uuid NOT NULL,
   "network" uuid NOT NULL,
@@ -1589,6 +1600,46 @@ END
 $body$;
 
 CREATE CONSTRAINT TRIGGER "quota ips of address" AFTER INSERT OR UPDATE OF "instance" ON "public"."vnic" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_address_2_0"();
+
+ALTER TABLE "public"."switch_port" ADD CONSTRAINT "switch_port.vnic: needs its vnic" FOREIGN KEY ("vnic") REFERENCES "public"."vnic" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE "public"."switch_port" ADD CONSTRAINT "switch_port.switch: needs its switch" FOREIGN KEY ("switch") REFERENCES "public"."switch" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE "public"."switch_port" ADD CONSTRAINT "switch_port.host: needs its host" FOREIGN KEY ("host") REFERENCES "public"."host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+CREATE INDEX "switch_port.switch: reference" ON "public"."switch_port" ("switch");
+
+CREATE INDEX "switch_port.host: reference" ON "public"."switch_port" ("host");
+
+CREATE FUNCTION "public"."_feed_switch_port"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  PERFORM "public"."_order"();
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'switch_port', jsonb_build_array(OLD."vnic"), NULL);
+  ELSE
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'switch_port', jsonb_build_array(NEW."vnic"), to_jsonb(NEW));
+  END IF;
+  PERFORM pg_notify('pony_desired', '');
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "feed" AFTER INSERT OR DELETE ON "public"."switch_port" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_feed_switch_port"();
+
+CREATE CONSTRAINT TRIGGER "feed update" AFTER UPDATE ON "public"."switch_port" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION "public"."_feed_switch_port"();
+
+CREATE TRIGGER "no truncate" BEFORE TRUNCATE ON "public"."switch_port" EXECUTE FUNCTION "public"."_no_truncate"();
+
+CREATE FUNCTION "public"."_keep_switch_port"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF OLD."vnic" IS DISTINCT FROM NEW."vnic" THEN
+    RAISE EXCEPTION 'switch_port.vnic: cannot be changed' USING ERRCODE = '23PY1', TABLE = 'switch_port', COLUMN = 'vnic';
+  END IF;
+  RETURN NEW;
+END
+$body$;
+
+CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."switch_port" FOR EACH ROW WHEN (OLD."vnic" IS DISTINCT FROM NEW."vnic") EXECUTE FUNCTION "public"."_keep_switch_port"();
 
 ALTER TABLE "public"."address" ADD CONSTRAINT "address.network: needs its network" FOREIGN KEY ("network") REFERENCES "public"."network" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 

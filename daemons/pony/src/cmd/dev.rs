@@ -89,7 +89,7 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
         let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), make_pool_dir(&dir)?);
         // Where KVM is there but starts no guest, the probe gives it 15 s: nobody should wonder.
         note("looking by a probe guest whether guests run under KVM here; this may take a minute");
-        let drivers = args.host.drivers(&twilight_dir).await?;
+        let drivers = args.host.drivers(&twilight_dir, &sparkle.zmq().into()).await?;
         let twilight = Twilight::start(&config(twilight_dir, uuid), drivers)?;
         return Ok(vec![DevHost { uuid, pool_name: "local".to_owned(), pool_path, twilight }]);
     };

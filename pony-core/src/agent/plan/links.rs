@@ -9,7 +9,7 @@ use crate::agent::facts::is_up;
 use crate::agent::index::Card;
 use crate::agent::orders::NicOrder;
 use crate::agent::step::Step;
-use crate::host::{SwitchKind, SwitchSpec, TapSpec};
+use crate::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -41,8 +41,9 @@ impl View<'_> {
         match (self.switch_wish(switch), fact) {
             (Some(None), _) => Plan::wait(format!("switch {switch} is not known on this host yet")),
             (Some(Some(SwitchKind::Unsupported(why))), None) => Plan::Cannot(why.clone()),
-            (Some(Some(_)), Some(_)) => Plan::Done,
-            (Some(Some(kind)), None) => {
+            (Some(Some(SwitchKind::Unsupported(_))), Some(_)) => Plan::Done,
+            (Some(Some(kind)), Some(fact)) if fact.overlay.as_ref() == kind.overlay() => Plan::Done,
+            (Some(Some(kind)), _) => {
                 Plan::Step(Step::EnsureSwitch(SwitchSpec { switch, kind: kind.clone() }))
             }
             (None, None) => Plan::Gone,
@@ -72,11 +73,7 @@ impl View<'_> {
             return TapWish::Unwanted;
         };
         let up = self.facts.guest(instance).is_some_and(|g| is_up(g.state));
-        if target.is_up() || up {
-            TapWish::Wanted(TapSpec { vnic, switch: nic.switch, mac: nic.mac.clone() })
-        } else {
-            TapWish::Allowed
-        }
+        if target.is_up() || up { TapWish::Wanted(tap_spec(nic)) } else { TapWish::Allowed }
     }
 
     pub(super) fn tap_circumstances(&self, vnic: Uuid) -> Stamp {
@@ -94,7 +91,7 @@ impl View<'_> {
                     Plan::wait(format!("waiting for switch {}", spec.switch))
                 }
                 None => Plan::wait(self.switch_reason(spec.switch)),
-                Some(switch) if fact.is_some_and(|f| f.bridge.as_ref() == Some(&switch.bridge)) => Plan::Done,
+                Some(switch) if fact.is_some_and(|it| is_as_ordered(it, &spec, switch)) => Plan::Done,
                 Some(_) => Plan::Step(Step::EnsureTap(spec)),
             },
             (TapWish::Allowed, Some(_)) => Plan::Done,
@@ -110,7 +107,7 @@ impl View<'_> {
     /// The tap's link name, or why it cannot be used yet.
     pub(super) fn tap_link(&self, nic: &NicOrder) -> Result<String, String> {
         let switch = self.facts.switches.get(nic.switch).ok_or_else(|| self.switch_reason(nic.switch))?;
-        let tap = self.facts.taps.get(nic.vnic).filter(|t| t.bridge.as_ref() == Some(&switch.bridge));
+        let tap = self.facts.taps.get(nic.vnic).filter(|it| is_as_ordered(it, &tap_spec(nic), switch));
         match tap {
             Some(tap) if !self.facts.taps.is_vague(nic.vnic) => Ok(tap.link.clone()),
             _ => Err(format!("waiting for the tap of vnic {}", nic.vnic)),
@@ -120,8 +117,16 @@ impl View<'_> {
     fn switch_reason(&self, switch: Uuid) -> String {
         match self.orders.switches.get(&switch) {
             Some(SwitchKind::Unsupported(why)) => format!("switch {switch} cannot be made here: {why}"),
-            Some(SwitchKind::Bridge) => format!("waiting for switch {switch}"),
+            Some(_) => format!("waiting for switch {switch}"),
             None => format!("switch {switch} is not known on this host yet"),
         }
     }
+}
+
+fn tap_spec(nic: &NicOrder) -> TapSpec {
+    TapSpec { vnic: nic.vnic, switch: nic.switch, mac: nic.mac.clone(), addresses: nic.addresses.clone() }
+}
+
+fn is_as_ordered(tap: &TapFact, spec: &TapSpec, switch: &SwitchFact) -> bool {
+    tap.bridge.as_ref() == Some(&switch.bridge) && tap.guard == Some(spec.guard())
 }

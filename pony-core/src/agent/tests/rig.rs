@@ -66,7 +66,7 @@ pub(super) fn hardware() -> Hardware {
         mem_mib: 512,
         boot: Boot::Disk,
         disks: vec![DiskOrder { vdisk: id(VDISK), index: 0, data: DiskData::Volume(id(ROOT)) }],
-        nics: vec![NicOrder { vnic: id(VNIC), index: 0, switch: id(SWITCH), mac }],
+        nics: vec![NicOrder { vnic: id(VNIC), index: 0, switch: id(SWITCH), mac, addresses: None }],
     }
 }
 

@@ -1,0 +1,320 @@
+//! Networks of tenants on the real thing: orders through the API, real agents with the real network driver, each host in a
+//! network namespace of its own. Only the hypervisors are simulated: the test plugs guests of its own into the taps.
+
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+mod lab;
+mod servers;
+
+use lab::{Fabric, Guest};
+use pony_host::{SimHost, SimOptions};
+use serde_json::{Value as Json, json};
+use servers::eventually;
+use sparkle::{Config, Sparkle};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use twilight::{Drivers, Twilight};
+
+/// A cloud whose hosts are those of a fabric.
+struct Cloud {
+    api: SocketAddr,
+    auth: String,
+    sparkle: Sparkle,
+    twilights: Vec<Twilight>,
+    uuids: Vec<String>,
+    _dir: tempfile::TempDir,
+}
+
+impl Cloud {
+    async fn start(fabric: &Fabric) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { enroll: true, ..client::config(dir.path()) };
+        let sparkle = Sparkle::start(config).await.unwrap();
+        let (mut twilights, mut uuids) = (Vec::new(), Vec::new());
+        for (n, space) in (1_u8..).zip(&fabric.hosts) {
+            let address = Ipv4Addr::new(192, 0, 2, n).into();
+            let host = SimHost::new(SimOptions { address, ..SimOptions::numbered(1, n.into()) });
+            let config = twilight::Config {
+                dir: dir.path().join(format!("host{n}")),
+                host: host.uuid(),
+                sparkle: sparkle.zmq().into(),
+                sparkle_key: sparkle.key(),
+                stop_grace: Duration::from_secs(1),
+            };
+            let network = Arc::new(space.driver(host.uuid()));
+            uuids.push(host.uuid().to_string());
+            twilights
+                .push(Twilight::start(&config, Drivers { network, ..Drivers::all(Arc::new(host)) }).unwrap());
+        }
+        let (api, auth) = (sparkle.api(), client::operator(&sparkle));
+        let cloud = Self { api, auth, sparkle, twilights, uuids, _dir: dir };
+        for uuid in &cloud.uuids {
+            let present =
+                async || cloud.get(&format!("/host/{uuid}")).await["current"]["status"] == "present";
+            eventually("a host", present).await;
+        }
+        cloud
+    }
+
+    async fn get(&self, path: &str) -> Json {
+        let answer = client::send(self.api, "GET", &format!("/v1{path}"), &self.auth, "").await;
+        if answer.status == 200 { answer.json() } else { Json::Null }
+    }
+
+    async fn post(&self, path: &str, desired: Json) -> String {
+        let body = json!({"desired": desired}).to_string();
+        let answer = client::send(self.api, "POST", &format!("/v1{path}"), &self.auth, &body).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.json()["uuids"]["POST"].as_str().unwrap_or_default().to_owned()
+    }
+
+    async fn delete(&self, path: &str) {
+        let answer = client::send(self.api, "DELETE", &format!("/v1{path}"), &self.auth, "").await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    }
+
+    /// A tenant, with a group whose instances are on hosts of their own.
+    async fn tenant(&self, name: &str) -> (String, String) {
+        let tenant = self.post("/tenant/", json!({"name": name, "approved": true})).await;
+        let group = json!({"name": "apart", "type": "anti-affinity"});
+        let group = self.post(&format!("/tenant/{tenant}/affinity-group/"), group).await;
+        (tenant, group)
+    }
+
+    async fn switch(&self, tenant: &str, ranges: &[&str]) -> (String, Vec<String>) {
+        let path = format!("/tenant/{tenant}/switch/");
+        let name = ranges.first().unwrap_or(&"free");
+        let switch = self.post(&path, json!({"name": name, "type": "vxlan"})).await;
+        let mut networks = Vec::new();
+        for range in ranges {
+            networks.push(self.post(&format!("{path}{switch}/network/"), json!({"range": range})).await);
+        }
+        (switch, networks)
+    }
+
+    /// A running instance of a tenant; gives its path.
+    async fn instance(&self, (tenant, group): &(String, String), name: &str) -> String {
+        let order = json!({"name": name, "vcpu": 1, "rcpu": 0.1, "mem": 16});
+        let path = format!("/tenant/{tenant}/instance/");
+        let instance = self.post(&path, order).await;
+        let member = format!("/tenant/{tenant}/affinity-group/{group}/instance/");
+        self.post(&member, json!({"instance": instance})).await;
+        let running = json!([{"op": "replace", "path": "/desired/state", "value": "running"}]).to_string();
+        let path = format!("{path}{instance}");
+        let answer = client::send(self.api, "PATCH", &format!("/v1{path}"), &self.auth, &running).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        path
+    }
+
+    /// A card of an instance in a switch, with an address of each network; gives it as the guest has it.
+    async fn card(&self, instance: &str, index: u8, switch: &str, networks: &[String]) -> Card {
+        let path = format!("{instance}/vnic/");
+        let vnic = self.post(&path, json!({"switch": switch, "index": index})).await;
+        let mac = self.get(&format!("{path}{vnic}")).await["desired"]["macaddr"].as_str().unwrap().to_owned();
+        let mut ips = Vec::new();
+        for network in networks {
+            let path = format!("{path}{vnic}/address/");
+            let address = self.post(&path, json!({"network": network})).await;
+            let ip =
+                self.get(&format!("{path}{address}")).await["desired"]["ip"].as_str().unwrap().to_owned();
+            ips.push(ip);
+        }
+        Card { instance: instance.to_owned(), vnic, mac, ips }
+    }
+
+    /// The host that an instance is placed on.
+    async fn place(&self, card: &Card) -> Option<usize> {
+        let host = self.get(&card.instance).await["current"]["host"].as_str()?.to_owned();
+        self.uuids.iter().position(|uuid| *uuid == host)
+    }
+
+    /// The guest that has a card, once the card is plugged in, with its addresses.
+    async fn guest(&self, fabric: &Fabric, card: &Card) -> (usize, Guest) {
+        let mut found = None;
+        let is_plugged = async || {
+            let Some(place) = self.place(card).await else { return false };
+            found = fabric.hosts[place].tap(&card.vnic).map(|tap| (place, tap));
+            found.is_some()
+        };
+        eventually("a tap", is_plugged).await;
+        let (place, tap) = found.unwrap();
+        let guest = Guest::new(&fabric.hosts[place], &tap, &card.mac);
+        for ip in &card.ips {
+            let prefix = if ip.contains(':') { "64 nodad" } else { "24" };
+            guest.ip(&format!("address add {ip}/{prefix} dev eth0"));
+        }
+        (place, guest)
+    }
+
+    async fn shutdown(self) {
+        for twilight in self.twilights {
+            twilight.shutdown().await;
+        }
+        self.sparkle.shutdown().await;
+    }
+}
+
+struct Card {
+    instance: String,
+    vnic: String,
+    mac: String,
+    ips: Vec<String>,
+}
+
+impl Card {
+    /// Its hardware address, and an IPv4 address, as frames have them.
+    fn hex(&self) -> (String, String) {
+        (self.mac.replace(':', ""), hex(&self.ips[0]))
+    }
+}
+
+fn hex(ip: &str) -> String {
+    ip.parse::<Ipv4Addr>().unwrap().octets().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A broadcast ARP request, all of whose fields can be wrong.
+fn arp(source: &str, sender: &str, ip: &str, target: &str) -> String {
+    format!("ffffffffffff{source}0806000108000604_0001{sender}{ip}000000000000{target}").replace('_', "")
+}
+
+/// A broadcast UDP packet over IPv4.
+fn udp(source: &str, ip: &str, from: u16, mark: &str) -> String {
+    let header = |sum: u32| format!("45000024000000004011{sum:04x}{ip}ffffffff");
+    let words = header(0);
+    let words = (0..words.len()).step_by(4).map(|at| u32::from_str_radix(&words[at..at + 4], 16).unwrap());
+    let sum: u32 = words.sum();
+    let header = header(!((sum & 0xffff) + (sum >> 16)) & 0xffff);
+    format!("ffffffffffff{source}0800{header}{from:04x}100000100000{mark}")
+}
+
+/// A multicast ICMPv6 packet of a type, from an address.
+fn icmp6(source: &str, ip: &str, kind: &str, body: &str) -> String {
+    let length = 4 + body.len() / 2;
+    format!(
+        "333300000001{source}86dd60000000{length:04x}3aff{ip}ff020000000000000000000000000001{kind}000000{body}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_reach_their_own_and_what_is_shared_and_nobody_sends_as_somebody_else() {
+    if let Some(why) = lab::obstacle() {
+        return println!("skipped: tenant networks: {why}");
+    }
+    if !lab::has_namespaces() {
+        return println!("skipped: tenant networks: no network namespaces");
+    }
+    let fabric = Fabric::new(3);
+    let before: Vec<String> = fabric.hosts.iter().map(lab::Space::traces).collect();
+    let cloud = Cloud::start(&fabric).await;
+    let (ours, theirs) = (cloud.tenant("ours").await, cloud.tenant("theirs").await);
+    let (private, networks) = cloud.switch(&ours.0, &["10.0.0.0/24", "fd00::/64"]).await;
+    let (separate, separate_networks) = cloud.switch(&theirs.0, &["10.0.0.0/24"]).await;
+    let (shared, shared_networks) = cloud.switch(&ours.0, &["10.9.0.0/24"]).await;
+    let share = format!("/tenant/{}/switch/{shared}/tenant/", ours.0);
+    cloud.post(&share, json!({"tenant": theirs.0})).await;
+    let (first, second) = (cloud.instance(&ours, "first").await, cloud.instance(&ours, "second").await);
+    let other = cloud.instance(&theirs, "other").await;
+
+    let one = cloud.card(&first, 0, &private, &networks).await;
+    let two = cloud.card(&second, 0, &private, &networks).await;
+    let strange = cloud.card(&other, 0, &separate, &separate_networks).await;
+    let one_shared = cloud.card(&first, 1, &shared, &shared_networks).await;
+    let two_shared = cloud.card(&second, 1, &shared, &shared_networks).await;
+    let strange_shared = cloud.card(&other, 1, &shared, &shared_networks).await;
+    assert_eq!(
+        (&one.ips, &two.ips[0]),
+        (&vec!["10.0.0.1".to_owned(), "fd00::1".to_owned()], &"10.0.0.2".to_owned())
+    );
+    assert_eq!(strange.ips, ["10.0.0.1"], "each switch has addresses of its own");
+
+    let ((here, a), (there, b)) = (cloud.guest(&fabric, &one).await, cloud.guest(&fabric, &two).await);
+    let (_, x) = cloud.guest(&fabric, &strange).await;
+    let (elsewhere, x_shared) = cloud.guest(&fabric, &strange_shared).await;
+    // Of the two, one that is on another host.
+    let ours_shared = if here == elsewhere { two_shared } else { one_shared };
+    let (_, a_shared) = cloud.guest(&fabric, &ours_shared).await;
+    assert_ne!(here, there);
+    assert!(a.reaches("10.0.0.2") && b.reaches("10.0.0.1") && b.reaches("fd00::1"), "one tenant, two hosts");
+    assert!(x_shared.reaches(&ours_shared.ips[0]) && a_shared.reaches(&strange_shared.ips[0]), "shared");
+    assert!(x.never_reaches("10.0.0.2"), "a switch of somebody else's was reached");
+    // The largest packet that fits; one that does not is not cut by anybody on the way.
+    assert!(
+        a.run("busybox ping -c 3 -W 1 -s 1422 10.0.0.2").0,
+        "1450 bytes must fit: the hosts' links carry 1500"
+    );
+
+    nobody_sends_as_somebody_else(&a, &b, &one, &two);
+    neighbours_are_answered_for(&fabric, &a, &two);
+    b_moves_to_another_address(&cloud, &a, &b, &two, &networks).await;
+
+    for guest in [a, b, x, a_shared, x_shared] {
+        drop(guest);
+    }
+    for instance in [first, second, other] {
+        cloud.delete(&instance).await;
+    }
+    for (host, before) in fabric.hosts.iter().zip(&before) {
+        eventually("a host as it was before", async || host.traces() == *before).await;
+    }
+    cloud.shutdown().await;
+}
+
+/// Raw frames, each of which is wrong in one way, and one that is right.
+fn nobody_sends_as_somebody_else(a: &Guest, b: &Guest, one: &Card, two: &Card) {
+    let ((mac, ip), (other_mac, other_ip)) = (one.hex(), two.hex());
+    let (nobody, local) = (hex("10.0.0.77"), "fe80000000000000_5054_00ff_fe".replace('_', ""));
+    let local = format!("{local}{}", &mac[6..]);
+    let right = arp(&mac, &mac, &ip, &nobody);
+    let wrong = [
+        ("another's hardware address", arp(&other_mac, &other_mac, &other_ip, &nobody)),
+        ("another sender within ARP", arp(&mac, &other_mac, &ip, &nobody)),
+        ("another address within ARP", arp(&mac, &mac, &other_ip, &nobody)),
+        ("another IPv4 address", udp(&mac, &hex("10.0.0.99"), 4096, "aaaaaaaaaaaaaaaa")),
+        ("an answer of DHCP", udp(&mac, &ip, 67, "bbbbbbbbbbbbbbbb")),
+        ("another IPv6 address", icmp6(&mac, "fd000000000000000000000000000099", "80", "cccccccc")),
+        ("a router of IPv6", icmp6(&mac, &local, "86", "40000708000000000000000000000000")),
+        ("a neighbour of IPv6", icmp6(&mac, &local, "88", "20000000fd000000000000000000000000000002")),
+        ("a tagged frame", format!("ffffffffffff{mac}81000005{}", &right[24..])),
+    ];
+    let right_udp = udp(&mac, &ip, 4096, "dddddddddddddddd");
+    let mut frames: Vec<&str> = wrong.iter().map(|(_, frame)| frame.as_str()).collect();
+    frames.extend([right.as_str(), &right_udp]);
+    let heard = b.hears("3", || a.send(&frames));
+    let came = |frame: &str| heard.iter().any(|it| it.starts_with(frame));
+    assert!(came(&right_udp), "what is right must pass: {heard:?}");
+    for (what, frame) in &wrong {
+        assert!(!came(frame), "{what} passed");
+    }
+    assert!(b.reaches("10.0.0.1"), "the guest itself was not harmed");
+}
+
+/// While the hosts do not see each other, who asks for a guest elsewhere is answered still: by its own host.
+fn neighbours_are_answered_for(fabric: &Fabric, a: &Guest, two: &Card) {
+    fabric.join(false);
+    a.ip("neighbour flush dev eth0");
+    assert!(a.never_reaches("10.0.0.2"));
+    a.run("busybox ping6 -c 1 -W 1 fd00::2");
+    for ip in &two.ips {
+        let known = a.ip(&format!("neighbour show {ip} dev eth0"));
+        assert!(known.contains(&two.mac), "nobody answered for {ip}: {known}");
+    }
+    fabric.join(true);
+    assert!(a.reaches("10.0.0.2"));
+}
+
+/// An address that is ordered takes effect on a guest that runs, and one that is taken away has no effect any more.
+async fn b_moves_to_another_address(cloud: &Cloud, a: &Guest, b: &Guest, two: &Card, networks: &[String]) {
+    let path = format!("{}/vnic/{}/address/", two.instance, two.vnic);
+    let addresses = cloud.get(&path).await;
+    let is_old = |(_, row): &(&String, &Json)| row["desired"]["ip"] == "10.0.0.2";
+    let old = addresses.as_object().unwrap().iter().find(is_old).unwrap().0.clone();
+    cloud.post(&path, json!({"network": networks[0], "ip": "10.0.0.50"})).await;
+    cloud.delete(&format!("{path}{old}")).await;
+    b.ip("address add 10.0.0.50/24 dev eth0");
+    eventually("the new address", async || a.reaches("10.0.0.50")).await;
+    let is_gone = async || !a.run("busybox ping -c 1 -W 1 10.0.0.2").0;
+    eventually("the end of the old address", is_gone).await;
+}

@@ -1,0 +1,313 @@
+//! What guests may send: a table of nftables with a chain for each tap, and nothing of it for the host itself.
+//!
+//! The table is named after the host, and says whose it is; tables of others are neither read nor touched. Each change is
+//! one transaction of the kernel: a tap has its old rules or its new ones, never none. Changes that wait share a
+//! transaction, since each takes a process. The name of a tap's chain holds a stamp of what is allowed, so that a look
+//! at the map from taps to chains tells what is in force.
+
+use super::error::{order, transient, unsupported};
+use super::namespace::Namespace;
+use super::rules;
+use crate::Result;
+use pony_core::host::{DriverError, TapSpec};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io;
+use std::process::{Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// Time for one run of `nft`, which takes milliseconds where nobody holds the kernel's lock.
+const NFT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Changes that wait; each belongs to a step, of which far fewer run.
+const WAITING_MAX: usize = 4_096;
+
+/// A change of what is allowed on one link.
+#[derive(Debug, Clone)]
+enum Change {
+    /// A tap: its guest may send by these rules, and not to the host.
+    Guard { link: String, chain: String, rules: Vec<String> },
+    /// A link to other hosts: what comes from there is not for this host.
+    Uplink(String),
+    /// A link that is gone.
+    Release(String),
+}
+
+/// What is in force.
+#[derive(Debug, Default)]
+struct Force {
+    /// Whether there is a table at all.
+    table: bool,
+    /// The chains of taps.
+    chains: BTreeMap<String, String>,
+    /// Links from which nothing is for the host.
+    ports: BTreeSet<String>,
+}
+
+type Waiting = (Change, oneshot::Sender<Result<()>>);
+
+/// The table of one host.
+#[derive(Debug)]
+pub(super) struct Firewall {
+    table: String,
+    host: Uuid,
+    waiting: Mutex<Vec<Waiting>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Firewall {
+    pub(super) fn new(host: Uuid) -> Self {
+        let table = format!("pony_{}", host.simple());
+        Self { table, host, waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// Lets the guest behind a tap send as `spec` says, and as nobody else.
+    pub(super) async fn guard(&self, namespace: &Namespace, link: &str, spec: &TapSpec) -> Result<()> {
+        let chain = format!("{link}_{:016x}", spec.guard());
+        let rules = rules::of(spec).map_err(order)?;
+        self.change(namespace, Change::Guard { link: link.to_owned(), chain, rules }).await
+    }
+
+    /// Keeps what comes from other hosts off this host.
+    pub(super) async fn uplink(&self, namespace: &Namespace, link: &str) -> Result<()> {
+        self.change(namespace, Change::Uplink(link.to_owned())).await
+    }
+
+    /// Forgets a link that is gone.
+    pub(super) async fn release(&self, namespace: &Namespace, link: &str) -> Result<()> {
+        self.change(namespace, Change::Release(link.to_owned())).await
+    }
+
+    /// The stamps of what is allowed, by tap.
+    pub(super) async fn guards(&self, namespace: &Namespace) -> Result<BTreeMap<String, u64>> {
+        let force = self.force(namespace).await?;
+        let stamp = |(link, chain): (String, String)| {
+            let stamp = u64::from_str_radix(chain.strip_prefix(&link)?.strip_prefix('_')?, 16).ok()?;
+            Some((link, stamp))
+        };
+        Ok(force.chains.into_iter().filter_map(stamp).collect())
+    }
+
+    async fn change(&self, namespace: &Namespace, change: Change) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut waiting = self.waiting();
+            if waiting.len() >= WAITING_MAX {
+                return Err(transient("too many changes of the firewall wait"));
+            }
+            waiting.push((change, answer));
+        }
+        {
+            let _turn = self.turn.lock().await;
+            let batch = std::mem::take(&mut *self.waiting());
+            if !batch.is_empty() {
+                self.carry_out(namespace, batch).await;
+            }
+        }
+        answered.await.unwrap_or_else(|_| Err(transient("a change of the firewall was given up half-way")))
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One transaction for all; where it is refused, one for each, so that a bad one does not hold up the others.
+    async fn carry_out(&self, namespace: &Namespace, batch: Vec<Waiting>) {
+        let (changes, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let all = self.commit(namespace, &changes).await;
+        let alone = all.is_err() && changes.len() > 1;
+        for (change, answer) in changes.into_iter().zip(answers) {
+            let result = if alone { self.commit(namespace, &[change]).await } else { all.clone() };
+            // Whoever was dropped meanwhile does not care.
+            let _ = answer.send(result);
+        }
+    }
+
+    async fn commit(&self, namespace: &Namespace, changes: &[Change]) -> Result<()> {
+        let releases_only = changes.iter().all(|it| matches!(it, Change::Release(_)));
+        let force = match self.force(namespace).await {
+            // Where there is no nft, nothing was ever put into force.
+            Err(_) if releases_only && !self.is_installed(namespace).await => return Ok(()),
+            force => force?,
+        };
+        match self.script(force, changes) {
+            Some(script) => self.run(namespace, &["-f", "-"], script).await.and_then(succeeded).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The transaction that brings about the changes; `None` where there is nothing to do.
+    fn script(&self, mut force: Force, changes: &[Change]) -> Option<String> {
+        let (table, host) = (&self.table, self.host);
+        let mut script = format!(
+            "add table bridge {table} {{ comment \"pony:{host}\"; }}\n\
+             add map bridge {table} guests {{ type ifname : verdict; }}\n\
+             add set bridge {table} ports {{ type ifname; }}\n\
+             add chain bridge {table} from_guests {{ type filter hook prerouting priority -300; policy accept; }}\n\
+             add chain bridge {table} to_host {{ type filter hook input priority 0; policy accept; }}\n\
+             flush chain bridge {table} from_guests\nflush chain bridge {table} to_host\n\
+             add rule bridge {table} from_guests iifname vmap @guests\n\
+             add rule bridge {table} to_host iifname @ports drop\n"
+        );
+        let was_there = force.table;
+        let mut differs = false;
+        for change in changes {
+            differs |= self.step(&mut script, &mut force, change);
+        }
+        if was_there && force.chains.is_empty() && force.ports.is_empty() {
+            return Some(format!("delete table bridge {table}\n"));
+        }
+        differs.then_some(script)
+    }
+
+    /// Appends one change; says whether it is any.
+    fn step(&self, script: &mut String, force: &mut Force, change: &Change) -> bool {
+        let table = &self.table;
+        let mut line = |line: std::fmt::Arguments<'_>| {
+            // Writing to a text does not fail.
+            let _ = writeln!(script, "{line}");
+        };
+        match change {
+            Change::Guard { link, chain, rules } => {
+                let old = force.chains.insert(link.clone(), chain.clone());
+                let listed = !force.ports.insert(link.clone());
+                if old.as_ref() == Some(chain) && listed {
+                    return false;
+                }
+                line(format_args!("add chain bridge {table} {chain}\nflush chain bridge {table} {chain}"));
+                rules.iter().for_each(|rule| line(format_args!("add rule bridge {table} {chain} {rule}")));
+                if let Some(old) = old {
+                    line(format_args!("delete element bridge {table} guests {{ \"{link}\" : jump {old} }}"));
+                    if old != *chain {
+                        line(format_args!("delete chain bridge {table} {old}"));
+                    }
+                }
+                line(format_args!("add element bridge {table} guests {{ \"{link}\" : jump {chain} }}"));
+                line(format_args!("add element bridge {table} ports {{ \"{link}\" }}"));
+                true
+            }
+            Change::Uplink(link) => {
+                line(format_args!("add element bridge {table} ports {{ \"{link}\" }}"));
+                force.ports.insert(link.clone())
+            }
+            Change::Release(link) => {
+                let listed = force.ports.remove(link);
+                if listed {
+                    line(format_args!("delete element bridge {table} ports {{ \"{link}\" }}"));
+                }
+                let Some(chain) = force.chains.remove(link) else { return listed };
+                line(format_args!("delete element bridge {table} guests {{ \"{link}\" : jump {chain} }}"));
+                line(format_args!("delete chain bridge {table} {chain}"));
+                true
+            }
+        }
+    }
+
+    async fn force(&self, namespace: &Namespace) -> Result<Force> {
+        let mut force = Force::default();
+        let Some(guests) = self.list(namespace, "map", "guests").await? else { return Ok(force) };
+        force.table = true;
+        for element in guests {
+            let (link, chain) = (element[0].as_str(), element[1]["jump"]["target"].as_str());
+            force.chains.extend(link.zip(chain).map(|(link, chain)| (link.to_owned(), chain.to_owned())));
+        }
+        let ports = self.list(namespace, "set", "ports").await?.unwrap_or_default();
+        force.ports = ports.iter().filter_map(|port| port.as_str().map(str::to_owned)).collect();
+        Ok(force)
+    }
+
+    /// The elements of a map or set; `None` where there is no such.
+    async fn list(&self, namespace: &Namespace, kind: &'static str, name: &str) -> Result<Option<Vec<Json>>> {
+        let args = ["-j", "list", kind, "bridge", &self.table, name];
+        let output = self.run(namespace, &args, String::new()).await?;
+        if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("No such file") {
+            return Ok(None);
+        }
+        let output = succeeded(output)?;
+        let json: Json = serde_json::from_slice(&output.stdout)
+            .map_err(|error| transient(format!("cannot read the firewall: nft answers no JSON: {error}")))?;
+        let items = json["nftables"].as_array().into_iter().flatten();
+        let found = items.filter_map(|item| item.get(kind)).flat_map(|it| it["elem"].as_array()).flatten();
+        Ok(Some(found.cloned().collect()))
+    }
+
+    async fn is_installed(&self, namespace: &Namespace) -> bool {
+        self.run(namespace, &["--version"], String::new()).await.is_ok()
+    }
+
+    async fn run(&self, namespace: &Namespace, args: &[&str], input: String) -> Result<Output> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let runtime = tokio::runtime::Handle::current();
+        // A process is in the network namespace of the thread that starts it.
+        let started = namespace.run(move || {
+            let _runtime = runtime.enter();
+            start(&args)
+        });
+        let mut child = started.await?.map_err(|error| without_nft(&error))?;
+        let talk = async {
+            if let Some(mut stdin) = child.stdin.take() {
+                stdin.write_all(input.as_bytes()).await?;
+            }
+            child.wait_with_output().await
+        };
+        match tokio::time::timeout(NFT_TIMEOUT, talk).await {
+            Ok(output) => output.map_err(|error| transient(format!("cannot talk to nft: {error}"))),
+            Err(_) => Err(transient(format!("nft did not end within {} s", NFT_TIMEOUT.as_secs()))),
+        }
+    }
+}
+
+fn start(args: &[String]) -> io::Result<Child> {
+    let mut command = Command::new("nft");
+    command.args(args).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+fn without_nft(error: &io::Error) -> DriverError {
+    match error.kind() {
+        io::ErrorKind::NotFound => unsupported(
+            "guests cannot be kept from sending as somebody else: there is no nft; install nftables",
+        ),
+        _ => transient(format!("cannot start nft: {error}")),
+    }
+}
+
+fn succeeded(output: Output) -> Result<Output> {
+    if output.status.success() {
+        return Ok(output);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(transient(format!("the firewall was refused: {}", said.lines().next().unwrap_or("nft says nothing"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(link: &str, chain: &str) -> Change {
+        Change::Guard { link: link.into(), chain: chain.into(), rules: vec!["accept".into()] }
+    }
+
+    #[test]
+    fn what_is_in_force_is_left_and_the_last_release_removes_the_table() {
+        let firewall = Firewall::new(Uuid::from_u128(1));
+        let force = || Force {
+            table: true,
+            chains: [("pt1".to_owned(), "pt1_a".to_owned())].into(),
+            ports: ["pt1".to_owned()].into(),
+        };
+        assert_eq!(firewall.script(force(), &[guard("pt1", "pt1_a")]), None);
+        let other = firewall.script(force(), &[guard("pt1", "pt1_b")]).unwrap();
+        let removed = other.find("delete chain bridge pony_00000000000000000000000000000001 pt1_a").unwrap();
+        assert!(other.find("jump pt1_a").unwrap() < removed, "{other}");
+        let last = firewall.script(force(), &[Change::Release("pt1".into())]).unwrap();
+        assert_eq!(last, "delete table bridge pony_00000000000000000000000000000001\n");
+        assert_eq!(firewall.script(Force::default(), &[Change::Release("pt1".into())]), None);
+    }
+}

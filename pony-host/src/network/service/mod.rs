@@ -1,0 +1,187 @@
+//! What guests are told of themselves: addresses, routes and name servers by DHCP, and cloud-init's NoCloud by HTTP on
+//! the link-local address that clouds use for that.
+//!
+//! For each switch with networks there is a network namespace without a name, in which this process listens, joined with
+//! the bridge by a pair of links. So the addresses of different switches may be the same, nothing listens where hosts do,
+//! and a process that ends leaves nothing behind. Guests that are asked about are those behind taps of this host: the
+//! link is isolated from other hosts. Who asks is known by hardware address or address, which the firewall holds guests
+//! to: nobody reads what another is told.
+//!
+//! Neighbours: `dhcp` and `http` answer; `answers` says what; `namespace` and `links` make the rest.
+
+mod answers;
+mod dhcp;
+mod http;
+
+use super::error::{from_io, transient};
+use super::links::{Link, Links};
+use super::name;
+use crate::Result;
+use pony_core::host::{GuestConfig, TapSpec};
+use rtnetlink::{LinkBridgePort, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd as _;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+/// Where guests ask; by convention of all clouds.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// The hardware address of that. It may be the same on every host, since it is seen on none but its own.
+const MAC: [u8; 6] = [0x02, 0, 169, 254, 169, 254];
+
+/// A guest's card, and what is said to whoever has it.
+#[derive(Debug, Clone)]
+struct Guest {
+    mac: String,
+    mtu: u32,
+    config: GuestConfig,
+}
+
+/// By vnic.
+type Guests = Arc<RwLock<BTreeMap<Uuid, Guest>>>;
+
+/// The service of one switch; ends when it is dropped.
+#[derive(Debug)]
+struct Service {
+    guests: Guests,
+    _namespace: Links,
+    _tasks: JoinSet<()>,
+}
+
+/// The services of a host.
+#[derive(Debug, Default)]
+pub(super) struct Services {
+    running: Mutex<BTreeMap<Uuid, Service>>,
+    /// Making and ending takes several steps.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Services {
+    /// Answers the guest behind a tap as ordered, from now on.
+    pub(super) async fn serve(&self, links: &Links, host: Uuid, bridge: &Link, spec: &TapSpec) -> Result<()> {
+        let Some(config) = spec.config.clone() else { return self.forget(links, spec.vnic).await };
+        let _turn = self.turn.lock().await;
+        let guest = Guest { mac: spec.mac.to_lowercase(), mtu: bridge.mtu, config };
+        let found = links.find(&name::service(spec.switch)).await?;
+        let joined = found.is_some_and(|it| it.up && it.bridge == Some(bridge.index));
+        let mut guests = BTreeMap::new();
+        if let Some(service) = self.running().get(&spec.switch) {
+            let mut all = service.guests.write().unwrap_or_else(PoisonError::into_inner);
+            all.insert(spec.vnic, guest.clone());
+            if joined {
+                return Ok(());
+            }
+            guests = std::mem::take(&mut *all);
+        }
+        guests.insert(spec.vnic, guest);
+        let service = start(links, host, spec.switch, bridge, guests).await?;
+        self.running().insert(spec.switch, service);
+        Ok(())
+    }
+
+    /// Answers the guest no more. A service without guests ends.
+    pub(super) async fn forget(&self, links: &Links, vnic: Uuid) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let mut idle = None;
+        for (switch, service) in &mut *self.running() {
+            let mut guests = service.guests.write().unwrap_or_else(PoisonError::into_inner);
+            if guests.remove(&vnic).is_some() && guests.is_empty() {
+                idle = Some(*switch);
+            }
+        }
+        let Some(switch) = idle else { return Ok(()) };
+        self.running().remove(&switch);
+        match links.find(&name::service(switch)).await? {
+            Some(link) => links.remove(&link).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What guests are told, as stamps by vnic, on the switches whose services are joined with their bridges.
+    pub(super) fn stamps(&self, links: &[Link]) -> BTreeMap<Uuid, u64> {
+        let mut stamps = BTreeMap::new();
+        for (switch, service) in &*self.running() {
+            let name = name::service(*switch);
+            if links.iter().any(|link| link.name == name && link.up && link.bridge.is_some()) {
+                let guests = service.guests.read().unwrap_or_else(PoisonError::into_inner);
+                stamps.extend(guests.iter().map(|(vnic, guest)| (*vnic, guest.config.stamp())));
+            }
+        }
+        stamps
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<Uuid, Service>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes the namespace, its link with the bridge, and the sockets.
+async fn start(links: &Links, host: Uuid, switch: Uuid, bridge: &Link, guests: BTreeMap<Uuid, Guest>) -> Result<Service> {
+    let (name, peer) = (name::service(switch), name::service_peer(switch));
+    let (inside, handle) = Links::isolated().map_err(|error| from_io("make a network namespace", &error))?;
+    if let Some(old) = links.find(&name).await? {
+        // Of a service that ended half-way, or was torn from its bridge.
+        links.remove(&old).await?;
+    }
+    links.add(&format!("make link {name}"), LinkVeth::new(&name, &peer).address(vec![]).build()).await?;
+    let moved = links.get(&peer).await?;
+    let message = LinkUnspec::new_with_index(moved.index).setns_by_fd(handle.as_raw_fd()).build();
+    links.change(&format!("move link {peer}"), message).await?;
+    let outside = links.get(&name).await?;
+    links.keep_host_off(&outside).await?;
+    let alias = name::alias(host, switch);
+    let message = LinkUnspec::new_with_index(outside.index).mtu(bridge.mtu).alias(alias).controller(bridge.index).up();
+    links.change(&format!("plug link {name} into its switch"), message.build()).await?;
+    let port = LinkBridgePort::new(outside.index).isolated(true).build();
+    links
+        .request(&format!("isolate link {name}"), |handle| async move { handle.link().set_port(port).execute().await })
+        .await?;
+    set_up_inside(&inside, &peer, bridge.mtu).await?;
+    listen(inside, guests).await
+}
+
+async fn set_up_inside(inside: &Links, peer: &str, mtu: u32) -> Result<()> {
+    let link = inside.get(peer).await?;
+    inside.keep_host_off(&link).await?;
+    let message = LinkUnspec::new_with_index(link.index).address(MAC.to_vec()).mtu(mtu).up().build();
+    inside.change(&format!("set up link {peer}"), message).await?;
+    let index = link.index;
+    let route = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(index).build();
+    let address = |handle: rtnetlink::Handle| async move {
+        handle.address().add(index, IpAddr::V4(ADDRESS), 32).execute().await?;
+        handle.route().add(route).execute().await
+    };
+    inside.request(&format!("give link {peer} the address {ADDRESS}"), address).await
+}
+
+async fn listen(inside: Links, guests: BTreeMap<Uuid, Guest>) -> Result<Service> {
+    let open = || {
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, dhcp::SERVER_PORT));
+        let dhcp = std::net::UdpSocket::bind(any)?;
+        dhcp.set_broadcast(true)?;
+        dhcp.set_nonblocking(true)?;
+        let http = std::net::TcpListener::bind((ADDRESS, http::PORT))?;
+        http.set_nonblocking(true)?;
+        Ok((dhcp, http))
+    };
+    let failed = |error: std::io::Error| from_io(&format!("listen on {ADDRESS} for guests"), &error);
+    let (dhcp, http) = inside.namespace.run(open).await?.map_err(failed)?;
+    let (dhcp, http) = (UdpSocket::from_std(dhcp).map_err(failed)?, TcpListener::from_std(http).map_err(failed)?);
+    let guests: Guests = Arc::new(RwLock::new(guests));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(dhcp::serve(dhcp, Arc::clone(&guests)));
+    tasks.spawn(http::serve(http, Arc::clone(&guests)));
+    Ok(Service { guests, _namespace: inside, _tasks: tasks })
+}
+
+impl Links {
+    /// A link that must be there.
+    async fn get(&self, name: &str) -> Result<Link> {
+        let gone = || transient(format!("link {name} was removed while it was made"));
+        self.find(name).await?.ok_or_else(gone)
+    }
+}
