@@ -41,6 +41,15 @@ pub enum PoolBackend {
         /// The thin pool in it that volumes are made in; `None`: they take all their space at once.
         thin_pool: Option<String>,
     },
+    /// A directory of an NFS server, which the host mounts.
+    Nfs {
+        /// Name or address of the server.
+        server: String,
+        /// The directory there, absolute.
+        export: PathBuf,
+        /// Mount options beyond the usual ones.
+        options: Option<String>,
+    },
     /// Declared in the model, but no driver for it is built in; the name of the type.
     Unsupported(String),
 }
@@ -51,7 +60,7 @@ impl PoolBackend {
     pub const fn can_be_shared(&self) -> bool {
         match self {
             Self::Dir { .. } | Self::Btrfs { .. } | Self::Lvm { .. } => false,
-            Self::Unsupported(_) => true,
+            Self::Nfs { .. } | Self::Unsupported(_) => true,
         }
     }
 
@@ -59,7 +68,7 @@ impl PoolBackend {
     #[must_use]
     pub const fn usual_format(&self) -> VolumeFormat {
         match self {
-            Self::Dir { .. } | Self::Unsupported(_) => VolumeFormat::Qcow2,
+            Self::Dir { .. } | Self::Nfs { .. } | Self::Unsupported(_) => VolumeFormat::Qcow2,
             // The file system shares blocks by itself.
             Self::Btrfs { .. } | Self::Lvm { .. } => VolumeFormat::Raw,
         }

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// Longest name of a volume group or of a logical volume in LVM, characters.
 const LVM_NAME_MAX: usize = 127;
 
+/// Longest name of a server or list of mount options, characters.
+const WORD_MAX: usize = 255;
+
 /// Options of one pool, each of which has to be known and of the right form.
 struct Options<'a> {
     kind: &'static str,
@@ -41,6 +44,13 @@ pub(crate) fn backend(kind: StoragePoolType, config: &Json) -> Result<PoolBacken
             let vg =
                 options.lvm_name("vg")?.ok_or_else(|| options.missing("vg", "name of a volume group"))?;
             Ok(PoolBackend::Lvm { vg, thin_pool: options.lvm_name("thin_pool")? })
+        }
+        StoragePoolType::Nfs => {
+            options.only(&["server", "export", "options"])?;
+            let server = options.word("server", ".-:[]")?;
+            let server = server.ok_or_else(|| options.missing("server", "name or address"))?;
+            let mount = options.word("options", "=,._-/:")?;
+            Ok(PoolBackend::Nfs { server, export: options.path("export")?, options: mount })
         }
         other => Ok(PoolBackend::Unsupported(other.as_str().to_owned())),
     }
@@ -79,6 +89,16 @@ impl Options<'_> {
         }
     }
 
+    /// Letters, digits and some signs: nothing that a command line or a list of options takes for something else.
+    fn word(&self, name: &str, signs: &str) -> Result<Option<String>, String> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let fits = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
+        match !text.is_empty() && text.len() <= WORD_MAX && !text.starts_with('-') && text.chars().all(fits) {
+            true => Ok(Some(text.to_owned())),
+            false => Err(format!("{name} must be 1 to {WORD_MAX} of a-z A-Z 0-9 {signs}")),
+        }
+    }
+
     /// What LVM takes as a name, and what no command line takes for an option.
     fn lvm_name(&self, name: &str) -> Result<Option<String>, String> {
         let Some(text) = self.text(name)? else { return Ok(None) };
@@ -113,6 +133,15 @@ mod tests {
                 json!({"vg": "data", "thin_pool": "thin"}),
                 PoolBackend::Lvm { vg, thin_pool },
             ),
+            (
+                StoragePoolType::Nfs,
+                json!({"server": "10.0.0.1", "export": "/srv/a", "options": "vers=4.1,port=2050"}),
+                PoolBackend::Nfs {
+                    server: "10.0.0.1".to_owned(),
+                    export: dir("/srv/a"),
+                    options: Some("vers=4.1,port=2050".to_owned()),
+                },
+            ),
             (StoragePoolType::Zfs, json!({"any": 1}), PoolBackend::Unsupported("zfs".to_owned())),
         ];
         for (kind, config, expected) in cases {
@@ -132,6 +161,14 @@ mod tests {
             (StoragePoolType::Lvm, json!({"thin_pool": "a"}), "needs {\"vg\""),
             (StoragePoolType::Lvm, json!({"vg": "--help"}), "name of LVM"),
             (StoragePoolType::Lvm, json!({"vg": "a/b"}), "name of LVM"),
+            (StoragePoolType::Nfs, json!({"export": "/a"}), "needs {\"server\""),
+            (StoragePoolType::Nfs, json!({"server": "a", "export": "a"}), "absolute"),
+            (StoragePoolType::Nfs, json!({"server": "-a", "export": "/a"}), "server must be"),
+            (
+                StoragePoolType::Nfs,
+                json!({"server": "a", "export": "/a", "options": "a b"}),
+                "options must be",
+            ),
             (StoragePoolType::Lvm, json!({"vg": ""}), "name of LVM"),
             (StoragePoolType::Lvm, json!({"vg": "a", "thin_pool": ".."}), "name of LVM"),
         ] {

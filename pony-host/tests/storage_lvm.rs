@@ -25,13 +25,13 @@ const EXTENT_MIB: i64 = 4;
 
 #[test]
 fn lvm_keeps_what_it_is_given() {
-    in_guest("lvm_keeps_what_it_is_given_inside", MODULES, 300);
+    in_guest("lvm_keeps_what_it_is_given_inside", MODULES, "", 300);
 }
 
 #[test]
 #[ignore = "takes five minutes: make test-long runs it"]
 fn lvm_conforms() {
-    in_guest("lvm_conforms_inside", MODULES, 1200);
+    in_guest("lvm_conforms_inside", MODULES, "", 1200);
 }
 
 const MODULES: &str = "dm-thin-pool loop";

@@ -34,6 +34,10 @@ fn pool_order(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
         (_, Ok(backend @ PoolBackend::Unsupported(_))) => {
             (backend, Some(format!("this host has no driver for pools of type {name}")))
         }
+        (None, Ok(backend)) if backend.can_be_shared() => {
+            let fault = "pools of several hosts are not there yet: name the one host that uses it";
+            (beyond(), Some(fault.to_owned()))
+        }
         (None, _) => {
             (beyond(), Some(format!("a pool of type {name} belongs to one host, which it must name")))
         }

@@ -349,14 +349,15 @@ impl SimHost {
             Look::Switches => Found::Switches(self.world.switches.values().cloned().collect()),
             Look::Taps => Found::Taps(self.world.taps.values().cloned().collect()),
             Look::Pool(spec) => match &spec.backend {
-                PoolBackend::Dir { .. } | PoolBackend::Btrfs { .. } | PoolBackend::Lvm { .. } => {
-                    Found::Pool(PoolFact {
-                        pool: spec.pool,
-                        capacity_mib: 1 << 20,
-                        allocated_mib: 0,
-                        granule_mib: 1,
-                    })
-                }
+                PoolBackend::Dir { .. }
+                | PoolBackend::Btrfs { .. }
+                | PoolBackend::Lvm { .. }
+                | PoolBackend::Nfs { .. } => Found::Pool(PoolFact {
+                    pool: spec.pool,
+                    capacity_mib: 1 << 20,
+                    allocated_mib: 0,
+                    granule_mib: 1,
+                }),
                 PoolBackend::Unsupported(name) => {
                     let message = format!("there is no driver for {name}");
                     return Err(DriverError { kind: DriverErrorKind::Unsupported, message });

@@ -161,6 +161,9 @@ fn pool_path(pool: &PoolSpec) -> Result<PathBuf> {
             Err(order(format!("pool directory {} must be an absolute path", path.display())))
         }
         PoolBackend::Lvm { vg, .. } => Ok(Path::new("/dev").join(vg)),
+        PoolBackend::Nfs { server, export, .. } => {
+            Ok(Path::new("/net").join(server).join(export.strip_prefix("/").unwrap_or(export)))
+        }
         PoolBackend::Unsupported(kind) => {
             Err(unsupported(format!("storage pools of type {kind} have no driver in this agent")))
         }

@@ -8,6 +8,7 @@ use super::host_storage::Shared;
 use super::inspect::Image;
 use super::layout::Layout;
 use super::lvm::Lvm;
+use super::nfs::Nfs;
 use super::pool::{Found, Pool};
 use super::slots::Slot;
 use async_trait::async_trait;
@@ -74,6 +75,11 @@ impl Shared {
             PoolBackend::Lvm { vg, thin_pool } => {
                 let workshop = directory(&self.options.scratch.join(spec.pool.to_string()), Layout::Workshop);
                 Box::new(DevicePool::new(workshop, Lvm::new(vg, thin_pool.as_deref())))
+            }
+            PoolBackend::Nfs { server, export, options } => {
+                let dir = self.options.mounts.join(spec.pool.to_string());
+                let pool = directory(&dir, Layout::Mounted);
+                Box::new(Nfs::new(pool, (server, export, options.as_deref()), self.mounting(&dir)))
             }
             PoolBackend::Unsupported(kind) => return Err(StorageError::Backend { kind: kind.clone() }),
         })

@@ -12,10 +12,16 @@ const MESSAGE_MAX: usize = 500;
 /// Why a step on a pool or a volume failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StorageError {
-    #[error("storage pools of type `{kind}` have no driver in this agent; `dir`, `btrfs` and `lvm` have one")]
+    #[error(
+        "storage pools of type `{kind}` have no driver in this agent; `dir`, `btrfs`, `nfs` and `lvm` have one"
+    )]
     Backend { kind: String },
     #[error("pool directory {path} {why}")]
     Pool { path: PathBuf, why: &'static str },
+    #[error("pool directory {path} {why}")]
+    Unmounted { path: PathBuf, why: &'static str },
+    #[error("NFS server {server} {why}")]
+    Server { server: String, why: String },
     #[error("pool directory {path} cannot be used: {source}")]
     PoolUnusable { path: PathBuf, source: io::Error },
     #[error("pool directory {path} has not answered for {seconds} s: is its file system hung?")]
@@ -110,6 +116,8 @@ impl StorageError {
             | Self::InUse { .. }
             | Self::Killed { .. }
             | Self::Tool { .. }
+            | Self::Unmounted { .. }
+            | Self::Server { .. }
             | Self::Overtaken { .. } => DriverErrorKind::Transient,
             _ => DriverErrorKind::Order,
         }

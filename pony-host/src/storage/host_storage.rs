@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-/// Keeps volumes in pools of this host: directories (`dir`), Btrfs file systems (`btrfs`), volume groups (`lvm`).
+/// Keeps volumes in pools of this host: directories (`dir`), Btrfs file systems (`btrfs`),
+/// directories of NFS servers (`nfs`), volume groups (`lvm`).
 ///
 /// # Who may order what
 ///
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) options: StorageOptions,
     pub(super) http: Http,
     pub(super) slots: Arc<Slots>,
+    /// Only one mounts at a time, for each mount point.
+    mounting: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
     /// How many looks at each directory may go on. One entry per pool of this host: there are few.
     looks: Mutex<HashMap<PathBuf, Arc<Semaphore>>>,
 }
@@ -54,6 +57,7 @@ impl HostStorage {
             options,
             http: Http::default(),
             slots: Arc::new(Slots::default()),
+            mounting: Mutex::default(),
             looks: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -67,6 +71,11 @@ impl Default for HostStorage {
 }
 
 impl Shared {
+    pub(super) fn mounting(&self, path: &Path) -> Arc<Mutex<()>> {
+        let mut mounting = self.mounting.lock().unwrap_or_else(PoisonError::into_inner);
+        mounting.entry(path.to_owned()).or_default().clone()
+    }
+
     pub(super) fn looks(&self, path: &Path) -> Arc<Semaphore> {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.entry(path.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LOOKS_MAX))).clone()

@@ -7,7 +7,7 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, statfs};
 use nix::unistd::syncfs;
 use pony_core::host::VolumeFormat;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ pub(super) enum Layout {
     Files,
     /// `volumes/<uuid>/disk.raw`, each in a subvolume of its own, so that it can be snapshotted and sent: Btrfs.
     Subvolumes,
+    /// The same, where something must be mounted.
+    Mounted,
     /// Not at all: volumes are elsewhere, and the directory, which is made, is for work on them.
     Workshop,
 }
@@ -27,7 +29,7 @@ impl Layout {
     pub(super) fn file(self, volumes: &Path, volume: Uuid, format: VolumeFormat) -> PathBuf {
         let extension = extension(format);
         match self {
-            Self::Files | Self::Workshop => volumes.join(format!("{volume}.{extension}")),
+            Self::Files | Self::Mounted | Self::Workshop => volumes.join(format!("{volume}.{extension}")),
             Self::Subvolumes => volumes.join(volume.to_string()).join(format!("disk.{extension}")),
         }
     }
@@ -38,7 +40,7 @@ impl Layout {
         let volume = Uuid::try_parse(stem).ok().filter(|uuid| uuid.to_string() == stem)?;
         let file = |format: &VolumeFormat| self.file(path.parent().unwrap_or(path), volume, *format);
         let is_it = |format: &VolumeFormat| match self {
-            Self::Files | Self::Workshop => file(format) == path,
+            Self::Files | Self::Mounted | Self::Workshop => file(format) == path,
             Self::Subvolumes => path.extension().is_none() && fs::symlink_metadata(file(format)).is_ok(),
         };
         let format = FORMATS_OF_VOLUMES.into_iter().find(is_it)?;
@@ -52,6 +54,11 @@ impl Layout {
             Self::Subvolumes if !is_btrfs() => {
                 let why = "is not on a Btrfs file system: mount one there, or order a pool of type dir";
                 Err(StorageError::Pool { path: path.to_owned(), why })
+            }
+            Self::Mounted if !is_mount_point(path) => {
+                let why =
+                    "has nothing mounted on it any more: it is mounted again when the pool is looked at";
+                Err(StorageError::Unmounted { path: path.to_owned(), why })
             }
             _ => Ok(()),
         }
@@ -101,6 +108,13 @@ impl Layout {
         }
         Ok(any)
     }
+}
+
+/// Whether a file system begins there.
+pub(super) fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    let (here, above) = (device(path), path.parent().and_then(device));
+    here.is_some() && here != above
 }
 
 fn removed(path: &Path, remove: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<bool, StorageError> {

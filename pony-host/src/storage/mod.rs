@@ -2,7 +2,7 @@
 //!
 //! `backend` says what all kinds of pool can do. In a directory (`files`, `layout`), which must exist,
 //! `volumes/<uuid>.raw|.qcow2` are the finished volumes, and `partial/` is where everything else happens: a volume
-//! appears by one `rename`, complete and durable, or not at all. On Btrfs each lies in a subvolume of its own. In a
+//! appears by one `rename`, complete and durable, or not at all. On Btrfs each lies in a subvolume of its own; directories of NFS servers (`nfs`) are mounted. In a
 //! volume group (`devices`, `lvm`) it is a logical volume, which likewise appears by a change of its name; `partial/`
 //! is then below a directory of the host's own. A download that was cut off stays there with a note of what it is
 //! part of, and is resumed.
@@ -33,6 +33,7 @@ mod inspect;
 mod layout;
 mod local;
 mod lvm;
+mod nfs;
 mod options;
 mod partial;
 mod pool;

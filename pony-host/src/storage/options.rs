@@ -21,6 +21,9 @@ pub struct StorageOptions {
     /// Where images are kept on their way into pools that are no directories: on a disk, with room for one of
     /// each fill that goes on. It is made when it is needed.
     pub scratch: PathBuf,
+    /// Where directories of servers are mounted. It is made when it is needed; what is mounted there stays, also when
+    /// its pool is no longer ordered.
+    pub mounts: PathBuf,
 }
 
 impl Default for StorageOptions {
@@ -33,6 +36,7 @@ impl Default for StorageOptions {
             file_roots: vec![PathBuf::from("/")],
             partial_keep: Duration::from_secs(24 * 3600),
             scratch: PathBuf::from("/var/lib/pony/scratch"),
+            mounts: PathBuf::from("/run/pony/mounts"),
         }
     }
 }

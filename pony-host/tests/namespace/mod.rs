@@ -27,14 +27,17 @@ pub fn in_namespace(test: &str) {
     passed(&inner.args(one(test)).env(INSIDE, "1").output().unwrap());
 }
 
-/// Runs an ignored test of this program in a guest, with these modules, for so long at most.
-pub fn in_guest(test: &str, modules: &str, seconds_max: u32) {
+/// Runs an ignored test of this program in a guest, with these modules and packages, for so long at most.
+pub fn in_guest(test: &str, modules: &str, packages: &str, seconds_max: u32) {
     let own = std::env::current_exe().unwrap();
     let kept = own.ancestors().nth(3).unwrap().join("guest");
     let within = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/guest/within");
     let mut guest = Command::new(within);
     guest.arg(kept).args(["env", &format!("{INSIDE}=1")]).arg(own).args(one(test));
-    let guest = guest.env("GUEST_MODULES", modules).env("GUEST_SECONDS", seconds_max.to_string());
+    let guest = guest
+        .env("GUEST_PACKAGES", packages)
+        .env("GUEST_MODULES", modules)
+        .env("GUEST_SECONDS", seconds_max.to_string());
     let output = guest.output().unwrap();
     match output.status.code() {
         Some(NO_GUEST) => suite::skipped(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
