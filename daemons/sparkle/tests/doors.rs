@@ -94,6 +94,43 @@ async fn a_client_that_says_its_request_for_ever_is_left() {
     sparkle.shutdown().await;
 }
 
+/// Answers, and streams of events, to whoever does not read them take places and memory for so long only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    // One address can have six connections.
+    let unread_max = Duration::from_millis(500);
+    let sparkle = start(&dir, HttpLimits { connections_max: 8, unread_max, ..HttpLimits::default() }).await;
+    let mut deaf = Vec::new();
+    for _ in 0..6 {
+        let mut stream = connect(&sparkle).await;
+        // More than the system keeps for a connection.
+        let asked = "GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        deaf.push(stream);
+    }
+    let began = Instant::now();
+    while client::try_send(sparkle.api(), "GET", "/", "", "").await.is_none_or(|answer| answer.status != 200)
+    {
+        assert!(began.elapsed() < PATIENCE, "they keep their places");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    sparkle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_too_long_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    // A password takes longer than that to be looked at.
+    let request_max = Duration::from_millis(1);
+    let sparkle = start(&dir, HttpLimits { request_max, ..HttpLimits::default() }).await;
+    let slow = send(&sparkle, "GET", "/v1/tenant/", &operator(&sparkle), "").await;
+    assert_eq!(slow.status, 503, "{}", slow.body);
+    assert!(slow.header("retry-after").is_some());
+    assert!(slow.json()["message"].as_str().unwrap().contains("took longer than"), "{}", slow.body);
+    sparkle.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_and_heads_are_taken_up_to_their_bounds() {
     const BODY_BYTES_MAX: usize = 8 << 20;

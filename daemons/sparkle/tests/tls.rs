@@ -65,11 +65,16 @@ async fn https_is_served_and_a_changed_certificate_taken_over_unless_it_is_broke
     std::fs::copy(at("one.pem"), at("cert.pem")).unwrap();
     std::fs::copy(at("one.key"), at("key.pem")).unwrap();
     let mut config = config(dir.path());
+    config.http.limits.handshake_max = Duration::from_secs(2);
     config.http.tls_cert = Some(at("cert.pem"));
     config.http.tls_key = Some(at("key.pem"));
     let sparkle = Sparkle::start(config).await.unwrap();
     assert!(get(&sparkle, &at("one.pem")).await.unwrap().starts_with("HTTP/1.1 200 "));
     assert!(get(&sparkle, &at("two.pem")).await.is_err(), "another certificate is not shown");
+    // Nor is a place kept for whoever begins with nothing.
+    let mut silent = TcpStream::connect(sparkle.api()).await.unwrap();
+    let closed = tokio::time::timeout(PATIENCE, silent.read(&mut [0; 1])).await.expect("it is never closed");
+    assert!(closed.is_err() || closed.is_ok_and(|bytes| bytes == 0));
     let plain = client::try_send(sparkle.api(), "GET", "/", "", "").await;
     assert!(plain.is_none(), "plain HTTP is not spoken");
 

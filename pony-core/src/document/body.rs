@@ -1,6 +1,7 @@
 //! Bodies of requests: JSON read strictly, before anybody looks at what it says.
 
 use super::error::{DocumentError, Problem};
+use super::number;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 use std::fmt;
@@ -9,11 +10,12 @@ use std::fmt;
 pub const DEPTH_MAX: usize = 64;
 
 /// Reads a body. Unlike plain JSON parsers it refuses an object that names a member twice (which of the two was
-/// meant?), text that databases cannot keep, and unbounded nesting.
+/// meant?), numbers that reading would change, text that databases cannot keep, and unbounded nesting.
 ///
 /// # Errors
-/// [`Problem::NotJson`], [`Problem::TooDeep`], [`Problem::Nul`].
+/// [`Problem::NotJson`], [`Problem::Inexact`], [`Problem::TooDeep`], [`Problem::Nul`].
 pub fn parse_body(bytes: &[u8]) -> Result<Json, DocumentError> {
+    number::check(bytes)?;
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let json = Strict { depth: 0 }.deserialize(&mut parser).and_then(|json| parser.end().map(|()| json));
     let json = json.map_err(|error| DocumentError::anywhere(Problem::NotJson(error.to_string())))?;
@@ -159,6 +161,7 @@ mod tests {
         assert!(message(r#"{"a": 1, "a": 2}"#).contains("member `a` appears twice"));
         assert!(message(r#"{"a": {"b": 1, "\u0062": 2}}"#).contains("member `b` appears twice"));
         assert!(message(r#"{"a": 1} {"#).contains("trailing characters"));
+        assert!(message(r#"{"a": 18446744073709551617}"#).contains("would be changed"));
         assert!(message("1e999").contains("out of range"));
         assert!(message("").contains("EOF"));
         assert!(message("\"a\u{1}\"").contains("control character"));

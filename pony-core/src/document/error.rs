@@ -156,6 +156,11 @@ pub enum Problem {
     /// Not JSON.
     #[error("the body is not JSON: {0}")]
     NotJson(String),
+    /// A number that would be another one once it is read.
+    #[error(
+        "the number {0} would be changed: integers have 64 bits at most here, and fractions as many digits as a double"
+    )]
+    Inexact(String),
     /// Too many levels.
     #[error("it is nested more than {0} levels deep")]
     TooDeep(usize),
@@ -416,6 +421,7 @@ impl Problem {
             | Self::NoAddressLeft { .. }
             | Self::VolumeGoing(_) => ErrorCode::Conflict,
             Self::NotJson(_)
+            | Self::Inexact(_)
             | Self::TooDeep(_)
             | Self::Nul
             | Self::Shape { .. }

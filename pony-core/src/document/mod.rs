@@ -21,6 +21,7 @@ mod draft;
 mod effect;
 mod error;
 mod lifecycle;
+mod number;
 mod operation;
 mod pointer;
 mod query;

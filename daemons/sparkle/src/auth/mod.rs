@@ -19,6 +19,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
@@ -148,6 +149,8 @@ struct Inner {
     key: [u8; 32],
     /// What an unknown user's password is compared with, so that both refusals take the same time.
     nobody: String,
+    /// Passwords compared with hashes so far.
+    compared: AtomicU64,
     permits: Semaphore,
     waiting: Semaphore,
     limiter: Limiter,
@@ -164,6 +167,7 @@ impl Verifier {
         Ok(Self(Arc::new(Inner {
             key,
             nobody,
+            compared: AtomicU64::new(0),
             permits: Semaphore::new(HASHES_AT_ONCE),
             waiting: Semaphore::new(SIGN_INS_WAITING_MAX),
             limiter: Limiter::new(Instant::now()),
@@ -172,7 +176,7 @@ impl Verifier {
     }
 
     /// Whether `sent` from an address fits `hash`, the stored PHC string; `None` where there is no such user. An unknown
-    /// user takes as long as a wrong password.
+    /// user, or one whose hash cannot be used, takes as long as a wrong password.
     ///
     /// # Errors
     /// [`SignInError`] when it does not, or is not looked at.
@@ -182,6 +186,7 @@ impl Verifier {
         address: Option<IpAddr>,
         hash: Option<String>,
     ) -> Result<(), SignInError> {
+        let hash = hash.filter(|hash| PasswordHash::new(hash).is_ok());
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.0.nobody.clone());
         let digest = self.digest(sent, &hash);
@@ -197,6 +202,7 @@ impl Verifier {
         }
         self.0.limiter.begin(&sent.email, address, Instant::now())?;
         let password = sent.password.clone();
+        self.0.compared.fetch_add(1, Ordering::Relaxed);
         let fits = tokio::task::spawn_blocking(move || matches(&password, &hash)).await.unwrap_or(false);
         if !(fits && known) {
             return Err(SignInError::Wrong);
@@ -309,6 +315,46 @@ mod tests {
         assert!(
             verifier.verify(&Basic::parse(&header("a@b:wrong")).unwrap(), None, Some(hash)).await.is_err()
         );
+    }
+
+    /// Counted, as times would say nothing on a busy machine: each refusal compares once, with a hash of the same cost.
+    #[tokio::test]
+    async fn every_refusal_takes_the_same_work() {
+        let verifier = Verifier::new().unwrap();
+        let ours = hash_password("right").unwrap();
+        let cost = |hash: &str| argon2::Params::try_from(&PasswordHash::new(hash).unwrap()).unwrap();
+        assert_eq!(cost(&verifier.0.nobody), cost(&ours));
+        let stored = [None, Some(ours), Some(String::new()), Some("$argon2id$v=19$nonsense".to_owned())];
+        for (n, hash) in stored.into_iter().enumerate() {
+            let sent = Basic::parse(&header(&format!("u{n}@b:wrong"))).unwrap();
+            assert_eq!(verifier.verify(&sent, None, hash.clone()).await, Err(SignInError::Wrong));
+            assert_eq!(verifier.0.compared.load(Ordering::Relaxed), n as u64 + 1, "{hash:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_sign_ins_wait_and_no_more() {
+        let verifier = Verifier::new().unwrap();
+        let hash = Some(hash_password("right").unwrap());
+        // Nothing is compared meanwhile.
+        let held = verifier.0.permits.acquire_many(HASHES_AT_ONCE as u32).await.unwrap();
+        let mut waiting = Vec::new();
+        for n in 0..SIGN_INS_WAITING_MAX {
+            let (verifier, hash) = (verifier.clone(), hash.clone());
+            let sent = Basic::parse(&header(&format!("u{n}@b:right"))).unwrap();
+            waiting.push(tokio::spawn(async move { verifier.verify(&sent, None, hash).await }));
+        }
+        while verifier.0.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let sent = Basic::parse(&header("one@more:right")).unwrap();
+        assert_eq!(verifier.verify(&sent, None, hash.clone()).await, Err(SignInError::Busy));
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+        for one in waiting {
+            assert!(one.await.is_err_and(|error| error.is_cancelled()));
+        }
+        drop(held);
+        assert_eq!(verifier.verify(&sent, None, hash).await, Ok(()), "those who left made room");
     }
 
     #[test]

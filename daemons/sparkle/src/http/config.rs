@@ -67,6 +67,9 @@ pub struct HttpLimits {
     pub head_max: Duration,
     /// How long the body of a request may take to arrive.
     pub body_max: Duration,
+    /// How long a client may take nothing of what it is sent before its connection is closed: neither answers nor streams
+    /// of events wait in memory for one that does not read.
+    pub unread_max: Duration,
     /// How long a request may take in all; writes are answered or refused well before.
     pub request_max: Duration,
 }
@@ -78,6 +81,7 @@ impl Default for HttpLimits {
             handshake_max: Duration::from_secs(10),
             head_max: Duration::from_secs(15),
             body_max: Duration::from_secs(25),
+            unread_max: Duration::from_secs(45),
             request_max: Duration::from_secs(30),
         }
     }

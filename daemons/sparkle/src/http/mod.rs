@@ -7,6 +7,7 @@ mod console;
 mod cors;
 mod list;
 mod metrics;
+mod patience;
 mod problem;
 mod read;
 mod serve;

@@ -2,6 +2,7 @@
 //! them is the router's affair.
 
 use super::config::HttpLimits;
+use super::patience::Patience;
 use super::problem::Fault;
 use super::tls::Tls;
 use axum::Router;
@@ -109,7 +110,7 @@ impl Door {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_max)
             .max_header_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Patience::new(stream, self.limits.unread_max)), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
