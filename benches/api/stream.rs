@@ -111,6 +111,7 @@ fn write(state: &pony_state::SharedState, instances: &[uuid::Uuid], epoch: Insta
             attempts: i64::from(number),
             next_retry: None,
             console: None,
+            pending_restart: None,
         };
         let written = state.write(|tx| {
             tx.set_current::<Instance>(instance, current);

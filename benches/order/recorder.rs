@@ -1,7 +1,7 @@
 //! A simulated hypervisor that tells when it is asked to define a guest.
 
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, DiskSpec, InstanceFact, InstanceSpec};
 use pony_host::{Console, Hypervisor, Result, SimHost};
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -46,6 +46,14 @@ impl Hypervisor for Recorder {
 
     async fn undefine(&self, instance: Uuid) -> Result<()> {
         self.host.undefine(instance).await
+    }
+
+    async fn adjust(&self, spec: &InstanceSpec) -> Result<()> {
+        self.host.adjust(spec).await
+    }
+
+    async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()> {
+        self.host.grow_disk(instance, disk, size_mib).await
     }
 
     async fn list(&self) -> Result<Vec<InstanceFact>> {

@@ -4,6 +4,10 @@
 //! over them, for real hosts and for the simulated one. A *spec* is self-contained (a driver looks nothing up)
 //! and every step over it is idempotent: it may be abandoned at any point and asked for again.
 
+mod adjust;
+
+pub use adjust::adjusted;
+
 use crate::reconcile::stamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -341,10 +345,36 @@ pub struct InstanceSpec {
     pub mem_mib: i64,
     /// What it boots from.
     pub boot: Boot,
+    /// The firmware that it boots by.
+    #[serde(default)]
+    pub firmware: Firmware,
+    /// The CPU that it is shown; `None`: whichever the host has for all.
+    #[serde(default)]
+    pub cpu: Option<CpuSpec>,
     /// In `vdisk.index` order.
     pub disks: Vec<DiskSpec>,
     /// In `vnic.index` order.
     pub nics: Vec<NicSpec>,
+}
+
+/// The firmware that an instance boots by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// A PC's traditional one.
+    #[default]
+    Bios,
+    /// UEFI, without Secure Boot.
+    Uefi,
+}
+
+/// A CPU by the hypervisor's names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CpuSpec {
+    /// The model.
+    pub model: String,
+    /// Features beyond the model's.
+    pub features: Vec<String>,
 }
 
 /// What an instance boots from.
@@ -411,6 +441,10 @@ pub struct InstanceFact {
     pub spec: Option<InstanceSpec>,
     /// What a guest that is not off was started with, when that is readable.
     pub live: Option<InstanceSpec>,
+    /// How far it can be changed while it is up, when that is known.
+    pub room: Option<Room>,
+    /// How its last run ended, for one that is off, as far as is known.
+    pub ending: Option<Ending>,
     /// Where its serial console can be opened (a pty or socket path).
     pub console: Option<String>,
 }
@@ -423,6 +457,30 @@ pub enum ConsoleKind {
     Serial,
     /// Its screen, keyboard and pointer: the RFB protocol (RFC 6143), without a password.
     Vnc,
+}
+
+/// How far a guest that is up can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Room {
+    /// The fewest virtual CPUs: those that it was started with cannot be taken away.
+    pub vcpu_min: u32,
+    /// The most virtual CPUs.
+    pub vcpu_max: u32,
+    /// The most memory, MiB.
+    pub mem_max_mib: i64,
+}
+
+/// How the run of a guest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The guest switched itself off.
+    ShutDown,
+    /// Somebody pulled its plug.
+    Destroyed,
+    /// The software inside broke down, and said so.
+    Panicked,
+    /// Its emulator was killed, or broke down.
+    Killed,
 }
 
 /// The machine itself.

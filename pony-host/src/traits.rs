@@ -8,8 +8,8 @@
 use crate::Console;
 use async_trait::async_trait;
 use pony_core::host::{
-    ConsoleKind, DiskFact, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec,
-    Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    ConsoleKind, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact,
+    PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -38,6 +38,12 @@ pub trait Hypervisor: Send + Sync {
     async fn destroy(&self, instance: Uuid) -> Result<()>;
     /// Forgets the definition of a guest that is off. Never touches its disks.
     async fn undefine(&self, instance: Uuid) -> Result<()>;
+    /// Makes a guest that is up exactly what `spec` says, which is something that
+    /// [`adjusted`](pony_core::host::adjusted) allows. Does not touch the definition for its next start. Where the
+    /// guest has to take part (to let go of a disk, to give memory back), waits for it a bounded time.
+    async fn adjust(&self, spec: &InstanceSpec) -> Result<()>;
+    /// Grows the volume behind a disk of a guest that is up, and tells the guest.
+    async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()>;
     /// All guests that this agent made, whether they run or not. Others on the same hypervisor are never named.
     async fn list(&self) -> Result<Vec<InstanceFact>>;
     /// Opens a way to use a guest by hand. Nothing about the guest changes by it.

@@ -6,8 +6,8 @@
 mod suite;
 
 use pony_core::host::{
-    Boot, DiskSpec, InstanceSpec, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind, SwitchSpec, TapSpec,
-    VolumeFormat, VolumeSpec,
+    Boot, DiskSpec, Firmware, InstanceSpec, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind, SwitchSpec,
+    TapSpec, VolumeFormat, VolumeSpec,
 };
 use pony_host::{Machine, Network, SimHost, SimOptions, Storage};
 use uuid::Uuid;
@@ -37,6 +37,8 @@ async fn startable(host: &SimHost) -> InstanceSpec {
         cpu_percent: 100,
         mem_mib: 64,
         boot: Boot::Disk,
+        firmware: Firmware::default(),
+        cpu: None,
         disks: vec![DiskSpec {
             vdisk: Uuid::new_v4(),
             index: 0,

@@ -7,13 +7,16 @@
 mod bench;
 #[path = "hypervisor/daemon.rs"]
 mod daemon;
+#[path = "hypervisor/live.rs"]
+mod live;
 #[allow(unused_imports)]
 mod suite;
 
 use bench::{Bench, GUEST_ECHOES, GUEST_PANICS, GUEST_POWERS_OFF};
 use daemon::Daemon;
 use pony_core::host::{
-    Boot, ConsoleKind, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, Place, VolumeFormat,
+    Boot, ConsoleKind, DiskSpec, DriverErrorKind, Ending, GuestState, InstanceSpec, NicSpec, Place,
+    VolumeFormat,
 };
 use pony_host::{Accel, DaemonFound, Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, probe_accel};
 use std::sync::Arc;
@@ -76,6 +79,7 @@ async fn a_killed_emulator_is_a_crash_and_is_told() {
     let mut events = bench.libvirt.events();
     bench.kill_emulator(&spec);
     bench.is(&spec, GuestState::Crashed).await;
+    bench.ended(&spec, Ending::Killed).await;
     assert_eq!(bench::next(&mut events).await, Some(spec.instance));
     assert_eq!(bench.fact(&spec).await.unwrap().spec.as_ref(), Some(&spec));
 
@@ -90,6 +94,7 @@ async fn a_panicking_guest_is_a_crash() {
     bench.write_boot_code(&spec, &GUEST_PANICS);
     bench.run(&spec).await;
     bench.is(&spec, GuestState::Crashed).await;
+    bench.ended(&spec, Ending::Panicked).await;
 }
 
 #[tokio::test]
@@ -100,6 +105,7 @@ async fn a_guest_that_powers_off_is_off() {
     let mut events = bench.libvirt.events();
     bench.run(&spec).await;
     bench.is(&spec, GuestState::Off).await;
+    bench.ended(&spec, Ending::ShutDown).await;
     assert_eq!(bench::next(&mut events).await, Some(spec.instance));
 }
 
@@ -265,8 +271,12 @@ async fn several_disks_of_all_kinds_start() {
     let one = bench.spec("disks");
     let (data, cd) = (bench.spec("data"), bench.spec("cd"));
     let disk = |from: &InstanceSpec, index, read_only| DiskSpec { index, read_only, ..from.disks[0].clone() };
-    let qcow2 =
-        DiskSpec { place: Place::File(bench.qcow2()), format: VolumeFormat::Qcow2, ..disk(&data, 27, false) };
+    let qcow2 = DiskSpec {
+        vdisk: Uuid::new_v4(),
+        place: Place::File(bench.qcow2()),
+        format: VolumeFormat::Qcow2,
+        ..disk(&data, 27, false)
+    };
     let disks = vec![disk(&one, 0, false), disk(&data, 1, false), disk(&cd, 2, true), qcow2];
     let spec = InstanceSpec { disks, boot: Boot::Network, ..one };
     bench.run(&spec).await;

@@ -4,8 +4,8 @@
 #![cfg(feature = "sim")]
 
 use pony_core::host::{
-    Boot, DiskSpec, DriverErrorKind, GuestState, InstanceSpec, NicSpec, Place, PoolBackend, PoolSpec, Source,
-    VolumeFormat, VolumeSpec,
+    Boot, DiskSpec, DriverErrorKind, Firmware, GuestState, InstanceSpec, NicSpec, Place, PoolBackend,
+    PoolSpec, Source, VolumeFormat, VolumeSpec,
 };
 use pony_host::{Discovery, Hypervisor, Progress, SimHost, SimOp, SimOptions, Storage};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ fn instance(mem_mib: i64) -> InstanceSpec {
         cpu_percent: 100,
         mem_mib,
         boot: Boot::Network,
+        firmware: Firmware::default(),
+        cpu: None,
         disks: vec![],
         nics: vec![],
     }

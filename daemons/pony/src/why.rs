@@ -23,7 +23,7 @@ pub struct VolumeState {
     pub row: Row,
 }
 
-/// Why an instance is not as ordered; empty when it is.
+/// Why an instance is not as ordered, and what of its order waits for a restart; empty when it is as ordered.
 #[must_use]
 pub fn instance(row: &Row, host: Option<&HostState>, volumes: &[VolumeState], now_unix_s: i64) -> String {
     let (desired, status) = (row.desired_text("state"), row.current_text("status"));
@@ -40,6 +40,7 @@ pub fn instance(row: &Row, host: Option<&HostState>, volumes: &[VolumeState], no
         let waiting = volumes.iter().filter(|volume| !told.contains(&volume.label)).filter_map(waiting_for);
         reasons.extend(waiting.collect::<Vec<_>>());
     }
+    reasons.extend(row.current_text("pending_restart").map(|what| format!("pending restart: {what}")));
     reasons.retain(|reason| !reason.is_empty());
     reasons.join("; ")
 }
@@ -160,6 +161,13 @@ mod tests {
             ("running", json!({"status": "starting"}), "present", &ready, ""),
             ("running", told, "present", &filling, "volume boot is not ready"),
             ("stopped", json!({"status": "stopping"}), "present", &filling, ""),
+            (
+                "running",
+                json!({"status": "running", "pending_restart": "mem: running with 64, 128 after the next stop/start"}),
+                "present",
+                &ready,
+                "pending restart: mem: running with 64, 128 after the next stop/start",
+            ),
             ("running", broken, "present", &ready, "no bridge (attempt 3, next try in 5 s)"),
             (
                 "running",

@@ -33,6 +33,10 @@ impl Drivers {
             Step::Shutdown(instance) => self.hypervisor.shutdown(*instance).await?,
             Step::Destroy(instance) => self.hypervisor.destroy(*instance).await?,
             Step::Undefine(instance) => self.hypervisor.undefine(*instance).await?,
+            Step::Adjust(spec) => self.hypervisor.adjust(spec).await?,
+            Step::GrowDisk { instance, disk, spec } => {
+                self.hypervisor.grow_disk(*instance, disk, spec.size_mib.unwrap_or_default()).await?;
+            }
             Step::EnsureSwitch(spec) => return self.network.ensure_switch(spec).await.map(Output::Switch),
             Step::RemoveSwitch(switch) => self.network.remove_switch(*switch).await?,
             Step::EnsureTap(spec) => return self.network.ensure_tap(spec).await.map(Output::Tap),
@@ -60,7 +64,8 @@ impl Drivers {
 }
 
 /// Whether a step can be broken off by dropping it. The drivers of volumes see to it that nothing of a dropped step
-/// goes on; a call into the hypervisor or the kernel cannot be taken back, so its end is waited for.
+/// goes on; a call into the hypervisor or the kernel cannot be taken back, so its end is waited for. Changing a guest
+/// that runs is many such calls, with waits for the guest in between.
 pub(crate) fn can_be_dropped(step: &Step) -> bool {
-    matches!(step, Step::CreateVolume { .. })
+    matches!(step, Step::CreateVolume { .. } | Step::Adjust(_))
 }

@@ -5,7 +5,7 @@ use super::looks::Subject;
 use super::step::{Output, Step};
 use crate::host::{
     DiskFact, GuestState, HostFact, InstanceFact, NicFact, PoolFact, PoolSpec, SwitchFact, TapFact,
-    VolumeFact,
+    VolumeFact, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -83,10 +83,18 @@ impl Facts {
             (Step::CreateVolume { spec, .. }, Output::Volume(fact)) => {
                 self.volumes_of(&spec.pool).promise(spec.volume, Some(fact));
             }
+            (Step::GrowDisk { spec, .. }, _) => self.promise_size(spec),
             (Step::DeleteVolume(spec), _) => self.volumes_of(&spec.pool).promise(spec.volume, None),
             (Step::EnsureSwitch(_) | Step::EnsureTap(_) | Step::CreateVolume { .. }, _) => self.doubt(step),
             (step, _) => self.promise_guest(step),
         }
+    }
+
+    fn promise_size(&mut self, spec: &VolumeSpec) {
+        let volumes = self.volumes_of(&spec.pool);
+        let Some(fact) = volumes.get(spec.volume).cloned() else { return };
+        let size_mib = spec.size_mib.unwrap_or(fact.size_mib);
+        volumes.promise(spec.volume, Some(VolumeFact { size_mib, ..fact }));
     }
 
     fn promise_guest(&mut self, step: &Step) {
@@ -96,11 +104,16 @@ impl Facts {
             state: GuestState::Off,
             spec: None,
             live: None,
+            room: None,
+            ending: None,
             console: None,
         });
         match step {
             Step::Define(spec) => fact.spec = Some(spec.clone()),
-            Step::Start(_) => (fact.state, fact.live) = (GuestState::Running, fact.spec.clone()),
+            Step::Start(_) => {
+                (fact.state, fact.live, fact.ending) = (GuestState::Running, fact.spec.clone(), None);
+            }
+            Step::Adjust(spec) => fact.live = Some(spec.clone()),
             Step::Pause(_) => fact.state = GuestState::Paused,
             Step::Resume(_) => fact.state = GuestState::Running,
             Step::Destroy(_) => (fact.state, fact.live, fact.console) = (GuestState::Off, None, None),
@@ -117,7 +130,7 @@ impl Facts {
             Step::RemoveSwitch(switch) => self.switches.doubt(*switch),
             Step::EnsureTap(spec) => self.taps.doubt(spec.vnic),
             Step::RemoveTap(vnic) => self.taps.doubt(*vnic),
-            Step::CreateVolume { spec, .. } | Step::DeleteVolume(spec) => {
+            Step::CreateVolume { spec, .. } | Step::DeleteVolume(spec) | Step::GrowDisk { spec, .. } => {
                 self.volumes_of(&spec.pool).doubt(spec.volume);
             }
             step => self.guests.doubt(guest_of(step).unwrap_or_default()),
@@ -141,7 +154,7 @@ pub(super) fn is_up(state: GuestState) -> bool {
 /// The instance that a step is about, where it is about one.
 pub(super) fn guest_of(step: &Step) -> Option<Uuid> {
     match step {
-        Step::Define(spec) => Some(spec.instance),
+        Step::Define(spec) | Step::Adjust(spec) => Some(spec.instance),
         Step::Start(i)
         | Step::Pause(i)
         | Step::Resume(i)

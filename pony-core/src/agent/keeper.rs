@@ -11,7 +11,7 @@ use super::orders::Orders;
 use super::plan::View;
 use super::report::{Report, report};
 use super::step::{Command, Found, Hint, LookId, Output, ResourceId, Step, StepOutcome};
-use crate::host::{DriverError, DriverErrorKind, GuestState, InstanceFact, Source};
+use crate::host::{DriverError, DriverErrorKind, Ending, GuestState, InstanceFact, Source};
 use crate::reconcile::{self, Engine, Outcome, RunId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
@@ -143,7 +143,9 @@ impl Keeper {
         let subject = match step {
             Step::EnsureSwitch(_) | Step::RemoveSwitch(_) => Subject::Switches,
             Step::EnsureTap(_) | Step::RemoveTap(_) => Subject::Taps,
-            Step::CreateVolume { spec, .. } | Step::DeleteVolume(spec) => Subject::Volumes(spec.pool.pool),
+            Step::CreateVolume { spec, .. } | Step::DeleteVolume(spec) | Step::GrowDisk { spec, .. } => {
+                Subject::Volumes(spec.pool.pool)
+            }
             _ => Subject::Guests,
         };
         self.looks.hint(subject, now_ms);
@@ -213,19 +215,20 @@ impl Keeper {
         let accepted = self.facts.guests.accept(count, guests.into_iter().map(|g| (g.instance, g)));
         for (instance, before) in accepted.replaced {
             let now = self.facts.guest(instance).map(|g| g.state);
+            let ending = self.facts.guest(instance).and_then(|g| g.ending);
             let was_up = before.is_some_and(|b| matches!(b.state, GuestState::Running | GuestState::Paused));
             let busy = self.engine.runs().of(ResourceId::Instance(instance)).next().is_some();
             if was_up && !now.is_some_and(is_up) && !busy && self.orders.target(instance).is_up() {
-                self.note_incident(now_ms, instance, now == Some(GuestState::Crashed));
+                self.note_incident(now_ms, instance, now == Some(GuestState::Crashed), ending);
             }
         }
         accepted.again
     }
 
     /// A guest went off that was ordered to be up.
-    fn note_incident(&mut self, now_ms: u64, instance: Uuid, crashed: bool) {
-        self.news.guest_went_off(now_ms, instance, crashed, &self.config);
-        let what = if crashed { "the guest crashed" } else { "the guest switched itself off" };
+    fn note_incident(&mut self, now_ms: u64, instance: Uuid, crashed: bool, ending: Option<Ending>) {
+        let (kind, what) = incident(crashed, ending);
+        self.news.guest_went_off(now_ms, instance, kind, &self.config);
         let message = format!("{what}: it is started again");
         let error = DriverError { kind: DriverErrorKind::Transient, message };
         self.engine.penalize(now_ms, ResourceId::Instance(instance), Step::Start(instance), error);
@@ -385,6 +388,17 @@ impl Keeper {
             progress: &self.progress,
         };
         report(&view, &self.engine, self.ordered)
+    }
+}
+
+/// The word for how a guest went off without an order, and the same for people.
+fn incident(crashed: bool, ending: Option<Ending>) -> (&'static str, &'static str) {
+    match ending {
+        Some(Ending::Panicked) => ("instance-panicked", "the guest panicked"),
+        Some(Ending::Killed) => ("instance-killed", "the guest's emulator was killed or broke down"),
+        Some(Ending::Destroyed) => ("instance-destroyed", "somebody at the host pulled the guest's plug"),
+        None if crashed => ("instance-crashed", "the guest crashed"),
+        Some(Ending::ShutDown) | None => ("instance-stopped", "the guest switched itself off"),
     }
 }
 

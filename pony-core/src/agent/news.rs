@@ -11,7 +11,9 @@ use uuid::Uuid;
 pub struct Notification {
     /// The instance that it happened to.
     pub instance: Option<Uuid>,
-    /// What happened, a word: `instance-crashed`, `instance-stopped`, `volume-filled`, `step-failing`.
+    /// What happened, a word: `instance-stopped` (the guest switched itself off), `instance-panicked`,
+    /// `instance-killed` (its emulator was, or broke down), `instance-destroyed` (somebody at the host pulled its
+    /// plug), `instance-crashed` (nobody saw how), `volume-filled`, `step-failing`.
     pub kind: &'static str,
     /// The rest.
     pub data: Json,
@@ -28,8 +30,13 @@ pub(super) struct News {
 
 impl News {
     /// The guest broke down, or went off without an order.
-    pub(super) fn guest_went_off(&mut self, now_ms: u64, instance: Uuid, crashed: bool, config: &Config) {
-        let kind = if crashed { "instance-crashed" } else { "instance-stopped" };
+    pub(super) fn guest_went_off(
+        &mut self,
+        now_ms: u64,
+        instance: Uuid,
+        kind: &'static str,
+        config: &Config,
+    ) {
         let news = Notification { instance: Some(instance), kind, data: json!({}) };
         self.tell(now_ms, ResourceId::Instance(instance), news, config);
     }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
-use crate::host::{Boot, PoolSpec, SwitchKind, VolumeFormat};
+use crate::host::{Boot, CpuSpec, Firmware, PoolSpec, SwitchKind, VolumeFormat};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -124,6 +124,10 @@ pub struct Hardware {
     pub mem_mib: i64,
     /// What it boots from.
     pub boot: Boot,
+    /// The firmware that it boots by.
+    pub firmware: Firmware,
+    /// The CPU that it asks for.
+    pub cpu: Option<CpuSpec>,
     /// In `vdisk.index` order.
     pub disks: Vec<DiskOrder>,
     /// In `vnic.index` order.

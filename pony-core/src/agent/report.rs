@@ -6,7 +6,7 @@ use super::facts::is_up;
 use super::orders::{Target, VolumeOrder, VolumeWish};
 use super::plan::{View, live_differences};
 use super::step::{ResourceId, Step};
-use crate::host::{DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind};
+use crate::host::{DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind, adjusted};
 use crate::reconcile::{Engine, Phase, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -133,6 +133,8 @@ pub struct InstanceReport {
     pub serial: Option<i64>,
     /// Where its console can be opened.
     pub console: Option<String>,
+    /// What of its order takes effect only when it is stopped and started again.
+    pub pending_restart: Option<String>,
     /// How it goes.
     pub order: Progress,
 }
@@ -291,6 +293,7 @@ impl Reporter<'_> {
                 released: placement.released,
                 serial: Some(placement.serial),
                 console: None,
+                pending_restart: None,
                 order: Progress::default(),
             });
         }
@@ -306,15 +309,13 @@ impl Reporter<'_> {
             None if status.as_ref().is_some_and(is_lasting) => InstanceHealth::Broken,
             None => InstanceHealth::Starting,
         };
-        let mut order = progress(status);
-        let note = guest.filter(|_| target.is_up()).and_then(note);
-        order.error = order.error.or(note);
         Some(InstanceReport {
             status: health,
             released: false,
             serial: self.view.orders.instances.get(&instance).map(|order| order.placement.serial),
             console: guest.and_then(|g| g.console.clone()),
-            order,
+            pending_restart: guest.filter(|_| target.is_up()).and_then(pending_restart),
+            order: progress(status),
         })
     }
 
@@ -334,8 +335,11 @@ fn as_found(state: GuestState) -> InstanceHealth {
 }
 
 /// What a running guest gets only after its next stop and start.
-fn note(guest: &InstanceFact) -> Option<String> {
-    live_differences(guest.live.as_ref()?, guest.spec.as_ref()?)
+fn pending_restart(guest: &InstanceFact) -> Option<String> {
+    let (live, next) = (guest.live.as_ref()?, guest.spec.as_ref()?);
+    // What it gets at once is on its way, or fails for a reason that is told.
+    let reachable = guest.room.map_or_else(|| live.clone(), |room| adjusted(live, next, &room));
+    live_differences(&reachable, next)
 }
 
 /// Whether nothing but another order will help.

@@ -4,9 +4,10 @@ use super::orders::{
     DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, Placement, PoolOrder, Target,
     VolumeOrder, VolumeWish,
 };
-use crate::host::{Boot, Overlay, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
+use crate::host::{Boot, CpuSpec, Firmware, Overlay, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
 use crate::tables::{
-    Address, HostInstance, Image, Instance, Network, StoragePool, Switch, SwitchPort, Vdisk, Vnic, Volume,
+    Address, CpuProfile, HostInstance, Image, Instance, Network, StoragePool, Switch, SwitchPort, Vdisk,
+    Vnic, Volume,
 };
 use crate::{pool, tables};
 use pony_state::{Inet, Read};
@@ -136,15 +137,27 @@ fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Ha
         tables::BootDevice::Disk => Boot::Disk,
         tables::BootDevice::Network => Boot::Network,
     };
+    let firmware = match order.firmware {
+        tables::Firmware::Bios => Firmware::Bios,
+        tables::Firmware::Uefi => Firmware::Uefi,
+    };
     Hardware {
         name: order.name.to_string(),
         vcpu: u32::try_from(order.vcpu).unwrap_or(1).max(1),
         cpu_percent: percent(order.rcpu),
         mem_mib: order.mem,
         boot,
+        firmware,
+        cpu: order.cpu_profile.and_then(|profile| cpu(rows, profile)),
         disks,
         nics,
     }
+}
+
+fn cpu(rows: &impl Read, profile: Uuid) -> Option<CpuSpec> {
+    let order = rows.get::<CpuProfile>(&profile)?.desired.as_ref()?;
+    let features = order.features.iter().map(ToString::to_string).collect();
+    Some(CpuSpec { model: order.model.to_string(), features })
 }
 
 /// CPUs as hundredths of one, at least one hundredth.

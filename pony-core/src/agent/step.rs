@@ -1,8 +1,8 @@
 //! The agent's side of the drivers: steps, which map one to one on their methods, and looks.
 
 use crate::host::{
-    DiskFact, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec, Source,
-    SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec,
+    Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
 };
 use crate::reconcile::RunId;
 use uuid::Uuid;
@@ -39,6 +39,17 @@ pub enum Step {
     Destroy(Uuid),
     /// `Hypervisor::undefine`.
     Undefine(Uuid),
+    /// `Hypervisor::adjust`.
+    Adjust(InstanceSpec),
+    /// `Hypervisor::grow_disk`.
+    GrowDisk {
+        /// The instance that has the volume open.
+        instance: Uuid,
+        /// The disk that shows it.
+        disk: DiskSpec,
+        /// The volume, with the size that it is to have.
+        spec: VolumeSpec,
+    },
     /// `Network::ensure_switch`.
     EnsureSwitch(SwitchSpec),
     /// `Network::remove_switch`.
@@ -69,6 +80,8 @@ impl Step {
             Self::Shutdown(_) => "shut down",
             Self::Destroy(_) => "switch off",
             Self::Undefine(_) => "undefine",
+            Self::Adjust(_) => "change while it runs",
+            Self::GrowDisk { .. } => "grow while it is used",
             Self::EnsureSwitch(_) => "make the switch",
             Self::RemoveSwitch(_) => "remove the switch",
             Self::EnsureTap(_) => "make the tap",

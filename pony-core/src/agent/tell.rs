@@ -167,5 +167,6 @@ fn instance(told: InstanceReport, next_retry: Option<i64>) -> HostInstanceCurren
         attempts: told.order.attempts.into(),
         next_retry,
         console: text(told.console),
+        pending_restart: text(told.pending_restart),
     }
 }

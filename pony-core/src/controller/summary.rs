@@ -41,6 +41,7 @@ fn instance(view: &impl Read, uuid: Uuid, stuck: Option<&str>) -> Option<Instanc
             attempts: 0,
             next_retry: None,
             console: None,
+            pending_restart: None,
         },
     })
 }
@@ -60,6 +61,7 @@ fn from_host(reported: &HostInstanceCurrent, host: Option<Uuid>, stuck: Option<T
         attempts: reported.attempts,
         next_retry: reported.next_retry,
         console: reported.console.clone(),
+        pending_restart: reported.pending_restart.clone(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::agent::{Command, Output, Step, StepOutcome};
-use crate::host::{Boot, InstanceSpec, PoolBackend, PoolSpec, Source, VolumeFormat, VolumeSpec};
+use crate::host::{Boot, Firmware, InstanceSpec, PoolBackend, PoolSpec, Source, VolumeFormat, VolumeSpec};
 use crate::reconcile::RunId;
 use uuid::Uuid;
 
@@ -50,6 +50,8 @@ fn what_must_not_happen_is_noted() {
         cpu_percent: 100,
         mem_mib: 64,
         boot: Boot::Disk,
+        firmware: Firmware::default(),
+        cpu: None,
         disks: vec![disk],
         nics: vec![],
     };

@@ -2,8 +2,8 @@
 
 use crate::agent::{Output, Step};
 use crate::host::{
-    DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, Source, SwitchFact,
-    SwitchKind, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, Room, Source,
+    SwitchFact, SwitchKind, TapFact, TapSpec, VolumeFact, VolumeSpec, adjusted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ pub struct SimGuest {
     pub live: Option<InstanceSpec>,
     /// What it is doing.
     pub state: GuestState,
+    /// The memory that it was started with, MiB.
+    pub mem_started_mib: i64,
 }
 
 /// The size of what comes from a URI, MiB.
@@ -54,6 +56,13 @@ fn place_of(spec: &VolumeSpec) -> Place {
     Place::File(PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume)))
 }
 
+impl SimGuest {
+    /// How far it can be changed while it runs.
+    fn room(&self) -> Room {
+        Room { vcpu_min: 1, vcpu_max: 8, mem_max_mib: self.mem_started_mib }
+    }
+}
+
 fn is_up(state: GuestState) -> bool {
     !matches!(state, GuestState::Off | GuestState::Crashed)
 }
@@ -71,6 +80,8 @@ impl SimWorld {
             state: guest.state,
             spec: Some(guest.spec.clone()),
             live: guest.live.clone(),
+            room: guest.live.as_ref().map(|_| guest.room()),
+            ending: None,
             console: is_up(guest.state).then(|| format!("/sim/{instance}.console")),
         };
         self.guests.iter().map(fact).collect()
@@ -86,6 +97,8 @@ impl SimWorld {
             Step::Shutdown(i) => self.switch_state(*i, "shutdown", GuestState::Running, GuestState::Running),
             Step::Destroy(instance) => self.destroy(*instance),
             Step::Undefine(instance) => self.undefine(*instance),
+            Step::Adjust(spec) => self.adjust(spec),
+            Step::GrowDisk { instance, disk, spec } => self.grow_disk(*instance, disk, spec),
             Step::EnsureSwitch(spec) => self.ensure_switch(spec.switch, &spec.kind),
             Step::RemoveSwitch(switch) => self.remove_switch(*switch),
             Step::EnsureTap(spec) => self.ensure_tap(spec),
@@ -114,7 +127,8 @@ impl SimWorld {
             Some(guest) if guest.spec == *spec => return self.redundant(Output::None),
             Some(guest) => guest.spec = spec.clone(),
             None => {
-                let guest = SimGuest { spec: spec.clone(), live: None, state: GuestState::Off };
+                let guest =
+                    SimGuest { spec: spec.clone(), live: None, state: GuestState::Off, mem_started_mib: 0 };
                 self.guests.insert(spec.instance, guest);
             }
         }
@@ -137,6 +151,7 @@ impl SimWorld {
             }
         }
         if let Some(guest) = self.guests.get_mut(&instance) {
+            guest.mem_started_mib = spec.mem_mib;
             (guest.state, guest.live) = (GuestState::Running, Some(spec));
         }
         self.count("start", instance);
@@ -194,6 +209,45 @@ impl SimWorld {
             Some(_) => drop(self.guests.remove(&instance)),
         }
         self.count("undefine", instance);
+        Ok(Output::None)
+    }
+
+    fn adjust(&mut self, spec: &InstanceSpec) -> Effect {
+        let guest = self.guests.get(&spec.instance).filter(|g| is_up(g.state));
+        let Some((live, room)) = guest.and_then(|g| Some((g.live.clone()?, g.room()))) else {
+            return Err(refuse(format!("instance {} is not running", spec.instance)));
+        };
+        if live == *spec {
+            return self.redundant(Output::None);
+        }
+        if adjusted(&live, spec, &room) != *spec {
+            self.violation(format!("instance {} cannot be made {spec:?} while it runs", spec.instance));
+        }
+        let new = |disk: &DiskSpec| !live.disks.contains(disk);
+        let plugged =
+            InstanceSpec { disks: spec.disks.iter().filter(|d| new(d)).cloned().collect(), ..spec.clone() };
+        self.check_disks(&plugged);
+        if let Some(guest) = self.guests.get_mut(&spec.instance) {
+            guest.live = Some(spec.clone());
+        }
+        self.count("adjust", spec.instance);
+        Ok(Output::None)
+    }
+
+    fn grow_disk(&mut self, instance: Uuid, disk: &DiskSpec, spec: &VolumeSpec) -> Effect {
+        let shows =
+            |g: &SimGuest| is_up(g.state) && g.live.as_ref().is_some_and(|it| it.disks.contains(disk));
+        if !self.guests.get(&instance).is_some_and(shows) {
+            return Err(refuse(format!("instance {instance} has no such disk now")));
+        }
+        let Some(fact) = self.volumes.get_mut(&spec.volume) else {
+            return Err(refuse(format!("volume {} is not there", spec.volume)));
+        };
+        if spec.size_mib.is_none_or(|size| size <= fact.size_mib) {
+            return self.redundant(Output::None);
+        }
+        fact.size_mib = spec.size_mib.unwrap_or(fact.size_mib);
+        self.count("grow-disk", spec.volume);
         Ok(Output::None)
     }
 

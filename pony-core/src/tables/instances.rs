@@ -51,6 +51,9 @@ pub struct InstanceDesired {
     /// What it boots from.
     #[part(default = "disk")]
     pub boot: BootDevice,
+    /// The firmware that it boots by.
+    #[part(default = "bios")]
+    pub firmware: Firmware,
     /// For the software inside (cloud-init).
     pub user_data: Option<Text>,
 }
@@ -71,6 +74,8 @@ pub struct InstanceCurrent {
     pub next_retry: Option<i64>,
     /// Where its serial console can be opened on the host.
     pub console: Option<Text>,
+    /// What of its order takes effect only when it is stopped and started again.
+    pub pending_restart: Option<Text>,
 }
 
 /// What an instance should be doing.
@@ -91,6 +96,15 @@ pub enum BootDevice {
     Disk,
     /// Its first card.
     Network,
+}
+
+/// The firmware that an instance boots by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum Firmware {
+    /// A PC's traditional one.
+    Bios,
+    /// UEFI, without Secure Boot.
+    Uefi,
 }
 
 /// An instance on a host. The desired part is the *placement*, which Sparkle decides and the database keeps.
@@ -147,6 +161,8 @@ pub struct HostInstanceCurrent {
     pub next_retry: Option<i64>,
     /// Where its serial console can be opened on the host.
     pub console: Option<Text>,
+    /// What of its order takes effect only when it is stopped and started again.
+    pub pending_restart: Option<Text>,
 }
 
 /// What an instance is doing.

@@ -31,7 +31,7 @@ fn entities_show_their_key_and_no_nulls() {
     let url = format!("/tenant/{a}/instance/{}", id(3));
     let expected = json!({"desired": {
         "uuid": id(3), "tenant": a, "name": "one", "state": "stopped", "vcpu": 1, "rcpu": 0.5, "mem": 64, "ns": [],
-        "boot": "disk",
+        "boot": "disk", "firmware": "bios",
     }});
     assert_eq!(cloud.get(&url), expected);
 }

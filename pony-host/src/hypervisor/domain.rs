@@ -33,7 +33,7 @@ const CONSOLE_LOG_PARTS_MAX: usize = 16;
 /// How guests are made on this host.
 #[derive(Debug)]
 pub(super) struct Maker {
-    recipe: Recipe,
+    pub(super) recipe: Recipe,
     console_dir: Option<PathBuf>,
     /// Whether libvirt has not yet said that this machine's cgroups cannot limit CPU time.
     quota: AtomicBool,
@@ -189,7 +189,7 @@ impl Maker {
     }
 
     /// The domain of `instance` if it is ours. Somebody else's is none of our business, as if it were not there.
-    fn find(&self, conn: &Connect, instance: Uuid) -> Result<Option<Domain>> {
+    pub(super) fn find(&self, conn: &Connect, instance: Uuid) -> Result<Option<Domain>> {
         let Some(domain) = lookup(conn, instance)? else { return Ok(None) };
         match facts::owner(&domain) {
             Ok(owner) => Ok(owner.filter(|owner| owner.host == self.host()).map(|_| domain)),
@@ -198,7 +198,7 @@ impl Maker {
         }
     }
 
-    fn running(&self, conn: &Connect, instance: Uuid, verb: &str) -> Result<Domain> {
+    pub(super) fn running(&self, conn: &Connect, instance: Uuid, verb: &str) -> Result<Domain> {
         match self.find(conn, instance)? {
             Some(domain) if is_active(&domain, instance)? => return Ok(domain),
             _ => {}
@@ -239,7 +239,7 @@ fn log_path(dir: &Path, instance: Uuid) -> PathBuf {
     dir.join(format!("{instance}.log"))
 }
 
-fn doing(verb: &str, instance: Uuid) -> String {
+pub(super) fn doing(verb: &str, instance: Uuid) -> String {
     format!("{verb} instance {instance}")
 }
 

@@ -16,7 +16,7 @@ pub(super) struct DomainXml {
     pub(super) title: String,
     pub(super) metadata: Metadata,
     pub(super) memory: Mib,
-    pub(super) vcpu: u32,
+    pub(super) vcpu: Vcpu,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cputune: Option<CpuTune>,
     pub(super) os: Os,
@@ -45,6 +45,14 @@ pub(super) struct Mib {
 }
 
 #[derive(Debug, Serialize)]
+pub(super) struct Vcpu {
+    #[serde(rename = "@current")]
+    pub(super) current: u32,
+    #[serde(rename = "$text")]
+    pub(super) most: u32,
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct CpuTune {
     pub(super) global_period: u64,
     pub(super) global_quota: u64,
@@ -52,8 +60,27 @@ pub(super) struct CpuTune {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Os {
+    /// Has libvirt choose an image of it.
+    #[serde(rename = "@firmware", skip_serializing_if = "Option::is_none")]
+    pub(super) firmware: Option<&'static str>,
     #[serde(rename = "type")]
     pub(super) kind: OsType,
+    #[serde(rename = "firmware", skip_serializing_if = "Option::is_none")]
+    pub(super) choice: Option<FirmwareChoice>,
+}
+
+/// What an image of a firmware must be like.
+#[derive(Debug, Serialize)]
+pub(super) struct FirmwareChoice {
+    pub(super) feature: Vec<FirmwareFeature>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FirmwareFeature {
+    #[serde(rename = "@enabled")]
+    pub(super) enabled: &'static str,
+    #[serde(rename = "@name")]
+    pub(super) name: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,7 +108,16 @@ pub(super) struct Cpu {
     #[serde(rename = "@check")]
     pub(super) check: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) model: Option<&'static str>,
+    pub(super) model: Option<String>,
+    pub(super) feature: Vec<CpuFeature>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CpuFeature {
+    #[serde(rename = "@policy")]
+    pub(super) policy: &'static str,
+    #[serde(rename = "@name")]
+    pub(super) name: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,7 +130,7 @@ pub(super) struct Clock {
 pub(super) struct Devices {
     pub(super) disk: Vec<Disk>,
     pub(super) interface: Vec<Interface>,
-    pub(super) controller: Controller,
+    pub(super) controller: Vec<Controller>,
     pub(super) serial: Serial,
     pub(super) graphics: Graphics,
     pub(super) video: Video,
@@ -147,6 +183,14 @@ pub(super) struct Disk {
     pub(super) serial: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) boot: Option<BootOrder>,
+    pub(super) alias: Alias,
+}
+
+/// By what a device is found again in the guest that runs.
+#[derive(Debug, Serialize)]
+pub(super) struct Alias {
+    #[serde(rename = "@name")]
+    pub(super) name: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -223,6 +267,7 @@ pub(super) struct Interface {
     pub(super) model: ModelType,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) boot: Option<BootOrder>,
+    pub(super) alias: Alias,
 }
 
 #[derive(Debug, Serialize)]

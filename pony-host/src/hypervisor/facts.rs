@@ -1,9 +1,10 @@
 //! What a domain is doing, read from libvirt.
 
 use super::error::from_virt;
+use super::live::Live;
 use super::metadata::{OWNER_NS, Owner, STOPPING_NS};
 use crate::Result;
-use pony_core::host::{GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{GuestState, InstanceFact, InstanceSpec, Room};
 use quick_xml::events::{BytesStart, Event};
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -86,22 +87,32 @@ fn read(domain: &Domain, host: Uuid) -> std::result::Result<Option<InstanceFact>
     // Without a persistent definition it must be defined again, whatever it was made from.
     let spec = if domain.is_persistent()? { owner.spec() } else { None };
     let state = state(domain)?;
-    let (live, console) = match state {
-        GuestState::Off | GuestState::Crashed => (None, None),
+    let (live, room, console) = match state {
+        GuestState::Off | GuestState::Crashed => (None, None, None),
         _ => running(domain)?,
     };
-    Ok(Some(InstanceFact { instance, state, spec, live, console }))
+    Ok(Some(InstanceFact { instance, state, spec, live, room, ending: None, console }))
 }
 
-/// What a guest was started with, and its console; nothing of a guest that stopped just now.
-fn running(domain: &Domain) -> std::result::Result<(Option<InstanceSpec>, Option<String>), Error> {
-    match metadata(domain, OWNER_NS, sys::VIR_DOMAIN_AFFECT_LIVE) {
-        Err(error) if error.code() == ErrorNumber::OperationInvalid => Ok((None, None)),
+/// What a guest runs with, how far that can be changed, and its console.
+type Running = (Option<InstanceSpec>, Option<Room>, Option<String>);
+
+/// Nothing of a guest that stopped just now.
+fn running(domain: &Domain) -> std::result::Result<Running, Error> {
+    match live_owner(domain) {
+        Err(error) if error.code() == ErrorNumber::OperationInvalid => Ok((None, None, None)),
         found => {
-            let live = found?.and_then(|xml| Owner::parse(&xml)).and_then(|owner| owner.spec());
-            Ok((live, console_path(&domain.get_xml_desc(0)?)))
+            let (said, xml) = (found?.and_then(|owner| owner.spec()), domain.get_xml_desc(0)?);
+            let live = Live::parse(&xml);
+            let spec = said.map(|said| live.as_ref().map_or(said.clone(), |live| live.spec(said)));
+            Ok((spec, live.map(|live| live.room()), console_path(&xml)))
         }
     }
+}
+
+/// What a domain that runs says about itself.
+pub(super) fn live_owner(domain: &Domain) -> std::result::Result<Option<Owner>, Error> {
+    Ok(metadata(domain, OWNER_NS, sys::VIR_DOMAIN_AFFECT_LIVE)?.and_then(|xml| Owner::parse(&xml)))
 }
 
 /// The path of the first serial port: where to open it.

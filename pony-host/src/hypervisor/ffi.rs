@@ -1,15 +1,17 @@
-//! The only unsafe code of the driver: lifecycle events of domains, which the `virt` crate does not wrap.
+//! The only unsafe code of the driver: what the `virt` crate does not wrap, such as lifecycle events of domains.
 //!
 //! libvirt delivers events through an event loop that the process must run. Its built-in one is registered once
 //! per process, before the first connection, and runs on a thread of its own for as long as the process lives
 //! (libvirt has no way to take it back). Callbacks run on that thread; they only send to bounded channels.
 
-use super::hub::Hub;
-use std::ffi::{c_int, c_void};
+use super::hub::{Hub, Turn};
+use pony_core::host::Ending;
+use std::ffi::{CString, c_int, c_void};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uuid::Uuid;
 use virt::connect::Connect;
+use virt::domain::Domain;
 use virt::error::Error;
 use virt_sys as sys;
 
@@ -82,6 +84,20 @@ pub(super) fn unsubscribe(conn: &Connect, subscription: &Subscription) {
     unsafe { sys::virConnectDomainEventDeregisterAny(conn.as_ptr(), subscription.0) };
 }
 
+/// Asks the guest to let go of a device; returns without waiting for it.
+///
+/// # Errors
+///
+/// libvirt's refusal.
+pub(super) fn unplug(domain: &Domain, alias: &str) -> Result<(), Error> {
+    let Ok(alias) = CString::new(alias) else { return Ok(()) };
+    // SAFETY: `domain` is alive, and the text ends with a zero and outlives the call.
+    let done = unsafe {
+        sys::virDomainDetachDeviceAlias(domain.as_ptr(), alias.as_ptr(), sys::VIR_DOMAIN_AFFECT_LIVE)
+    };
+    if done == 0 { Ok(()) } else { Err(Error::last_error()) }
+}
+
 type Lifecycle =
     unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, c_int, *mut c_void) -> c_int;
 type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
@@ -91,8 +107,8 @@ type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut 
 unsafe extern "C" fn on_lifecycle(
     _conn: sys::virConnectPtr,
     domain: sys::virDomainPtr,
-    _event: c_int,
-    _detail: c_int,
+    event: c_int,
+    detail: c_int,
     opaque: *mut c_void,
 ) -> c_int {
     let mut uuid = [0_u8; sys::VIR_UUID_BUFLEN as usize];
@@ -101,9 +117,29 @@ unsafe extern "C" fn on_lifecycle(
     // SAFETY: see the contract above. The reference does not outlive the call.
     let hub = unsafe { &*opaque.cast::<Arc<Hub>>() };
     if found == 0 {
-        hub.changed(Uuid::from_bytes(uuid));
+        hub.changed(Uuid::from_bytes(uuid), turn(event, detail));
     }
     0
+}
+
+/// What an event says of the run of a guest.
+fn turn(event: c_int, detail: c_int) -> Turn {
+    let (event, detail) = (event.cast_unsigned(), detail.cast_unsigned());
+    match (event, detail) {
+        (sys::VIR_DOMAIN_EVENT_STARTED, _) => Turn::Started,
+        (sys::VIR_DOMAIN_EVENT_CRASHED, _) => Turn::Ended(Ending::Panicked),
+        (sys::VIR_DOMAIN_EVENT_STOPPED, sys::VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN) => {
+            Turn::Ended(Ending::ShutDown)
+        }
+        (sys::VIR_DOMAIN_EVENT_STOPPED, sys::VIR_DOMAIN_EVENT_STOPPED_DESTROYED) => {
+            Turn::Ended(Ending::Destroyed)
+        }
+        (
+            sys::VIR_DOMAIN_EVENT_STOPPED,
+            sys::VIR_DOMAIN_EVENT_STOPPED_CRASHED | sys::VIR_DOMAIN_EVENT_STOPPED_FAILED,
+        ) => Turn::Ended(Ending::Killed),
+        _ => Turn::Other,
+    }
 }
 
 /// SAFETY (to be kept by the caller): `opaque` came from `Box::into_raw(Box<Arc<Hub>>)` and is not used again.

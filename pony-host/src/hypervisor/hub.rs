@@ -1,5 +1,6 @@
 //! Spreads word of changed guests to whoever asked, and knows which guests are this agent's.
 
+use pony_core::host::Ending;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -22,6 +23,19 @@ struct Inner {
     /// Own guests, with the number of the tick at which each was last heard of. As many as there are domains.
     known: HashMap<Uuid, u64>,
     tick: u64,
+    /// How own guests that are off were seen to end.
+    endings: HashMap<Uuid, Ending>,
+}
+
+/// What happened to a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A run began.
+    Started,
+    /// A run ended.
+    Ended(Ending),
+    /// Something else.
+    Other,
 }
 
 impl Hub {
@@ -47,11 +61,17 @@ impl Hub {
     }
 
     /// Something happened to a domain, whosever it is.
-    pub(super) fn changed(&self, domain: Uuid) {
-        let inner = self.lock();
+    pub(super) fn changed(&self, domain: Uuid, turn: Turn) {
+        let mut inner = self.lock();
         if inner.known.contains_key(&domain) {
+            inner.note(domain, turn);
             inner.send(domain);
         }
+    }
+
+    /// How the last run of a guest was seen to end.
+    pub(super) fn ending(&self, guest: Uuid) -> Option<Ending> {
+        self.lock().endings.get(&guest).copied()
     }
 
     /// Events may have been lost: has all own guests looked at.
@@ -81,10 +101,22 @@ impl Hub {
         guests.for_each(|guest| {
             inner.known.entry(guest).or_insert(tick);
         });
+        let Inner { endings, known, .. } = &mut *inner;
+        endings.retain(|guest, _| known.contains_key(guest));
     }
 }
 
 impl Inner {
+    /// A panic is followed by the end of the emulator, which says less.
+    fn note(&mut self, guest: Uuid, turn: Turn) {
+        match turn {
+            Turn::Started => drop(self.endings.remove(&guest)),
+            Turn::Ended(_) if self.endings.get(&guest) == Some(&Ending::Panicked) => {}
+            Turn::Ended(ending) => drop(self.endings.insert(guest, ending)),
+            Turn::Other => {}
+        }
+    }
+
     fn send(&self, guest: Uuid) {
         for receiver in &self.receivers {
             // A full channel means that the receiver is behind and will list; a closed one is swept later.
@@ -106,10 +138,25 @@ mod tests {
         let hub = Hub::default();
         let mut events = hub.subscribe();
         hub.know(OURS);
-        hub.changed(FOREIGN);
-        hub.changed(OURS);
+        hub.changed(FOREIGN, Turn::Other);
+        hub.changed(OURS, Turn::Other);
         assert_eq!(events.try_recv().ok(), Some(OURS));
         assert!(events.try_recv().is_err());
+    }
+
+    #[test]
+    fn how_a_run_ended_is_kept_until_the_next_one() {
+        let hub = Hub::default();
+        hub.know(OURS);
+        hub.changed(OURS, Turn::Ended(Ending::Panicked));
+        hub.changed(OURS, Turn::Ended(Ending::Killed));
+        assert_eq!(hub.ending(OURS), Some(Ending::Panicked), "the panic is why the emulator ended");
+        hub.changed(OURS, Turn::Started);
+        assert_eq!(hub.ending(OURS), None);
+        hub.changed(OURS, Turn::Ended(Ending::ShutDown));
+        let asked_at = hub.before_list();
+        hub.know_exactly([].into_iter(), asked_at);
+        assert_eq!(hub.ending(OURS), None, "a guest that is gone is forgotten");
     }
 
     #[test]
@@ -130,7 +177,7 @@ mod tests {
         let hub = Hub::default();
         let mut events = hub.subscribe();
         hub.know(OURS);
-        (0..EVENTS_MAX * 2).for_each(|_| hub.changed(OURS));
+        (0..EVENTS_MAX * 2).for_each(|_| hub.changed(OURS, Turn::Other));
         assert_eq!(std::iter::from_fn(|| events.try_recv().ok()).count(), EVENTS_MAX);
         hub.close();
         assert!(events.try_recv().is_err() && events.is_closed());

@@ -12,7 +12,8 @@ use super::xml::Recipe;
 use crate::console::Lines;
 use crate::{Console, Hypervisor, Result};
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, DiskSpec, InstanceFact, InstanceSpec};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,13 @@ const DESTROY_PATIENCE: Duration = Duration::from_millis(300);
 
 /// How often it does so: a minute, as long as any call may take.
 const DESTROY_TRIES_MAX: u32 = 200;
+
+/// How often it is looked whether a guest did what it was asked for, such as letting go of a disk.
+const ADJUST_LOOK_PERIOD: Duration = Duration::from_millis(200);
+
+/// How often so: 20 s, in which a guest that is busy has answered, and one that still boots has not; the agent tries
+/// again.
+const ADJUST_LOOKS_MAX: u32 = 100;
 
 /// How a [`Libvirt`] makes guests.
 #[derive(Debug, Clone)]
@@ -173,11 +181,43 @@ impl Hypervisor for Libvirt {
         self.step("forget", instance, move |maker, conn| maker.undefine(conn, instance)).await
     }
 
+    async fn adjust(&self, spec: &InstanceSpec) -> Result<()> {
+        // Nothing else is done to the guest before the last call ended, also of one that nobody waits for any more.
+        let turn = Arc::new(self.turns.take(spec.instance).await);
+        let mut asked = BTreeSet::new();
+        for _ in 0..ADJUST_LOOKS_MAX {
+            let (maker, held) = (Arc::clone(&self.maker), Arc::clone(&turn));
+            let (spec, known) = (spec.clone(), asked);
+            let doing = format!("change instance {}", spec.instance);
+            let change = move |conn: &Connect| maker.adjust(conn, &spec, &known);
+            let waiting = self.link.call(Kind::Step, &doing, held, change).await?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            asked = waiting;
+            tokio::time::sleep(ADJUST_LOOK_PERIOD).await;
+        }
+        let seconds = (ADJUST_LOOK_PERIOD * ADJUST_LOOKS_MAX).as_secs();
+        let what = asked.into_iter().collect::<Vec<_>>().join(", ");
+        Err(transient(format!("the guest was asked to {what} and did not within {seconds} s")))
+    }
+
+    async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()> {
+        let disk = disk.clone();
+        self.step("grow a disk of", instance, move |maker, conn| {
+            maker.grow_disk(conn, instance, &disk, size_mib)
+        })
+        .await
+    }
+
     async fn list(&self) -> Result<Vec<InstanceFact>> {
         let asked_at = self.hub.before_list();
         let host = self.maker.host();
         let list = move |conn: &Connect| facts::list(conn, host);
-        let facts = self.link.call(Kind::Vital, "list the guests", (), list).await?;
+        let mut facts = self.link.call(Kind::Vital, "list the guests", (), list).await?;
+        for fact in facts.iter_mut().filter(|fact| fact.live.is_none()) {
+            fact.ending = self.hub.ending(fact.instance);
+        }
         self.hub.know_exactly(facts.iter().map(|fact| fact.instance), asked_at);
         Ok(facts)
     }

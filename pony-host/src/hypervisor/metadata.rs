@@ -11,13 +11,15 @@ pub(super) const OWNER_NS: &str = "urn:ponycloud:instance:1";
 /// Namespace of the mark that a guest was told to shut down. It is set on the running domain only, so that it
 /// survives the agent and the daemon and goes away with the run.
 pub(super) const STOPPING_NS: &str = "urn:ponycloud:stopping:1";
+/// Prefix of the element on a running domain.
+pub(super) const OWNER_KEY: &str = "pony";
 /// Prefix and content of that mark.
 pub(super) const STOPPING_KEY: &str = "ponystop";
 /// The mark itself.
 pub(super) const STOPPING_XML: &str = "<stopping/>";
 
 /// Raised whenever the same spec is turned into another domain, so that `define` replaces old ones.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// The element as it is written.
 #[derive(Debug, Serialize)]
@@ -47,8 +49,9 @@ pub(super) struct Owner {
     accel: String,
     #[serde(rename = "@revision", default)]
     revision: u32,
+    /// Whether it is held to its CPU share.
     #[serde(rename = "@quota", default)]
-    quota: bool,
+    pub(super) quota: bool,
     #[serde(rename = "spec", alias = "pony:spec", default)]
     spec: String,
 }
@@ -65,6 +68,18 @@ impl OwnerXml {
     ) -> Result<Self, serde_json::Error> {
         let spec = ascii_json(&serde_json::to_string(spec)?);
         Ok(Self { xmlns: OWNER_NS, host, accel: accel.as_str(), revision: REVISION, quota, spec })
+    }
+
+    /// The element as libvirt wants it when it is changed on a running domain: it adds the namespace itself.
+    ///
+    /// # Errors
+    ///
+    /// If the serializer refuses the values.
+    pub(super) fn bare(&self) -> Result<String, quick_xml::SeError> {
+        // What is escaped inside holds none of these.
+        let text = quick_xml::se::to_string(self)?;
+        let text = text.replace(&format!(" xmlns:pony=\"{OWNER_NS}\""), "");
+        Ok(text.replace("<pony:", "<").replace("</pony:", "</"))
     }
 
     /// Whether a domain that carries `found` is the one that this would make.
@@ -122,6 +137,8 @@ mod tests {
             cpu_percent: 100,
             mem_mib: 64,
             boot,
+            firmware: pony_core::host::Firmware::default(),
+            cpu: None,
             disks: vec![],
             nics: vec![],
         }

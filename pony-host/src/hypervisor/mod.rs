@@ -5,10 +5,11 @@
 //! daemon where nobody else does ([`ensure_libvirtd`]). What it does not do: decide anything, touch disks or links,
 //! or look at domains of anybody else: a domain belongs to this agent if its metadata name this host's uuid.
 //!
-//! Neighbours: `libvirt` (the driver) asks `link` (the connection) to run the blocking steps of `domain`, which
-//! speak the texts of `xml` and `metadata`; `ffi` is the only unsafe code, `hub` spreads what it hears.
+//! Neighbours: `libvirt` (the driver) asks `link` (the connection) to run the blocking steps of `domain` and
+//! `adjust` (which changes guests that run), which speak the texts of `xml`, `live` and `metadata`; `ffi` is the only unsafe code, `hub` spreads what it hears.
 
 mod accel;
+mod adjust;
 mod boot_sector;
 mod console;
 mod daemon;
@@ -22,6 +23,7 @@ mod hub;
 mod kvm;
 mod libvirt;
 mod link;
+mod live;
 mod metadata;
 mod probe;
 mod turns;

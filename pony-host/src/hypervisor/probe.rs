@@ -11,7 +11,7 @@ use super::error::{from_virt, transient};
 use super::kvm;
 use super::xml::{Console, Recipe};
 use crate::Result;
-use pony_core::host::{Boot, DiskSpec, DriverError, InstanceSpec, Place, VolumeFormat};
+use pony_core::host::{Boot, DiskSpec, DriverError, Firmware, InstanceSpec, Place, VolumeFormat};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -159,6 +159,8 @@ impl Probe {
             cpu_percent: 100,
             mem_mib: MEM_MIB,
             boot: Boot::Disk,
+            firmware: Firmware::default(),
+            cpu: None,
             disks: vec![disk],
             nics: vec![],
         }

@@ -2,14 +2,15 @@
 
 use super::accel::Accel;
 use super::elements::{
-    BootOrder, Clock, Controller, Cpu, CpuTune, Devices, Disk, DiskDriver, DiskSource, DiskTarget, DomainXml,
-    Features, Graphics, Input, Interface, Mac, Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend,
-    Serial, SerialLog, SerialSource, ServerXml, SliceXml, Slices, Tap, Video,
+    Alias, BootOrder, Clock, Controller, Cpu, CpuFeature, CpuTune, Devices, Disk, DiskDriver, DiskSource,
+    DiskTarget, DomainXml, Features, FirmwareChoice, FirmwareFeature, Graphics, Input, Interface, Mac,
+    Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, Serial, SerialLog, SerialSource, ServerXml,
+    SliceXml, Slices, Tap, Vcpu, Video,
 };
 use super::error::order;
 use super::metadata::OwnerXml;
 use crate::Result;
-use pony_core::host::{Boot, DiskSpec, InstanceSpec, NicSpec, Place, Slice, VolumeFormat};
+use pony_core::host::{Boot, CpuSpec, DiskSpec, Firmware, InstanceSpec, NicSpec, Place, Slice, VolumeFormat};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -23,10 +24,20 @@ const LINK_NAME_BYTES_MAX: usize = 15;
 const SERIAL_CHARS_MAX: usize = 20;
 
 /// CPU time is given out per this period, µs; the kernel's default.
-const CPU_PERIOD_US: u64 = 100_000;
+pub(super) const CPU_PERIOD_US: u64 = 100_000;
 
 /// The CPU that TCG plays: x86-64-v2, what current distributions ask for, and the same on every host.
 const TCG_CPU_MODEL: &str = "Nehalem";
+
+/// CPUs that a guest may have while it runs, at least: those that it was not started with are empty sockets, which
+/// cost it little memory.
+const VCPU_SOCKETS_MIN: u32 = 8;
+
+/// Free PCIe ports, for disks and cards that are plugged while the guest runs.
+const FREE_PORTS: usize = 8;
+
+/// PCIe ports for devices that every guest has.
+const OWN_PORTS: usize = 4;
 
 /// How guests of one host are made.
 #[derive(Debug, Clone, Copy)]
@@ -78,11 +89,11 @@ impl DomainXml {
             title: title(&spec.name),
             metadata: Metadata { owner },
             memory: Mib { unit: "MiB", value: spec.mem_mib },
-            vcpu: spec.vcpu,
+            vcpu: Vcpu { current: spec.vcpu, most: spec.vcpu.max(VCPU_SOCKETS_MIN) },
             cputune: (recipe.quota && spec.cpu_percent > 0).then(|| cpu_tune(spec.cpu_percent)),
-            os: Os { kind: OsType { arch: "x86_64", machine: "q35", kind: "hvm" } },
+            os: os(spec.firmware),
             features: Features { acpi: (), apic: () },
-            cpu: cpu(recipe.accel),
+            cpu: spec.cpu.as_ref().map_or_else(|| cpu(recipe.accel), chosen_cpu),
             clock: Clock { offset: "utc" },
             on_poweroff: "destroy",
             on_reboot: "restart",
@@ -119,9 +130,36 @@ fn cpu_tune(cpu_percent: u32) -> CpuTune {
 
 fn cpu(accel: Accel) -> Cpu {
     match accel {
-        Accel::Kvm => Cpu { mode: "host-passthrough", matching: None, check: "none", model: None },
+        Accel::Kvm => {
+            Cpu { mode: "host-passthrough", matching: None, check: "none", model: None, feature: vec![] }
+        }
         Accel::Tcg => {
-            Cpu { mode: "custom", matching: Some("exact"), check: "none", model: Some(TCG_CPU_MODEL) }
+            let model = Some(TCG_CPU_MODEL.to_owned());
+            Cpu { mode: "custom", matching: Some("exact"), check: "none", model, feature: vec![] }
+        }
+    }
+}
+
+/// The same CPU on every host; a host that lacks something of it starts no guest.
+fn chosen_cpu(cpu: &CpuSpec) -> Cpu {
+    let feature = |name: &String| CpuFeature { policy: "require", name: name.clone() };
+    Cpu {
+        mode: "custom",
+        matching: Some("exact"),
+        check: "full",
+        model: Some(cpu.model.clone()),
+        feature: cpu.features.iter().map(feature).collect(),
+    }
+}
+
+fn os(firmware: Firmware) -> Os {
+    let kind = OsType { arch: "x86_64", machine: "q35", kind: "hvm" };
+    match firmware {
+        Firmware::Bios => Os { firmware: None, kind, choice: None },
+        Firmware::Uefi => {
+            let without = |name| FirmwareFeature { enabled: "no", name };
+            let feature = vec![without("enrolled-keys"), without("secure-boot")];
+            Os { firmware: Some("efi"), kind, choice: Some(FirmwareChoice { feature }) }
         }
     }
 }
@@ -135,13 +173,13 @@ fn devices(spec: &InstanceSpec, console: &Console) -> Result<Devices> {
     let mut cds = 0..;
     let disk = spec.disks.iter().enumerate().map(|(n, disk)| {
         let place = if disk.read_only { cds.next().unwrap_or_default() } else { disk.index };
-        disk_xml(disk, place, first_disk + n)
+        disk_xml(disk, place, Some(first_disk + n))
     });
     let nic = spec.nics.iter().enumerate().map(|(n, nic)| nic_xml(nic, n == 0 && spec.boot == Boot::Network));
     Ok(Devices {
         disk: disk.collect::<Result<_>>()?,
         interface: nic.collect::<Result<_>>()?,
-        controller: Controller { kind: "usb", model: "none" },
+        controller: controllers(spec),
         serial: serial_xml(console)?,
         graphics: Graphics { kind: "vnc", listen: ModelType { kind: "none" } },
         // What every firmware and system has a driver for.
@@ -154,7 +192,48 @@ fn devices(spec: &InstanceSpec, console: &Console) -> Result<Devices> {
     })
 }
 
-fn disk_xml(disk: &DiskSpec, place: u32, boot: usize) -> Result<Disk> {
+/// Ports are ordered one by one: libvirt makes no spare ones, and nothing could be plugged later.
+fn controllers(spec: &InstanceSpec) -> Vec<Controller> {
+    let ports = spec.disks.len() + spec.nics.len() + OWN_PORTS + FREE_PORTS;
+    let port = |_| Controller { kind: "pci", model: "pcie-root-port" };
+    let own = [Controller { kind: "usb", model: "none" }, Controller { kind: "pci", model: "pcie-root" }];
+    own.into_iter().chain((0..ports).map(port)).collect()
+}
+
+/// What a device is called that shows a row; libvirt asks for the prefix.
+pub(super) fn alias(row: Uuid) -> String {
+    format!("ua-{row}")
+}
+
+/// A disk, to be plugged into a guest that runs.
+///
+/// # Errors
+///
+/// `Order` if no domain can have such a disk.
+pub(super) fn plugged_disk(disk: &DiskSpec) -> Result<String> {
+    text_of("disk", &disk_xml(disk, disk.index, None)?)
+}
+
+/// A card, to be plugged into a guest that runs.
+///
+/// # Errors
+///
+/// `Order` if no domain can have such a card.
+pub(super) fn plugged_nic(nic: &NicSpec) -> Result<String> {
+    text_of("interface", &nic_xml(nic, false)?)
+}
+
+fn text_of(root: &str, device: &impl serde::Serialize) -> Result<String> {
+    quick_xml::se::to_string_with_root(root, device)
+        .map_err(|e| order(format!("cannot describe a {root} to libvirt: {e}")))
+}
+
+/// The name by which a guest's disk goes on its bus.
+pub(super) fn target(disk: &DiskSpec) -> String {
+    format!("vd{}", letters(disk.index))
+}
+
+fn disk_xml(disk: &DiskSpec, place: u32, boot: Option<usize>) -> Result<Disk> {
     let (device, prefix, bus) =
         if disk.read_only { ("cdrom", "sd", "sata") } else { ("disk", "vd", "virtio") };
     let format = match disk.format {
@@ -172,7 +251,8 @@ fn disk_xml(disk: &DiskSpec, place: u32, boot: usize) -> Result<Disk> {
         target: DiskTarget { dev: format!("{prefix}{}", letters(place)), bus },
         readonly: disk.read_only.then_some(()),
         serial: disk.vdisk.simple().to_string().chars().take(SERIAL_CHARS_MAX).collect(),
-        boot: Some(BootOrder { order: boot }),
+        boot: boot.map(|order| BootOrder { order }),
+        alias: Alias { name: alias(disk.vdisk) },
     })
 }
 
@@ -241,6 +321,7 @@ fn nic_xml(nic: &NicSpec, boots: bool) -> Result<Interface> {
         target: Tap { dev: nic.tap.clone(), managed: "no" },
         model: ModelType { kind: "virtio" },
         boot: boots.then_some(BootOrder { order: 1 }),
+        alias: Alias { name: alias(nic.vnic) },
     })
 }
 
@@ -305,11 +386,11 @@ mod tests {
             format: VolumeFormat::Raw,
             read_only: false,
         };
-        let text = quick_xml::se::to_string(&disk_xml(&disk, 0, 1).unwrap()).unwrap();
+        let text = quick_xml::se::to_string(&disk_xml(&disk, 0, Some(1)).unwrap()).unwrap();
         assert!(!text.contains("<>") && text.contains("&lt;") && text.contains("&quot;"), "{text}");
         for path in ["relative", "/line\nbreak", "/nul\u{0}", "/not\u{ffff}xml"] {
             assert!(
-                disk_xml(&DiskSpec { place: Place::File(path.into()), ..disk.clone() }, 0, 1).is_err(),
+                disk_xml(&DiskSpec { place: Place::File(path.into()), ..disk.clone() }, 0, Some(1)).is_err(),
                 "{path:?}"
             );
         }

@@ -2,7 +2,9 @@
 
 use super::{errors::order, errors::transient, op::SimOp, world::World};
 use crate::Result;
-use pony_core::host::{DriverError, GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{
+    DiskSpec, DriverError, Ending, GuestState, InstanceFact, InstanceSpec, Room, adjusted,
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -15,13 +17,25 @@ pub(super) struct Guest {
     pub(super) live: Option<InstanceSpec>,
     /// Counts its runs, so that what was in store for one does not befall the next.
     pub(super) run: u64,
-    /// Whether it ignores the power button.
+    /// The memory that it was started with, MiB.
+    pub(super) mem_started_mib: i64,
+    /// How its last run ended.
+    pub(super) ending: Option<Ending>,
+    /// Whether it ignores the power button, and lets go of no disk.
     pub(super) deaf: bool,
     /// There while it is on: its consoles end with it.
     power: Option<watch::Sender<()>>,
 }
 
+/// The most virtual CPUs of a guest that runs.
+const VCPU_MAX: u32 = 8;
+
 impl Guest {
+    /// How far it can be changed while it runs.
+    fn room(&self) -> Room {
+        Room { vcpu_min: 1, vcpu_max: VCPU_MAX, mem_max_mib: self.mem_started_mib }
+    }
+
     /// Whether an emulator process would exist.
     pub(super) fn is_active(&self) -> bool {
         matches!(self.state, GuestState::Running | GuestState::Paused | GuestState::ShuttingDown)
@@ -39,8 +53,16 @@ impl World {
         if self.guests.get(&spec.instance).is_some_and(|guest| guest.spec == *spec) {
             return Ok(());
         }
-        let (state, live, power) = (GuestState::Off, None, None);
-        let fresh = || Guest { spec: spec.clone(), state, live, run: 0, deaf: false, power };
+        let fresh = || Guest {
+            spec: spec.clone(),
+            state: GuestState::Off,
+            live: None,
+            run: 0,
+            mem_started_mib: 0,
+            ending: None,
+            deaf: false,
+            power: None,
+        };
         self.guests.entry(spec.instance).or_insert_with(fresh).spec = spec.clone();
         self.effect(SimOp::Define, spec.instance);
         Ok(())
@@ -57,7 +79,8 @@ impl World {
         self.check_memory(&spec)?;
         let guest = self.guest(instance)?;
         guest.state = GuestState::Running;
-        guest.live = Some(spec);
+        guest.mem_started_mib = spec.mem_mib;
+        (guest.live, guest.ending) = (Some(spec), None);
         guest.power = Some(watch::channel(()).0);
         guest.run += 1;
         let run = guest.run;
@@ -130,6 +153,7 @@ impl World {
         let was_active = guest.is_active();
         guest.end(GuestState::Off);
         if was_active {
+            guest.ending = Some(Ending::Destroyed);
             self.effect(SimOp::Destroy, instance);
         }
         Ok(())
@@ -145,12 +169,50 @@ impl World {
         Ok(())
     }
 
+    /// Makes a guest that is up exactly what is asked for, all at once.
+    pub(super) fn adjust(&mut self, spec: &InstanceSpec) -> Result<()> {
+        let guest = self.guest(spec.instance)?;
+        let Some(live) = guest.live.clone().filter(|_| guest.is_active()) else {
+            return Err(transient(format!("cannot change {}: it does not run", spec.name)));
+        };
+        if live == *spec {
+            return Ok(());
+        }
+        if adjusted(&live, spec, &guest.room()) != *spec {
+            return Err(order(format!("{} cannot be changed like that while it runs", spec.name)));
+        }
+        let stays = |disk: &&DiskSpec| spec.disks.contains(disk);
+        if let Some(kept) = live.disks.iter().find(|disk| guest.deaf && !stays(disk)) {
+            return Err(transient(format!("{} does not let go of disk {}", spec.name, kept.index)));
+        }
+        self.check_parts(spec)?;
+        self.guest(spec.instance)?.live = Some(spec.clone());
+        self.effect(SimOp::Adjust, spec.instance);
+        Ok(())
+    }
+
+    pub(super) fn grow_disk(&mut self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()> {
+        let guest = self.guest(instance)?;
+        let has = guest.is_active() && guest.live.as_ref().is_some_and(|live| live.disks.contains(disk));
+        let volume = self.volumes.values_mut().find(|volume| has && volume.place == disk.place);
+        let Some(volume) = volume else {
+            return Err(transient(format!("instance {instance} has no disk {} now", disk.place)));
+        };
+        if volume.size_mib < size_mib {
+            volume.size_mib = size_mib;
+            self.effect(SimOp::GrowDisk, instance);
+        }
+        Ok(())
+    }
+
     pub(super) fn guest_facts(&self) -> Vec<InstanceFact> {
         let fact = |(instance, guest): (&Uuid, &Guest)| InstanceFact {
             instance: *instance,
             state: guest.state,
             spec: Some(guest.spec.clone()),
             live: guest.live.clone().filter(|_| guest.state != GuestState::Off),
+            room: guest.is_active().then(|| guest.room()),
+            ending: guest.ending.filter(|_| !guest.is_active()),
             console: guest.is_active().then(|| format!("/sim/console/{instance}")),
         };
         self.guests.iter().map(fact).collect()
@@ -161,6 +223,8 @@ impl World {
         match self.guests.get_mut(&instance) {
             Some(guest) if guest.run == run && guest.is_active() => {
                 guest.end(end);
+                let crashed = end == GuestState::Crashed;
+                guest.ending = Some(if crashed { Ending::Killed } else { Ending::ShutDown });
                 self.notify(instance);
                 true
             }

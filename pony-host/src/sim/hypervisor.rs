@@ -4,7 +4,7 @@ use super::echo::{RFB_GREETING, echo};
 use super::{host::SimHost, op::SimOp};
 use crate::{Console, Hypervisor, Result};
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, DiskSpec, GuestState, InstanceFact, InstanceSpec};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -53,6 +53,14 @@ impl Hypervisor for SimHost {
 
     async fn undefine(&self, instance: Uuid) -> Result<()> {
         self.step(SimOp::Undefine, |world| world.undefine(instance)).await
+    }
+
+    async fn adjust(&self, spec: &InstanceSpec) -> Result<()> {
+        self.step(SimOp::Adjust, |world| world.adjust(spec)).await
+    }
+
+    async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()> {
+        self.step(SimOp::GrowDisk, |world| world.grow_disk(instance, disk, size_mib)).await
     }
 
     async fn list(&self) -> Result<Vec<InstanceFact>> {

@@ -19,6 +19,10 @@ pub enum SimOp {
     Undefine,
     /// `Hypervisor::console`.
     OpenConsole,
+    /// `Hypervisor::adjust`.
+    Adjust,
+    /// `Hypervisor::grow_disk`.
+    GrowDisk,
     /// `Hypervisor::list`.
     ListGuests,
     /// `Network::ensure_switch`.
@@ -47,7 +51,7 @@ pub enum SimOp {
 
 impl SimOp {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Define,
         Self::Start,
         Self::Pause,
@@ -56,6 +60,8 @@ impl SimOp {
         Self::Destroy,
         Self::Undefine,
         Self::OpenConsole,
+        Self::Adjust,
+        Self::GrowDisk,
         Self::ListGuests,
         Self::EnsureSwitch,
         Self::RemoveSwitch,

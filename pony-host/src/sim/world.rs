@@ -75,6 +75,7 @@ impl World {
         for instance in running {
             if let Some(guest) = self.guests.get_mut(&instance) {
                 guest.end(GuestState::Off);
+                guest.ending = None;
             }
             self.notify(instance);
         }

@@ -1,7 +1,9 @@
 //! A place to try guests in: a driver, a directory, and a tidy end whatever a test does.
 
 use crate::daemon::Daemon;
-use pony_core::host::{Boot, DiskSpec, GuestState, InstanceFact, InstanceSpec, Place, VolumeFormat};
+use pony_core::host::{
+    Boot, DiskSpec, Ending, Firmware, GuestState, InstanceFact, InstanceSpec, Place, VolumeFormat,
+};
 use pony_host::{Accel, Console, Hypervisor as _, Libvirt, LibvirtOptions, marker_boot_sector};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -83,6 +85,8 @@ impl Bench {
             cpu_percent: 100,
             mem_mib: 32,
             boot: Boot::Disk,
+            firmware: Firmware::default(),
+            cpu: None,
             disks: vec![disk],
             nics: vec![],
         };
@@ -128,6 +132,15 @@ impl Bench {
     pub async fn is(&self, spec: &InstanceSpec, state: GuestState) {
         let ask = || async { self.fact(spec).await.is_some_and(|fact| fact.state == state) };
         crate::suite::eventually(&format!("{} is {state:?}", spec.name), ask).await;
+    }
+
+    pub async fn ended(&self, spec: &InstanceSpec, ending: Ending) {
+        let ask = || async { self.fact(spec).await.is_some_and(|fact| fact.ending == Some(ending)) };
+        crate::suite::eventually(&format!("{} ended: {ending:?}", spec.name), ask).await;
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     pub fn console(&self, spec: &InstanceSpec, end: &str) -> PathBuf {

@@ -15,6 +15,7 @@ pub async fn hypervisor(hypervisor: &dyn Hypervisor, spec: &InstanceSpec) {
     defined(hypervisor, spec).await;
     started(hypervisor, spec, &mut events).await;
     redefined(hypervisor, spec).await;
+    adjusted(hypervisor, spec).await;
     looked_at(hypervisor, spec.instance).await;
     paused(hypervisor, spec.instance).await;
     gone(hypervisor, spec.instance).await;
@@ -83,6 +84,34 @@ async fn looked_at(hypervisor: &dyn Hypervisor, instance: Uuid) {
     }
     assert_fails(open().await.map(drop));
     hypervisor.start(instance).await.unwrap();
+}
+
+/// A running guest is changed as far as it can be, and says what it has then.
+async fn adjusted(hypervisor: &dyn Hypervisor, spec: &InstanceSpec) {
+    let fact = find(hypervisor, spec.instance).await.unwrap();
+    let (live, room) = (fact.live.unwrap(), fact.room.unwrap());
+    let more = InstanceSpec {
+        name: "changed".to_owned(),
+        vcpu: live.vcpu + 1,
+        cpu_percent: 50,
+        mem_mib: room.mem_max_mib + 1,
+        ..live.clone()
+    };
+    let reachable = pony_core::host::adjusted(&live, &more, &room);
+    assert_eq!((reachable.vcpu, reachable.mem_mib), (more.vcpu, live.mem_mib));
+    for _ in 0..2 {
+        hypervisor.adjust(&reachable).await.unwrap();
+        let fact = find(hypervisor, spec.instance).await.unwrap();
+        assert_eq!(fact.live.as_ref(), Some(&reachable));
+    }
+    hypervisor.destroy(spec.instance).await.unwrap();
+    assert_fails(hypervisor.adjust(&reachable).await);
+    hypervisor.start(spec.instance).await.unwrap();
+    assert_eq!(
+        find(hypervisor, spec.instance).await.unwrap().live,
+        Some(live),
+        "the definition is as it was"
+    );
 }
 
 async fn paused(hypervisor: &dyn Hypervisor, instance: Uuid) {

@@ -339,6 +339,8 @@ CREATE TYPE "public"."instance.state" AS ENUM ('running', 'paused', 'stopped');
 
 CREATE TYPE "public"."instance.boot" AS ENUM ('disk', 'network');
 
+CREATE TYPE "public"."instance.firmware" AS ENUM ('bios', 'uefi');
+
 CREATE TABLE "public"."instance" (
   "uuid" uuid NOT NULL,
   "tenant" uuid,
@@ -350,6 +352,7 @@ CREATE TABLE "public"."instance" (
   "ns" inet[] NOT NULL DEFAULT ARRAY[]::inet[],
   "cpu_profile" uuid,
   "boot" "public"."instance.boot" NOT NULL DEFAULT 'disk',
+  "firmware" "public"."instance.firmware" NOT NULL DEFAULT 'bios',
   "user_data" text COLLATE "C",
   CONSTRAINT "instance: the key must be unique" PRIMARY KEY ("uuid"),
   CONSTRAINT "instance.rcpu: must be a number" CHECK ("rcpu" BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308),

@@ -6,7 +6,7 @@ use crate::agent::facts::is_up;
 use crate::agent::looks::Subject;
 use crate::agent::orders::{DiskData, DiskOrder, Hardware, Target};
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec};
+use crate::host::{DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec, adjusted};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -132,8 +132,8 @@ impl View<'_> {
         }
     }
 
-    /// A guest that is up gets the new definition for its next start. One whose definition cannot be read is
-    /// left alone, rather than defined over and over.
+    /// A guest that is up gets the new definition for its next start, and of it at once what can be changed while
+    /// it runs. One whose definition cannot be read is left alone, rather than defined over and over.
     fn plan_redefine(
         &self,
         instance: Uuid,
@@ -143,7 +143,7 @@ impl View<'_> {
     ) -> Plan<Step> {
         let Some(defined) = guest.and_then(|g| g.spec.as_ref()) else { return Plan::Done };
         match self.instance_spec(instance, hardware, runs) {
-            Ok(spec) if spec == *defined => Plan::Done,
+            Ok(spec) if spec == *defined => plan_adjustment(guest, &spec),
             Ok(spec) => Plan::Step(Step::Define(spec)),
             Err(obstacle) => obstacle.into(),
         }
@@ -170,6 +170,8 @@ impl View<'_> {
             cpu_percent: hardware.cpu_percent,
             mem_mib: hardware.mem_mib,
             boot: hardware.boot,
+            firmware: hardware.firmware,
+            cpu: hardware.cpu.clone(),
             disks,
             nics,
         })
@@ -198,4 +200,12 @@ impl View<'_> {
             }
         })
     }
+}
+
+/// What can be changed while the guest runs is changed; the rest is told as pending.
+fn plan_adjustment(guest: Option<&InstanceFact>, spec: &InstanceSpec) -> Plan<Step> {
+    let known = guest.and_then(|guest| Some((guest.live.as_ref()?, guest.room.as_ref()?)));
+    let Some((live, room)) = known else { return Plan::Done };
+    let reachable = adjusted(live, spec, room);
+    if reachable == *live { Plan::Done } else { Plan::Step(Step::Adjust(reachable)) }
 }

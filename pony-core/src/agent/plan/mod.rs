@@ -131,7 +131,12 @@ impl World for View<'_> {
     fn lane(&self, step: &Step) -> usize {
         let lane = match step {
             Step::CreateVolume { .. } => Lane::Fill,
-            Step::Define(_) | Step::Start(_) | Step::Pause(_) | Step::Resume(_) => Lane::Guest,
+            Step::Define(_)
+            | Step::Start(_)
+            | Step::Pause(_)
+            | Step::Resume(_)
+            | Step::Adjust(_)
+            | Step::GrowDisk { .. } => Lane::Guest,
             Step::Shutdown(_)
             | Step::Destroy(_)
             | Step::Undefine(_)

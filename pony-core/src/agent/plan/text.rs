@@ -19,11 +19,24 @@ pub(in crate::agent) fn live_differences(live: &InstanceSpec, next: &InstanceSpe
     compare("vcpu", live.vcpu.to_string(), next.vcpu.to_string());
     compare("rcpu", rcpu(live), rcpu(next));
     compare("mem", live.mem_mib.to_string(), next.mem_mib.to_string());
-    compare("boot", format!("{:?}", live.boot).to_lowercase(), format!("{:?}", next.boot).to_lowercase());
+    compare("boot", word(live.boot), word(next.boot));
+    compare("firmware", word(live.firmware), word(next.firmware));
+    compare("cpu", cpu(live), cpu(next));
     compare("disks", disks(&live.disks), disks(&next.disks));
     compare("network cards", nics(&live.nics), nics(&next.nics));
     compare("name", live.name.clone(), next.name.clone());
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn word(value: impl std::fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
+fn cpu(spec: &InstanceSpec) -> String {
+    spec.cpu.as_ref().map_or_else(
+        || "the host's".to_owned(),
+        |cpu| std::iter::once(&cpu.model).chain(&cpu.features).cloned().collect::<Vec<_>>().join("+"),
+    )
 }
 
 fn rcpu(spec: &InstanceSpec) -> String {

@@ -10,7 +10,7 @@ use super::{Obstacle, StepRuns, View};
 use crate::agent::facts::PoolState;
 use crate::agent::orders::{DiskData, VolumeOrder, VolumeWish};
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{PoolBackend, Source, VolumeFact, VolumeSpec};
+use crate::host::{DiskSpec, GuestState, Place, PoolBackend, Source, VolumeFact, VolumeSpec};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -141,10 +141,27 @@ impl View<'_> {
         if !self.facts.guests.looked() {
             return Plan::wait(self.looking_at_guests());
         }
-        match self.user_of_volume(volume, None, runs).or(copy_of(volume, runs)) {
+        let user = self.user_of_volume(volume, None, runs);
+        if let Some((instance, disk)) = user.and_then(|user| self.live_disk(user, fact, runs)) {
+            return Plan::Step(Step::GrowDisk { instance, disk, spec });
+        }
+        match user.or(copy_of(volume, runs)) {
             Some(user) => Plan::wait(format!("grows to {size_mib} MiB once {user} does not use it")),
             None => Plan::Step(Step::CreateVolume { spec, source: Source::Empty }),
         }
+    }
+
+    /// The disk of a guest that is up which shows the volume: the guest's emulator can grow it meanwhile, where it
+    /// is a file.
+    fn live_disk(&self, instance: Uuid, fact: &VolumeFact, runs: &StepRuns) -> Option<(Uuid, DiskSpec)> {
+        if self.facts.guests.is_vague(instance) || runs.of(ResourceId::Instance(instance)).next().is_some() {
+            return None;
+        }
+        let guest = self.facts.guest(instance).filter(|_| matches!(fact.place, Place::File(_)));
+        let guest = guest.filter(|it| matches!(it.state, GuestState::Running | GuestState::Paused))?;
+        let disk =
+            guest.live.as_ref()?.disks.iter().find(|disk| disk.place == fact.place && !disk.read_only)?;
+        Some((instance, disk.clone()))
     }
 
     /// The volume for a driver. `None` where its pool is not known.

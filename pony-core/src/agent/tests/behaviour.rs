@@ -167,24 +167,82 @@ fn a_change_waits_for_the_next_start_and_says_so() {
     rig.run_for(1_000);
     let told = rig.instance().unwrap();
     assert_eq!(told.status, InstanceHealth::Running);
-    assert_eq!(told.order.error.unwrap(), "mem: running with 512, 1024 after the next stop/start");
-    assert_eq!(rig.verbs(), ["define"]);
+    assert_eq!(told.pending_restart.unwrap(), "mem: running with 512, 1024 after the next stop/start");
+    assert_eq!((told.order.error, rig.verbs()), (None, vec!["define"]));
     rig.order(with_hardware(Target::Stopped, |h| h.mem_mib = 1024));
     rig.expect(5_000, |r| is(r, Target::Stopped));
     rig.order(with_hardware(Target::Running, |h| h.mem_mib = 1024));
     rig.expect(1_000, |r| is(r, Target::Running));
-    assert_eq!(rig.instance().unwrap().order.error, None);
+    assert_eq!(rig.instance().unwrap().pending_restart, None);
     assert_eq!(rig.sim.world().guests[&id(INST)].live.as_ref().unwrap().mem_mib, 1024);
 }
 
 #[test]
-fn a_card_taken_out_keeps_its_tap_until_the_guest_is_off() {
+fn what_can_be_changed_while_it_runs_is_and_only_the_rest_is_pending() {
+    let mut rig = running();
+    let change = |h: &mut Hardware| {
+        (h.vcpu, h.cpu_percent, h.mem_mib, h.boot) = (4, 50, 256, Boot::Network);
+    };
+    rig.order(with_hardware(Target::Running, change));
+    let live = |r: &Rig| r.sim.world().guests[&id(INST)].live.clone().unwrap();
+    rig.expect(1_000, |r| live(r).vcpu == 4);
+    rig.run_for(1_000);
+    let now = live(&rig);
+    assert_eq!((now.cpu_percent, now.mem_mib, now.boot), (50, 256, Boot::Disk));
+    let told = rig.instance().unwrap();
+    assert_eq!(told.pending_restart.unwrap(), "boot: running with disk, network after the next stop/start");
+    assert_eq!(rig.verbs(), ["define", "change while it runs"]);
+    rig.run_for(120_000);
+    assert_eq!(rig.verbs(), Vec::<&str>::new(), "nothing is done over and over");
+}
+
+#[test]
+fn a_disk_is_plugged_once_its_volume_is_there_and_let_go_of_before_another_guest_has_it() {
+    let mut rig = running();
+    let mut more = with_hardware(Target::Running, |h| {
+        h.disks.push(DiskOrder { vdisk: id(40), index: 1, data: DiskData::Volume(id(41)) });
+    });
+    more.volumes.insert(id(41), VolumeOrder { base_image: Some(id(IMAGE)), ..volume() });
+    rig.order(more.clone());
+    let disks = |r: &Rig| r.sim.world().guests[&id(INST)].live.as_ref().map_or(0, |live| live.disks.len());
+    rig.run_for(1_000);
+    assert_eq!(disks(&rig), 1, "its volume is not filled yet");
+    rig.expect(10_000, |r| disks(r) == 2);
+
+    rig.sim.set_fate("change while it runs", Some(Fate::Hang));
+    let mut other = hardware();
+    (other.nics, other.disks) =
+        (vec![], vec![DiskOrder { vdisk: id(42), index: 0, data: DiskData::Volume(id(41)) }]);
+    let mut moved = orders(Target::Running);
+    moved.volumes.insert(id(41), more.volumes[&id(41)].clone());
+    let placement = placed(Target::Running);
+    let second = InstanceOrder { target: Target::Running, placement, hardware: Some(other) };
+    moved.instances.insert(id(43), second);
+    rig.order(moved.clone());
+    rig.run_for(30_000);
+    assert_eq!((disks(&rig), rig.sim.world().up().count()), (2, 1), "the guest still has it");
+    rig.sim.set_fate("change while it runs", None);
+    rig.expect(200_000, |r| disks(r) == 1 && r.sim.world().up().count() == 2);
+}
+
+#[test]
+fn a_card_taken_out_is_unplugged_and_then_its_tap_goes() {
     let mut rig = running();
     rig.order(with_hardware(Target::Running, |h| h.nics.clear()));
-    rig.run_for(30_000);
+    rig.expect(5_000, |r| r.sim.world().taps.is_empty() && r.sim.world().switches.is_empty());
+    assert_eq!(rig.verbs(), ["define", "change while it runs", "remove the tap", "remove the switch"]);
+    assert!(is(&rig, Target::Running));
+}
+
+#[test]
+fn a_later_order_wins_over_a_guest_that_lets_go_of_nothing() {
+    let mut rig = running();
+    rig.sim.set_fate("change while it runs", Some(Fate::Hang));
+    rig.order(with_hardware(Target::Running, |h| h.nics.clear()));
+    rig.run_for(2_000);
     assert_eq!(rig.sim.world().taps.len(), 1);
     rig.order(with_hardware(Target::Stopped, |h| h.nics.clear()));
-    rig.expect(5_000, |r| r.sim.world().taps.is_empty() && r.sim.world().switches.is_empty());
+    rig.expect(5_000, |r| r.sim.world().taps.is_empty() && is(r, Target::Stopped));
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub(super) fn hardware() -> Hardware {
         cpu_percent: 200,
         mem_mib: 512,
         boot: Boot::Disk,
+        firmware: Firmware::default(),
+        cpu: None,
         disks: vec![DiskOrder { vdisk: id(VDISK), index: 0, data: DiskData::Volume(id(ROOT)) }],
         nics: vec![NicOrder { vnic: id(VNIC), index: 0, switch: id(SWITCH), mac, addresses: None }],
     }

@@ -286,7 +286,7 @@ fn a_cd_rom_shows_the_copy_of_its_image() {
 }
 
 #[test]
-fn a_volume_grows_once_nobody_uses_it_and_never_shrinks() {
+fn a_volume_grows_also_while_a_guest_uses_it_and_never_shrinks() {
     let mut rig = quiet();
     rig.order(orders(Target::Running));
     rig.expect(10_000, |r| is(r, Target::Running));
@@ -296,10 +296,13 @@ fn a_volume_grows_once_nobody_uses_it_and_never_shrinks() {
         orders
     };
     rig.order(sized(Target::Running, 400));
-    rig.run_for(5_000);
-    assert!(reason(&rig, ROOT).contains("grows to 400 MiB once"), "{}", reason(&rig, ROOT));
-    rig.order(sized(Target::Stopped, 400));
     rig.expect(5_000, |r| r.sim.world().volumes[&id(ROOT)].size_mib == 400);
+    assert_eq!(rig.effects().get(&("grow-disk", id(ROOT))), Some(&1));
+    rig.order(sized(Target::Stopped, 400));
+    rig.expect(5_000, |r| is(r, Target::Stopped));
+    rig.order(sized(Target::Stopped, 600));
+    rig.expect(5_000, |r| r.sim.world().volumes[&id(ROOT)].size_mib == 600);
+    assert_eq!(rig.effects().get(&("grow", id(ROOT))), Some(&1));
     rig.order(sized(Target::Running, 100));
     rig.expect(5_000, |r| is(r, Target::Running));
     assert!(reason(&rig, ROOT).contains("does not shrink"), "{}", reason(&rig, ROOT));

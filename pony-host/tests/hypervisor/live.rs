@@ -1,0 +1,123 @@
+//! What a guest that runs sees of changes: a real kernel, asked on its serial console.
+
+use crate::bench::Bench;
+use crate::suite;
+use pony_core::host::{DiskSpec, DriverErrorKind, Firmware, InstanceSpec, Place, VolumeFormat};
+use pony_host::Hypervisor as _;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// What the demo guest says once it is up.
+const READY: &str = "PONY-GUEST-READY";
+
+/// The demo guest, where it was built.
+fn image() -> Result<PathBuf, String> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    let image = target.join("guest/guest.raw");
+    if image.exists() { Ok(image) } else { Err("there is no demo guest; .ci/guest builds it".to_owned()) }
+}
+
+/// An instance that boots the demo guest; `None`, saying why, where there is none.
+fn booting(bench: &Bench, name: &str) -> Option<InstanceSpec> {
+    let image = image().map_err(suite::skipped).ok()?;
+    let spec = InstanceSpec { mem_mib: 192, ..bench.spec(name) };
+    std::fs::copy(image, file(&spec.disks[0])).unwrap();
+    Some(spec)
+}
+
+/// Has the guest's shell work out something, and waits until it says `expected`.
+async fn asks(bench: &Bench, spec: &InstanceSpec, what: &str, expected: &str) {
+    let typing = UnixStream::connect(bench.console(spec, "sock")).unwrap();
+    let number = Uuid::new_v4().simple().to_string();
+    let (mark, log) = (&number[..8], bench.console(spec, "log"));
+    let ask = || async {
+        // Its echo has quotes where the answer has none.
+        writeln!(&typing, "echo {mark}'='$({what})").unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let said = std::fs::read(&log).unwrap_or_default();
+        String::from_utf8_lossy(&said).contains(&format!("{mark}={expected}\r"))
+    };
+    let asking = async { while !ask().await {} };
+    if tokio::time::timeout(suite::EVENTUALLY, asking).await.is_err() {
+        let said = std::fs::read(&log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        panic!("{what} was never {expected}: {}", &said[said.len().saturating_sub(1_500)..]);
+    }
+}
+
+fn file(disk: &DiskSpec) -> &Path {
+    let Place::File(path) = &disk.place else { panic!("{disk:?} is no file") };
+    path
+}
+
+fn data_disk(bench: &Bench, name: &str, index: u32) -> DiskSpec {
+    let path = bench.path(name);
+    std::fs::File::create(&path).unwrap().set_len(8 << 20).unwrap();
+    DiskSpec {
+        vdisk: Uuid::new_v4(),
+        index,
+        place: Place::File(path),
+        format: VolumeFormat::Raw,
+        read_only: false,
+    }
+}
+
+#[tokio::test]
+async fn a_running_guest_sees_what_is_plugged_grown_and_taken_away() {
+    let Some(bench) = Bench::new().await else { return };
+    let Some(spec) = booting(&bench, "changes") else { return };
+    bench.run(&spec).await;
+    bench.says(&spec, READY).await;
+    asks(&bench, &spec, "ls /sys/block | grep -c ^vd", "1").await;
+
+    let disk = data_disk(&bench, "data.img", 1);
+    let with_disk = InstanceSpec { disks: vec![spec.disks[0].clone(), disk.clone()], ..spec.clone() };
+    bench.libvirt.adjust(&with_disk).await.unwrap();
+    asks(&bench, &spec, "cat /sys/block/vdb/size", "16384").await;
+    assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&with_disk));
+    assert_eq!(bench.another().await.list().await.unwrap()[0].live.as_ref(), Some(&with_disk));
+
+    bench.libvirt.grow_disk(spec.instance, &disk, 16).await.unwrap();
+    asks(&bench, &spec, "cat /sys/block/vdb/size", "32768").await;
+    assert_eq!(file(&disk).metadata().unwrap().len(), 16 << 20);
+
+    bench.libvirt.adjust(&spec).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&spec));
+    asks(&bench, &spec, "ls /sys/block | grep -c ^vd", "1").await;
+
+    let smaller = InstanceSpec { vcpu: 2, mem_mib: 128, ..spec.clone() };
+    bench.libvirt.adjust(&smaller).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&smaller));
+    asks(&bench, &spec, "ls -d /sys/devices/system/cpu/cpu[0-9] | grep -c .", "2").await;
+}
+
+/// A guest that halted lets go of nothing: that is told in time, and the disk stays known as in use.
+#[tokio::test]
+async fn a_guest_that_lets_go_of_nothing_is_told_of() {
+    let Some(bench) = Bench::new().await else { return };
+    let mut spec = bench.spec("keeps its disks");
+    spec.disks.push(data_disk(&bench, "kept.img", 1));
+    bench.run(&spec).await;
+    bench.says(&spec, &bench.marker).await;
+    let less = InstanceSpec { disks: vec![spec.disks[0].clone()], ..spec.clone() };
+    let refused = bench.libvirt.adjust(&less).await;
+    let message = suite::assert_refused(refused, DriverErrorKind::Transient);
+    assert!(message.contains(&spec.disks[1].vdisk.to_string()), "{message}");
+    assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&spec));
+}
+
+#[tokio::test]
+async fn a_guest_boots_by_uefi() {
+    let Some(bench) = Bench::new().await else { return };
+    if !Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd").exists() {
+        return suite::skipped("the firmware is missing: package ovmf");
+    }
+    let spec = InstanceSpec { firmware: Firmware::Uefi, mem_mib: 128, ..bench.spec("uefi") };
+    bench.run(&spec).await;
+    bench.says(&spec, "BdsDxe").await;
+    bench.libvirt.destroy(spec.instance).await.unwrap();
+    bench.libvirt.undefine(spec.instance).await.unwrap();
+}
