@@ -30,6 +30,9 @@ test: setup ## Run every tier of tests that this machine allows
 test-long: setup ## Run the random tests with many more seeds: an hour or more
 	@.ci/test-long
 
+test-matrix: setup ## Prove in every cell that a later order wins, and write docs/later-order-matrix.md
+	PONY_MATRIX=1 $(CARGO) test --package pony-core --test cloud matrix -- --nocapture
+
 fuzz: setup ## Fuzz messages and transactions, a minute each (SECONDS=…); needs a nightly toolchain, cargo-fuzz
 	@.ci/fuzz $(SECONDS)
 
@@ -65,5 +68,5 @@ doc: ## Build the documentation: target/doc/
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test test-long fuzz check fmt bench bench-api bench-host bench-state bench-postgres bench-session doc clean-state
+.PHONY: help setup build run test test-long test-matrix fuzz check fmt bench bench-api bench-host bench-state bench-postgres bench-session doc clean-state
 .DEFAULT_GOAL := help

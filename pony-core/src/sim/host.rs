@@ -88,6 +88,11 @@ impl SimHost {
         &self.world.violations
     }
 
+    /// How many steps are under way, those that hang among them.
+    pub fn under_way(&self) -> usize {
+        self.jobs.len()
+    }
+
     /// Switches random faults on or off; those that are under way stay.
     pub fn set_faults(&mut self, on: bool) {
         self.faults = on;

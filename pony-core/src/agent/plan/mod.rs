@@ -121,8 +121,10 @@ impl World for View<'_> {
         match (&run.step, run.id) {
             (Step::CreateVolume { spec, source }, ResourceId::Volume(v)) => self.fill_serves(v, spec, source),
             (Step::DeleteVolume(_), ResourceId::Volume(v)) => self.delete_serves(v),
-            (Step::Shutdown(instance), _) => {
-                run.order == self.order(run.id) && !self.is_grace_over(*instance)
+            // A guest that is to go off is brought to see its power button only as long as it has time for that.
+            (Step::Shutdown(instance) | Step::Resume(instance), _) => {
+                let is_late = !self.orders.target(*instance).is_up() && self.is_grace_over(*instance);
+                run.order == self.order(run.id) && !is_late
             }
             _ => run.order == self.order(run.id),
         }

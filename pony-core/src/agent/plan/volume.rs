@@ -266,14 +266,19 @@ impl View<'_> {
         shown(DiskData::Volume(volume)) || order.image.is_some_and(|i| shown(DiskData::Image(i)) || fills(i))
     }
 
-    /// Whether a fill under way still is what is ordered. What it is filled from may be nulled behind its back
-    /// (somebody else finished first), and the volume may be ordered larger: it grows afterwards.
+    /// Whether a fill under way still is what is ordered, and needed. What it is filled from may be nulled behind its
+    /// back (somebody else finished first), and the volume may be ordered larger: it grows afterwards.
     pub(super) fn fill_serves(&self, volume: Uuid, spec: &VolumeSpec, source: &Source) -> bool {
         let Some(order) = self.orders.volumes.get(&volume) else { return false };
         let same_place =
             self.orders.pools.get(&order.pool).is_some_and(|p| p.spec == spec.pool && p.fault.is_none());
         let same_shape = order.format.is_none_or(|f| f == spec.format) && order.size_mib >= spec.size_mib;
-        order.wish != VolumeWish::Deleted && same_place && same_shape && self.source_serves(order, source)
+        let is_wanted = match order.wish {
+            VolumeWish::Present => true,
+            VolumeWish::Optional => self.is_needed(volume, order),
+            VolumeWish::Deleted => false,
+        };
+        is_wanted && same_place && same_shape && self.source_serves(order, source)
     }
 
     fn source_serves(&self, order: &VolumeOrder, source: &Source) -> bool {

@@ -196,3 +196,17 @@ fn a_later_order_wins_over_drivers_that_end_late() {
         }
     }
 }
+
+/// Found by the matrix: a paused guest is woken to see its power button. One that could not be woken kept its plug until
+/// that step was given up for its silence, two minutes later.
+#[test]
+fn a_paused_guest_that_cannot_be_woken_is_switched_off_in_time() {
+    let config = Config { shutdown_grace_ms: 1_000, ..Config::default() };
+    let mut rig = Rig::with_config(7, SimConfig::default(), config);
+    rig.order(orders(Target::Paused));
+    rig.expect(20_000, |r| is(r, Target::Paused));
+    rig.sim.set_fate("resume", Some(Fate::Hang));
+    rig.order(orders(Target::Stopped));
+    let took = rig.expect(BOUND_MS, |r| is(r, Target::Stopped));
+    assert!(took >= 1_000, "it had {took} ms of its second");
+}

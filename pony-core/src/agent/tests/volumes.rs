@@ -340,3 +340,23 @@ fn hung_fills_do_not_delay_deletions() {
         status(r, OTHER) == Some(DataHealth::Absent) && status(r, 45) == Some(DataHealth::Absent)
     });
 }
+
+/// Found by the matrix: the download of an image went on, or hung, after all that waited for it had been deleted.
+#[test]
+fn a_copy_that_nobody_waits_for_any_more_is_given_up() {
+    let mut rig = quiet();
+    rig.sim.set_dead(URI, true);
+    let mut wanted = orders(Target::Running);
+    wish(&mut wanted, COPY, VolumeWish::Optional);
+    rig.order(wanted.clone());
+    rig.expect(5_000, |r| sources(r, COPY).len() == 1);
+    let mut deleted = wanted.clone();
+    deleted.instances.clear();
+    wish(&mut deleted, ROOT, VolumeWish::Deleted);
+    rig.order(deleted);
+    rig.expect(1_000, |r| r.sim.under_way() == 0);
+    // Somebody wants it again, and the server is back.
+    rig.sim.set_dead(URI, false);
+    rig.order(wanted);
+    rig.expect(10_000, |r| status(r, COPY) == Some(DataHealth::Ready) && is(r, Target::Running));
+}

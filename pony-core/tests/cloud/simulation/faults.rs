@@ -1,6 +1,6 @@
 //! What breaks, and the operators who say of a host that it is off.
 
-use super::world::{HOSTS, World};
+use super::world::World;
 use crate::database::update;
 use pony_core::tables::{Host, HostStatus};
 use pony_state::Read;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 impl World {
     pub(super) fn some_host(&mut self) -> usize {
-        usize::try_from(self.random.below(HOSTS as u64)).unwrap()
+        usize::try_from(self.random.below(self.nodes.len() as u64)).unwrap()
     }
 
     pub(super) fn break_something(&mut self) {

@@ -4,6 +4,7 @@
 //! `PONY_SEEDS=n` runs n seeds, `PONY_SEED=n` replays one.
 
 mod faults;
+mod matrix;
 mod net;
 mod node;
 mod promises;

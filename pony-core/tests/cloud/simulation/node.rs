@@ -1,8 +1,8 @@
 //! A host: the simulated machine, and the agent on it while it runs.
 
-use pony_core::agent::{Agent, AgentEvent, AgentOptions, Command, Config, Lane};
+use pony_core::agent::{Agent, AgentEvent, AgentOptions, Command, Config, Lane, Step};
 use pony_core::reconcile;
-use pony_core::sim::{SimAnswer, SimConfig, SimHost};
+use pony_core::sim::{SimAnswer, SimHost};
 use pony_state::sync::{Frames, Limits, Now};
 use uuid::Uuid;
 
@@ -20,6 +20,8 @@ pub(super) struct Node {
     /// What the agent wrote down.
     epoch: u64,
     pub(super) steps: u64,
+    /// The steps that were begun, where somebody wants to know them.
+    pub(super) begun: Option<Vec<Step>>,
 }
 
 fn config() -> Config {
@@ -33,18 +35,18 @@ fn config() -> Config {
 }
 
 impl Node {
-    pub(super) fn new(uuid: Uuid, pool: Uuid, seed: u64) -> Self {
-        let sim = SimConfig { mem_mib: 16_384, ..SimConfig::troubled() };
+    pub(super) fn new(uuid: Uuid, pool: Uuid, sim: SimHost) -> Self {
         Self {
             uuid,
             pool,
-            sim: SimHost::new(seed, sim),
+            sim,
             agent: None,
             powered: true,
             start_ms: Some(0),
             cut_until_ms: 0,
             epoch: 0,
             steps: 0,
+            begun: None,
         }
     }
 
@@ -112,7 +114,12 @@ impl Node {
                 }
             }
             while let Some(command) = agent.poll_command() {
-                self.steps += u64::from(matches!(command, Command::Run { .. }));
+                if let Command::Run { step, .. } = &command {
+                    self.steps += 1;
+                    if let Some(begun) = &mut self.begun {
+                        begun.push(step.clone());
+                    }
+                }
                 self.sim.handle(command, now.ms);
                 idle = false;
             }

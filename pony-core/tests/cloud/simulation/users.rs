@@ -32,6 +32,14 @@ impl Users {
         Self { tenant: uuid(), image: uuid(), rare_image: uuid(), switches: [uuid(), uuid()], named: 0 }
     }
 
+    pub(super) fn tenant(&self) -> Uuid {
+        self.tenant
+    }
+
+    pub(super) fn switch(&self) -> Uuid {
+        self.switches[0]
+    }
+
     pub(super) fn first_orders(&self) -> Vec<RowOp> {
         let image = |uuid: Uuid, name: &str| {
             insert("image", json!({ "uuid": uuid, "name": name, "source_uri": URI }))

@@ -7,12 +7,16 @@ use super::users::Users;
 use crate::database::insert;
 use pony_core::controller::Controller;
 use pony_core::reconcile::SplitMix64;
+use pony_core::sim::{SimConfig, SimHost};
 use pony_state::RowOp;
 use pony_state::sync::Now;
 use serde_json::json;
 use uuid::Uuid;
 
-pub(super) const HOSTS: usize = 20;
+/// Hosts of most clouds, and of every [`LARGE_EACH`]th.
+const HOSTS: usize = 20;
+const HOSTS_MANY: usize = 100;
+const LARGE_EACH: u64 = 40;
 /// Rounds without time passing.
 const AT_ONCE_MAX: u64 = 10_000;
 const UNIX_START_S: u64 = 1_700_000_000;
@@ -70,10 +74,19 @@ pub(super) struct World {
 }
 
 impl World {
+    /// A cloud in which much goes wrong once there is [`Self::trouble`].
     pub(super) fn new(seed: u64) -> Self {
+        let hosts = if seed % LARGE_EACH == LARGE_EACH - 1 { HOSTS_MANY } else { HOSTS };
+        Self::with(seed, hosts, SimConfig { mem_mib: 16_384, ..SimConfig::troubled() })
+    }
+
+    /// A cloud of such hosts.
+    pub(super) fn with(seed: u64, hosts: usize, sim: SimConfig) -> Self {
         let mut random = SplitMix64::new(seed ^ 0x5eed_c10d);
         let mut uuid = || Uuid::from_u64_pair(random.next_u64(), random.next_u64());
-        let nodes = (0..HOSTS).map(|n| Node::new(uuid(), uuid(), seed * 1_000 + n as u64)).collect();
+        let nodes = (0..hosts)
+            .map(|n| Node::new(uuid(), uuid(), SimHost::new(seed * 1_000 + n as u64, sim)))
+            .collect();
         let users = Users::new(&mut uuid);
         let mut world = Self {
             seed,

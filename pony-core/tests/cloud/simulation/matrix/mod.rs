@@ -1,0 +1,85 @@
+//! A later order always wins: every transition of what hosts realize, stuck at every step in every way, and then every
+//! later order.
+//!
+//! Generated. Which steps a transition takes is found by taking it; `every_step_is_in_the_matrix` sees to it that no step
+//! is forgotten. `make test` runs a sample that is spread over all cells, `make test-matrix` runs all and writes
+//! `docs/later-order-matrix.md`; `PONY_SEED=n` replays the n-th cell.
+
+mod cell;
+mod faults;
+mod orders;
+mod paths;
+mod scene;
+mod table;
+
+use crate::seeds;
+use cell::Cell;
+use paths::Paths;
+use pony_core::agent::Step;
+use std::collections::BTreeSet;
+
+/// Cells that `make test` runs.
+const SAMPLE: u64 = 150;
+
+/// Neighbours among the seeds are that many cells apart, so that any number of first seeds is a sample of everything. A
+/// prime.
+const STRIDE: usize = 7_919;
+
+/// Which steps there are. A new one does not compile before it has a name here, and [`STEPS`] must have it too.
+fn name(step: &Step) -> &'static str {
+    match step {
+        Step::Define(_) => "define",
+        Step::Start(_) => "start",
+        Step::Pause(_) => "pause",
+        Step::Resume(_) => "resume",
+        Step::Shutdown(_) => "shutdown",
+        Step::Destroy(_) => "destroy",
+        Step::Undefine(_) => "undefine",
+        Step::EnsureSwitch(_) => "ensure switch",
+        Step::RemoveSwitch(_) => "remove switch",
+        Step::EnsureTap(_) => "ensure tap",
+        Step::RemoveTap(_) => "remove tap",
+        Step::CreateVolume { .. } => "create volume",
+        Step::DeleteVolume(_) => "delete volume",
+    }
+}
+
+const STEPS: [&str; 13] = [
+    "define",
+    "start",
+    "pause",
+    "resume",
+    "shutdown",
+    "destroy",
+    "undefine",
+    "ensure switch",
+    "remove switch",
+    "ensure tap",
+    "remove tap",
+    "create volume",
+    "delete volume",
+];
+
+#[test]
+fn every_step_is_in_the_matrix() {
+    let taken: BTreeSet<&str> = Paths::find().steps().iter().map(name).collect();
+    assert_eq!(taken, BTreeSet::from(STEPS), "a step without a transition that takes it");
+}
+
+#[test]
+fn a_later_order_always_wins() {
+    let paths = Paths::find();
+    let cells = Cell::all(&paths);
+    let is_whole = std::env::var_os("PONY_MATRIX").is_some();
+    let count = if is_whole { cells.len() as u64 } else { SAMPLE };
+    let results = seeds::run(count, |seed| {
+        let cell = &cells[seed as usize * STRIDE % cells.len()];
+        (cell.clone(), cell::run(cell, &paths, seed))
+    });
+    let table = table::write(&results);
+    println!("{table}");
+    if is_whole && !seeds::is_replay() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/later-order-matrix.md");
+        std::fs::write(path, table).unwrap();
+    }
+}

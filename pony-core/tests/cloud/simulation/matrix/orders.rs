@@ -1,0 +1,198 @@
+//! What can be ordered of the scene, and the transitions that are made of it.
+
+use super::super::users::uuid_of;
+use super::scene::Scene;
+use crate::database::{insert, update};
+use pony_state::RowOp;
+use serde_json::{Value as Json, json};
+
+/// What somebody orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Order {
+    /// An instance that shall run, with a disk from an image and a card.
+    Create,
+    /// The same, but it shall stay off.
+    CreateStopped,
+    /// An instance without a disk, hence of no host in particular.
+    CreateDiskless,
+    Start,
+    Stop,
+    Pause,
+    /// More memory.
+    Resize,
+    /// The instance, and its disk with it.
+    Delete,
+    /// What was deleted, anew under its old name.
+    CreateAgain,
+    /// A volume from an image.
+    CreateVolume,
+    CreateEmptyVolume,
+    GrowVolume,
+    DeleteVolume,
+    /// Another one in its place.
+    ReplaceVolume,
+    /// One more copy of an image.
+    CopyImage,
+    DeleteCopy,
+    /// The host of the instance shall have none.
+    Evacuate,
+    Return,
+}
+
+impl Order {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Create | Self::CreateVolume => "create",
+            Self::CreateStopped => "create, off",
+            Self::CreateDiskless => "create without a disk",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Resize => "resize",
+            Self::Delete | Self::DeleteVolume | Self::DeleteCopy => "delete",
+            Self::CreateAgain => "create again",
+            Self::CreateEmptyVolume => "create empty",
+            Self::GrowVolume => "grow",
+            Self::ReplaceVolume => "replace",
+            Self::CopyImage => "copy",
+            Self::Evacuate => "evacuate the host",
+            Self::Return => "allow the host again",
+        }
+    }
+
+    /// Whether what was ordered is up in the end, for which guests and their disks have to be made.
+    pub(super) const fn makes(self) -> bool {
+        !matches!(self, Self::Stop | Self::Delete | Self::DeleteVolume | Self::DeleteCopy)
+    }
+
+    /// What is not yet as it says.
+    pub(super) fn difference(self, scene: &Scene) -> Option<String> {
+        match self {
+            Self::Delete | Self::DeleteVolume | Self::DeleteCopy => scene.whole_difference(),
+            Self::CreateVolume
+            | Self::CreateEmptyVolume
+            | Self::GrowVolume
+            | Self::ReplaceVolume
+            | Self::CopyImage => scene.volume_difference(),
+            Self::Stop => scene.running(),
+            _ => scene.instance_difference(),
+        }
+    }
+
+    /// The operations that order it.
+    pub(super) fn ops(self, scene: &mut Scene) -> Vec<RowOp> {
+        let state =
+            |scene: &Scene, it: &str| vec![update("instance", scene.instance, json!({ "state": it }))];
+        match self {
+            Self::Create | Self::CreateAgain => scene.create("running", true),
+            Self::CreateStopped => scene.create("stopped", true),
+            Self::CreateDiskless => scene.create("running", false),
+            Self::Start => state(scene, "running"),
+            Self::Stop => state(scene, "stopped"),
+            Self::Pause => state(scene, "paused"),
+            Self::Resize => vec![update("instance", scene.instance, json!({ "mem": 1024 }))],
+            Self::Delete => scene.world.removal(scene.instance, true),
+            Self::CreateVolume => scene.volume(json!({ "base_image": scene.world.users.image })),
+            Self::CreateEmptyVolume => scene.volume(json!({})),
+            Self::GrowVolume => vec![update("volume", scene.volume, json!({ "size": 300 }))],
+            Self::DeleteVolume | Self::DeleteCopy => {
+                vec![update("volume", scene.volume, json!({ "state": "deleted" }))]
+            }
+            Self::ReplaceVolume => {
+                let mut ops = Self::DeleteVolume.ops(scene);
+                ops.extend(Self::CreateVolume.ops(scene));
+                ops
+            }
+            Self::CopyImage => {
+                let image = scene.world.users.rare_image;
+                scene.volume(json!({ "image": image, "size": Json::Null }))
+            }
+            Self::Evacuate => scene.host_state("evacuated"),
+            Self::Return => scene.host_state("present"),
+        }
+    }
+}
+
+impl Scene {
+    fn create(&mut self, state: &str, with_disk: bool) -> Vec<RowOp> {
+        self.instance = self.world.uuid();
+        let row = json!({
+            "uuid": self.instance, "tenant": self.world.users.tenant(), "name": "web", "state": state,
+            "vcpu": 1, "rcpu": 1.0, "mem": 512,
+        });
+        let mut ops = vec![insert("instance", row)];
+        if with_disk {
+            ops.extend(self.volume(json!({ "base_image": self.world.users.image })));
+            let row = json!({ "uuid": self.world.uuid(), "instance": self.instance, "volume": self.volume, "index": 0 });
+            ops.push(insert("vdisk", row));
+        }
+        let (uuid, switch) = (self.world.uuid(), self.world.users.switch());
+        ops.push(insert(
+            "vnic",
+            json!({ "uuid": uuid, "instance": self.instance, "switch": switch, "index": 0 }),
+        ));
+        ops
+    }
+
+    /// A new volume in the first host's pool, unless `columns` say otherwise.
+    fn volume(&mut self, columns: Json) -> Vec<RowOp> {
+        self.volume = self.world.uuid();
+        let mut row = json!({ "uuid": self.volume, "size": 200, "storage_pool": self.world.nodes[0].pool });
+        if let (Json::Object(row), Json::Object(columns)) = (&mut row, columns) {
+            row.extend(columns);
+        }
+        vec![insert("volume", row)]
+    }
+
+    fn host_state(&mut self, state: &str) -> Vec<RowOp> {
+        let database = &self.world.store.database;
+        let placed = database.table("host_instance").find(|it| it["instance"] == json!(self.instance));
+        let host = placed.and_then(|it| uuid_of(it, "host")).filter(|_| state == "evacuated");
+        self.evacuated = host.unwrap_or(self.evacuated);
+        let host = if self.evacuated.is_nil() { self.world.nodes[0].uuid } else { self.evacuated };
+        vec![update("host", host, json!({ "state": state }))]
+    }
+}
+
+/// A change of what is, made by an order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transition {
+    /// Of what it is, and what becomes of that.
+    pub(super) name: &'static str,
+    /// What is ordered, and done, before.
+    pub(super) before: &'static [Order],
+    pub(super) order: Order,
+    /// What may be ordered then.
+    pub(super) later: &'static [Order],
+}
+
+use Order::{
+    CopyImage, Create, CreateAgain, CreateDiskless, CreateEmptyVolume, CreateStopped, CreateVolume, Delete,
+    DeleteCopy, DeleteVolume, Evacuate, GrowVolume, Pause, ReplaceVolume, Resize, Return, Start, Stop,
+};
+
+const fn to(
+    name: &'static str,
+    before: &'static [Order],
+    order: Order,
+    later: &'static [Order],
+) -> Transition {
+    Transition { name, before, order, later }
+}
+
+pub(super) const TRANSITIONS: [Transition; 14] = [
+    to("instance: create", &[], Create, &[Stop, Pause, Resize, Delete]),
+    to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
+    to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
+    to("instance: pause", &[Create], Pause, &[Start, Stop, Resize, Delete]),
+    to("instance: resume", &[Create, Pause], Start, &[Pause, Stop, Delete]),
+    to("instance: resize", &[Create], Resize, &[Stop, Pause, Delete]),
+    to("instance: delete", &[Create], Delete, &[CreateAgain]),
+    to("instance: move to another host", &[CreateDiskless], Evacuate, &[Return, Stop, Delete]),
+    to("volume: create from an image", &[], CreateVolume, &[DeleteVolume, GrowVolume, ReplaceVolume]),
+    to("volume: create empty", &[], CreateEmptyVolume, &[DeleteVolume, GrowVolume]),
+    to("volume: grow", &[CreateVolume], GrowVolume, &[DeleteVolume, ReplaceVolume]),
+    to("volume: delete", &[CreateVolume], DeleteVolume, &[CreateVolume]),
+    to("image: copy", &[], CopyImage, &[DeleteCopy]),
+    to("image: delete a copy", &[CopyImage], DeleteCopy, &[CopyImage]),
+];

@@ -1,0 +1,161 @@
+//! A small cloud with the few things that orders are about.
+
+use super::super::users::uuid_of;
+use super::super::world::World;
+use super::orders::Order;
+use pony_core::agent::Step;
+use pony_core::sim::SimConfig;
+use pony_core::tables::{Instance, Volume};
+use pony_state::Read;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+const HOSTS: usize = 2;
+
+/// How finely times are measured, ms.
+pub(super) const RESOLUTION_MS: u64 = 20;
+
+/// Without any fault everything is done within this, ms.
+const SETTLE_MS_MAX: u64 = 30_000;
+
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) instance: Uuid,
+    pub(super) volume: Uuid,
+    pub(super) evacuated: Uuid,
+}
+
+impl Scene {
+    /// A cloud that does what it was told at its beginning, with nothing of its users in it but images and switches.
+    pub(super) fn new(seed: u64, sim: SimConfig) -> Self {
+        let mut world = World::with(seed, HOSTS, sim);
+        world.nodes.iter_mut().for_each(|it| it.begun = Some(Vec::new()));
+        let mut scene = Self { world, instance: Uuid::nil(), volume: Uuid::nil(), evacuated: Uuid::nil() };
+        scene.settle();
+        scene
+    }
+
+    /// Orders; says whether somebody was there to take it.
+    pub(super) fn order(&mut self, order: Order) -> bool {
+        let ops = order.ops(self);
+        self.world.order(&ops)
+    }
+
+    /// Lets everything be done.
+    #[track_caller]
+    pub(super) fn settle(&mut self) {
+        if self.until(SETTLE_MS_MAX, |it| it.whole_difference().is_none()).is_none() {
+            let what = self.whole_difference().unwrap_or_default();
+            self.world.fail(&format!("without a fault: not within {SETTLE_MS_MAX} ms: {what}"));
+        }
+    }
+
+    /// Lets time pass until something holds, at most so long. Says how long it took.
+    pub(super) fn until(&mut self, ms: u64, holds: impl Fn(&Self) -> bool) -> Option<u64> {
+        let start = self.world.now_ms;
+        loop {
+            if holds(self) {
+                return Some(self.world.now_ms - start);
+            }
+            if self.world.now_ms >= start + ms {
+                return None;
+            }
+            self.world.run(RESOLUTION_MS);
+        }
+    }
+
+    /// The steps that hosts have begun since the last call, with the host's number.
+    pub(super) fn begun(&self) -> impl Iterator<Item = (usize, &Step)> {
+        let nodes = self.world.nodes.iter().enumerate();
+        nodes.flat_map(|(n, node)| node.begun.iter().flatten().map(move |step| (n, step)))
+    }
+
+    pub(super) fn forget_begun(&mut self) {
+        self.world.nodes.iter_mut().for_each(|it| it.begun = Some(Vec::new()));
+    }
+
+    /// The first difference between what is ordered and what is, and what is left of something that nobody orders any more.
+    pub(super) fn whole_difference(&self) -> Option<String> {
+        let hosts = || (0..HOSTS).find_map(|n| self.left_over(n));
+        let ours = || self.instance_difference().or_else(|| self.volume_difference());
+        self.world.difference().or_else(ours).or_else(|| self.held()).or_else(hosts)
+    }
+
+    pub(super) fn instance_difference(&self) -> Option<String> {
+        let order = self.world.store.database.get("instance", self.instance)?;
+        let guest = self.world.nodes.iter().find_map(|it| it.sim.world().guests.get(&self.instance));
+        let is_up = order["state"] != "stopped";
+        let unlike = || {
+            let mem = guest.filter(|_| is_up)?.spec.mem_mib;
+            (order["mem"] != json!(mem))
+                .then(|| format!("the guest has {mem} MiB, {} are ordered", order["mem"]))
+        };
+        self.world.instance_difference(order).or_else(unlike)
+    }
+
+    pub(super) fn volume_difference(&self) -> Option<String> {
+        let order = self.world.store.database.get("volume", self.volume)?;
+        let fact = self.world.nodes.iter().find_map(|it| it.sim.world().volumes.get(&self.volume));
+        let unlike = || {
+            let (size, is) = (order["size"].as_i64()?, fact?.size_mib);
+            (is < size).then(|| format!("the volume has {is} MiB, {size} are ordered"))
+        };
+        self.world.volume_difference(order).or_else(unlike)
+    }
+
+    /// Whether Sparkle is there, and has heard of all orders.
+    pub(super) fn is_heard(&self) -> bool {
+        self.world.controller.is_some() && self.world.store.next_ms().is_none()
+    }
+
+    /// What of the instance, or of the volume, is not as ordered, without a word why.
+    pub(super) fn silence(&self, of_instance: bool) -> Option<String> {
+        let snapshot = self.world.controller.as_ref()?.snapshot();
+        let (difference, word) = if of_instance {
+            let row = snapshot.get::<Instance>(&self.instance);
+            (self.instance_difference(), row.and_then(|it| it.current.as_ref()?.error.as_ref()))
+        } else {
+            let row = snapshot.get::<Volume>(&self.volume);
+            (self.volume_difference(), row.and_then(|it| it.current.as_ref()?.error.as_ref()))
+        };
+        difference.filter(|_| word.is_none())
+    }
+
+    /// Where the instance still runs.
+    pub(super) fn running(&self) -> Option<String> {
+        let hosts = self.world.nodes.iter().enumerate();
+        let mut up = hosts.filter(|(_, it)| it.sim.world().up().any(|it| it == self.instance));
+        up.next().map(|(n, _)| format!("the guest is up on host {n}"))
+    }
+
+    /// A host that has not let go of what was deleted.
+    fn held(&self) -> Option<String> {
+        let database = &self.world.store.database;
+        let mut placed = database.table("host_instance");
+        let gone = placed.find(|it| database.get("instance", &it["instance"]).is_none());
+        gone.map(|it| format!("a deleted instance is still held: {it:?}"))
+    }
+
+    fn left_over(&self, n: usize) -> Option<String> {
+        let (node, database) = (&self.world.nodes[n], &self.world.store.database);
+        let (there, is_ordered) = (node.sim.world(), |it: &&Uuid| database.get("volume", it).is_some());
+        if let Some(volume) = there.unfinished.iter().find(|it| !is_ordered(it)) {
+            return Some(format!("host {n} has pieces of volume {volume}, which nobody orders"));
+        }
+        if let Some(volume) = there.volumes.keys().find(|it| !is_ordered(it)) {
+            return Some(format!("host {n} has volume {volume}, which nobody orders"));
+        }
+        let placed = |instance: &Json| {
+            let mut rows = database.table("host_instance");
+            rows.any(|it| it["instance"] == *instance && it["host"] == json!(node.uuid))
+        };
+        let cards = database.table("vnic").filter(|it| placed(&it["instance"]));
+        let wanted: BTreeSet<Uuid> = cards.filter_map(|it| uuid_of(it, "switch")).collect();
+        let switches: BTreeSet<Uuid> = there.switches.keys().copied().collect();
+        if wanted != switches {
+            return Some(format!("host {n} has switches {switches:?}, it needs {wanted:?}"));
+        }
+        (node.sim.under_way() > 0).then(|| format!("host {n} is still at {} steps", node.sim.under_way()))
+    }
+}
