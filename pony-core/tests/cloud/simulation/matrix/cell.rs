@@ -73,7 +73,9 @@ const fn patience_ms(lane: Lane) -> u64 {
 fn lane(verb: &str) -> Lane {
     match verb {
         "fill" => Lane::Fill,
-        "define" | "start" | "pause" | "resume" => Lane::Guest,
+        "define" | "start" | "pause" | "resume" | "change while it runs" | "grow while it is used" => {
+            Lane::Guest
+        }
         _ => Lane::Quick,
     }
 }
@@ -89,8 +91,8 @@ fn bound_ms(cell: &Cell, is_needed: bool) -> u64 {
 /// How long a step may be on its way, ms: a guest that is deaf is given its time first.
 const BEGIN_MS_MAX: u64 = 20_000;
 
-/// What fails is told within this, ms: a second try may come first.
-const TOLD_MS: u64 = 2_000;
+/// What fails is told within this, ms: it may take the 2 s of a fill to fail.
+const TOLD_MS: u64 = 3_000;
 
 /// How long nothing may be done once all is done.
 const QUIET_MS: u64 = 20_000;

@@ -35,6 +35,8 @@ fn name(step: &Step) -> &'static str {
         Step::Shutdown(_) => "shutdown",
         Step::Destroy(_) => "destroy",
         Step::Undefine(_) => "undefine",
+        Step::Adjust(_) => "adjust",
+        Step::GrowDisk { .. } => "grow disk",
         Step::EnsureSwitch(_) => "ensure switch",
         Step::RemoveSwitch(_) => "remove switch",
         Step::EnsureTap(_) => "ensure tap",
@@ -44,7 +46,7 @@ fn name(step: &Step) -> &'static str {
     }
 }
 
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 15] = [
     "define",
     "start",
     "pause",
@@ -52,6 +54,8 @@ const STEPS: [&str; 13] = [
     "shutdown",
     "destroy",
     "undefine",
+    "adjust",
+    "grow disk",
     "ensure switch",
     "remove switch",
     "ensure tap",

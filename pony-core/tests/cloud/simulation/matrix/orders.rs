@@ -2,9 +2,10 @@
 
 use super::super::users::uuid_of;
 use super::scene::Scene;
-use crate::database::{insert, update};
+use crate::database::{delete, insert, update};
 use pony_state::RowOp;
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 /// What somebody orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,8 +19,12 @@ pub(super) enum Order {
     Start,
     Stop,
     Pause,
-    /// More memory.
+    /// More memory, which a running guest has from its next start on.
     Resize,
+    /// A card and a disk more.
+    Plug,
+    /// None of either that can be missed.
+    Unplug,
     /// The instance, and its disk with it.
     Delete,
     /// What was deleted, anew under its old name.
@@ -49,6 +54,8 @@ impl Order {
             Self::Stop => "stop",
             Self::Pause => "pause",
             Self::Resize => "resize",
+            Self::Plug => "plug a card and a disk in",
+            Self::Unplug => "unplug the cards",
             Self::Delete | Self::DeleteVolume | Self::DeleteCopy => "delete",
             Self::CreateAgain => "create again",
             Self::CreateEmptyVolume => "create empty",
@@ -91,6 +98,12 @@ impl Order {
             Self::Stop => state(scene, "stopped"),
             Self::Pause => state(scene, "paused"),
             Self::Resize => vec![update("instance", scene.instance, json!({ "mem": 1024 }))],
+            Self::Plug => scene.plug(),
+            Self::Unplug => {
+                let database = &scene.world.store.database;
+                let cards = database.table("vnic").filter(|it| it["instance"] == json!(scene.instance));
+                cards.filter_map(|it| uuid_of(it, "uuid")).map(|it| delete("vnic", it)).collect()
+            }
             Self::Delete => scene.world.removal(scene.instance, true),
             Self::CreateVolume => scene.volume(json!({ "base_image": scene.world.users.image })),
             Self::CreateEmptyVolume => scene.volume(json!({})),
@@ -123,15 +136,34 @@ impl Scene {
         let mut ops = vec![insert("instance", row)];
         if with_disk {
             ops.extend(self.volume(json!({ "base_image": self.world.users.image })));
-            let row = json!({ "uuid": self.world.uuid(), "instance": self.instance, "volume": self.volume, "index": 0 });
-            ops.push(insert("vdisk", row));
+            ops.push(self.disk(self.volume, 0));
         }
-        let (uuid, switch) = (self.world.uuid(), self.world.users.switch());
-        ops.push(insert(
-            "vnic",
-            json!({ "uuid": uuid, "instance": self.instance, "switch": switch, "index": 0 }),
-        ));
+        ops.push(self.card(0));
         ops
+    }
+
+    fn disk(&mut self, volume: Uuid, index: usize) -> RowOp {
+        let uuid = self.world.uuid();
+        insert("vdisk", json!({ "uuid": uuid, "instance": self.instance, "volume": volume, "index": index }))
+    }
+
+    fn card(&mut self, index: usize) -> RowOp {
+        let (uuid, switch) = (self.world.uuid(), self.world.users.switch());
+        insert("vnic", json!({ "uuid": uuid, "instance": self.instance, "switch": switch, "index": index }))
+    }
+
+    /// One card and one disk more, whose volume is made first.
+    fn plug(&mut self) -> Vec<RowOp> {
+        let (cards, disks) = (self.parts("vnic"), self.parts("vdisk"));
+        let volume = self.world.uuid();
+        let row = json!({ "uuid": volume, "size": 200, "storage_pool": self.world.nodes[0].pool });
+        vec![insert("volume", row), self.disk(volume, disks), self.card(cards)]
+    }
+
+    /// How many rows of a table belong to the instance.
+    pub(super) fn parts(&self, table: &str) -> usize {
+        let rows = self.world.store.database.table(table);
+        rows.filter(|it| it["instance"] == json!(self.instance)).count()
     }
 
     /// A new volume in the first host's pool, unless `columns` say otherwise.
@@ -168,7 +200,8 @@ pub(super) struct Transition {
 
 use Order::{
     CopyImage, Create, CreateAgain, CreateDiskless, CreateEmptyVolume, CreateStopped, CreateVolume, Delete,
-    DeleteCopy, DeleteVolume, Evacuate, GrowVolume, Pause, ReplaceVolume, Resize, Return, Start, Stop,
+    DeleteCopy, DeleteVolume, Evacuate, GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return, Start, Stop,
+    Unplug,
 };
 
 const fn to(
@@ -180,18 +213,21 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 14] = [
-    to("instance: create", &[], Create, &[Stop, Pause, Resize, Delete]),
+pub(super) const TRANSITIONS: [Transition; 17] = [
+    to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
     to("instance: pause", &[Create], Pause, &[Start, Stop, Resize, Delete]),
     to("instance: resume", &[Create, Pause], Start, &[Pause, Stop, Delete]),
     to("instance: resize", &[Create], Resize, &[Stop, Pause, Delete]),
+    to("instance: plug in", &[Create], Plug, &[Unplug, Stop, Delete]),
+    to("instance: unplug", &[Create], Unplug, &[Plug, Stop, Delete]),
     to("instance: delete", &[Create], Delete, &[CreateAgain]),
     to("instance: move to another host", &[CreateDiskless], Evacuate, &[Return, Stop, Delete]),
     to("volume: create from an image", &[], CreateVolume, &[DeleteVolume, GrowVolume, ReplaceVolume]),
     to("volume: create empty", &[], CreateEmptyVolume, &[DeleteVolume, GrowVolume]),
     to("volume: grow", &[CreateVolume], GrowVolume, &[DeleteVolume, ReplaceVolume]),
+    to("volume: grow while it is used", &[Create], GrowVolume, &[Stop, Delete]),
     to("volume: delete", &[CreateVolume], DeleteVolume, &[CreateVolume]),
     to("image: copy", &[], CopyImage, &[DeleteCopy]),
     to("image: delete a copy", &[CopyImage], DeleteCopy, &[CopyImage]),

@@ -28,6 +28,10 @@ impl Paths {
                 let mut scene = ready(transition);
                 paths.take(&mut scene, &[transition.order]);
                 let mut needed = paths.take(&mut scene, &[*later]);
+                // What undoes something may have to undo it from the beginning.
+                if !later.makes() && !transition.before.is_empty() {
+                    needed.append(&mut paths.take(&mut ready(transition), &[*later]));
+                }
                 // Where all else fails the plug is pulled.
                 needed.insert("switch off");
                 // What makes something may have to do all that the earlier order has not come to.
