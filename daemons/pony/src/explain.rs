@@ -2,16 +2,14 @@
 //! volume, that for the image that fills it, that for a download. Rows go by their names.
 
 use crate::browse::{BrowseError, Browser, Located};
+use crate::names::Names;
 use crate::overview;
 use crate::row::Row;
-use crate::text::short;
 use crate::why;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 /// Links of a chain that are followed: longer ones do not come about but by rows that go round in circles.
 const LINKS_MAX: usize = 32;
-/// Characters of a UUID.
-const UUID_CHARS: usize = 36;
 
 /// A row that is not as ordered, or one that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +41,7 @@ pub async fn chain(
     now_unix_s: i64,
 ) -> Result<Vec<Link>, BrowseError> {
     let mut explainer =
-        Explainer { names: names(browser).await?, now_unix_s, links: Vec::new(), met: HashSet::new() };
+        Explainer { names: Names::default(), now_unix_s, links: Vec::new(), met: HashSet::new() };
     explainer.follow(browser, table, row, 0).await?;
     Ok(explainer.links)
 }
@@ -54,36 +52,8 @@ pub fn last_cause(links: &[Link]) -> Option<&Link> {
     links.iter().filter(|link| !link.why.is_empty()).rev().max_by_key(|link| link.depth)
 }
 
-/// What UUIDs in messages stand for.
-async fn names(browser: &mut Browser<'_>) -> Result<BTreeMap<String, String>, BrowseError> {
-    let mut names = BTreeMap::new();
-    for table in ["host", "image", "volume", "switch", "storage_pool", "instance"] {
-        for row in browser.rows_if_visible(table).await? {
-            let called = row.row.name().or_else(|| row.row.alias()).map(str::to_owned);
-            names.insert(row.key.clone(), called.unwrap_or_else(|| short(&row.key).to_owned()));
-        }
-    }
-    Ok(names)
-}
-
-/// A message with names where UUIDs stand.
-fn named(text: &str, names: &BTreeMap<String, String>) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let known = rest.get(..UUID_CHARS).and_then(|uuid| names.get(&uuid.to_lowercase()));
-        let (said, length) = known
-            .map_or((rest.get(..next.len_utf8()).unwrap_or_default(), next.len_utf8()), |name| {
-                (name.as_str(), UUID_CHARS)
-            });
-        out.push_str(said);
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    out
-}
-
 struct Explainer {
-    names: BTreeMap<String, String>,
+    names: Names,
     now_unix_s: i64,
     links: Vec<Link>,
     met: HashSet<String>,
@@ -113,7 +83,7 @@ impl Explainer {
             key: row.key.clone(),
             desired: row.row.desired_text("state").map(str::to_owned),
             current: row.row.current_text("status").map(str::to_owned),
-            why: named(&why, &self.names),
+            why: self.names.say(browser, &why).await?,
         };
         let goes_on = !link.why.is_empty();
         self.links.push(link);
@@ -210,16 +180,6 @@ mod tests {
     fn link(depth: usize, label: &str, why: &str) -> Link {
         let (table, key) = ("volume".to_owned(), label.to_owned());
         Link { depth, table, label: label.to_owned(), key, desired: None, current: None, why: why.to_owned() }
-    }
-
-    #[test]
-    fn names_stand_where_uuids_stood() {
-        let uuid = "5f0c1d0e-0000-4000-8000-000000000000";
-        let names = BTreeMap::from([(uuid.to_owned(), "boot".to_owned())]);
-        let text = format!("volume {uuid} is not ready: é {}", uuid.to_uppercase());
-        assert_eq!(named(&text, &names), "volume boot is not ready: é boot");
-        assert_eq!(named("é", &names), "é");
-        assert_eq!(named(&uuid[..35], &names), uuid[..35]);
     }
 
     #[test]

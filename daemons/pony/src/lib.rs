@@ -13,6 +13,7 @@ pub mod cmd;
 pub mod credentials;
 pub mod escape;
 pub mod explain;
+mod names;
 pub mod overview;
 pub mod row;
 pub mod session;

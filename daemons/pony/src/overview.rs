@@ -2,6 +2,7 @@
 
 use crate::browse::{BrowseError, Browser, Located};
 use crate::catalog::Table;
+use crate::names::Names;
 use crate::row::Row;
 use crate::text::{Grid, percent, short, size_mib, span};
 use crate::why::{self, HostState, VolumeState};
@@ -101,9 +102,10 @@ async fn instances(
     let mut grid = Grid::new(&["NAME", "UUID", "TENANT", "DESIRED", "CURRENT", "HOST", "WHY"]);
     let hosts = browser.rows_if_visible("host").await?;
     let tenants = browser.rows_if_visible("tenant").await?;
-    let mut explained = 0;
+    let (mut explained, mut names) = (0, Names::default());
     for row in rows {
-        let view = explain(browser, &hosts, row, now_unix_s, explained < EXPLAINED_MAX).await?;
+        let mut view = explain(browser, &hosts, row, now_unix_s, explained < EXPLAINED_MAX).await?;
+        view.why = names.say(browser, &view.why).await?;
         explained += usize::from(row.row.current("status") != row.row.desired("state"));
         let tenant = row.row.desired_text("tenant").filter(|_| tenants.len() > 1);
         grid.push(vec![
@@ -123,6 +125,7 @@ async fn volumes(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -
     let mut grid = Grid::new(&["NAME", "UUID", "DESIRED", "CURRENT", "SIZE", "POOL", "FOR", "WHY"]);
     let pools = browser.rows_if_visible("storage_pool").await?;
     let images = browser.rows_if_visible("image").await?;
+    let mut names = Names::default();
     for row in rows {
         let pool = row.row.desired_text("storage_pool").unwrap_or_default();
         let image =
@@ -135,7 +138,7 @@ async fn volumes(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -
             mib(row.row.desired("size")),
             why::label(&pools, pool),
             image.unwrap_or_default(),
-            why::volume(&row.row, now_unix_s),
+            names.say(browser, &why::volume(&row.row, now_unix_s)).await?,
         ]);
     }
     Ok(grid)
@@ -174,8 +177,10 @@ pub async fn image(
 async fn images(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) -> Result<Grid, BrowseError> {
     let mut grid = Grid::new(&["NAME", "UUID", "TENANT", "CURRENT", "FROM", "WHY"]);
     let tenants = browser.rows_if_visible("tenant").await?;
+    let mut names = Names::default();
     for row in rows {
         let (status, why) = image(browser, row, now_unix_s).await?;
+        let why = names.say(browser, &why).await?;
         grid.push(vec![
             row.label().to_owned(),
             short(&row.key).to_owned(),

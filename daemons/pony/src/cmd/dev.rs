@@ -10,7 +10,7 @@ use clap::Parser;
 use pony_core::tables::{HostStoragePool, PoolStatus, StoragePool};
 use pony_host::{SimHost, SimOptions};
 use pony_state::{Read, SharedState};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use sparkle::Sparkle;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -26,11 +26,9 @@ const ENROLL_MAX: Duration = Duration::from_secs(60);
 /// How often it looks meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// A host of the all-in-one: who it is, and where its volumes lie.
+/// A host of the all-in-one.
 struct DevHost {
     uuid: Uuid,
-    pool_name: String,
-    pool_path: PathBuf,
     twilight: Twilight,
 }
 
@@ -42,14 +40,14 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
         "`pony dev` speaks to its own Sparkle in plain HTTP on loopback; for HTTPS start `sparkle` and `twilight`"
     );
     let mut sparkle = Sparkle::start(sparkle::Config { enroll: true, ..args.sparkle.clone() }).await?;
-    let hosts = start_hosts(&args, &sparkle).await?;
     let file = sparkle.credentials();
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let credentials: Credentials = text.trim().parse().with_context(|| file.display().to_string())?;
     let url = format!("http://{}", sparkle.api());
     let session = Session::open(Client::new(&url, Some(credentials))?).await?;
+    let hosts = start_hosts(&args, &sparkle, &session).await?;
     for host in &hosts {
-        provide_pool(&session, sparkle.state(), host).await?;
+        await_pool(sparkle.state(), host.uuid).await?;
     }
     greet(&args, &sparkle, &url, hosts.len())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -76,7 +74,7 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<DevHost>> {
+async fn start_hosts(args: &DevArgs, sparkle: &Sparkle, session: &Session) -> anyhow::Result<Vec<DevHost>> {
     let dir = std::path::absolute(&args.sparkle.dir)?;
     let config = |dir: PathBuf, host: Uuid| twilight::Config {
         dir,
@@ -87,19 +85,22 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle) -> anyhow::Result<Vec<De
     };
     let Some(count) = args.sim else {
         let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), make_pool_dir(&dir)?);
+        // Before the probe: the API answers already, and what is ordered meanwhile has where to be.
+        order_host(session, sparkle.state(), uuid, "local", &pool_path).await?;
         // Where KVM is there but starts no guest, the probe gives it 15 s: nobody should wonder.
         note("looking by a probe guest whether guests run under KVM here; this may take a minute");
         let drivers = args.host.drivers(&twilight_dir, &sparkle.zmq().into()).await?;
         let twilight = Twilight::start(&config(twilight_dir, uuid), drivers)?;
-        return Ok(vec![DevHost { uuid, pool_name: "local".to_owned(), pool_path, twilight }]);
+        return Ok(vec![DevHost { uuid, twilight }]);
     };
     let mut hosts = Vec::new();
     for number in 1..=count {
         let options = SimOptions::numbered(args.sim_seed, number);
         let (uuid, name) = (options.uuid, options.hostname.clone());
+        order_host(session, sparkle.state(), uuid, &name, &Path::new("/sim").join(&name)).await?;
         let drivers = Drivers::all(Arc::new(SimHost::new(options)));
         let twilight = Twilight::start(&config(dir.join("sim").join(&name), uuid), drivers)?;
-        hosts.push(DevHost { uuid, pool_path: Path::new("/sim").join(&name), pool_name: name, twilight });
+        hosts.push(DevHost { uuid, twilight });
     }
     Ok(hosts)
 }
@@ -124,30 +125,42 @@ fn make_pool_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(pool)
 }
 
-/// Waits until the host is taken in, and gives it a pool if it has none.
-async fn provide_pool(session: &Session, state: &SharedState, host: &DevHost) -> anyhow::Result<()> {
-    let deadline = tokio::time::Instant::now() + ENROLL_MAX;
-    let is_ordered = || {
-        state.snapshot().get::<pony_core::tables::Host>(&host.uuid).is_some_and(|row| row.desired.is_some())
-    };
-    while !is_ordered() {
-        anyhow::ensure!(tokio::time::Instant::now() < deadline, "host {} did not show up", host.uuid);
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+/// Orders the host (which is taken in by the first key that it shows), and a pool for it if it has none.
+async fn order_host(
+    session: &Session,
+    state: &SharedState,
+    host: Uuid,
+    pool_name: &str,
+    pool_path: &Path,
+) -> anyhow::Result<()> {
+    let merge =
+        |path: String, desired: Json| json!({"op": "x-merge", "path": path, "value": {"desired": desired}});
+    let mut operations = vec![merge(format!("/host/{host}"), json!({}))];
     let has_pool =
-        state.snapshot().table::<StoragePool>().find("host", host.uuid).any(|row| row.desired.is_some());
+        state.snapshot().table::<StoragePool>().find("host", host).any(|row| row.desired.is_some());
     if !has_pool {
-        let desired = json!({
-            "name": host.pool_name, "type": "dir", "host": host.uuid, "config": {"path": host.pool_path},
-        });
-        let operation =
-            json!({"op": "x-merge", "path": "/storage-pool/$pool", "value": {"desired": desired}});
-        session.client.patch(&[operation]).await?;
+        let desired = json!({"name": pool_name, "type": "dir", "host": host, "config": {"path": pool_path}});
+        operations.push(merge("/storage-pool/$pool".to_owned(), desired));
+    }
+    session.client.patch(&operations).await?;
+    Ok(())
+}
+
+/// Waits until the host is there and its pool can be used.
+async fn await_pool(state: &SharedState, host: Uuid) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + ENROLL_MAX;
+    let is_there = || {
+        let row = state.snapshot();
+        row.get::<pony_core::tables::Host>(&host).is_some_and(|row| row.current.is_some())
+    };
+    while !is_there() {
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "host {host} did not show up");
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     let is_ready = || {
         let ready =
             |row: &HostStoragePool| row.current.as_ref().is_some_and(|it| it.status == PoolStatus::Ready);
-        state.snapshot().table::<HostStoragePool>().find("host", host.uuid).any(ready)
+        state.snapshot().table::<HostStoragePool>().find("host", host).any(ready)
     };
     // Not being ready is no reason not to start: `pony get host-storage-pool` says why.
     while !is_ready() && tokio::time::Instant::now() < deadline {

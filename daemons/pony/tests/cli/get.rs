@@ -74,6 +74,11 @@ fn lists_show_desired_current_and_why() {
             && list[1].ends_with("present initializing 2 GiB box-1-pool 42 % filled"),
         "{list:?}"
     );
+    // Hosts know no names.
+    let error = format!("pool {pool} is full");
+    cloud.report("volume", &[&volume], json!({"status": "broken", "error": error}));
+    let list = words(&cloud.pony("get volume"));
+    assert!(list[1].contains("pool box-1-pool is full") && !list[1].contains(&pool), "{list:?}");
     let list = words(&cloud.pony("get storage-pools"));
     assert!(list[1].ends_with("dir box-1 ready 10 GiB 5 %"), "{list:?}");
     let list = words(&cloud.pony("get hosts"));
