@@ -2,7 +2,9 @@
 
 use crate::peer::{Peer, Reads, Scanner};
 use pony_benches::workload::{Instance, Member, Placement, Vdisk, Vnic, Volume};
-use pony_state::{FeedError, Read, SharedState, Snapshot, State, Subscription, Transaction};
+use pony_state::{
+    FeedError, Finder, Joiner, Read, SharedState, Snapshot, State, Subscription, Table, Transaction,
+};
 use std::convert::Infallible;
 use uuid::Uuid;
 
@@ -55,26 +57,41 @@ pub(crate) fn size_mib(volume: &Volume) -> i64 {
     volume.desired.as_ref().map_or(0, |desired| desired.size_mib)
 }
 
-impl Reads for Snapshot {
+/// One snapshot, and its tables and look-ups prepared.
+struct View<'a> {
+    instances: Table<'a, Instance>,
+    by_tenant: Finder<'a, Instance>,
+    by_host: Finder<'a, Instance>,
+    volumes: Joiner<'a, Vdisk, Volume>,
+}
+
+impl<'a> View<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let instances = snapshot.table::<Instance>();
+        let (by_tenant, by_host) = (instances.finder("tenant"), instances.finder("host"));
+        Self { instances, by_tenant, by_host, volumes: snapshot.joiner("instance") }
+    }
+}
+
+impl Reads for View<'_> {
     fn get(&self, instance: Uuid) -> anyhow::Result<i64> {
-        Ok(Read::get::<Instance>(self, &instance).map_or(0, mem))
+        Ok(self.instances.get(&instance).map_or(0, mem))
     }
 
     fn of_tenant(&self, tenant: Uuid) -> anyhow::Result<i64> {
-        Ok(self.table::<Instance>().find("tenant", tenant).map(mem).sum())
+        Ok(self.by_tenant.find(tenant).map(mem).sum())
     }
 
     fn on_host(&self, host: Uuid) -> anyhow::Result<i64> {
-        Ok(self.table::<Instance>().find("host", host).map(mem).sum())
+        Ok(self.by_host.find(host).map(mem).sum())
     }
 
     fn volumes_of(&self, instance: Uuid) -> anyhow::Result<i64> {
-        let volumes = self.joined::<Vdisk, Volume>("instance", instance);
-        Ok(volumes.map(|(_, volume)| size_mib(volume)).sum())
+        Ok(self.volumes.of(instance).map(|(_, volume)| size_mib(volume)).sum())
     }
 
     fn scan(&self) -> anyhow::Result<i64> {
-        Ok(self.table::<Instance>().iter().map(mem).sum())
+        Ok(self.instances.iter().map(mem).sum())
     }
 }
 
@@ -101,7 +118,7 @@ impl Peer for Pony {
     }
 
     fn read(&self, ask: &mut dyn FnMut(&dyn Reads) -> anyhow::Result<i64>) -> anyhow::Result<i64> {
-        ask(&self.snapshot())
+        ask(&View::of(&self.snapshot()))
     }
 
     fn update(&mut self, instance: Uuid, host: Uuid) -> anyhow::Result<i64> {
@@ -119,6 +136,6 @@ impl Peer for Pony {
 
     fn scanner(&self) -> Option<Scanner> {
         let shared = self.shared.clone();
-        Some(Box::new(move || Reads::scan(&shared.snapshot())))
+        Some(Box::new(move || View::of(&shared.snapshot()).scan()))
     }
 }

@@ -89,16 +89,17 @@ pub trait Column: Clone + PartialEq + Debug + Send + Sync + 'static {
         self.to_value() == *value
     }
 
-    /// What is there, with its Rust type; `None` for null.
+    /// What is there, where that is a `K`; `None` for null.
     ///
     /// ```
     /// use pony_state::Column;
     ///
-    /// assert_eq!(Some(7_u8).as_any().and_then(|it| it.downcast_ref()), Some(&7_u8));
-    /// assert!(None::<u8>.as_any().is_none());
+    /// assert_eq!((Some(7_u8).typed(), 7_u8.typed::<u16>()), (Some(&7_u8), None));
+    /// assert!(None::<u8>.typed::<u8>().is_none());
     /// ```
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
+    #[inline]
+    fn typed<K: Any>(&self) -> Option<&K> {
+        (self as &dyn Any).downcast_ref()
     }
 
     /// What comes first in the order of values, in a number: of two values the greater one never has the lesser rank. Of
@@ -234,8 +235,9 @@ impl<T: Column> Column for Option<T> {
         self.as_ref().map_or(value.is_null(), |it| it.is(value))
     }
 
-    fn as_any(&self) -> Option<&dyn Any> {
-        self.as_ref().and_then(T::as_any)
+    #[inline]
+    fn typed<K: Any>(&self) -> Option<&K> {
+        self.as_ref().and_then(T::typed)
     }
 }
 

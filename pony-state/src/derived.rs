@@ -78,6 +78,7 @@ impl TableHint {
     }
 
     /// A number that says nothing but itself: no order with other memory is needed.
+    #[inline]
     pub(crate) fn get(&self) -> TableId {
         TableId(self.0.load(Ordering::Relaxed))
     }

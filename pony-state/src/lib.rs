@@ -154,7 +154,9 @@ pub use feed::{FeedError, Subscription};
 pub use foreign::{as_json, as_text};
 pub use net::{Cidr, Inet, Mac, NetError};
 pub use pony_state_derive::{Entity, Enum, Part};
-pub use read::{AnyRow, AnyRows, AnyTable, Joined, Read, Rows, Table, TableName, UnknownColumn, View};
+pub use read::{
+    AnyRow, AnyRows, AnyTable, Finder, Joined, Joiner, Read, Rows, Table, TableName, UnknownColumn, View,
+};
 pub use row::{ColumnError, Entity, NoPart, Part, PartValues, Row, read_column};
 pub use row_op::{Columns, RowOp};
 pub use schema::{

@@ -2,11 +2,13 @@
 
 mod any;
 mod filter;
+mod prepared;
 mod typed;
 
 pub use any::{AnyRow, AnyRows, AnyTable};
 pub use filter::UnknownColumn;
-pub use typed::{Joined, Rows, Table};
+pub use prepared::{Finder, Joined, Joiner};
+pub use typed::{Rows, Table};
 
 use crate::row::Entity;
 use crate::schema::{Schema, TableId};
@@ -214,9 +216,26 @@ impl<'a> View<'a> {
     /// ```
     #[must_use]
     pub fn joined<J: Entity, T: Entity>(self, from: &str, key: impl Into<Value>) -> Joined<'a, J, T> {
-        let (join, target) = (self.table::<J>(), self.table::<T>());
-        match Joined::new(join, target, from, key.into()) {
-            Some(joined) => joined,
+        self.joiner(from).of(key)
+    }
+
+    /// [`Self::joined`], prepared for many rows of that side.
+    ///
+    /// # Panics
+    /// Where either table is not in the schema, or `J` does not join `from` with `T`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let lamps_of = state.view().joiner::<Wire, Lamp>("switch");
+    /// assert_eq!(["door", "bed"].map(|switch| lamps_of.of(switch).count()), [1, 0]);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    #[must_use]
+    pub fn joiner<J: Entity, T: Entity>(self, from: &str) -> Joiner<'a, J, T> {
+        match Joiner::new(self.table(), self.table(), from) {
+            Some(joiner) => joiner,
             None => panic!("table `{}` does not join column `{from}` with table `{}`", J::TABLE, T::TABLE),
         }
     }
@@ -358,6 +377,23 @@ pub trait Read {
     /// ```
     fn joined<J: Entity, T: Entity>(&self, from: &str, key: impl Into<Value>) -> Joined<'_, J, T> {
         self.view().joined::<J, T>(from, key)
+    }
+
+    /// [`Self::joined`], prepared for many rows of that side.
+    ///
+    /// # Panics
+    /// Where either table is not in the schema, or `J` does not join `from` with `T`.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let switches_of = state.joiner::<Wire, Switch>("lamp");
+    /// assert!(switches_of.of("hall").map(|(_, switch)| &*switch.name).eq(["door"]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    fn joiner<J: Entity, T: Entity>(&self, from: &str) -> Joiner<'_, J, T> {
+        self.view().joiner(from)
     }
 
     /// The same without Rust types. `None` where `join` is not a join table with a column `from`.

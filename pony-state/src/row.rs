@@ -66,16 +66,16 @@ pub trait PartValues: Clone + PartialEq + Debug + Send + Sync + 'static {
         self.value(column) == *value
     }
 
-    /// A column with its Rust type, where the part knows it and the column is not null.
+    /// A column as a `K`, where the part knows that it is one and the column is not null.
     ///
     /// ```
     /// # use pony_state::*;
     /// # use pony_state_docs::*;
     /// # let mut state = house()?;
-    /// assert_eq!(light(20).as_any(0).and_then(|it| it.downcast_ref()), Some(&20_i64));
+    /// assert_eq!((light(20).typed(0), light(20).typed::<Text>(0)), (Some(&20_i64), None));
     /// # Ok::<_, SchemaError>(())
     /// ```
-    fn as_any(&self, _column: usize) -> Option<&dyn Any> {
+    fn typed<K: Any>(&self, _column: usize) -> Option<&K> {
         None
     }
 

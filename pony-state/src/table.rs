@@ -108,7 +108,7 @@ impl<R: Row> TableData<R> {
         let order = self.order.whole(&self.rows);
         let place = after.map_or((0, 0), |key| {
             let cmp = order::by_rank(&self.rows, R::rank(key), key);
-            order.lower_bound(|it| match cmp(it) {
+            order.lower_bound(&|it| match cmp(it) {
                 Ordering::Greater => Ordering::Greater,
                 _ => Ordering::Less,
             })

@@ -172,10 +172,10 @@ impl<'a> Column<'a> {
         quote!(#it == *#value)
     }
 
-    /// What a reference refers to, with its Rust type; `None` where this crate does not know that.
-    pub(crate) fn as_any(&self, it: &TokenStream) -> Option<TokenStream> {
-        let any = quote_spanned!(at(self.ty.span())=> ::pony_state::Column::as_any(#it));
-        self.with.is_none().then_some(any)
+    /// What a reference refers to, where that is a `K`; `None` where this crate does not know that.
+    pub(crate) fn typed(&self, it: &TokenStream) -> Option<TokenStream> {
+        let typed = quote_spanned!(at(self.ty.span())=> ::pony_state::Column::typed(#it));
+        self.with.is_none().then_some(typed)
     }
 
     /// The field's value, or an error, from its place among `values`.

@@ -25,9 +25,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         let is = column.is(&column.of_self(), &quote!(value));
         quote!(#place => #is)
     });
-    let as_any = columns.iter().enumerate().filter_map(|(place, column)| {
-        let any = column.as_any(&column.of_self())?;
-        Some(quote!(#place => #any))
+    let typed = columns.iter().enumerate().filter_map(|(place, column)| {
+        let typed = column.typed(&column.of_self())?;
+        Some(quote!(#place => #typed))
     });
     let same = idents.iter().enumerate().map(|(place, ident)| quote!(#place => self.#ident == other.#ident));
     let reads = columns.iter().enumerate().map(|(place, column)| {
@@ -44,8 +44,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 match column { #(#is,)* _ => ::pony_state::Value::Null == *value }
             }
 
-            fn as_any(&self, column: usize) -> ::core::option::Option<&dyn ::core::any::Any> {
-                match column { #(#as_any,)* _ => ::core::option::Option::None }
+            #[inline]
+            fn typed<K: ::core::any::Any>(&self, column: usize) -> ::core::option::Option<&K> {
+                match column { #(#typed,)* _ => ::core::option::Option::None }
             }
 
             fn same(&self, other: &Self, column: usize) -> bool {

@@ -1,6 +1,7 @@
 //! The row ids of one index value: a few are stored in place, more in a plain list, many in shared chunks.
 
-use super::sorted::Sorted;
+use super::sorted::{Chunk, Probe, Sorted};
+use std::cmp::Ordering;
 use std::slice;
 use triomphe::Arc;
 
@@ -12,6 +13,43 @@ const LISTED_MAX: usize = 128;
 
 /// Ids per chunk: what one write moves, or copies while a snapshot lives.
 const CHUNK_IDS: usize = 64;
+
+/// Up to so many ids are counted one by one, several at a time and without a branch to guess wrong.
+const COUNTED_MAX: usize = 64;
+
+/// Seeks an id among ids.
+struct Id(u32);
+
+impl Probe<u32> for Id {
+    #[inline]
+    fn cmp(&self, entry: u32) -> Ordering {
+        entry.cmp(&self.0)
+    }
+
+    #[inline]
+    fn less(&self, ids: &[u32]) -> usize {
+        let (mut skipped, mut rest) = (0, ids);
+        while rest.len() > COUNTED_MAX {
+            let (lower, upper) = rest.split_at(rest.len() / 2);
+            if upper.first().is_some_and(|first| *first < self.0) {
+                skipped += lower.len();
+                rest = upper;
+            } else {
+                rest = lower;
+            }
+        }
+        skipped + rest.iter().map(|id| u32::from(*id < self.0)).sum::<u32>() as usize
+    }
+}
+
+impl Id {
+    /// The place of the id among these, or where it would have to be put.
+    #[inline]
+    fn search(&self, ids: &[u32]) -> Result<usize, usize> {
+        let place = self.less(ids);
+        if ids.get(place) == Some(&self.0) { Ok(place) } else { Err(place) }
+    }
+}
 
 /// A set of ids, sorted. Longer ones are behind an `Arc`: a page of many sets is copied where one of them changes.
 #[derive(Debug, Clone)]
@@ -46,7 +84,7 @@ impl IdSet {
         match self {
             Self::InPlace(len, ids) => {
                 let listed = ids.get(..*len as usize).unwrap_or_default();
-                let Err(place) = listed.binary_search(&id) else { return false };
+                let Err(place) = Id(id).search(listed) else { return false };
                 if listed.len() < IN_PLACE {
                     ids.copy_within(place..IN_PLACE - 1, place + 1);
                     ids[place] = id;
@@ -59,7 +97,7 @@ impl IdSet {
                 true
             }
             Self::Listed(ids) => {
-                let Err(place) = ids.binary_search(&id) else { return false };
+                let Err(place) = Id(id).search(ids) else { return false };
                 let ids = Arc::make_mut(ids);
                 ids.insert(place, id);
                 if ids.len() > LISTED_MAX {
@@ -67,7 +105,7 @@ impl IdSet {
                 }
                 true
             }
-            Self::Chunked(ids) => Arc::make_mut(ids).insert(id, |it| it.cmp(&id)),
+            Self::Chunked(ids) => Arc::make_mut(ids).insert(id, &Id(id)),
         }
     }
 
@@ -76,21 +114,22 @@ impl IdSet {
         match self {
             Self::InPlace(len, ids) => {
                 let listed = ids.get(..*len as usize).unwrap_or_default();
-                let Ok(place) = listed.binary_search(&id) else { return false };
+                let Ok(place) = Id(id).search(listed) else { return false };
                 ids.copy_within(place + 1.., place);
                 *len -= 1;
                 true
             }
             Self::Listed(ids) => {
-                let Ok(place) = ids.binary_search(&id) else { return false };
+                let Ok(place) = Id(id).search(ids) else { return false };
                 Arc::make_mut(ids).remove(place);
                 true
             }
-            Self::Chunked(ids) => Arc::make_mut(ids).remove(|it| it.cmp(&id)),
+            Self::Chunked(ids) => Arc::make_mut(ids).remove(&Id(id)),
         }
     }
 
     /// The ids in ascending order.
+    #[inline]
     pub(crate) fn iter(&self) -> Ids<'_> {
         match self {
             Self::InPlace(len, ids) => Ids::listed(ids.get(..*len as usize).unwrap_or_default(), &[]),
@@ -106,14 +145,14 @@ impl IdSet {
 /// Ids of rows, from wherever.
 pub(crate) enum Ids<'a> {
     One(Option<u32>),
-    Listed(slice::Iter<'a, u32>, slice::Iter<'a, Arc<Vec<u32>>>),
+    Listed(slice::Iter<'a, u32>, slice::Iter<'a, Arc<Chunk<u32, CHUNK_IDS>>>),
     Boxed(Box<dyn Iterator<Item = u32> + 'a>),
 }
 
 impl<'a> Ids<'a> {
     pub(crate) const NONE: Self = Self::One(None);
 
-    fn listed(first: &'a [u32], rest: &'a [Arc<Vec<u32>>]) -> Self {
+    fn listed(first: &'a [u32], rest: &'a [Arc<Chunk<u32, CHUNK_IDS>>]) -> Self {
         Self::Listed(first.iter(), rest.iter())
     }
 }
@@ -129,7 +168,7 @@ impl Iterator for Ids<'_> {
                 if let Some(id) = ids.next() {
                     return Some(*id);
                 }
-                *ids = rest.next()?.iter();
+                *ids = rest.next()?.as_slice().iter();
             },
             Self::Boxed(ids) => ids.next(),
         }
@@ -142,7 +181,7 @@ impl Iterator for Ids<'_> {
             Self::One(id) => id.into_iter().fold(init, f),
             Self::Listed(ids, rest) => {
                 let init = ids.copied().fold(init, &mut f);
-                rest.fold(init, |init, ids| ids.iter().copied().fold(init, &mut f))
+                rest.fold(init, |init, ids| ids.as_slice().iter().copied().fold(init, &mut f))
             }
             Self::Boxed(ids) => ids.fold(init, f),
         }

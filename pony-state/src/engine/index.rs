@@ -63,6 +63,7 @@ impl Index {
     }
 
     /// The rows of a value.
+    #[inline]
     pub(crate) fn find(&self, def: &TableDef, value: &Value) -> Ids<'_> {
         self.rows_of(def, value).map_or(Ids::NONE, IdSet::iter)
     }

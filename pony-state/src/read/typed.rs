@@ -1,10 +1,11 @@
 //! The typed door: a table as rows of their Rust type.
 
+use super::Finder;
 use super::filter::filter;
 use crate::engine::id_set::Ids;
 use crate::engine::slab::Items;
-use crate::row::{PartValues, Row};
-use crate::schema::{ColumnPlaces, PartKind, TableDef};
+use crate::row::Row;
+use crate::schema::TableDef;
 use crate::table::{PAGE_ROWS, TableData, TableOps};
 use crate::value::Value;
 use std::sync::Arc;
@@ -167,10 +168,28 @@ impl<'a, R: Row> Table<'a, R> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn find(self, column: &str, value: impl Into<Value>) -> Rows<'a, R> {
-        let Some(ids) = self.data.find(column, &value.into()) else {
-            panic!("table `{}` has no column `{column}`", self.def().name());
-        };
-        self.listed(ids)
+        self.finder(column).find(value)
+    }
+
+    /// [`Self::find`], prepared for many values of one column.
+    ///
+    /// # Panics
+    /// Where there is no such column: a mistake in the program, like an index out of bounds.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let by_percent = state.table::<Lamp>().finder("percent");
+    /// assert_eq!([20, 50, 80, 90].map(|percent| by_percent.find(percent).count()), [1, 1, 1, 0]);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    #[must_use]
+    pub fn finder(self, column: &str) -> Finder<'a, R> {
+        match self.def().places(column) {
+            Some(places) => Finder::new(self.data, places),
+            None => panic!("table `{}` has no column `{column}`", self.def().name()),
+        }
     }
 
     /// The rows for which every filter holds.
@@ -195,7 +214,11 @@ impl<'a, R: Row> Table<'a, R> {
     }
 
     const fn listed(self, ids: Ids<'a>) -> Rows<'a, R> {
-        Rows { data: self.data, from: Origin::Ids(ids) }
+        Rows::listed(self.data, ids)
+    }
+
+    pub(super) const fn data(self) -> &'a TableData<R> {
+        self.data
     }
 }
 
@@ -220,6 +243,12 @@ enum Origin<'a, R> {
     Ids(Ids<'a>),
 }
 
+impl<'a, R: Row> Rows<'a, R> {
+    pub(super) const fn listed(data: &'a TableData<R>, ids: Ids<'a>) -> Self {
+        Self { data, from: Origin::Ids(ids) }
+    }
+}
+
 impl<'a, R: Row> Iterator for Rows<'a, R> {
     type Item = &'a R;
 
@@ -239,84 +268,6 @@ impl<'a, R: Row> Iterator for Rows<'a, R> {
                 Some(row) => f(init, row),
                 None => init,
             }),
-        }
-    }
-}
-
-/// Pairs of a join row and a row that it leads to.
-///
-/// ```
-/// # use pony_state::*;
-/// # use pony_state_docs::*;
-/// # let mut state = house()?;
-/// let lamps: Joined<'_, Wire, Lamp> = state.joined("switch", "door");
-/// assert!(lamps.map(|(wire, lamp)| (&*wire.switch, &*lamp.room)).eq([("door", "hall")]));
-/// # Ok::<_, SchemaError>(())
-/// ```
-pub struct Joined<'a, J: Row, T: Row> {
-    join: &'a TableData<J>,
-    target: &'a TableData<T>,
-    rows: Ids<'a>,
-    from: &'a ColumnPlaces,
-    key: Value,
-    to: &'a ColumnPlaces,
-    /// What the last join row led to beyond what has been given.
-    rest: Option<(&'a J, &'a T)>,
-}
-
-impl<'a, J: Row, T: Row> Joined<'a, J, T> {
-    /// `None` where the tables are not joined by that column.
-    pub(crate) fn new(join: Table<'a, J>, target: Table<'a, T>, from: &str, key: Value) -> Option<Self> {
-        let (from, to) = join.def().join_from(from)?;
-        let rows = join.data.find_at(from.places, &key);
-        let (from, to, is_target) = (&from.places, &to.places, to.table == target.def().id());
-        is_target.then_some(Self { join: join.data, target: target.data, rows, from, key, to, rest: None })
-    }
-
-    /// The row that a part of a join row leads to, or its key where that has both columns. Like [`RowOps::opposite`],
-    /// which needs no types.
-    #[inline]
-    fn end<P: PartValues>(&self, row: &J, part: Option<&P>, kind: PartKind) -> Option<&'a T> {
-        let is_from_here = match self.from.key {
-            Some(place) => row.key_value(place) == self.key,
-            None => part?.is(self.from.part(kind)?, &self.key),
-        };
-        if !is_from_here {
-            return None;
-        }
-        if let Some(place) = self.to.key {
-            return self.target_of(row.key_value(place));
-        }
-        let (part, place) = (part?, self.to.part(kind)?);
-        match part.as_any(place).and_then(|key| key.downcast_ref()) {
-            Some(key) => self.target.get(key),
-            None => self.target_of(part.value(place)),
-        }
-    }
-
-    fn target_of(&self, key: Value) -> Option<&'a T> {
-        self.target.get(&T::key_of(&[key]).ok()?)
-    }
-}
-
-impl<'a, J: Row, T: Row> Iterator for Joined<'a, J, T> {
-    type Item = (&'a J, &'a T);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(pair) = self.rest.take() {
-            return Some(pair);
-        }
-        loop {
-            let row = self.join.by_id(self.rows.next()?)?;
-            let desired = self.end(row, row.desired(), PartKind::Desired);
-            let current = self.end(row, row.current(), PartKind::Current);
-            // Both may lead to the same row: that comes once.
-            let current = current.filter(|it| !desired.is_some_and(|desired| std::ptr::eq(desired, *it)));
-            self.rest = desired.and(current).map(|target| (row, target));
-            if let Some(target) = desired.or(current) {
-                return Some((row, target));
-            }
         }
     }
 }

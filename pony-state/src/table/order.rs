@@ -50,7 +50,7 @@ impl Order {
     pub(super) fn insert<R: Row>(&mut self, entry: Ranked, rows: &Rows<R>, key: &R::Key) {
         self.keep_whole();
         if self.is_wanted {
-            Arc::make_mut(&mut self.listed).insert(entry, by_rank(rows, (entry >> 32) as u32, key));
+            Arc::make_mut(&mut self.listed).insert(entry, &by_rank(rows, (entry >> 32) as u32, key));
         } else {
             self.new.push(entry);
         }
@@ -60,7 +60,7 @@ impl Order {
     pub(super) fn remove<R: Row>(&mut self, rows: &Rows<R>, key: &R::Key) {
         self.keep_whole();
         self.list_new(rows);
-        Arc::make_mut(&mut self.listed).remove(by_rank(rows, R::rank(key), key));
+        Arc::make_mut(&mut self.listed).remove(&by_rank(rows, R::rank(key), key));
     }
 
     /// All rows, in order.
@@ -122,7 +122,7 @@ fn list<R: Row>(listed: &mut Listed, new: &mut [Ranked], rows: &Rows<R>) {
     }
     for &mut entry in new {
         if let Some(key) = rows.get(entry as u32).map(Row::key) {
-            listed.insert(entry, by_rank(rows, (entry >> 32) as u32, &key));
+            listed.insert(entry, &by_rank(rows, (entry >> 32) as u32, &key));
         }
     }
 }
