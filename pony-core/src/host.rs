@@ -5,12 +5,15 @@
 //! and every step over it is idempotent: it may be abandoned at any point and asked for again.
 
 mod adjust;
+mod links;
 
 pub use adjust::adjusted;
+pub use links::{
+    GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact,
+    TapSpec,
+};
 
-use crate::reconcile::stamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -229,105 +232,6 @@ impl fmt::Display for NetworkDisk {
             None => Ok(()),
         }
     }
-}
-
-/// A virtual L2 switch.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SwitchSpec {
-    /// `switch.uuid`.
-    pub switch: Uuid,
-    /// Its kind.
-    pub kind: SwitchKind,
-}
-
-/// The kinds of switch.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum SwitchKind {
-    /// A bridge of this host, with nothing but taps on it.
-    Bridge,
-    /// A bridge that VXLAN tunnels join with those of other hosts.
-    Vxlan(Overlay),
-    /// Declared in the model, but this host cannot make it; says why.
-    Unsupported(String),
-}
-
-/// What a host must know of a VXLAN switch: nothing is learned from traffic, and nothing is sent to hosts that are not
-/// named here.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Overlay {
-    /// The network identifier, 24 bits.
-    pub vni: u32,
-    /// This host's end of the tunnels.
-    pub local: IpAddr,
-    /// The hosts' ends of the tunnels by the hardware addresses that are behind them.
-    pub stations: BTreeMap<String, IpAddr>,
-    /// The hardware addresses of those stations by their addresses: who asks for one is answered on this host.
-    pub neighbours: BTreeMap<IpAddr, String>,
-}
-
-impl Overlay {
-    /// The other hosts that have cards in the switch: broadcasts go to each of them.
-    #[must_use]
-    pub fn peers(&self) -> BTreeSet<IpAddr> {
-        self.stations.values().copied().collect()
-    }
-}
-
-impl SwitchKind {
-    /// What joins it with other hosts.
-    #[must_use]
-    pub fn overlay(&self) -> Option<&Overlay> {
-        match self {
-            Self::Vxlan(overlay) => Some(overlay),
-            Self::Bridge | Self::Unsupported(_) => None,
-        }
-    }
-}
-
-/// A switch as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SwitchFact {
-    /// `switch.uuid`.
-    pub switch: Uuid,
-    /// The link's name.
-    pub bridge: String,
-    /// What joins it with other hosts, where that is whole.
-    pub overlay: Option<Overlay>,
-}
-
-/// The host's end of a vnic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TapSpec {
-    /// `vnic.uuid`.
-    pub vnic: Uuid,
-    /// The switch that it is plugged into; its bridge must exist.
-    pub switch: Uuid,
-    /// The guest's address, `52:54:00:…`.
-    pub mac: String,
-    /// The addresses that the guest may send from. `None`: its switch has no networks, and addresses are the guests' own
-    /// affair.
-    pub addresses: Option<BTreeSet<IpAddr>>,
-}
-
-impl TapSpec {
-    /// Stands for what the guest may send as.
-    #[must_use]
-    pub fn guard(&self) -> u64 {
-        stamp(&(&self.mac, &self.addresses))
-    }
-}
-
-/// A tap as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TapFact {
-    /// `vnic.uuid`.
-    pub vnic: Uuid,
-    /// The link's name.
-    pub link: String,
-    /// The name of the bridge that it is on.
-    pub bridge: Option<String>,
-    /// What its guest is held to, as [`TapSpec::guard`] says; `None` where to nothing.
-    pub guard: Option<u64>,
 }
 
 /// An instance as a hypervisor needs it.

@@ -28,7 +28,13 @@ async fn startable(host: &SimHost) -> InstanceSpec {
     let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Bridge };
     host.ensure_switch(&switch).await.unwrap();
     let mac = "52:54:00:00:00:01".to_owned();
-    let tap = TapSpec { vnic: Uuid::new_v4(), switch: switch.switch, mac: mac.clone(), addresses: None };
+    let tap = TapSpec {
+        vnic: Uuid::new_v4(),
+        switch: switch.switch,
+        mac: mac.clone(),
+        addresses: None,
+        config: None,
+    };
     let tap = host.ensure_tap(&tap).await.unwrap();
     InstanceSpec {
         instance: Uuid::new_v4(),

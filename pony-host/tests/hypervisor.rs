@@ -227,7 +227,13 @@ async fn a_guest_is_plugged_into_its_tap() {
     let network = std::thread::spawn(enter).join().unwrap();
     let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Bridge };
     let mac = "52:54:00:12:34:56".to_owned();
-    let tap = TapSpec { vnic: Uuid::new_v4(), switch: switch.switch, mac: mac.clone(), addresses: None };
+    let tap = TapSpec {
+        vnic: Uuid::new_v4(),
+        switch: switch.switch,
+        mac: mac.clone(),
+        addresses: None,
+        config: None,
+    };
     network.ensure_switch(&switch).await.unwrap();
     let link = network.ensure_tap(&tap).await.unwrap().link;
     let nic = NicSpec { vnic: tap.vnic, index: 0, mac, tap: link };

@@ -8,10 +8,11 @@
 mod suite;
 
 use nix::sched::{CloneFlags, unshare};
-use pony_core::host::{DriverErrorKind, SwitchKind, SwitchSpec, TapSpec};
+use pony_core::host::{DriverErrorKind, GuestCard, GuestConfig, SwitchKind, SwitchSpec, TapSpec};
 use pony_host::{Netlink, Network as _};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -53,7 +54,13 @@ fn switch() -> SwitchSpec {
 }
 
 fn tap(switch: &SwitchSpec) -> TapSpec {
-    TapSpec { vnic: Uuid::new_v4(), switch: switch.switch, mac: "52:54:00:12:34:56".into(), addresses: None }
+    TapSpec {
+        vnic: Uuid::new_v4(),
+        switch: switch.switch,
+        mac: "52:54:00:12:34:56".into(),
+        addresses: None,
+        config: None,
+    }
 }
 
 #[test]
@@ -203,5 +210,48 @@ fn many_links_are_listed() {
             taps.iter().all(|tap| facts.iter().any(|fact| fact.vnic == tap.vnic && fact.bridge.is_some()))
         );
         assert_eq!(facts.len(), taps.len());
+    });
+}
+
+/// The service that tells guests of themselves comes with the first of them and goes with the last, whatever was left of
+/// an earlier one; one that was torn off is seen to be, and made anew.
+#[test]
+fn guests_are_told_of_themselves_as_long_as_they_are_there() {
+    in_namespace(|network| async move {
+        let before = ip("-br link");
+        let switch = switch();
+        let bridge = network.ensure_switch(&switch).await.unwrap().bridge;
+        let card = GuestCard { mac: "52:54:00:12:34:56".into(), addresses: vec![] };
+        let config = GuestConfig {
+            instance: Uuid::new_v4(),
+            hostname: "guest".into(),
+            user_data: None,
+            name_servers: vec![],
+            cards: vec![card],
+        };
+        let told = Some(config.stamp());
+        let tap = TapSpec { config: Some(Arc::new(config)), addresses: Some([].into()), ..tap(&switch) };
+        let fact = network.ensure_tap(&tap).await.unwrap();
+        assert_eq!((fact.told, fact.guard), (told, Some(tap.guard())));
+        assert_eq!(network.list_taps().await.unwrap(), std::slice::from_ref(&fact));
+        has(&ip(&format!("-d link show master {bridge} type veth")), &[",UP", "isolated on"]);
+        // Somebody removes it, and the rules.
+        let service = ip(&format!("-br link show master {bridge} type veth"));
+        ip(&format!("link delete {}", service.split('@').next().unwrap()));
+        assert!(Command::new("nft").args(["flush", "ruleset"]).status().unwrap().success());
+        let found = network.list_taps().await.unwrap().remove(0);
+        assert_eq!((found.told, found.guard), (None, None));
+        assert_eq!(network.ensure_tap(&tap).await.unwrap(), fact);
+        assert_eq!(network.list_taps().await.unwrap(), [fact]);
+        // Another process begins anew.
+        let other = Netlink::new(HOST).unwrap();
+        assert_eq!(other.list_taps().await.unwrap().remove(0).told, None);
+        drop(network);
+        other.ensure_tap(&tap).await.unwrap();
+        other.remove_tap(tap.vnic).await.unwrap();
+        other.remove_switch(switch.switch).await.unwrap();
+        assert_eq!(ip("-br link"), before);
+        let rules = Command::new("nft").args(["list", "ruleset"]).output().unwrap().stdout;
+        assert!(rules.is_empty(), "{}", String::from_utf8_lossy(&rules));
     });
 }

@@ -90,14 +90,19 @@ impl Cloud {
         let switch = self.post(&path, json!({"name": name, "type": "vxlan"})).await;
         let mut networks = Vec::new();
         for range in ranges {
-            networks.push(self.post(&format!("{path}{switch}/network/"), json!({"range": range})).await);
+            let network = self.post(&format!("{path}{switch}/network/"), json!({"range": range})).await;
+            if *range == "10.0.0.0/24" {
+                let route = json!({"route": "0.0.0.0/0", "via": "10.0.0.254"});
+                self.post(&format!("{path}{switch}/network/{network}/route/"), route).await;
+            }
+            networks.push(network);
         }
         (switch, networks)
     }
 
     /// A running instance of a tenant; gives its path.
     async fn instance(&self, (tenant, group): &(String, String), name: &str) -> String {
-        let order = json!({"name": name, "vcpu": 1, "rcpu": 0.1, "mem": 16});
+        let order = json!({"name": name, "vcpu": 1, "rcpu": 0.1, "mem": 16, "ns": ["10.0.0.53"], "user_data": format!("#!/bin/sh\n# {name}\n")});
         let path = format!("/tenant/{tenant}/instance/");
         let instance = self.post(&path, order).await;
         let member = format!("/tenant/{tenant}/affinity-group/{group}/instance/");
@@ -246,6 +251,7 @@ async fn tenants_reach_their_own_and_what_is_shared_and_nobody_sends_as_somebody
         "1450 bytes must fit: the hosts' links carry 1500"
     );
 
+    guests_learn_who_they_are(&a, &one, &b, &two);
     nobody_sends_as_somebody_else(&a, &b, &one, &two);
     neighbours_are_answered_for(&fabric, &a, &two);
     b_moves_to_another_address(&cloud, &a, &b, &two, &networks).await;
@@ -260,6 +266,35 @@ async fn tenants_reach_their_own_and_what_is_shared_and_nobody_sends_as_somebody
         eventually("a host as it was before", async || host.traces() == *before).await;
     }
     cloud.shutdown().await;
+}
+
+/// As an image does it at its first start: DHCP, and then what cloud-init reads, from the address of all clouds.
+fn guests_learn_who_they_are(a: &Guest, one: &Card, b: &Guest, two: &Card) {
+    for (guest, card, name) in [(a, one, "first"), (b, two, "second")] {
+        let lease = guest.lease();
+        let ip = &card.ips[0];
+        let wanted = [
+            format!("ip={ip}\n"),
+            "subnet=255.255.255.0\n".to_owned(),
+            "router=10.0.0.254\n".to_owned(),
+            "dns=10.0.0.53\n".to_owned(),
+            format!("hostname={name}\n"),
+            "mtu=1450\n".to_owned(),
+            "staticroutes=0.0.0.0/0 10.0.0.254 169.254.169.254/32 0.0.0.0\n".to_owned(),
+        ];
+        wanted.iter().for_each(|it| assert!(lease.contains(it.as_str()), "{it:?} is not in {lease}"));
+        guest.ip("route add 169.254.169.254 dev eth0");
+        let read = |file: &str| guest.run(&format!("busybox wget -q -O - http://169.254.169.254/{file}"));
+        let meta: Json = serde_json::from_str(&read("meta-data").1).unwrap();
+        let uuid = card.instance.rsplit('/').next().unwrap();
+        assert_eq!(meta, json!({"instance-id": uuid, "local-hostname": name}));
+        assert_eq!(read("user-data"), (true, format!("#!/bin/sh\n# {name}\n")));
+        let network: Json = serde_json::from_str(&read("network-config").1).unwrap();
+        let card0 = &network["ethernets"]["card0"];
+        assert_eq!(card0["match"]["macaddress"], json!(card.mac));
+        assert_eq!(card0["addresses"], json!([format!("{ip}/24"), format!("{}/64", card.ips[1])]));
+        assert!(!read("latest").0 && !read("../first").0);
+    }
 }
 
 /// Raw frames, each of which is wrong in one way, and one that is right.

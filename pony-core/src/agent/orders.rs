@@ -2,9 +2,10 @@
 //!
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
-use crate::host::{Boot, CpuSpec, Firmware, PoolSpec, SwitchKind, VolumeFormat};
+use crate::host::{Boot, CpuSpec, Firmware, GuestConfig, PoolSpec, SwitchKind, VolumeFormat};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Everything that is ordered of this host. Keys are the rows' own.
@@ -169,6 +170,8 @@ pub struct NicOrder {
     pub mac: String,
     /// The addresses that it may send from; `None` where its switch has no networks.
     pub addresses: Option<BTreeSet<IpAddr>>,
+    /// What the guest is told through it.
+    pub config: Option<Arc<GuestConfig>>,
 }
 
 impl Orders {

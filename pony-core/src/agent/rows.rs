@@ -4,15 +4,19 @@ use super::orders::{
     DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, Placement, PoolOrder, Target,
     VolumeOrder, VolumeWish,
 };
-use crate::host::{Boot, CpuSpec, Firmware, Overlay, PoolBackend, PoolSpec, SwitchKind, VolumeFormat};
+use crate::host::{
+    Boot, CpuSpec, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, PoolBackend,
+    PoolSpec, SwitchKind, VolumeFormat,
+};
 use crate::tables::{
-    Address, CpuProfile, HostInstance, Image, Instance, Network, StoragePool, Switch, SwitchPort, Vdisk,
-    Vnic, Volume,
+    Address, CpuProfile, HostInstance, Image, Instance, Network, Route, StoragePool, Switch, SwitchPort,
+    Vdisk, Vnic, Volume,
 };
 use crate::{pool, tables};
 use pony_state::{Inet, Read};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Everything that the rows order of the host.
@@ -133,6 +137,11 @@ fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Ha
     let mut nics: Vec<NicOrder> =
         rows.table::<Vnic>().find("instance", uuid).filter_map(|row| nic(rows, row)).collect();
     nics.sort_by_key(|nic| nic.index);
+    if nics.iter().any(|nic| nic.addresses.is_some()) {
+        let config = Arc::new(guest_config(rows, uuid, order, &nics));
+        let managed = nics.iter_mut().filter(|nic| nic.addresses.is_some());
+        managed.for_each(|nic| nic.config = Some(Arc::clone(&config)));
+    }
     let boot = match order.boot {
         tables::BootDevice::Disk => Boot::Disk,
         tables::BootDevice::Network => Boot::Network,
@@ -177,13 +186,62 @@ fn disk(row: &Vdisk) -> Option<DiskOrder> {
     Some(DiskOrder { vdisk: row.uuid, index: index(order.index), data })
 }
 
+/// What the guest is told of itself.
+fn guest_config(
+    rows: &impl Read,
+    uuid: Uuid,
+    order: &tables::InstanceDesired,
+    nics: &[NicOrder],
+) -> GuestConfig {
+    let card =
+        |nic: &NicOrder| GuestCard { mac: nic.mac.clone(), addresses: guest_addresses(rows, nic.vnic) };
+    GuestConfig {
+        instance: uuid,
+        hostname: order.name.to_string(),
+        user_data: order.user_data.as_deref().map(str::to_owned),
+        name_servers: order.ns.iter().map(|ip| ip.addr()).collect(),
+        cards: nics.iter().map(card).collect(),
+    }
+}
+
+/// The addresses of a card with the ways out of their networks, always in the same order.
+fn guest_addresses(rows: &impl Read, vnic: Uuid) -> Vec<GuestAddress> {
+    let address = |row: &Address| {
+        let order = row.desired.as_ref()?;
+        let network = rows.get::<Network>(&order.network)?.desired.as_ref()?;
+        let mut routes: Vec<_> = rows
+            .table::<Route>()
+            .find("network", order.network)
+            .filter_map(|it| it.desired.as_ref())
+            .collect();
+        routes.sort_by_key(|it| (it.route, it.via));
+        let route = |it: &&tables::RouteDesired| GuestRoute {
+            to: it.route.addr(),
+            prefix: it.route.prefix(),
+            via: it.via.addr(),
+        };
+        let routes = routes.iter().map(route).collect();
+        Some(GuestAddress { ip: order.ip?.addr(), prefix: network.range.prefix(), routes })
+    };
+    let mut addresses: Vec<_> = rows.table::<Address>().find("vnic", vnic).filter_map(address).collect();
+    addresses.sort_by_key(|it| it.ip);
+    addresses
+}
+
 fn nic(rows: &impl Read, row: &Vnic) -> Option<NicOrder> {
     let order = row.desired.as_ref()?;
     let managed = rows.table::<Network>().find("switch", order.switch).any(|it| it.desired.is_some());
     let addresses = rows.table::<Address>().find("vnic", row.uuid).filter_map(|it| it.desired.as_ref()?.ip);
     let addresses = managed.then(|| addresses.map(Inet::addr).collect());
     let mac = tables::mac_of(row.uuid, order).to_string();
-    Some(NicOrder { vnic: row.uuid, index: index(order.index), switch: order.switch, mac, addresses })
+    Some(NicOrder {
+        vnic: row.uuid,
+        index: index(order.index),
+        switch: order.switch,
+        mac,
+        addresses,
+        config: None,
+    })
 }
 
 fn index(index: i64) -> u32 {

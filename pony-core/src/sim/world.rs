@@ -46,6 +46,10 @@ pub struct SimWorld {
     pub violations: Vec<String>,
 }
 
+fn told(spec: &TapSpec) -> Option<u64> {
+    spec.config.as_ref().map(|config| config.stamp())
+}
+
 pub(super) type Effect = Result<Output, DriverError>;
 
 fn refuse(message: String) -> DriverError {
@@ -283,7 +287,7 @@ impl SimWorld {
             return Err(refuse(format!("switch {switch} has no bridge")));
         };
         let link = format!("tap-{vnic}");
-        let fact = TapFact { vnic, link, bridge: Some(bridge), guard: Some(spec.guard()) };
+        let fact = TapFact { vnic, link, bridge: Some(bridge), guard: Some(spec.guard()), told: told(spec) };
         if self.taps.get(&vnic) == Some(&fact) {
             return self.redundant(Output::Tap(fact));
         }

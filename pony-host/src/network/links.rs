@@ -11,6 +11,7 @@ use rtnetlink::packet_route::link::{
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec};
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
@@ -77,6 +78,12 @@ impl Links {
     /// Those of the calling thread's namespace.
     pub(super) fn current() -> io::Result<Self> {
         Ok(Self { namespace: Namespace::current()?, handle: Mutex::new(None) })
+    }
+
+    /// Those of a namespace of its own, with a handle of it.
+    pub(super) fn isolated() -> io::Result<(Self, File)> {
+        let (namespace, file) = Namespace::isolated()?;
+        Ok((Self { namespace, handle: Mutex::new(None) }, file))
     }
 
     pub(super) async fn all(&self) -> Result<Vec<Link>> {

@@ -8,7 +8,7 @@
 //!
 //! Neighbours: `netlink` (the driver) orders links from `links` (rtnetlink), which opens its socket on the thread
 //! of `namespace`; `overlay` joins bridges with those of other hosts, by the tables of `neighbours`; `firewall` holds
-//! guests to `rules`; `tun` is the only
+//! guests to `rules`; `service` tells them of themselves; `tun` is the only
 //! unsafe code.
 
 mod error;
@@ -20,6 +20,7 @@ mod neighbours;
 mod netlink;
 mod overlay;
 mod rules;
+mod service;
 #[allow(unsafe_code)]
 mod tun;
 

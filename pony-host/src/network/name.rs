@@ -12,6 +12,8 @@ use uuid::Uuid;
 const BRIDGE_PREFIX: &str = "pb";
 const TAP_PREFIX: &str = "pt";
 const VXLAN_PREFIX: &str = "pv";
+const SERVICE_PREFIX: &str = "pm";
+const SERVICE_PEER_PREFIX: &str = "pn";
 
 /// The bridge of a switch.
 pub(super) fn bridge(switch: Uuid) -> String {
@@ -21,6 +23,16 @@ pub(super) fn bridge(switch: Uuid) -> String {
 /// The link through which a switch reaches other hosts.
 pub(super) fn vxlan(switch: Uuid) -> String {
     format!("{VXLAN_PREFIX}{:012x}", fold(switch))
+}
+
+/// The link through which guests of a switch reach what tells them of themselves.
+pub(super) fn service(switch: Uuid) -> String {
+    format!("{SERVICE_PREFIX}{:012x}", fold(switch))
+}
+
+/// The other end of that.
+pub(super) fn service_peer(switch: Uuid) -> String {
+    format!("{SERVICE_PEER_PREFIX}{:012x}", fold(switch))
 }
 
 /// The tap of a vnic.

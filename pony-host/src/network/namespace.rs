@@ -6,6 +6,8 @@
 
 use super::error::transient;
 use crate::Result;
+use nix::sched::{CloneFlags, unshare};
+use std::fs::File;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -30,6 +32,22 @@ impl Namespace {
         let work = move || jobs.into_iter().for_each(|job| job());
         std::thread::Builder::new().name("pony-network".into()).spawn(work)?;
         Ok(Self(sender))
+    }
+
+    /// One of its own, without a name: it ends with the thread and with the sockets in it.
+    pub(super) fn isolated() -> io::Result<(Self, File)> {
+        let namespace = Self::current()?;
+        let (answer, answered) = sync_channel(1);
+        let leave = move || {
+            let left = unshare(CloneFlags::CLONE_NEWNET).map_err(io::Error::from);
+            let _ = answer.send(left.and_then(|()| File::open("/proc/thread-self/ns/net")));
+        };
+        namespace
+            .0
+            .try_send(Box::new(leave))
+            .map_err(|_| io::Error::other("the thread of a namespace ended"))?;
+        let file = answered.recv().map_err(io::Error::other)??;
+        Ok((namespace, file))
     }
 
     /// Runs a short job there. What the job made is dropped if nobody waits for it any more.

@@ -4,6 +4,7 @@ use super::error::{transient, unsupported};
 use super::firewall::Firewall;
 use super::links::{Kind, Link, Links};
 use super::name::{self, taken};
+use super::service::Services;
 use crate::{Network, Result};
 use async_trait::async_trait;
 use pony_core::host::{DriverErrorKind, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
@@ -37,6 +38,7 @@ pub struct Netlink {
     host: Uuid,
     links: Links,
     firewall: Firewall,
+    services: Services,
 }
 
 impl Netlink {
@@ -46,7 +48,12 @@ impl Netlink {
     ///
     /// If the system gives no thread.
     pub fn new(host: Uuid) -> std::io::Result<Self> {
-        Ok(Self { host, links: Links::current()?, firewall: Firewall::new(host) })
+        Ok(Self {
+            host,
+            links: Links::current()?,
+            firewall: Firewall::new(host),
+            services: Services::default(),
+        })
     }
 
     fn is_ours(&self, link: &Link, uuid: Uuid) -> bool {
@@ -157,6 +164,8 @@ impl Network for Netlink {
         let uplink = name::vxlan(switch);
         self.remove(&uplink, switch, |kind| matches!(kind, Kind::Vxlan { .. })).await?;
         self.firewall.release(&self.links.namespace, &uplink).await?;
+        // Left by a service of a process that ended half-way.
+        self.remove(&name::service(switch), switch, |kind| kind == Kind::Other).await?;
         self.remove(&name::bridge(switch), switch, Kind::is_bridge).await
     }
 
@@ -196,13 +205,15 @@ impl Network for Netlink {
             Some(link) if link.up && link.bridge == Some(bridge.index) && link.mtu == bridge.mtu => {}
             Some(link) => self.links.set_up_tap(&link, name::alias(self.host, vnic), &bridge).await?,
         }
-        let guard = Some(spec.guard());
-        Ok(TapFact { vnic, link: name::tap(vnic), bridge: Some(bridge.name), guard })
+        self.services.serve(&self.links, self.host, &bridge, spec).await?;
+        let (guard, told) = (Some(spec.guard()), spec.config.as_ref().map(|config| config.stamp()));
+        Ok(TapFact { vnic, link: name::tap(vnic), bridge: Some(bridge.name), guard, told })
     }
 
     async fn remove_tap(&self, vnic: Uuid) -> Result<()> {
         let name = name::tap(vnic);
         self.remove(&name, vnic, |kind| kind == Kind::Tap).await?;
+        self.services.forget(&self.links, vnic).await?;
         self.firewall.release(&self.links.namespace, &name).await
     }
 
@@ -210,12 +221,13 @@ impl Network for Netlink {
         let links = self.links.all().await?;
         let any = links.iter().any(|link| link.kind == Kind::Tap && self.uuid_of(link).is_some());
         let guards = if any { self.guards().await? } else { BTreeMap::new() };
+        let told = self.services.stamps(&links);
         let name_of =
             |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
         let fact = |link: &Link| {
             let bridge = link.bridge.and_then(name_of);
-            let guard = guards.get(&link.name).copied();
-            Some(TapFact { vnic: self.uuid_of(link)?, link: link.name.clone(), bridge, guard })
+            let (vnic, guard) = (self.uuid_of(link)?, guards.get(&link.name).copied());
+            Some(TapFact { vnic, link: link.name.clone(), bridge, guard, told: told.get(&vnic).copied() })
         };
         Ok(links.iter().filter(|link| link.kind == Kind::Tap).filter_map(fact).collect())
     }

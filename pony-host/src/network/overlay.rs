@@ -34,7 +34,12 @@ impl Links {
         order: &Overlay,
     ) -> Result<()> {
         let link = self.ensure_vxlan(host, switch, bridge, order).await?;
-        let port = LinkBridgePort::new(link.index).learning(false).flood(false).neigh_suppress(true).build();
+        let port = LinkBridgePort::new(link.index)
+            .learning(false)
+            .flood(false)
+            .neigh_suppress(true)
+            .isolated(true)
+            .build();
         let doing = format!("make link {} answer for its stations", link.name);
         self.request(&doing, |handle| async move { handle.link().set_port(port).execute().await }).await?;
         let tables = self.tables().await?.remove(link.index, bridge.index);

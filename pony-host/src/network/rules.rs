@@ -77,7 +77,7 @@ mod tests {
 
     fn spec(mac: &str, addresses: Option<&[&str]>) -> TapSpec {
         let addresses = addresses.map(|list| list.iter().map(|ip| ip.parse().unwrap()).collect());
-        TapSpec { vnic: Uuid::nil(), switch: Uuid::nil(), mac: mac.into(), addresses }
+        TapSpec { vnic: Uuid::nil(), switch: Uuid::nil(), mac: mac.into(), addresses, config: None }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(super) struct Tap {
     pub(super) link: String,
     pub(super) switch: Option<Uuid>,
     pub(super) guard: u64,
+    pub(super) told: Option<u64>,
 }
 
 /// A link's name: a letter for its kind and what fits of the uuid into the kernel's 15 characters.
@@ -47,8 +48,13 @@ impl World {
             return Err(transient(format!("vnic {vnic} has no switch to plug into: {switch} is not there")));
         }
         let (wanted, guard) = (Some(spec.switch), spec.guard());
-        if self.taps.get(&spec.vnic).is_none_or(|tap| tap.switch != wanted || tap.guard != guard) {
-            self.taps.insert(spec.vnic, Tap { link: link_name('t', spec.vnic), switch: wanted, guard });
+        let told = spec.config.as_ref().map(|config| config.stamp());
+        if self
+            .taps
+            .get(&spec.vnic)
+            .is_none_or(|tap| (tap.switch, tap.guard, tap.told) != (wanted, guard, told))
+        {
+            self.taps.insert(spec.vnic, Tap { link: link_name('t', spec.vnic), switch: wanted, guard, told });
             self.effect(SimOp::EnsureTap, spec.vnic);
         }
         Ok(tap_fact(spec.vnic, &self.taps[&spec.vnic]))
@@ -79,5 +85,5 @@ fn switch_fact(switch: Uuid, overlay: Option<Overlay>) -> SwitchFact {
 
 fn tap_fact(vnic: Uuid, tap: &Tap) -> TapFact {
     let bridge = tap.switch.map(|switch| link_name('b', switch));
-    TapFact { vnic, link: tap.link.clone(), bridge, guard: Some(tap.guard) }
+    TapFact { vnic, link: tap.link.clone(), bridge, guard: Some(tap.guard), told: tap.told }
 }

@@ -17,6 +17,7 @@ pub async fn network(network: &dyn Network) {
         switch: Uuid::new_v4(),
         mac: "52:54:00:12:34:56".into(),
         addresses: None,
+        config: None,
     };
     assert_fails(network.ensure_tap(&tap).await);
     assert!(find(network, &tap).await.is_none(), "a tap without a switch was left behind");

@@ -5,6 +5,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use pony_host::Netlink;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use uuid::Uuid;
@@ -216,6 +217,21 @@ impl Guest {
     /// Whether none of some pings is answered.
     pub(crate) fn never_reaches(&self, address: &str) -> bool {
         !self.run(&format!("busybox ping -c 3 -W 1 {address}")).0
+    }
+
+    /// What DHCP says, `name=value` a line.
+    pub(crate) fn lease(&self) -> String {
+        let script = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(script.path(), "#!/bin/sh\n[ $1 = bound ] && set\nexit 0\n").unwrap();
+        std::fs::set_permissions(script.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        let script = script.into_temp_path();
+        let line = format!(
+            "busybox udhcpc -i eth0 -n -q -f -t 20 -T 1 -O mtu -O staticroutes -O hostname -s {}",
+            script.display()
+        );
+        let (bound, said) = self.run(&line);
+        assert!(bound, "no lease: {said}");
+        said.replace('\'', "")
     }
 
     pub(crate) fn send(&self, frames: &[&str]) {

@@ -124,9 +124,16 @@ impl View<'_> {
 }
 
 fn tap_spec(nic: &NicOrder) -> TapSpec {
-    TapSpec { vnic: nic.vnic, switch: nic.switch, mac: nic.mac.clone(), addresses: nic.addresses.clone() }
+    TapSpec {
+        vnic: nic.vnic,
+        switch: nic.switch,
+        mac: nic.mac.clone(),
+        addresses: nic.addresses.clone(),
+        config: nic.config.clone(),
+    }
 }
 
 fn is_as_ordered(tap: &TapFact, spec: &TapSpec, switch: &SwitchFact) -> bool {
-    tap.bridge.as_ref() == Some(&switch.bridge) && tap.guard == Some(spec.guard())
+    let told = spec.config.as_ref().map(|config| config.stamp());
+    tap.bridge.as_ref() == Some(&switch.bridge) && tap.guard == Some(spec.guard()) && tap.told == told
 }

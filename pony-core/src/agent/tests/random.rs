@@ -44,7 +44,14 @@ fn change(orders: &mut Orders, random: &mut SplitMix64) {
 fn order(n: u8, target: Target) -> InstanceOrder {
     let mac = format!("52:54:00:00:00:{n:02x}");
     let disks = vec![DiskOrder { vdisk: id(140 + n), index: 0, data: DiskData::Volume(id(120 + n)) }];
-    let nics = vec![NicOrder { vnic: id(150 + n), index: 0, switch: id(SWITCH), mac, addresses: None }];
+    let nics = vec![NicOrder {
+        vnic: id(150 + n),
+        index: 0,
+        switch: id(SWITCH),
+        mac,
+        addresses: None,
+        config: None,
+    }];
     InstanceOrder {
         target,
         placement: placed(target),

@@ -68,7 +68,14 @@ pub(super) fn hardware() -> Hardware {
         firmware: Firmware::default(),
         cpu: None,
         disks: vec![DiskOrder { vdisk: id(VDISK), index: 0, data: DiskData::Volume(id(ROOT)) }],
-        nics: vec![NicOrder { vnic: id(VNIC), index: 0, switch: id(SWITCH), mac, addresses: None }],
+        nics: vec![NicOrder {
+            vnic: id(VNIC),
+            index: 0,
+            switch: id(SWITCH),
+            mac,
+            addresses: None,
+            config: None,
+        }],
     }
 }
 

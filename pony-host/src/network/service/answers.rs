@@ -52,14 +52,16 @@ pub(super) fn file(path: &str, config: &GuestConfig) -> Option<String> {
 
 /// Version 2 of cloud-init's format.
 fn network_config(config: &GuestConfig) -> Json {
-    let cards = config.cards.iter().enumerate().map(|(n, card)| (format!("card{n}"), card_config(card, config)));
+    let cards =
+        config.cards.iter().enumerate().map(|(n, card)| (format!("card{n}"), card_config(card, config)));
     json!({"version": 2, "ethernets": cards.collect::<serde_json::Map<_, _>>()})
 }
 
 fn card_config(card: &GuestCard, config: &GuestConfig) -> Json {
     let addresses: Vec<String> = card.addresses.iter().map(|it| format!("{}/{}", it.ip, it.prefix)).collect();
     let routes = card.addresses.iter().flat_map(|it| &it.routes);
-    let routes = routes.map(|it| json!({"to": format!("{}/{}", it.to, it.prefix), "via": it.via.to_string()}));
+    let routes =
+        routes.map(|it| json!({"to": format!("{}/{}", it.to, it.prefix), "via": it.via.to_string()}));
     let servers: Vec<String> = config.name_servers.iter().map(ToString::to_string).collect();
     json!({
         "match": {"macaddress": card.mac},

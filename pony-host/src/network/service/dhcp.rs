@@ -29,7 +29,9 @@ pub(super) async fn serve(socket: UdpSocket, guests: Guests) {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let Some((answer, to)) = buffer.get(..length).and_then(|bytes| answer(bytes, &guests)) else { continue };
+        let Some((answer, to)) = buffer.get(..length).and_then(|bytes| answer(bytes, &guests)) else {
+            continue;
+        };
         if let Err(error) = socket.send_to(&answer, to).await {
             tracing::debug!(%error, "a guest could not be sent its address");
         }
@@ -97,13 +99,10 @@ fn reply(asked: &Message, guest: &Guest) -> Option<Message> {
     // Who reads this does not read the router. RFC 3442.
     let ours = (ADDRESS, 32, Ipv4Addr::UNSPECIFIED);
     let routes = lease.routes.iter().copied().chain([ours]);
-    let routes = routes.filter_map(|(to, prefix, via)| Some((dhcproto_net(to, prefix)?, via))).collect();
+    let routes = routes.filter_map(|(to, prefix, via)| Some((format!("{to}/{prefix}").parse().ok()?, via)));
+    let routes = routes.collect();
     options.insert(DhcpOption::ClasslessStaticRoute(routes));
     Some(reply)
-}
-
-fn dhcproto_net(to: Ipv4Addr, prefix: u8) -> Option<ipnet::Ipv4Net> {
-    ipnet::Ipv4Net::new(to, prefix).ok()
 }
 
 /// Whether a client that was offered addresses took another server's.
@@ -141,7 +140,10 @@ mod tests {
             name_servers: vec![[9, 9, 9, 9].into()],
             cards: vec![GuestCard { mac: mac.clone(), addresses: vec![address] }],
         };
-        Arc::new(RwLock::new(BTreeMap::from([(Uuid::nil(), Guest { mac, mtu: 1_450, config })])))
+        Arc::new(RwLock::new(BTreeMap::from([(
+            Uuid::nil(),
+            Guest { mac, mtu: 1_450, config: Arc::new(config) },
+        )])))
     }
 
     fn ask(kind: MessageType, mac: &[u8], wish: Option<Ipv4Addr>) -> Option<Message> {
@@ -161,12 +163,18 @@ mod tests {
     #[test]
     fn each_card_gets_its_own_address_and_no_other() {
         let offer = ask(MessageType::Discover, &MAC, None).unwrap();
-        assert_eq!((offer.opts().msg_type(), offer.yiaddr()), (Some(MessageType::Offer), [10, 0, 0, 5].into()));
+        assert_eq!(
+            (offer.opts().msg_type(), offer.yiaddr()),
+            (Some(MessageType::Offer), [10, 0, 0, 5].into())
+        );
         let given = ask(MessageType::Request, &MAC, Some([10, 0, 0, 5].into())).unwrap();
         assert_eq!(given.opts().msg_type(), Some(MessageType::Ack));
         assert_eq!(given.opts().get(OptionCode::InterfaceMtu), Some(&DhcpOption::InterfaceMtu(1_450)));
         let refused = ask(MessageType::Request, &MAC, Some([10, 0, 0, 6].into())).unwrap();
-        assert_eq!((refused.opts().msg_type(), refused.yiaddr()), (Some(MessageType::Nak), Ipv4Addr::UNSPECIFIED));
+        assert_eq!(
+            (refused.opts().msg_type(), refused.yiaddr()),
+            (Some(MessageType::Nak), Ipv4Addr::UNSPECIFIED)
+        );
         assert!(ask(MessageType::Discover, &[0x52, 0x54, 0, 0, 0, 2], None).is_none(), "a stranger");
         assert!(answer(&[0; 40], &guests()).is_none());
     }

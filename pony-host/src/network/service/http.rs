@@ -60,13 +60,18 @@ fn answer(head: &str, from: IpAddr, guests: &Guests) -> String {
     let mut words = head.split_whitespace();
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split('?').next().unwrap_or_default();
-    let (status, body) = match (method, find(from, guests).and_then(|guest| answers::file(path, &guest.config))) {
-        ("GET" | "HEAD", Some(body)) => ("200 OK", body),
-        ("GET" | "HEAD", None) => ("404 Not Found", "there is no such file: meta-data, user-data, network-config\n".into()),
-        _ => ("405 Method Not Allowed", "these files are read only\n".into()),
-    };
+    let (status, body) =
+        match (method, find(from, guests).and_then(|guest| answers::file(path, &guest.config))) {
+            ("GET" | "HEAD", Some(body)) => ("200 OK", body),
+            ("GET" | "HEAD", None) => {
+                ("404 Not Found", "there is no such file: meta-data, user-data, network-config\n".into())
+            }
+            _ => ("405 Method Not Allowed", "these files are read only\n".into()),
+        };
     let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     if method == "HEAD" { head } else { head + &body }
 }
 

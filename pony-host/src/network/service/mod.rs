@@ -38,7 +38,7 @@ const MAC: [u8; 6] = [0x02, 0, 169, 254, 169, 254];
 struct Guest {
     mac: String,
     mtu: u32,
-    config: GuestConfig,
+    config: Arc<GuestConfig>,
 }
 
 /// By vnic.
@@ -120,25 +120,34 @@ impl Services {
 }
 
 /// Makes the namespace, its link with the bridge, and the sockets.
-async fn start(links: &Links, host: Uuid, switch: Uuid, bridge: &Link, guests: BTreeMap<Uuid, Guest>) -> Result<Service> {
+async fn start(
+    links: &Links,
+    host: Uuid,
+    switch: Uuid,
+    bridge: &Link,
+    guests: BTreeMap<Uuid, Guest>,
+) -> Result<Service> {
     let (name, peer) = (name::service(switch), name::service_peer(switch));
     let (inside, handle) = Links::isolated().map_err(|error| from_io("make a network namespace", &error))?;
     if let Some(old) = links.find(&name).await? {
         // Of a service that ended half-way, or was torn from its bridge.
         links.remove(&old).await?;
     }
-    links.add(&format!("make link {name}"), LinkVeth::new(&name, &peer).address(vec![]).build()).await?;
+    links.add(&format!("make link {name}"), LinkVeth::new(&name, &peer).build()).await?;
     let moved = links.get(&peer).await?;
     let message = LinkUnspec::new_with_index(moved.index).setns_by_fd(handle.as_raw_fd()).build();
     links.change(&format!("move link {peer}"), message).await?;
     let outside = links.get(&name).await?;
     links.keep_host_off(&outside).await?;
     let alias = name::alias(host, switch);
-    let message = LinkUnspec::new_with_index(outside.index).mtu(bridge.mtu).alias(alias).controller(bridge.index).up();
+    let message =
+        LinkUnspec::new_with_index(outside.index).mtu(bridge.mtu).alias(alias).controller(bridge.index).up();
     links.change(&format!("plug link {name} into its switch"), message.build()).await?;
     let port = LinkBridgePort::new(outside.index).isolated(true).build();
     links
-        .request(&format!("isolate link {name}"), |handle| async move { handle.link().set_port(port).execute().await })
+        .request(&format!("isolate link {name}"), |handle| async move {
+            handle.link().set_port(port).execute().await
+        })
         .await?;
     set_up_inside(&inside, &peer, bridge.mtu).await?;
     listen(inside, guests).await
@@ -170,7 +179,8 @@ async fn listen(inside: Links, guests: BTreeMap<Uuid, Guest>) -> Result<Service>
     };
     let failed = |error: std::io::Error| from_io(&format!("listen on {ADDRESS} for guests"), &error);
     let (dhcp, http) = inside.namespace.run(open).await?.map_err(failed)?;
-    let (dhcp, http) = (UdpSocket::from_std(dhcp).map_err(failed)?, TcpListener::from_std(http).map_err(failed)?);
+    let (dhcp, http) =
+        (UdpSocket::from_std(dhcp).map_err(failed)?, TcpListener::from_std(http).map_err(failed)?);
     let guests: Guests = Arc::new(RwLock::new(guests));
     let mut tasks = JoinSet::new();
     tasks.spawn(dhcp::serve(dhcp, Arc::clone(&guests)));

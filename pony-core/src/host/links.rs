@@ -1,0 +1,164 @@
+//! Switches, taps, and what guests are told through them.
+
+use crate::reconcile::stamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A virtual L2 switch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SwitchSpec {
+    /// `switch.uuid`.
+    pub switch: Uuid,
+    /// Its kind.
+    pub kind: SwitchKind,
+}
+
+/// The kinds of switch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SwitchKind {
+    /// A bridge of this host, with nothing but taps on it.
+    Bridge,
+    /// A bridge that VXLAN tunnels join with those of other hosts.
+    Vxlan(Overlay),
+    /// Declared in the model, but this host cannot make it; says why.
+    Unsupported(String),
+}
+
+/// What a host must know of a VXLAN switch: nothing is learned from traffic, and nothing is sent to hosts that are not
+/// named here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Overlay {
+    /// The network identifier, 24 bits.
+    pub vni: u32,
+    /// This host's end of the tunnels.
+    pub local: IpAddr,
+    /// The hosts' ends of the tunnels by the hardware addresses that are behind them.
+    pub stations: BTreeMap<String, IpAddr>,
+    /// The hardware addresses of those stations by their addresses: who asks for one is answered on this host.
+    pub neighbours: BTreeMap<IpAddr, String>,
+}
+
+impl Overlay {
+    /// The other hosts that have cards in the switch: broadcasts go to each of them.
+    #[must_use]
+    pub fn peers(&self) -> BTreeSet<IpAddr> {
+        self.stations.values().copied().collect()
+    }
+}
+
+impl SwitchKind {
+    /// What joins it with other hosts.
+    #[must_use]
+    pub fn overlay(&self) -> Option<&Overlay> {
+        match self {
+            Self::Vxlan(overlay) => Some(overlay),
+            Self::Bridge | Self::Unsupported(_) => None,
+        }
+    }
+}
+
+/// A switch as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchFact {
+    /// `switch.uuid`.
+    pub switch: Uuid,
+    /// The link's name.
+    pub bridge: String,
+    /// What joins it with other hosts, where that is whole.
+    pub overlay: Option<Overlay>,
+}
+
+/// The host's end of a vnic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TapSpec {
+    /// `vnic.uuid`.
+    pub vnic: Uuid,
+    /// The switch that it is plugged into; its bridge must exist.
+    pub switch: Uuid,
+    /// The guest's address, `52:54:00:…`.
+    pub mac: String,
+    /// The addresses that the guest may send from. `None`: its switch has no networks, and addresses are the guests' own
+    /// affair.
+    pub addresses: Option<BTreeSet<IpAddr>>,
+    /// What the guest is told of itself through this tap; nothing where its switch has no networks.
+    pub config: Option<Arc<GuestConfig>>,
+}
+
+/// What a guest is told of itself, by DHCP and by cloud-init.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GuestConfig {
+    /// `instance.uuid`.
+    pub instance: Uuid,
+    /// Its name.
+    pub hostname: String,
+    /// For cloud-init, as ordered.
+    pub user_data: Option<String>,
+    /// Its name servers.
+    pub name_servers: Vec<IpAddr>,
+    /// Its cards.
+    pub cards: Vec<GuestCard>,
+}
+
+/// A card of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GuestCard {
+    /// `52:54:00:…`.
+    pub mac: String,
+    /// Its addresses.
+    pub addresses: Vec<GuestAddress>,
+}
+
+/// An address of a guest's card.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GuestAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// The length of its network's prefix.
+    pub prefix: u8,
+    /// The ways out of its network.
+    pub routes: Vec<GuestRoute>,
+}
+
+/// A way out of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GuestRoute {
+    /// Where to.
+    pub to: IpAddr,
+    /// The length of the prefix of that.
+    pub prefix: u8,
+    /// Through which router.
+    pub via: IpAddr,
+}
+
+impl GuestConfig {
+    /// Stands for all of it.
+    #[must_use]
+    pub fn stamp(&self) -> u64 {
+        stamp(self)
+    }
+}
+
+impl TapSpec {
+    /// Stands for what the guest may send as.
+    #[must_use]
+    pub fn guard(&self) -> u64 {
+        stamp(&(&self.mac, &self.addresses))
+    }
+}
+
+/// A tap as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapFact {
+    /// `vnic.uuid`.
+    pub vnic: Uuid,
+    /// The link's name.
+    pub link: String,
+    /// The name of the bridge that it is on.
+    pub bridge: Option<String>,
+    /// What its guest is held to, as [`TapSpec::guard`] says; `None` where to nothing.
+    pub guard: Option<u64>,
+    /// What its guest is told, as [`GuestConfig::stamp`] says; `None` where nothing.
+    pub told: Option<u64>,
+}
