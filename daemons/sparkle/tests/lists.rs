@@ -65,6 +65,25 @@ async fn a_long_list_comes_in_pieces() {
     let (key, tenant) = listed.iter().next().unwrap();
     assert_eq!(get(&format!("/v1/tenant/{key}")).await.json(), *tenant, "an entity is what its list says");
 
+    // What join rows point to comes the same way: a user's tenants, by his memberships.
+    let members: Vec<Json> = listed
+        .keys()
+        .enumerate()
+        .map(|(number, tenant)| {
+            let member = json!({"desired": {"user": "operator@localhost", "role": "operator"}});
+            json!({"op": "add", "path": format!("/tenant/{tenant}/children/member/$m{number}"), "value": member})
+        })
+        .collect();
+    let made = send(sparkle.api(), "PATCH", "/v1/", &auth, &Json::from(members).to_string()).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let joined = whole(&get("/v1/user/operator@localhost/member/_join/").await);
+    let joined: Map<String, Json> = serde_json::from_str(&joined).unwrap();
+    assert!(joined.keys().eq(listed.keys()));
+    let (key, tenant) = joined.iter().next().unwrap();
+    assert_eq!(tenant["desired"], listed[key]["desired"]);
+    let member = tenant["joined"].as_object().unwrap().values().next().unwrap();
+    assert_eq!(member["desired"]["tenant"], key.as_str());
+
     let page = get("/v1/tenant/?limit=3").await;
     assert!(page.header("content-length").is_some(), "a short one comes at once");
     assert!(page.json().as_object().unwrap().keys().eq(listed.keys().take(3)));

@@ -157,11 +157,12 @@ impl<'a, R: Rows> Reader<'a, R> {
     }
 
     /// What the join rows of a collection point to, in key order: the key, and `{desired?, current?, "joined":
-    /// {join row: {desired?, current?}}}`. Filters, pages and fields concern what is pointed to.
+    /// {join row: {desired?, current?}}}`. Filters, pages and fields concern what is pointed to. Of what is listed only the
+    /// keys are in memory.
     ///
     /// # Errors
     /// As [`Reader::list`]; [`Problem::NoJoin`] where the collection is no join.
-    pub fn join(&self, url: &UrlPath, query: &Query) -> Result<Vec<(String, Json)>, DocumentError> {
+    pub fn join(&self, url: &UrlPath, query: &Query) -> Result<Listing<'a>, DocumentError> {
         let (path, steps) = self.open(url)?;
         let Tail::Collection(endpoint) = path.tail else { return Err(wrong_place(url)) };
         let target = endpoint.join_column().and_then(|column| Some((column, self.target(endpoint, column)?)));
@@ -170,31 +171,32 @@ impl<'a, R: Rows> Reader<'a, R> {
         };
         let filter = query.resolve(target, &url.pointer())?;
         let above = steps.last().map(|step| step.key.clone());
-        let mut joined: BTreeMap<Key, Map<String, Json>> = BTreeMap::new();
+        let mut joined: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
         for key in candidates(self.rows, endpoint, above.as_ref(), &[], None) {
             if appears(self.rows, endpoint, above.as_ref(), &key) {
                 for value in column_values(self.rows, &endpoint.table, &key, column) {
-                    let row = show(self.rows, &endpoint.table, &key, None);
-                    joined.entry(Key::one(value)).or_default().insert(segment(endpoint, &key), row);
+                    joined.entry(Key::one(value)).or_default().push(key.clone());
                 }
             }
         }
         let after = query.after.as_ref().map(|text| Key::parse(&target.schema().key, text)).transpose();
         let after = after.map_err(|problem| DocumentError::at(&url.pointer(), Problem::Key(problem)))?;
-        let listed = joined.into_iter().filter(|(key, _)| {
+        let (this, fields) = (*self, query.fields.clone());
+        let listed = joined.into_iter().filter(move |(key, _)| {
             after.as_ref().is_none_or(|after| key > after)
-                && self.rows.exists(target.id(), key)
-                && filter.iter().all(|(column, value)| matches(self.rows, target, key, column, value))
-                && self.readable(target.id(), key)
+                && this.rows.exists(target.id(), key)
+                && filter.iter().all(|(column, value)| matches(this.rows, target, key, column, value))
+                && this.readable(target.id(), key)
         });
-        let listed = listed.take(query.limit.unwrap_or(usize::MAX)).map(|(key, rows)| {
-            let mut entity = show(self.rows, target, &key, query.fields.as_deref());
+        let shown = move |(key, rows): (Key, Vec<Key>)| {
+            let row = |row: &Key| (segment(endpoint, row), show(this.rows, &endpoint.table, row, None));
+            let mut entity = show(this.rows, target, &key, fields.as_deref());
             if let Json::Object(entity) = &mut entity {
-                entity.insert("joined".to_owned(), Json::Object(rows));
+                entity.insert("joined".to_owned(), rows.iter().map(row).collect());
             }
             (key.to_string(), entity)
-        });
-        Ok(listed.collect())
+        };
+        Ok(Listing(Box::new(listed.take(query.limit.unwrap_or(usize::MAX)).map(shown))))
     }
 
     fn target(&self, endpoint: &Endpoint, column: &str) -> Option<&'a TableDef> {
@@ -289,6 +291,15 @@ impl Iterator for Listing<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next()
+    }
+}
+
+impl Listing<'_> {
+    /// Appends the next entity as a member of a JSON object. Nothing where there is none left, and says so.
+    pub fn write_next(&mut self, text: &mut Vec<u8>) -> bool {
+        let Some((key, entity)) = self.next() else { return false };
+        text.extend_from_slice(format!("{}:{entity}", Json::from(key)).as_bytes());
+        true
     }
 }
 

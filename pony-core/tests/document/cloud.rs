@@ -78,7 +78,11 @@ impl Cloud {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let (url, query) = (UrlPath::parse(path)?, Query::parse(pairs)?);
         let reader = Reader::new(&self.tree, &self.state, caller);
-        if url.join { reader.join(&url, &query) } else { Ok(reader.list(&url, &query)?.collect()) }
+        if url.join {
+            Ok(reader.join(&url, &query)?.collect())
+        } else {
+            Ok(reader.list(&url, &query)?.collect())
+        }
     }
 
     pub fn list(&self, url: &str) -> Vec<(String, Json)> {

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
-use pony_core::document::{Caller, Entries, Query, Reader, UrlPath};
+use pony_core::document::{Caller, Entries, Listing, PlaceKind, Query, Reader, UrlPath};
 use pony_state::Snapshot;
 use std::io;
 use std::time::Duration;
@@ -35,6 +35,21 @@ enum Begun {
     Pieces(mpsc::Receiver<Piece>),
 }
 
+/// What is listed.
+enum Listed<'a> {
+    Entries(Entries<'a, Snapshot>),
+    Joined(Listing<'a>),
+}
+
+impl Listed<'_> {
+    fn write_next(&mut self, text: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Entries(entries) => entries.write_next(text),
+            Self::Joined(joined) => joined.write_next(text),
+        }
+    }
+}
+
 type Answer = oneshot::Sender<Result<Begun, Fault>>;
 
 pub(super) async fn answer(
@@ -42,6 +57,7 @@ pub(super) async fn answer(
     snapshot: Snapshot,
     caller: Caller,
     url: UrlPath,
+    place: PlaceKind,
     query: Query,
 ) -> Result<Response, Fault> {
     let gone = || Fault::unavailable("Sparkle is shutting down".to_owned());
@@ -51,8 +67,12 @@ pub(super) async fn answer(
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let reader = Reader::new(&app.0.tree, &snapshot, &caller);
-        match reader.entries(&url, &query) {
-            Ok(entries) => write(entries, answer, &runtime),
+        let listed = match place {
+            PlaceKind::Join => reader.join(&url, &query).map(Listed::Joined),
+            _ => reader.entries(&url, &query).map(Listed::Entries),
+        };
+        match listed {
+            Ok(listed) => write(listed, answer, &runtime),
             // The client may have gone.
             Err(error) => drop(answer.send(Err(error.into()))),
         }
@@ -65,7 +85,7 @@ pub(super) async fn answer(
     })
 }
 
-fn write(mut entries: Entries<'_, Snapshot>, answer: Answer, runtime: &Handle) {
+fn write(mut entries: Listed<'_>, answer: Answer, runtime: &Handle) {
     let mut text = vec![b'{'];
     let mut last = fill(&mut entries, &mut text);
     if last {
@@ -88,7 +108,7 @@ fn write(mut entries: Entries<'_, Snapshot>, answer: Answer, runtime: &Handle) {
 }
 
 /// Fills a piece. Says whether it is the last one.
-fn fill(entries: &mut Entries<'_, Snapshot>, text: &mut Vec<u8>) -> bool {
+fn fill(entries: &mut Listed<'_>, text: &mut Vec<u8>) -> bool {
     text.reserve(PIECE_BYTES + PIECE_BYTES / 4);
     while text.len() < PIECE_BYTES {
         let before = text.len();

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pony_core::document::{PlaceKind, Query, Reader, UrlPath};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 pub(super) async fn answer(
@@ -28,10 +28,9 @@ pub(super) async fn answer(
             let children = pairs.iter().any(|(name, value)| name == "children" && value == "1");
             Ok(json_response(if children { reader.root() } else { json!({}) }.to_string()))
         }
-        PlaceKind::Join => Ok(json_response(write_object(reader.join(&url, &query()?)?.into_iter()))),
-        PlaceKind::Collection => {
+        PlaceKind::Collection | PlaceKind::Join => {
             let query = query()?;
-            list::answer(app, snapshot, caller, url, query).await
+            list::answer(app, snapshot, caller, url, place, query).await
         }
         PlaceKind::Entity => entity(reader.entity_text(&url)?, headers),
     }
@@ -88,20 +87,6 @@ impl Preconditions {
 
 pub(super) fn json_response(text: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text.into() as Body).into_response()
-}
-
-fn write_object(entries: impl Iterator<Item = (String, Value)>) -> String {
-    let mut text = String::from("{");
-    for (key, value) in entries {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(&Value::String(key).to_string());
-        text.push(':');
-        text.push_str(&value.to_string());
-    }
-    text.push('}');
-    text
 }
 
 pub(super) fn decode(query: &str) -> Result<Vec<(String, String)>, Fault> {
