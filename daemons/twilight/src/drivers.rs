@@ -1,7 +1,7 @@
 //! The drivers of a host, and the one place that maps the agent's steps and looks on them.
 
 use pony_core::agent::{Found, Look, Output, Step};
-use pony_core::host::DriverError;
+use pony_core::host::{DriverError, Place, Source};
 use pony_host::{Discovery, Hypervisor, Network, Progress, Storage};
 use std::sync::Arc;
 
@@ -35,6 +35,10 @@ impl Drivers {
             Step::Undefine(instance) => self.hypervisor.undefine(*instance).await?,
             Step::Adjust(spec) => self.hypervisor.adjust(spec).await?,
             Step::GrowDisk { instance, disk, spec } => {
+                // The emulator grows a file itself; of a device it can only take what is there.
+                if matches!(disk.place, Place::Block(_)) {
+                    self.storage.create_volume(spec, &Source::Empty, progress).await?;
+                }
                 self.hypervisor.grow_disk(*instance, disk, spec.size_mib.unwrap_or_default()).await?;
             }
             Step::EnsureSwitch(spec) => return self.network.ensure_switch(spec).await.map(Output::Switch),
@@ -68,4 +72,59 @@ impl Drivers {
 /// that runs is many such calls, with waits for the guest in between.
 pub(crate) fn can_be_dropped(step: &Step) -> bool {
     matches!(step, Step::CreateVolume { .. } | Step::Adjust(_))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use pony_core::host::{
+        Boot, DiskSpec, DriverErrorKind, Firmware, InstanceSpec, PoolBackend, PoolSpec, VolumeFormat,
+        VolumeSpec,
+    };
+    use pony_host::{SimHost, SimOp, SimOptions};
+    use uuid::Uuid;
+
+    fn guest(place: Place) -> InstanceSpec {
+        let (vdisk, format) = (Uuid::from_u128(4), VolumeFormat::Raw);
+        let disks = vec![DiskSpec { vdisk, index: 0, place, format, read_only: false }];
+        InstanceSpec {
+            instance: Uuid::from_u128(3),
+            name: "guest".into(),
+            vcpu: 1,
+            cpu_percent: 100,
+            mem_mib: 64,
+            boot: Boot::Disk,
+            firmware: Firmware::default(),
+            cpu: None,
+            disks,
+            nics: vec![],
+        }
+    }
+
+    /// An emulator takes what there is of a device, and no more: the device comes first.
+    #[tokio::test(start_paused = true)]
+    async fn a_device_is_larger_before_its_guest_is_told() {
+        let host = SimHost::new(SimOptions::numbered(1, 1));
+        let drivers = Drivers::all(Arc::new(host.clone()));
+        let backend = PoolBackend::Lvm { vg: "data".into(), thin_pool: None };
+        let pool = PoolSpec { pool: Uuid::from_u128(1), backend };
+        let volume = Uuid::from_u128(2);
+        let sized =
+            |size| VolumeSpec { volume, pool: pool.clone(), format: VolumeFormat::Raw, size_mib: Some(size) };
+        let create = Step::CreateVolume { spec: sized(8), source: Source::Empty };
+        let Output::Volume(fact) = drivers.run(&create, Arc::new(|_| {})).await.unwrap() else { panic!() };
+        let spec = guest(fact.place);
+        let (instance, disk) = (spec.instance, spec.disks[0].clone());
+        for step in [Step::Define(spec), Step::Start(instance)] {
+            drivers.run(&step, Arc::new(|_| {})).await.unwrap();
+        }
+        let too_early = drivers.hypervisor.grow_disk(instance, &disk, 12).await.unwrap_err();
+        assert_eq!(too_early.kind, DriverErrorKind::Order, "{too_early}");
+        let grow = Step::GrowDisk { instance, disk, spec: sized(12) };
+        drivers.run(&grow, Arc::new(|_| {})).await.unwrap();
+        assert_eq!((host.effects(SimOp::GrowVolume), host.effects(SimOp::GrowDisk)), (1, 0));
+        assert_eq!(drivers.storage.list_volumes(&pool).await.unwrap()[0].size_mib, 12);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::config::{Fate, SimConfig};
 use super::job::Job;
-use super::world::SimWorld;
+use super::world::{SimWorld, granule_mib};
 use crate::agent::{Command, Found, Hint, Look, LookId, Output, Step, StepOutcome};
 use crate::host::{DriverError, DriverErrorKind, GuestState, HostFact, PoolBackend, PoolFact, Source};
 use crate::reconcile::{RunId, SplitMix64};
@@ -361,7 +361,7 @@ impl SimHost {
                     pool: spec.pool,
                     capacity_mib: 1 << 20,
                     allocated_mib: 0,
-                    granule_mib: 1,
+                    granule_mib: granule_mib(&spec.backend),
                 }),
                 PoolBackend::Unsupported(name) => {
                     let message = format!("there is no driver for {name}");

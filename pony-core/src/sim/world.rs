@@ -2,8 +2,8 @@
 
 use crate::agent::{Output, Step};
 use crate::host::{
-    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, Room, Source,
-    SwitchFact, SwitchKind, TapFact, TapSpec, VolumeFact, VolumeSpec, adjusted,
+    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, PoolBackend, Room,
+    Source, SwitchFact, SwitchKind, TapFact, TapSpec, VolumeFact, VolumeSpec, adjusted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -57,7 +57,22 @@ fn refuse(message: String) -> DriverError {
 }
 
 fn place_of(spec: &VolumeSpec) -> Place {
-    Place::File(PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume)))
+    let path = PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume));
+    match spec.pool.backend {
+        PoolBackend::Lvm { .. } => Place::Block(path),
+        _ => Place::File(path),
+    }
+}
+
+/// What a pool rounds sizes up to, MiB.
+pub(super) fn granule_mib(backend: &PoolBackend) -> i64 {
+    if matches!(backend, PoolBackend::Lvm { .. }) { 4 } else { 1 }
+}
+
+/// As large as the pool makes a volume.
+fn rounded(spec: &VolumeSpec, size_mib: i64) -> i64 {
+    let granule = granule_mib(&spec.pool.backend);
+    (size_mib + granule - 1) / granule * granule
 }
 
 impl SimGuest {
@@ -320,6 +335,7 @@ impl SimWorld {
             let message = format!("the source has {source_mib} MiB and does not fit into {size_mib}");
             return Err(DriverError { kind: DriverErrorKind::Order, message });
         }
+        let size_mib = rounded(spec, size_mib);
         let (volume, pool, format) = (spec.volume, spec.pool.pool, spec.format);
         let fact = VolumeFact { volume, pool, size_mib, format, place: place_of(spec) };
         self.unfinished.remove(&volume);
@@ -335,7 +351,7 @@ impl SimWorld {
         if let Some(instance) = self.user_of(&fact.place, false) {
             self.violation(format!("volume {} grows under instance {instance}", spec.volume));
         }
-        fact.size_mib = spec.size_mib.unwrap_or(fact.size_mib);
+        fact.size_mib = rounded(spec, spec.size_mib.unwrap_or(fact.size_mib));
         self.volumes.insert(spec.volume, fact.clone());
         self.count("grow", spec.volume);
         Ok(Output::Volume(fact))

@@ -3,7 +3,7 @@
 use super::{errors::order, errors::transient, op::SimOp, world::World};
 use crate::Result;
 use pony_core::host::{
-    DiskSpec, DriverError, Ending, GuestState, InstanceFact, InstanceSpec, Room, adjusted,
+    DiskSpec, DriverError, Ending, GuestState, InstanceFact, InstanceSpec, Place, Room, adjusted,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -198,6 +198,10 @@ impl World {
         let Some(volume) = volume else {
             return Err(transient(format!("instance {instance} has no disk {} now", disk.place)));
         };
+        if volume.size_mib < size_mib && matches!(volume.place, Place::Block(_)) {
+            let has = volume.size_mib;
+            return Err(order(format!("device {} has {has} MiB, and not {size_mib}", volume.place)));
+        }
         if volume.size_mib < size_mib {
             volume.size_mib = size_mib;
             self.effect(SimOp::GrowDisk, instance);

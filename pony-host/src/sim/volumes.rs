@@ -130,7 +130,11 @@ impl World {
     ) -> Result<VolumeFact> {
         self.fill_step(spec.volume, ticket, FILL_STEPS)?;
         self.check_space(spec, size_mib)?;
-        let place = Place::File(volume_path(spec)?);
+        let path = volume_path(spec)?;
+        let place = match spec.pool.backend {
+            PoolBackend::Lvm { .. } => Place::Block(path),
+            _ => Place::File(path),
+        };
         let fact =
             VolumeFact { volume: spec.volume, pool: spec.pool.pool, size_mib, format: spec.format, place };
         self.fills.remove(&spec.volume);

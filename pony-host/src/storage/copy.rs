@@ -6,7 +6,7 @@ use super::error::{StorageError, is_full};
 use super::pool::free_bytes;
 use super::size::{MIB, mib};
 use nix::errno::Errno;
-use nix::fcntl::copy_file_range;
+use nix::fcntl::{PosixFadviseAdvice, copy_file_range, posix_fadvise};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Whence, lseek};
 use std::fs::File;
@@ -24,6 +24,9 @@ const CHUNK: u64 = 4 * MIB;
 const SHARED_CHUNK: u64 = 1024 * MIB;
 const SHARED: Duration = Duration::from_micros(500);
 
+/// Bytes after which the disk is told to begin writing, so that it does not have all of it to do at the end.
+const WRITE_OUT: u64 = 32 * MIB;
+
 /// Bytes that pass through memory at once, where the kernel cannot copy by itself.
 const BUFFER: usize = 1 << 20;
 
@@ -38,7 +41,7 @@ pub(super) fn copy(
     check_space(attempt, from, to)?;
     let failed = |error| failure(attempt, error, done.load(Ordering::Relaxed));
     let mut chunk = CHUNK;
-    let mut at = 0;
+    let (mut at, mut told) = (0, 0);
     while let Some((start, end)) = next_data(from, at, len).map_err(failed)? {
         at = start;
         while at < end {
@@ -47,6 +50,10 @@ pub(super) fn copy(
             let size = chunk.min(end - at);
             at += copy_some(from, to, at, size).map_err(failed)?;
             done.store(at, Ordering::Relaxed);
+            if at - told >= WRITE_OUT {
+                write_out(to, told, at - told);
+                told = at;
+            }
             let shared = size == chunk && began.elapsed() < SHARED;
             chunk = if shared { (chunk * 2).min(SHARED_CHUNK) } else { CHUNK };
         }
@@ -54,6 +61,13 @@ pub(super) fn copy(
     to.set_len(len).map_err(failed)?;
     done.store(len, Ordering::Relaxed);
     Ok(())
+}
+
+/// Has the kernel begin to write a part of a file, and forget it afterwards: a guest reads past this memory. It is
+/// only advice.
+fn write_out(file: &File, from: u64, len: u64) {
+    let (from, len) = (from.cast_signed(), len.cast_signed());
+    let _ = posix_fadvise(file, from, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }
 
 /// Refuses before anything is written what will not fit, unless the blocks may be shared.

@@ -143,6 +143,7 @@ impl View<'_> {
         }
         let user = self.user_of_volume(volume, None, runs);
         if let Some((instance, disk)) = user.and_then(|user| self.live_disk(user, fact, runs)) {
+            let spec = VolumeSpec { size_mib: Some(size_mib), ..spec };
             return Plan::Step(Step::GrowDisk { instance, disk, spec });
         }
         match user.or(copy_of(volume, runs)) {
@@ -151,13 +152,12 @@ impl View<'_> {
         }
     }
 
-    /// The disk of a guest that is up which shows the volume: the guest's emulator can grow it meanwhile, where it
-    /// is a file.
+    /// The disk of a guest that is up which shows the volume: it can be grown meanwhile, where it is on this host.
     fn live_disk(&self, instance: Uuid, fact: &VolumeFact, runs: &StepRuns) -> Option<(Uuid, DiskSpec)> {
         if self.facts.guests.is_vague(instance) || runs.of(ResourceId::Instance(instance)).next().is_some() {
             return None;
         }
-        let guest = self.facts.guest(instance).filter(|_| matches!(fact.place, Place::File(_)));
+        let guest = self.facts.guest(instance).filter(|_| !matches!(fact.place, Place::Network(_)));
         let guest = guest.filter(|it| matches!(it.state, GuestState::Running | GuestState::Paused))?;
         let disk =
             guest.live.as_ref()?.disks.iter().find(|disk| disk.place == fact.place && !disk.read_only)?;

@@ -308,6 +308,28 @@ fn a_volume_grows_also_while_a_guest_uses_it_and_never_shrinks() {
     assert!(reason(&rig, ROOT).contains("does not shrink"), "{}", reason(&rig, ROOT));
 }
 
+/// Sizes in a volume group are multiples of its extents: what is larger than ordered by less than one is as ordered.
+#[test]
+fn a_device_grows_by_whole_extents_once_also_while_a_guest_uses_it() {
+    let mut rig = quiet();
+    let sized = |size| {
+        let mut orders = orders(Target::Running);
+        let backend = PoolBackend::Lvm { vg: "data".to_owned(), thin_pool: None };
+        orders.pools.get_mut(&id(POOL)).unwrap().spec.backend = backend;
+        orders.volumes.get_mut(&id(ROOT)).unwrap().size_mib = Some(size);
+        orders
+    };
+    rig.order(sized(201));
+    rig.expect(10_000, |r| is(r, Target::Running));
+    assert_eq!(rig.sim.world().volumes[&id(ROOT)].size_mib, 204);
+    assert_eq!(rig.effects().get(&("grow", id(ROOT))), None);
+    rig.order(sized(401));
+    rig.expect(5_000, |r| r.sim.world().volumes[&id(ROOT)].size_mib == 404);
+    rig.run_for(60_000);
+    assert_eq!(rig.effects().get(&("grow-disk", id(ROOT))), Some(&1));
+    assert_eq!(reason(&rig, ROOT), "");
+}
+
 #[test]
 fn data_that_vanish_are_not_replaced_by_nothing() {
     let mut rig = quiet();
