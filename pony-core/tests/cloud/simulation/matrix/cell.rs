@@ -91,8 +91,9 @@ fn bound_ms(cell: &Cell, is_needed: bool) -> u64 {
 /// How long a step may be on its way, ms: a guest that is deaf is given its time first.
 const BEGIN_MS_MAX: u64 = 20_000;
 
-/// What fails is told within this, ms: it may take the 2 s of a fill to fail.
-const TOLD_MS: u64 = 3_000;
+/// What fails is told within this, ms: it may take the 2 s of a fill to fail, and those of another one that is tried
+/// instead.
+const TOLD_MS: u64 = 4_500;
 
 /// How long nothing may be done once all is done.
 const QUIET_MS: u64 = 20_000;
@@ -112,7 +113,7 @@ pub(super) fn run(cell: &Cell, paths: &Paths, seed: u64) -> Took {
     }
     let n = begun(&scene).unwrap_or_default();
     cell.fault.strike(&mut scene, n);
-    let pause_ms = [0, 150, 4_000][seed as usize % 3];
+    let pause_ms = [0, 150, 7_000][seed as usize % 3];
     let pause_ms = scene.world.random.below(pause_ms + 1);
     scene.world.run(pause_ms);
     tells_why(&scene, cell, pause_ms);
