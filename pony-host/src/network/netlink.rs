@@ -156,6 +156,7 @@ impl Network for Netlink {
         if let Some(overlay) = overlay {
             self.firewall.uplink(&self.links.namespace, &name::vxlan(switch)).await?;
             self.links.ensure_overlay(self.host, switch, &link, overlay).await?;
+            self.services.resize(&self.links, self.host, switch, &link.name).await?;
         }
         Ok(SwitchFact { switch, bridge: link.name, overlay: overlay.cloned() })
     }

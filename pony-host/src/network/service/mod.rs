@@ -65,6 +65,8 @@ impl Services {
     pub(super) async fn serve(&self, links: &Links, host: Uuid, bridge: &Link, spec: &TapSpec) -> Result<()> {
         let Some(config) = spec.config.clone() else { return self.forget(links, spec.vnic).await };
         let _turn = self.turn.lock().await;
+        // What the switch is joined with may have become narrower since.
+        let bridge = &links.get(&bridge.name).await?;
         let guest = Guest { mac: spec.mac.to_lowercase(), mtu: bridge.mtu, config };
         let found = links.find(&name::service(spec.switch)).await?;
         let joined = found.is_some_and(|it| it.up && it.bridge == Some(bridge.index));
@@ -81,6 +83,26 @@ impl Services {
         let service = start(links, host, spec.switch, bridge, guests).await?;
         self.running().insert(spec.switch, service);
         Ok(())
+    }
+
+    /// Tells guests how large a frame may be from now on: as the bridge says.
+    pub(super) async fn resize(&self, links: &Links, host: Uuid, switch: Uuid, bridge: &str) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let Some(mut guests) = self.guests_of(switch) else { return Ok(()) };
+        let bridge = links.get(bridge).await?;
+        if guests.values().all(|guest| guest.mtu == bridge.mtu) {
+            return Ok(());
+        }
+        guests.values_mut().for_each(|guest| guest.mtu = bridge.mtu);
+        let service = start(links, host, switch, &bridge, guests).await?;
+        self.running().insert(switch, service);
+        Ok(())
+    }
+
+    fn guests_of(&self, switch: Uuid) -> Option<BTreeMap<Uuid, Guest>> {
+        let running = self.running();
+        let guests = running.get(&switch)?.guests.read().unwrap_or_else(PoisonError::into_inner);
+        Some(guests.clone())
     }
 
     /// Answers the guest no more. A service without guests ends.
