@@ -176,10 +176,11 @@ fn me() -> String {
 
 fn greet(args: &DevArgs, sparkle: &Sparkle, url: &str, hosts: usize) -> anyhow::Result<()> {
     let file = std::path::absolute(sparkle.credentials())?;
-    let what = if args.sim.is_some() {
-        format!("{hosts} simulated hosts")
+    // Each simulated host has a pool of its own.
+    let (what, pool) = if args.sim.is_some() {
+        (format!("{hosts} simulated hosts"), " --pool sim-1")
     } else {
-        "this machine as its host".to_owned()
+        ("this machine as its host".to_owned(), "")
     };
     // Whoever came by sudo may not read the file without it.
     let cat = if std::env::var_os("SUDO_UID").is_some() { "sudo cat" } else { "cat" };
@@ -189,7 +190,7 @@ fn greet(args: &DevArgs, sparkle: &Sparkle, url: &str, hosts: usize) -> anyhow::
          Try, in another terminal:\n  \
          export PONY_URL={url} PONY_AUTH=$({cat} {file})\n  \
          {me} get host\n  \
-         {me} volume add disk --size 64\n  \
+         {me} volume add disk --size 64{pool}\n  \
          {me} instance create first --volume disk --mem 128 --wait\n\n\
          Ctrl-C stops the cloud; what runs goes on, and is found again at the next start.\n",
         file = file.display(),
