@@ -22,9 +22,13 @@ use uuid::Uuid;
 /// NFS's port; where another one is meant, it is among the mount options.
 const PORT: u16 = 2049;
 
-/// Options of every mount. What a server has is data: no programs, no devices. `hard`: a write is done or waited for,
-/// never lost because a server was slow; waiting is bounded by those who look.
-const OPTIONS: &str = "vers=4.2,hard,nosuid,nodev,noexec";
+/// The version, unless the pool's options name another one.
+const VERSION: &str = "vers=4.2";
+
+/// Options of every mount, after the pool's own, as the last word counts. What a server has is data: no programs, no
+/// devices. `hard`: a write is done or waited for, never lost because a server was slow; waiting is bounded by those
+/// who look.
+const OPTIONS: &str = "hard,nosuid,nodev,noexec";
 
 /// A directory of a server, and where it is mounted.
 pub(super) struct Nfs {
@@ -80,7 +84,7 @@ impl Mount {
         let mut found = (name, PORT).to_socket_addrs().map_err(|error| self.wrong(error.to_string()))?;
         let address = found.next().ok_or_else(|| self.wrong("has no address".to_owned()))?.ip();
         let more = self.options.as_ref().map_or_else(String::new, |options| format!(",{options}"));
-        Ok(format!("{OPTIONS},addr={address}{more}"))
+        Ok(format!("{VERSION}{more},{OPTIONS},addr={address}"))
     }
 
     fn wrong(&self, why: String) -> StorageError {
