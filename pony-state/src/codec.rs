@@ -4,9 +4,11 @@
 //! parts do not hold the key columns.
 
 mod error;
+mod rows;
 mod text;
 
 pub use error::PartError;
+pub use rows::RowValues;
 pub(crate) use text::{write_json, write_part, write_value};
 
 use crate::read::AnyRow;

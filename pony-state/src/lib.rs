@@ -147,7 +147,7 @@ mod transaction;
 mod value;
 
 pub use change::{Change, Commit, RowChange};
-pub use codec::{KeyColumns, PartError};
+pub use codec::{KeyColumns, PartError, RowValues};
 pub use column::{Column, Json, Range};
 pub use dynamic::{DynPart, DynRow};
 pub use feed::{FeedError, Subscription};
@@ -163,7 +163,7 @@ pub use schema::{
     ColumnPlaces, ColumnSchema, ColumnType, Mount, OnDelete, PartKind, QuotaRule, Rule, Schema, SchemaError,
     Scope, Stored, TableDef, TableId, TableSchema,
 };
-pub use state::{SharedState, Snapshot, State, StateBuilder};
+pub use state::{Draft, RowList, SharedState, Snapshot, State, StateBuilder};
 pub use table::InvariantError;
 pub use transaction::Transaction;
 pub use value::{Key, KeyError, Text, Value, ValueError};

@@ -1,10 +1,12 @@
 //! The state: all tables, one writer, any number of snapshots.
 
 mod build;
+mod list;
 mod shared;
 
 pub use build::StateBuilder;
-pub use shared::SharedState;
+pub use list::RowList;
+pub use shared::{Draft, SharedState};
 
 use crate::change::Commit;
 use crate::derived::TableHint;

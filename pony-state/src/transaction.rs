@@ -539,6 +539,11 @@ impl<'s> Transaction<'s> {
         self.root.version
     }
 
+    /// Leaves what was written to the next transaction of this state, which goes on with it.
+    pub(crate) fn suspend(self) {
+        std::mem::forget(self);
+    }
+
     fn take_changes(&mut self) -> Changes {
         if let [(table, _)] = **self.written {
             self.written.clear();

@@ -49,6 +49,16 @@ impl<'a> AnyTable<'a> {
         self.ops.row(id).map(|row| AnyRow { def: self.ops.def(), row })
     }
 
+    /// The ids of the rows for which every filter holds.
+    pub(crate) fn ids(self, filters: &[(&str, Value)]) -> Result<Ids<'a>, UnknownColumn> {
+        filter(self.ops, filters)
+    }
+
+    /// The ids of all rows in the order of their keys.
+    pub(crate) fn ids_in_order(self) -> Ids<'a> {
+        self.ops.ids_after_any(None)
+    }
+
     fn rows_of(self, ids: Ids<'a>) -> AnyRows<'a> {
         AnyRows { table: self, ids }
     }

@@ -3,6 +3,7 @@
 use super::{Snapshot, State};
 use crate::change::Commit;
 use crate::feed::Subscription;
+use crate::read::{Read, View};
 use crate::transaction::Transaction;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -189,12 +190,97 @@ impl SharedState {
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Commit), E> {
-        let (turn, mut aside) = self.shared.begin_aside();
-        let mut transaction = aside.transaction();
-        let result = change(&mut transaction)?;
-        let commit = transaction.commit();
+        let mut draft = self.draft();
+        let result = draft.write(change)?;
+        Ok((result, draft.commit()))
+    }
+
+    /// Begins such a transaction for somebody who cannot hold on to a borrow, or does not write all at once. Waits for other
+    /// writers, and lets others wait for as long as it lives.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// let shared = SharedState::new(house()?);
+    /// let mut draft = shared.draft();
+    /// draft.write(|tx| tx.remove::<Lamp>(&"attic".into()));
+    /// draft.write(|tx| tx.remove::<Lamp>(&"hall".into()));
+    /// assert_eq!((draft.table::<Lamp>().len(), shared.snapshot().table::<Lamp>().len()), (0, 2));
+    /// assert_eq!(draft.commit().len(), 2);
+    /// assert_eq!(shared.snapshot().table::<Lamp>().len(), 0);
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        let mut held = self.shared.to_write();
+        held.aside = true;
+        let aside = held.state.snapshot().fork();
+        drop(held);
+        Draft { aside, turn: Turn(Arc::clone(&self.shared)) }
+    }
+}
+
+/// A transaction aside that is nobody's borrow; see [`SharedState::draft`]. Dropped without a commit, it leaves the state
+/// as it was. Reading it ([`Read`]) shows what it wrote.
+///
+/// ```
+/// # use pony_state::*;
+/// # use pony_state_docs::*;
+/// let shared = SharedState::new(house()?);
+/// let mut draft: Draft = shared.draft();
+/// draft.write(|tx| tx.remove::<Lamp>(&"attic".into()));
+/// drop(draft);
+/// assert_eq!(shared.snapshot().table::<Lamp>().len(), 2);
+/// # Ok::<_, SchemaError>(())
+/// ```
+#[derive(Debug)]
+pub struct Draft {
+    /// Its pages go before the turn does: the next writer need not copy them.
+    aside: State,
+    turn: Turn,
+}
+
+impl Read for Draft {
+    fn view(&self) -> View<'_> {
+        self.aside.view()
+    }
+}
+
+impl Draft {
+    /// Writes. Everything that it does is part of one transaction; a write that is refused leaves the others.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// let shared = SharedState::new(house()?);
+    /// let mut draft = shared.draft();
+    /// let refused = draft.write(|tx| tx.remove_row("lmap", &Key::one("attic")));
+    /// assert!(refused.is_err() && draft.write(|tx| tx.remove_row("lamp", &Key::one("attic")))?);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write<T>(&mut self, change: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
+        let mut transaction = self.aside.transaction();
+        let result = change(&mut transaction);
+        transaction.suspend();
+        result
+    }
+
+    /// Makes it all last, and tells the subscribers.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// let shared = SharedState::new(house()?);
+    /// let mut draft = shared.draft();
+    /// draft.write(|tx| tx.remove::<Lamp>(&"attic".into()));
+    /// assert_eq!(draft.commit().version(), shared.snapshot().version());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    pub fn commit(self) -> Commit {
+        let Self { mut aside, turn } = self;
+        let commit = aside.transaction().commit();
         lock(&turn.0.state).state.adopt(aside, &commit);
-        Ok((result, commit))
+        commit
     }
 }
 
@@ -204,19 +290,13 @@ impl Shared {
         let held = lock(&self.state);
         self.done.wait_while(held, |held| held.aside).unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The turn of whoever writes aside, with a copy to write to.
-    fn begin_aside(&self) -> (Turn<'_>, State) {
-        let mut held = self.to_write();
-        held.aside = true;
-        (Turn(self), held.state.snapshot().fork())
-    }
 }
 
 /// The turn of a writer aside; it ends with this, however that comes about.
-struct Turn<'a>(&'a Shared);
+#[derive(Debug)]
+struct Turn(Arc<Shared>);
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         lock(&self.0.state).aside = false;
         self.0.done.notify_all();
