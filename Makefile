@@ -44,6 +44,12 @@ check: setup ## Lint: format, clippy, documentation
 fmt: ## Format the sources
 	$(CARGO) fmt --all
 
+test-python: setup ## Check the types of the Python package, and run its tests
+	@.ci/python
+
+wheel: setup ## Build the Python package: target/wheels/
+	@.ci/wheel
+
 bench: setup ## Measure; figures go to target/bench/
 	$(CARGO) bench --package pony-benches
 
@@ -68,5 +74,5 @@ doc: ## Build the documentation: target/doc/
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test test-long test-matrix fuzz check fmt bench bench-api bench-host bench-state bench-postgres bench-session doc clean-state
+.PHONY: help setup build run test test-python test-long wheel test-matrix fuzz check fmt bench bench-api bench-host bench-state bench-postgres bench-session doc clean-state
 .DEFAULT_GOAL := help

@@ -1,7 +1,7 @@
 //! From `ponycloud.Table` and `ponycloud.Column` to the engine's schema.
 
-use crate::convert::to_json;
 use crate::error::{Raise, exception};
+use crate::take::to_json;
 use pony_state::{ColumnSchema, ColumnType, State, TableSchema};
 use pyo3::prelude::*;
 

@@ -1,80 +1,168 @@
-//! Writing. The engine's transaction borrows the state, which nothing that Python owns can do: a draft is a fork of it,
-//! which sees its own writes, and whose changes are applied to the state in one step at the end.
-//!
-//! Python sees to it that there is one draft at a time, so that the state is then still what the fork began as.
+//! Writing. A draft is a transaction that nobody else sees before its end, and that no other writer can overtake.
 
-use crate::convert::{from_commit, to_json};
+use crate::convert::{Changes, Row, from_commit};
 use crate::declare::{Table, build};
 use crate::error::{Raise, exception};
 use crate::feed::Feed;
-use crate::view::View;
-use pony_state::{Commit, PartError, PartKind, SharedState, State, Transaction};
+use crate::names::Names;
+use crate::rows::Rows;
+use crate::take::{patched, to_key, to_kind, to_part};
+use crate::view::{Pairs, View, find, get, join, page};
+use pony_state::{PartError, PartKind, Read, RowValues, SharedState, TableDef, Transaction};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::sync::Arc;
 
 #[pyclass(frozen)]
-pub(crate) struct Engine(SharedState);
+pub(crate) struct Engine {
+    state: SharedState,
+    names: Arc<Names>,
+}
+
+impl Engine {
+    /// What others share with it.
+    pub(crate) fn parts(&self) -> (SharedState, Arc<Names>) {
+        (self.state.clone(), Arc::clone(&self.names))
+    }
+}
 
 #[pymethods]
 impl Engine {
     #[new]
     fn new(py: Python<'_>, tables: Vec<Table<'_>>) -> PyResult<Self> {
-        Ok(Self(SharedState::new(build(py, tables)?)))
+        let state = build(py, tables)?;
+        let names = Arc::new(Names::of(py, state.schema()));
+        Ok(Self { state: SharedState::new(state), names })
     }
 
-    fn view(&self, py: Python<'_>) -> View {
-        View(py.detach(|| self.0.snapshot()))
+    fn view(&self) -> View {
+        View { snapshot: self.state.snapshot(), names: Arc::clone(&self.names) }
     }
 
+    fn rows(&self, table: &str, filters: &Bound<'_, PyDict>, make: Py<PyAny>) -> PyResult<Rows> {
+        Rows::of(self.state.snapshot(), &self.names, table, filters, make)
+    }
+
+    /// Waits for other writers.
     fn draft(&self, py: Python<'_>) -> Draft {
-        Draft {
-            state: self.0.clone(),
-            fork: Some(py.detach(|| self.0.snapshot()).fork()),
-            commits: Vec::new(),
+        Draft { draft: Some(py.detach(|| self.state.draft())), names: Arc::clone(&self.names) }
+    }
+
+    fn subscribe(&self, capacity: usize) -> (View, Feed) {
+        let (snapshot, subscription) = self.state.subscribe(capacity);
+        let view = View { snapshot, names: Arc::clone(&self.names) };
+        (view, Feed::new(subscription, Arc::clone(&self.names)))
+    }
+
+    /// All rows of these texts, by table, or none. Gives how many there are.
+    fn load(&self, py: Python<'_>, texts: Vec<(String, Vec<u8>)>) -> PyResult<usize> {
+        let snapshot = self.state.snapshot();
+        let mut loads = Vec::new();
+        for (name, text) in texts {
+            loads.push((Arc::clone(find(py, &snapshot, &name)?.def()), text));
+        }
+        drop(snapshot);
+        let load = || {
+            let rows =
+                |(def, text): (Arc<TableDef>, Vec<u8>)| Ok((def.rows_from_text(utf8(&def, &text)?)?, def));
+            let rows = loads.into_iter().map(rows).collect::<Result<Vec<_>, PartError>>()?;
+            self.state.load(|tx| insert(tx, &rows))
+        };
+        py.detach(load).map(|(count, _)| count).raise(py)
+    }
+}
+
+fn utf8<'t>(def: &TableDef, text: &'t [u8]) -> Result<&'t str, PartError> {
+    std::str::from_utf8(text)
+        .map_err(|error| PartError::NotARow { table: def.name().to_owned(), found: error.to_string() })
+}
+
+fn insert(tx: &mut Transaction<'_>, tables: &[(Vec<RowValues>, Arc<TableDef>)]) -> Result<usize, PartError> {
+    for (rows, def) in tables {
+        for RowValues { key, parts } in rows {
+            for (kind, values) in PartKind::BOTH.into_iter().zip(parts) {
+                if let Some(values) = values {
+                    tx.set(def.id(), key, kind, values)?;
+                }
+            }
         }
     }
-
-    fn subscribe(&self, py: Python<'_>, capacity: usize) -> (View, Feed) {
-        let (snapshot, subscription) = py.detach(|| self.0.subscribe(capacity));
-        (View(snapshot), Feed::new(subscription))
-    }
+    Ok(tables.iter().map(|(rows, _)| rows.len()).sum())
 }
 
 #[pyclass]
 pub(crate) struct Draft {
-    state: SharedState,
-    /// None after the commit.
-    fork: Option<State>,
-    commits: Vec<Commit>,
-}
-
-impl Draft {
-    fn write(
-        &mut self,
-        py: Python<'_>,
-        change: impl FnOnce(&mut Transaction<'_>) -> Result<bool, PartError>,
-    ) -> PyResult<bool> {
-        let fork = self.fork.as_mut().ok_or_else(|| ended(py))?;
-        let mut tx = fork.transaction();
-        let changed = change(&mut tx).raise(py)?;
-        self.commits.push(tx.commit());
-        Ok(changed)
-    }
+    /// None after the end.
+    draft: Option<pony_state::Draft>,
+    names: Arc<Names>,
 }
 
 fn ended(py: Python<'_>) -> PyErr {
     exception(py, "TransactionError", "the transaction has ended".to_owned(), None, None)
 }
 
-fn kind_of(py: Python<'_>, part: &str) -> PyResult<PartKind> {
-    let kind = PartKind::BOTH.into_iter().find(|kind| kind.as_str() == part);
-    let wrong = || format!("`{part}` is not a part; those are `desired` and `current`");
-    kind.ok_or_else(|| exception(py, "NoPart", wrong(), None, None))
+impl Draft {
+    fn state(&self, py: Python<'_>) -> PyResult<&pony_state::Draft> {
+        self.draft.as_ref().ok_or_else(|| ended(py))
+    }
+
+    fn def(&self, py: Python<'_>, name: &str) -> PyResult<Arc<TableDef>> {
+        Ok(Arc::clone(find(py, self.state(py)?, name)?.def()))
+    }
+
+    fn write<T>(
+        &mut self,
+        py: Python<'_>,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<T, PartError>,
+    ) -> PyResult<T> {
+        self.draft.as_mut().ok_or_else(|| ended(py))?.write(change).raise(py)
+    }
+
+    fn patch_one(
+        &mut self,
+        def: &TableDef,
+        key: &Bound<'_, PyAny>,
+        kind: PartKind,
+        columns: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let (py, key) = (key.py(), to_key(def, key)?);
+        let old = self.state(py)?.any(def.id()).and_then(|table| table.get(&key)?.part(kind));
+        let Some(old) = old else {
+            let part = serde_json::json!({});
+            return self.write(py, |tx| tx.patch_json(def.id(), &key, kind, &part));
+        };
+        let values = patched(def, kind, &key, old, columns)?;
+        self.write(py, |tx| tx.set(def.id(), &key, kind, &values))
+    }
 }
 
 #[pymethods]
 impl Draft {
-    fn view(&self, py: Python<'_>) -> PyResult<View> {
-        self.fork.as_ref().map(|fork| View(fork.snapshot())).ok_or_else(|| ended(py))
+    #[getter]
+    fn version(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.state(py)?.version())
+    }
+
+    fn count(&self, py: Python<'_>, table: &str) -> PyResult<usize> {
+        Ok(find(py, self.state(py)?, table)?.len())
+    }
+
+    fn get<'py>(&self, table: &str, key: &Bound<'py, PyAny>) -> PyResult<Option<Row<'py>>> {
+        get(self.state(key.py())?, &self.names, table, key)
+    }
+
+    fn page<'py>(
+        &self,
+        table: &str,
+        filters: &Bound<'py, PyDict>,
+        after: &Bound<'py, PyAny>,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<Row<'py>>> {
+        page(self.state(filters.py())?, &self.names, table, filters, after, limit)
+    }
+
+    fn join<'py>(&self, table: &str, column: &str, key: &Bound<'py, PyAny>) -> PyResult<Pairs<'py>> {
+        join(self.state(key.py())?, &self.names, table, column, key)
     }
 
     fn set(
@@ -85,8 +173,10 @@ impl Draft {
         columns: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         let py = key.py();
-        let (key, kind, columns) = (self.view(py)?.key(table, key)?, kind_of(py, part)?, to_json(columns)?);
-        self.write(py, |tx| tx.set_json(table, &key, kind, &columns))
+        let (def, kind) = (self.def(py, table)?, to_kind(py, part)?);
+        let key = to_key(&def, key)?;
+        let values = to_part(&def, kind, &key, columns)?;
+        self.write(py, |tx| tx.set(def.id(), &key, kind, &values))
     }
 
     fn patch(
@@ -96,29 +186,54 @@ impl Draft {
         part: &str,
         columns: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let py = key.py();
-        let (key, kind, columns) = (self.view(py)?.key(table, key)?, kind_of(py, part)?, to_json(columns)?);
-        self.write(py, |tx| tx.patch_json(table, &key, kind, &columns))
+        let (def, kind) = (self.def(key.py(), table)?, to_kind(key.py(), part)?);
+        self.patch_one(&def, key, kind, columns)
+    }
+
+    /// Changes columns of many rows. Gives how many changed.
+    fn patch_all(&mut self, table: &str, part: &str, rows: &Bound<'_, PyDict>) -> PyResult<usize> {
+        let (def, kind) = (self.def(rows.py(), table)?, to_kind(rows.py(), part)?);
+        let mut changed = 0;
+        for (key, columns) in rows {
+            changed += usize::from(self.patch_one(&def, &key, kind, &columns)?);
+        }
+        Ok(changed)
     }
 
     /// Both parts, where none is named.
     fn remove(&mut self, table: &str, key: &Bound<'_, PyAny>, part: Option<&str>) -> PyResult<bool> {
         let py = key.py();
-        let (key, kind) = (self.view(py)?.key(table, key)?, part.map(|part| kind_of(py, part)).transpose()?);
+        let (def, kind) = (self.def(py, table)?, part.map(|part| to_kind(py, part)).transpose()?);
+        let key = to_key(&def, key)?;
         self.write(py, |tx| match kind {
-            Some(kind) => tx.remove_part(table, &key, kind),
-            None => tx.remove_row(table, &key),
+            Some(kind) => tx.remove_part(def.id(), &key, kind),
+            None => tx.remove_row(def.id(), &key),
         })
     }
 
-    /// The fork goes before the state is written to: its pages would be copied else.
-    fn commit<'py>(&mut self, py: Python<'py>) -> PyResult<impl IntoPyObject<'py>> {
-        drop(self.fork.take().ok_or_else(|| ended(py))?);
-        let (state, commits) = (&self.state, std::mem::take(&mut self.commits));
-        let apply = |tx: &mut Transaction<'_>| {
-            commits.iter().flat_map(|commit| commit.iter()).try_for_each(|change| tx.apply(change).map(drop))
-        };
-        let ((), commit) = py.detach(|| state.write(apply)).raise(py)?;
-        from_commit(py, &commit)
+    fn commit(&mut self, py: Python<'_>) -> PyResult<Committed> {
+        let draft = self.draft.take().ok_or_else(|| ended(py))?;
+        let commit = py.detach(|| draft.commit());
+        Ok(Committed { commit, names: Arc::clone(&self.names) })
+    }
+
+    /// Forgets what was written, and lets others write.
+    fn drop(&mut self, py: Python<'_>) {
+        let draft = self.draft.take();
+        py.detach(|| drop(draft));
+    }
+}
+
+/// What a transaction changed. It crosses the border where somebody wants to know.
+#[pyclass(frozen)]
+pub(crate) struct Committed {
+    commit: pony_state::Commit,
+    names: Arc<Names>,
+}
+
+#[pymethods]
+impl Committed {
+    fn changes<'py>(&self, py: Python<'py>) -> PyResult<Changes<'py>> {
+        from_commit(py, &self.names, &self.commit)
     }
 }

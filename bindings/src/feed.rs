@@ -1,7 +1,8 @@
 //! Commits, and waiting for them.
 
-use crate::convert::from_commit;
+use crate::convert::{Changes, from_commit};
 use crate::error::Raise;
+use crate::names::Names;
 use pony_state::{Commit, FeedError, Subscription};
 use pyo3::prelude::*;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,10 @@ use std::time::{Duration, Instant};
 const SIGNALS: Duration = Duration::from_millis(100);
 
 #[pyclass(frozen)]
-pub(crate) struct Feed(Mutex<Subscription>);
+pub(crate) struct Feed {
+    subscription: Mutex<Subscription>,
+    names: Arc<Names>,
+}
 
 /// Wakes the thread that waits.
 struct Unpark(Thread);
@@ -25,12 +29,12 @@ impl Wake for Unpark {
 }
 
 impl Feed {
-    pub(crate) fn new(subscription: Subscription) -> Self {
-        Self(Mutex::new(subscription))
+    pub(crate) fn new(subscription: Subscription, names: Arc<Names>) -> Self {
+        Self { subscription: Mutex::new(subscription), names }
     }
 
     fn subscription(&self) -> MutexGuard<'_, Subscription> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.subscription.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for at most that time.
@@ -48,13 +52,13 @@ impl Feed {
 #[pymethods]
 impl Feed {
     /// The next commit; `None` where there was none within that many seconds.
-    fn next<'py>(&self, py: Python<'py>, timeout_s: Option<f64>) -> PyResult<Option<impl IntoPyObject<'py>>> {
+    fn next<'py>(&self, py: Python<'py>, timeout_s: Option<f64>) -> PyResult<Option<Changes<'py>>> {
         let end = |seconds| Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?);
         let end = timeout_s.and_then(end);
         loop {
             let left = end.map_or(SIGNALS, |end| end.saturating_duration_since(Instant::now()).min(SIGNALS));
             if let Some(commit) = py.detach(|| self.wait(left)).raise(py)? {
-                return from_commit(py, &commit).map(Some);
+                return from_commit(py, &self.names, &commit).map(Some);
             }
             if end.is_some_and(|end| Instant::now() >= end) {
                 return Ok(None);

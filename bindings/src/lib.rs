@@ -9,6 +9,10 @@ mod declare;
 mod draft;
 mod error;
 mod feed;
+mod names;
+mod rows;
+mod session;
+mod take;
 mod view;
 
 use pyo3::prelude::*;
@@ -16,9 +20,13 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::draft::{Draft, Engine};
+    use crate::draft::{Committed, Draft, Engine};
     #[pymodule_export]
     use crate::feed::Feed;
+    #[pymodule_export]
+    use crate::rows::Rows;
+    #[pymodule_export]
+    use crate::session::Exchange;
     #[pymodule_export]
     use crate::view::View;
 }

@@ -1,16 +1,15 @@
 """The Python package against the engine's promises."""
 
-import doctest
-import inspect
 import ipaddress
-import random
+import json
 import threading
 import unittest
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-import ponycloud
-from ponycloud import Column, Row, State, Table, _native, errors
+from ponycloud import Column, Row, State, Table, errors
+from ponycloud._native import Rows
 
 HOST = "00000000-0000-0000-0000-000000000001"
 OTHER = "00000000-0000-0000-0000-000000000002"
@@ -152,18 +151,47 @@ class Reading(unittest.TestCase):
             tx.set_desired("volume", "shared", {"blocks": [0, 1]})
 
     def test_find_by_either_part(self) -> None:
-        self.assertEqual(len(self.state.find("instance", "host", HOST)), 10)
-        self.assertEqual([row.key[-1] for row in self.state.find("instance", "host", OTHER)], ["0", "1", "2"])
-        self.assertEqual(self.state.find("instance", "meta", None)[0].key, str(uuid.UUID(int=0)))
+        self.assertEqual(len(self.state.list("instance", host=HOST)), 10)
+        self.assertEqual([row.key[-1] for row in self.state.list("instance", host=OTHER)], ["0", "1", "2"])
+        self.assertEqual(self.state.list("instance", meta=None)[0].key, str(uuid.UUID(int=0)))
 
     def test_filters_intersect_and_pages_follow(self) -> None:
-        found = self.state.filter("instance", {"host": OTHER}, name="i0")
+        found = self.state.list("instance", {"host": OTHER}, name="i0")
         self.assertEqual([row.key[-1] for row in found], ["0", "2"])
         pages, after = [], None
-        while page := self.state.filter("instance", after=after, limit=4):
+        while page := self.state.list("instance", after=after, limit=4):
             pages.append(len(page))
             after = page[-1].key
         self.assertEqual(pages, [4, 4, 2])
+
+    def test_one(self) -> None:
+        self.assertEqual(self.state.one("volume").key, "shared")
+        self.assertEqual(self.state.one("vdisk", instance=uuid.UUID(int=3)).key[1], 0)
+        for filters in ({"host": OTHER}, {"name": "nobody"}):
+            with self.assertRaises(errors.NotOne):
+                self.state.one("instance", filters)
+
+    def test_a_list_is_a_sequence_of_one_moment(self) -> None:
+        rows = self.state.list("instance", host=OTHER)
+        with self.state.transaction() as tx:
+            for row in rows:
+                tx.remove("instance", row.key)
+        assert isinstance(rows, Sequence)
+        self.assertEqual((len(rows), rows[-1].key[-1], [row.key[-1] for row in rows[1:]]), (3, "2", ["1", "2"]))
+        self.assertEqual([row.key[-1] for row in reversed(rows)], ["2", "1", "0"])
+        self.assertEqual((rows.index(rows[1]), rows[0] in rows, self.state.list("instance", host=OTHER)[:]), (1, True, []))
+        for place in (3, -4):
+            with self.assertRaises(IndexError):
+                rows[place]
+
+    def test_columns_of_many_rows(self) -> None:
+        rows = self.state.list("instance", host=OTHER)
+        assert isinstance(rows, Rows)
+        self.assertEqual(rows.keys(), [row.key for row in rows])
+        self.assertEqual(rows.column("current", "load"), [0.0, 1.0, 2.0])
+        self.assertEqual(rows.column("desired", "uuid"), rows.keys())
+        with self.assertRaises(errors.UnknownColumn):
+            rows.column("current", "laod")
 
     def test_joins(self) -> None:
         pairs = self.state.join("vdisk", "volume", "shared")
@@ -179,6 +207,46 @@ class Reading(unittest.TestCase):
             tx.remove("volume", "shared")
         self.assertEqual((snapshot.count("volume"), self.state.count("volume")), (1, 0))
         self.assertEqual((snapshot.version, self.state.version), (1, 2))
+
+
+class Loading(unittest.TestCase):
+    def test_rows_as_the_api_lists_them(self) -> None:
+        it = state()
+        feed = it.subscribe()
+        instance = {"desired": {"name": "a", "host": HOST}, "current": None, "etag": [1, {}]}
+        vdisk = {f"{HOST},0": {"desired": {"instance": HOST, "volume": "v"}}}
+        count = it.load({"instance": json.dumps({HOST: instance}), "vdisk": json.dumps(vdisk).encode()})
+        self.assertEqual((count, it.version), (2, 1))
+        self.assertEqual(it.one("vdisk", instance=HOST).desired, {"volume": "v"})
+        self.assertEqual(it.one("instance").desired, {"name": "a", "state": "stopped", "host": HOST, "ns": [], "meta": None})
+        self.assertRaises(errors.Lagged, feed.next)
+
+    def test_all_or_nothing(self) -> None:
+        it = state()
+        good = json.dumps({HOST: {"desired": {"name": "a"}}})
+        for bad, kind in (
+            ('{"x": {"desired": {}}}', errors.WrongKey),
+            (json.dumps({HOST: {"desired": {"name": 5}}}), errors.WrongValue),
+            (json.dumps({HOST: {"desired": {"name": "a", "uuid": OTHER}}}), errors.KeyMismatch),
+            (json.dumps({HOST: {"desired": 5}}), errors.NotAnObject),
+            (good[:-1], errors.NotAnObject),
+            ("[]", errors.NotAnObject),
+            (b"\xff", errors.NotAnObject),
+        ):
+            with self.subTest(bad), self.assertRaises(kind):
+                it.load({"host": json.dumps({HOST: {"desired": {}}}), "instance": bad})
+        self.assertEqual((it.count("host"), it.version), (0, 0))
+        with it.transaction(), self.assertRaises(errors.TransactionError):
+            it.load({"instance": good})
+
+    def test_updates_of_many_rows(self) -> None:
+        it = state()
+        it.load({"volume": json.dumps({f"v{n}": {"desired": {"blocks": [0, n + 1]}} for n in range(100)})})
+        with it.transaction() as tx:
+            self.assertEqual(tx.update_all_desired("volume", {f"v{n}": {"blocks": [0, 1]} for n in range(50)}), 49)
+        assert tx.committed is not None
+        self.assertEqual(len(tx.committed.changes), 49)
+        it.check_invariants()
 
 
 class Errors(unittest.TestCase):
@@ -202,9 +270,10 @@ class Errors(unittest.TestCase):
             self.assertEqual(caught.exception.table, arguments[0])
         with it.transaction() as tx, self.assertRaises(errors.NoPart):
             tx.set_current("volume", "v", {})
-        for read in (lambda: it.find("volume", "nope", 1), lambda: it.filter("volume", nope=1)):
-            self.assertRaises(errors.UnknownColumn, read)
-        self.assertRaises(errors.WrongValue, it.find, "instance", "host", "not a uuid")
+        with self.assertRaises(errors.UnknownColumn):
+            it.list("volume", nope=1)
+        with self.assertRaises(errors.WrongValue):
+            it.list("instance", host="not a uuid")
 
     def test_what_is_no_value(self) -> None:
         it = state()
@@ -274,82 +343,3 @@ class Feed(unittest.TestCase):
         self.put(it, "a")
         del it
         self.assertEqual([commit.version for commit in feed], [1])
-
-
-class Model(unittest.TestCase):
-    """The package and a dictionary do the same, whatever happens."""
-
-    def test_random_histories(self) -> None:
-        for seed in range(20):
-            with self.subTest(seed=seed):
-                self.history(random.Random(seed))
-
-    def history(self, rng: random.Random) -> None:
-        it = state()
-        feed = it.subscribe()
-        model: dict[str, Any] = {}
-        followed: dict[str, Any] = {}
-        for _ in range(30):
-            draft = dict(model)
-            try:
-                with it.transaction() as tx:
-                    for _ in range(rng.randrange(6)):
-                        self.step(rng, tx, draft)
-                    self.assertEqual(self.rows(tx), draft)
-                    if rng.random() < 0.3:
-                        raise KeyboardInterrupt
-                model = draft
-            except KeyboardInterrupt:
-                pass
-            self.assertEqual(self.rows(it), model)
-            host = rng.choice([HOST, OTHER])
-            expected = [key for key, parts in sorted(model.items()) if any(part and part["host"] == host for part in parts)]
-            self.assertEqual([row.key for row in it.find("instance", "host", host)], expected)
-        while commit := feed.next(timeout=0):
-            for change in commit.changes:
-                followed.pop(change.key, None)
-                if change.after:
-                    followed[change.key] = (change.after.desired, change.after.current)
-        self.assertEqual(followed, model)
-
-    def step(self, rng: random.Random, tx: ponycloud.Transaction, draft: dict[str, Any]) -> None:
-        key, host = str(uuid.UUID(int=rng.randrange(8))), rng.choice([HOST, OTHER])
-        desired, current = draft.get(key, (None, None))
-        match rng.randrange(4):
-            case 0:
-                desired = {"name": "a", "state": "running", "host": host, "ns": [], "meta": None}
-                tx.set_desired("instance", key, desired)
-            case 1:
-                current = {"host": host, "load": rng.random()}
-                tx.set_current("instance", key, current)
-            case 2:
-                self.assertEqual(tx.remove_desired("instance", key), desired is not None)
-                desired = None
-            case _:
-                self.assertEqual(tx.remove("instance", key), (desired, current) != (None, None))
-                desired = current = None
-        draft.pop(key, None)
-        if (desired, current) != (None, None):
-            draft[key] = (desired, current)
-
-    def rows(self, it: Any) -> dict[str, Any]:
-        return {row.key: (row.desired, row.current) for row in it.filter("instance")}
-
-
-class Package(unittest.TestCase):
-    def test_the_stub_names_what_is_there(self) -> None:
-        from pathlib import Path
-
-        stub = Path(_native.__file__).with_name("_native.pyi").read_text()
-        for name, cls in inspect.getmembers(_native, inspect.isclass):
-            self.assertIn(f"class {name}:", stub)
-            for method in vars(cls):
-                if not method.startswith("_"):
-                    self.assertIn(f"def {method}(", stub)
-
-    def test_documentation(self) -> None:
-        self.assertEqual(doctest.testmod(ponycloud).failed, 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

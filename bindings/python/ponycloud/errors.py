@@ -60,6 +60,10 @@ class NotAJoin(PonyError, LookupError):
     """The table does not join others by that column."""
 
 
+class NotOne(PonyError, LookupError):
+    """Not one row was found, but none or several."""
+
+
 class TransactionError(PonyError, RuntimeError):
     """A transaction was used outside of its ``with``, or within another one of the same thread."""
 
@@ -77,3 +81,86 @@ class Lagged(FeedError):
 
 class Closed(FeedError):
     """The state is gone: there will be no more commits."""
+
+
+class KeyFileError(PonyError):
+    """A file of keys cannot be used."""
+
+
+class CloudError(PonyError):
+    """The cloud cannot be asked, or says no."""
+
+
+class Unreachable(CloudError, ConnectionError):
+    """There is no connection to Sparkle, or it broke. What was being written may or may not have been taken."""
+
+
+class TimedOut(CloudError, TimeoutError):
+    """It took too long. What was ordered stands."""
+
+
+class ProtocolError(CloudError):
+    """What answered is no Sparkle."""
+
+
+class ApiError(CloudError):
+    """Sparkle says no: ``code`` names what is wrong, ``message`` says so to people, ``path`` says where in the document, if
+    that is known, ``status`` is that of HTTP."""
+
+    def __init__(self, code: str, message: str, path: str | None = None, status: int = 0) -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.code = code
+        self.message = message
+        self.path = path
+        self.status = status
+
+
+class InvalidData(ApiError, ValueError):
+    """What was ordered does not fit the tables."""
+
+
+class InvalidPatch(ApiError, ValueError):
+    """That is no patch."""
+
+
+class Unauthenticated(ApiError, PermissionError):
+    """Credentials are needed, or those given are wrong."""
+
+
+class AccessDenied(ApiError, PermissionError):
+    """The caller may not do that."""
+
+
+class QuotaExceeded(ApiError):
+    """The tenant would have more than it may."""
+
+
+class NotFound(ApiError, LookupError):
+    """There is nothing at that place, or nothing that the caller may see."""
+
+
+class Conflict(ApiError):
+    """It contradicts what is there: a test failed, a name is taken, something is in use."""
+
+
+class PreconditionFailed(ApiError):
+    """The entity is not what it was."""
+
+
+class Unavailable(ApiError):
+    """Not now: the database is away, or there were too many requests. Try again."""
+
+
+#: By the code that the API gives.
+BY_CODE: dict[str, type[ApiError]] = {
+    "invalid-data": InvalidData,
+    "invalid-patch": InvalidPatch,
+    "unauthenticated": Unauthenticated,
+    "access-denied": AccessDenied,
+    "quota-exceeded": QuotaExceeded,
+    "path-not-found": NotFound,
+    "conflict": Conflict,
+    "precondition-failed": PreconditionFailed,
+    "database-unavailable": Unavailable,
+    "too-many-requests": Unavailable,
+}

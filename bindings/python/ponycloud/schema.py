@@ -1,10 +1,12 @@
-"""Declaring tables."""
+"""Declaring tables: by :class:`Table` and :class:`Column`, by dictionaries, or by dataclasses (:mod:`ponycloud.typed`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
+
+from .errors import SchemaError
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,53 @@ class Table:
     current: Sequence[Column] | None = None
     join: tuple[str, str] | None = None
     """For a join table: the two reference columns that it connects."""
+
+    @classmethod
+    def of(cls, declaration: Mapping[str, Any]) -> Table:
+        """The table that a dictionary declares: ``name``, ``key``, ``desired``, ``current``, ``join``.
+
+        Columns are dictionaries of names and types. A type is as in :class:`Column`, ``?`` behind it for one that may be
+        null, or a dictionary of :class:`Column`'s fields:
+
+        >>> lamp = Table.of({"name": "lamp", "key": {"room": "text"},
+        ...                  "desired": {"percent": "int", "colour": {"type": "text?", "indexed": True}}})
+        >>> lamp.desired[1]
+        Column(name='colour', type='text', nullable=True, default=None, references=None, indexed=True)
+        """
+        _known(declaration, [field.name for field in fields(cls)], "a table")
+        for needed in ("name", "key"):
+            if needed not in declaration:
+                raise SchemaError(f"a table needs `{needed}`")
+        join = declaration.get("join")
+        return cls(
+            name=declaration["name"],
+            key=_columns(declaration["key"]) or [],
+            desired=_columns(declaration.get("desired")),
+            current=_columns(declaration.get("current")),
+            join=None if join is None else (join[0], join[1]),
+        )
+
+
+def _known(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    for name in given:
+        if name not in known:
+            raise SchemaError(f"{what} has no `{name}`; it has {', '.join(known)}")
+
+
+def _columns(declared: Mapping[str, Any] | Sequence[Column] | None) -> list[Column] | None:
+    if declared is None:
+        return None
+    if isinstance(declared, Mapping):
+        return [_column(name, column) for name, column in declared.items()]
+    return list(declared)
+
+
+def _column(name: str, declared: object) -> Column:
+    options: dict[str, Any] = dict(declared) if isinstance(declared, Mapping) else {"type": declared}
+    _known(options, [field.name for field in fields(Column)], f"column `{name}`")
+    kind = options.pop("type", None)
+    if kind is None:
+        raise SchemaError(f"column `{name}` needs a `type`", column=name)
+    if isinstance(kind, str) and kind.endswith("?"):
+        kind, options = kind[:-1], {"nullable": True, **options}
+    return Column(name=name, type=kind, **options)
