@@ -68,11 +68,14 @@ bench-host: setup ## Measure what a host takes for its work
 bench-session: setup ## Measure the state exchange alone
 	$(CARGO) bench --package pony-benches --no-default-features --bench session
 
+bench-python: setup ## Measure the Python package against dictionaries and sqlite3
+	@.ci/bench-python
+
 doc: ## Build the documentation: target/doc/
 	$(CARGO) doc --workspace --no-deps
 
 clean-state: ## Remove the state that `make run` left in DIR
 	$(SUDO) rm -rf $(DIR)
 
-.PHONY: help setup build run test test-python test-long wheel test-matrix fuzz check fmt bench bench-api bench-host bench-state bench-postgres bench-session doc clean-state
+.PHONY: help setup build run test test-python test-long wheel test-matrix fuzz check fmt bench bench-api bench-host bench-state bench-postgres bench-python bench-session doc clean-state
 .DEFAULT_GOAL := help

@@ -6,9 +6,9 @@ use crate::error::{Raise, exception};
 use crate::feed::Feed;
 use crate::names::Names;
 use crate::rows::Rows;
-use crate::take::{patched, to_key, to_kind, to_part};
 use crate::view::{Pairs, View, find, get, join, page};
-use pony_state::{PartError, PartKind, Read, RowValues, SharedState, TableDef, Transaction};
+use crate::write::{Write, apply_all};
+use pony_state::{PartError, Read, RowValues, SharedState, TableDef, Transaction};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::Arc;
@@ -23,6 +23,19 @@ impl Engine {
     /// What others share with it.
     pub(crate) fn parts(&self) -> (SharedState, Arc<Names>) {
         (self.state.clone(), Arc::clone(&self.names))
+    }
+
+    fn def(&self, py: Python<'_>, name: &str) -> PyResult<Arc<TableDef>> {
+        Ok(Arc::clone(find(py, &self.state.snapshot(), name)?.def()))
+    }
+
+    /// Others may run meanwhile: it waits for whoever writes aside.
+    fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<T, PartError> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| self.state.write(change)).map(|(result, _)| result).raise(py)
     }
 }
 
@@ -54,6 +67,40 @@ impl Engine {
         (view, Feed::new(subscription, Arc::clone(&self.names)))
     }
 
+    // Each of these is a transaction of its own.
+
+    fn set(
+        &self,
+        table: &str,
+        key: &Bound<'_, PyAny>,
+        part: &str,
+        columns: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let write = Write::set(self.def(key.py(), table)?, key, part, columns)?;
+        self.write(key.py(), |tx| write.apply(tx))
+    }
+
+    fn patch(
+        &self,
+        table: &str,
+        key: &Bound<'_, PyAny>,
+        part: &str,
+        columns: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let write = Write::patch(self.def(key.py(), table)?, key, part, columns)?;
+        self.write(key.py(), |tx| write.apply(tx))
+    }
+
+    fn patch_all(&self, table: &str, part: &str, rows: &Bound<'_, PyDict>) -> PyResult<usize> {
+        let writes = Write::patch_all(&self.def(rows.py(), table)?, part, rows)?;
+        self.write(rows.py(), |tx| apply_all(writes, tx))
+    }
+
+    fn remove(&self, table: &str, key: &Bound<'_, PyAny>, part: Option<&str>) -> PyResult<bool> {
+        let write = Write::remove(self.def(key.py(), table)?, key, part)?;
+        self.write(key.py(), |tx| write.apply(tx))
+    }
+
     /// All rows of these texts, by table, or none. Gives how many there are.
     fn load(&self, py: Python<'_>, texts: Vec<(String, Vec<u8>)>) -> PyResult<usize> {
         let snapshot = self.state.snapshot();
@@ -66,7 +113,7 @@ impl Engine {
             let rows =
                 |(def, text): (Arc<TableDef>, Vec<u8>)| Ok((def.rows_from_text(utf8(&def, &text)?)?, def));
             let rows = loads.into_iter().map(rows).collect::<Result<Vec<_>, PartError>>()?;
-            self.state.load(|tx| insert(tx, &rows))
+            self.state.load(|tx| insert(tx, rows))
         };
         py.detach(load).map(|(count, _)| count).raise(py)
     }
@@ -77,17 +124,17 @@ fn utf8<'t>(def: &TableDef, text: &'t [u8]) -> Result<&'t str, PartError> {
         .map_err(|error| PartError::NotARow { table: def.name().to_owned(), found: error.to_string() })
 }
 
-fn insert(tx: &mut Transaction<'_>, tables: &[(Vec<RowValues>, Arc<TableDef>)]) -> Result<usize, PartError> {
+fn insert(
+    tx: &mut Transaction<'_>,
+    tables: Vec<(Vec<RowValues>, Arc<TableDef>)>,
+) -> Result<usize, PartError> {
+    let count = tables.iter().map(|(rows, _)| rows.len()).sum();
     for (rows, def) in tables {
-        for RowValues { key, parts } in rows {
-            for (kind, values) in PartKind::BOTH.into_iter().zip(parts) {
-                if let Some(values) = values {
-                    tx.set(def.id(), key, kind, values)?;
-                }
-            }
+        for row in rows {
+            tx.put_values(def.id(), row)?;
         }
     }
-    Ok(tables.iter().map(|(rows, _)| rows.len()).sum())
+    Ok(count)
 }
 
 #[pyclass]
@@ -116,23 +163,6 @@ impl Draft {
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, PartError>,
     ) -> PyResult<T> {
         self.draft.as_mut().ok_or_else(|| ended(py))?.write(change).raise(py)
-    }
-
-    fn patch_one(
-        &mut self,
-        def: &TableDef,
-        key: &Bound<'_, PyAny>,
-        kind: PartKind,
-        columns: &Bound<'_, PyAny>,
-    ) -> PyResult<bool> {
-        let (py, key) = (key.py(), to_key(def, key)?);
-        let old = self.state(py)?.any(def.id()).and_then(|table| table.get(&key)?.part(kind));
-        let Some(old) = old else {
-            let part = serde_json::json!({});
-            return self.write(py, |tx| tx.patch_json(def.id(), &key, kind, &part));
-        };
-        let values = patched(def, kind, &key, old, columns)?;
-        self.write(py, |tx| tx.set(def.id(), &key, kind, &values))
     }
 }
 
@@ -172,11 +202,8 @@ impl Draft {
         part: &str,
         columns: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let py = key.py();
-        let (def, kind) = (self.def(py, table)?, to_kind(py, part)?);
-        let key = to_key(&def, key)?;
-        let values = to_part(&def, kind, &key, columns)?;
-        self.write(py, |tx| tx.set(def.id(), &key, kind, &values))
+        let write = Write::set(self.def(key.py(), table)?, key, part, columns)?;
+        self.write(key.py(), |tx| write.apply(tx))
     }
 
     fn patch(
@@ -186,29 +213,18 @@ impl Draft {
         part: &str,
         columns: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let (def, kind) = (self.def(key.py(), table)?, to_kind(key.py(), part)?);
-        self.patch_one(&def, key, kind, columns)
+        let write = Write::patch(self.def(key.py(), table)?, key, part, columns)?;
+        self.write(key.py(), |tx| write.apply(tx))
     }
 
-    /// Changes columns of many rows. Gives how many changed.
     fn patch_all(&mut self, table: &str, part: &str, rows: &Bound<'_, PyDict>) -> PyResult<usize> {
-        let (def, kind) = (self.def(rows.py(), table)?, to_kind(rows.py(), part)?);
-        let mut changed = 0;
-        for (key, columns) in rows {
-            changed += usize::from(self.patch_one(&def, &key, kind, &columns)?);
-        }
-        Ok(changed)
+        let writes = Write::patch_all(&self.def(rows.py(), table)?, part, rows)?;
+        self.write(rows.py(), |tx| apply_all(writes, tx))
     }
 
-    /// Both parts, where none is named.
     fn remove(&mut self, table: &str, key: &Bound<'_, PyAny>, part: Option<&str>) -> PyResult<bool> {
-        let py = key.py();
-        let (def, kind) = (self.def(py, table)?, part.map(|part| to_kind(py, part)).transpose()?);
-        let key = to_key(&def, key)?;
-        self.write(py, |tx| match kind {
-            Some(kind) => tx.remove_part(def.id(), &key, kind),
-            None => tx.remove_row(def.id(), &key),
-        })
+        let write = Write::remove(self.def(key.py(), table)?, key, part)?;
+        self.write(key.py(), |tx| write.apply(tx))
     }
 
     fn commit(&mut self, py: Python<'_>) -> PyResult<Committed> {

@@ -6,7 +6,7 @@ use crate::error::Raise;
 use crate::names::Names;
 use crate::take::to_kind;
 use crate::view::{find, named, wanted};
-use pony_state::{AnyRow, PartError, RowList, Snapshot, TableDef};
+use pony_state::{AnyRow, RowList, Snapshot, TableDef};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice};
@@ -128,15 +128,8 @@ impl Rows {
         column: &str,
     ) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
         let kind = to_kind(py, part)?;
-        if let Some(row) = self.found.get(0)
-            && row.def().column(column).is_none()
-        {
-            let (table, known) = (row.def().name().to_owned(), row.def().schema().columns());
-            let known = known.map(|column| column.name.clone()).collect();
-            return Err(PartError::UnknownColumn { table, column: column.to_owned(), known }).raise(py);
-        }
-        let value = |row: AnyRow<'_>| row.value(kind, column).map(|value| from_value(py, &value)).transpose();
-        self.ordered(py).iter().map(value).collect()
+        let values = self.ordered(py).column(kind, column).raise(py)?;
+        values.map(|value| value.map(|value| from_value(py, &value)).transpose()).collect()
     }
 }
 

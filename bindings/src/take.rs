@@ -134,23 +134,21 @@ pub(crate) fn to_part(
     def.part_from_json(kind, &to_json(part)?, KeyColumns::Check(key)).raise(part.py())
 }
 
-/// The values of a part after some columns changed.
-pub(crate) fn patched(
-    def: &TableDef,
-    kind: PartKind,
-    key: &Key,
-    mut old: Vec<Value>,
-    columns: &Bound<'_, PyAny>,
-) -> PyResult<Vec<Value>> {
+/// Changes of some columns.
+pub(crate) enum Patch {
+    /// Values at their places.
+    Places(Vec<(usize, Value)>),
+    /// What the engine has to look into.
+    Json(Json),
+}
+
+pub(crate) fn to_patch(def: &TableDef, kind: PartKind, columns: &Bound<'_, PyAny>) -> PyResult<Patch> {
     if let Ok(columns) = columns.cast::<PyDict>()
-        && let Some(news) = expected_columns(def, kind, columns)
+        && let Some(places) = expected_columns(def, kind, columns)
     {
-        for (place, new) in news {
-            old[place] = new;
-        }
-        return Ok(old);
+        return Ok(Patch::Places(places));
     }
-    def.patch_part(kind, &old, &to_json(columns)?, KeyColumns::Check(key)).raise(columns.py())
+    to_json(columns).map(Patch::Json)
 }
 
 /// The places and values of some columns; `None` where they are not as they are expected.

@@ -139,7 +139,7 @@ class Histories(RuleBasedStateMachine):
             if all(has(key, parts, *filter) for filter in filters.items())
         ]
         assert (len(found), [row.key for row in found]) == (len(wanted), wanted)
-        assert self.state.list("guest", filters, limit=2) == list(found[:2])
+        assert list(self.state.list("guest", filters, limit=2)) == list(found[:2])
 
     @rule(key=KEYS)
     def join(self, key: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ponycloud import Column, Row, State, Table, errors
-from ponycloud._native import Rows
+from ponycloud.state import Rows
 
 HOST = "00000000-0000-0000-0000-000000000001"
 OTHER = "00000000-0000-0000-0000-000000000002"
@@ -176,7 +176,7 @@ class Reading(unittest.TestCase):
         with self.state.transaction() as tx:
             for row in rows:
                 tx.remove("instance", row.key)
-        assert isinstance(rows, Sequence)
+        assert isinstance(rows, Rows) and isinstance(rows, Sequence)
         self.assertEqual((len(rows), rows[-1].key[-1], [row.key[-1] for row in rows[1:]]), (3, "2", ["1", "2"]))
         self.assertEqual([row.key[-1] for row in reversed(rows)], ["2", "1", "0"])
         self.assertEqual((rows.index(rows[1]), rows[0] in rows, self.state.list("instance", host=OTHER)[:]), (1, True, []))
@@ -186,7 +186,6 @@ class Reading(unittest.TestCase):
 
     def test_columns_of_many_rows(self) -> None:
         rows = self.state.list("instance", host=OTHER)
-        assert isinstance(rows, Rows)
         self.assertEqual(rows.keys(), [row.key for row in rows])
         self.assertEqual(rows.column("current", "load"), [0.0, 1.0, 2.0])
         self.assertEqual(rows.column("desired", "uuid"), rows.keys())
@@ -238,6 +237,22 @@ class Loading(unittest.TestCase):
         self.assertEqual((it.count("host"), it.version), (0, 0))
         with it.transaction(), self.assertRaises(errors.TransactionError):
             it.load({"instance": good})
+
+    def test_writes_without_a_transaction_are_one_each(self) -> None:
+        it = state()
+        feed = it.subscribe()
+        self.assertTrue(it.set_desired("volume", "v", {"blocks": [0, 1]}))
+        self.assertTrue(it.update_desired("volume", "v", blocks=[0, 2]))
+        self.assertFalse(it.update_desired("volume", "v", blocks=range(0, 2)))
+        self.assertEqual(it.update_all_desired("volume", {"v": {"blocks": [0, 3]}}), 1)
+        with self.assertRaises(errors.Absent):
+            it.update_all_desired("volume", {"v": {"blocks": [0, 4]}, "w": {"blocks": [0, 4]}})
+        self.assertEqual(it.one("volume").desired, {"blocks": [0, 3]})
+        self.assertTrue(it.remove("volume", "v"))
+        commits = [commit.version for commit in iter(lambda: feed.next(timeout=0), None) if commit]
+        self.assertEqual(commits, [1, 2, 3, 4])
+        with it.transaction(), self.assertRaises(errors.TransactionError):
+            it.remove("volume", "v")
 
     def test_updates_of_many_rows(self) -> None:
         it = state()

@@ -46,6 +46,10 @@ impl PartValues for DynPart {
     fn from_values(values: &[Value]) -> Result<Self, ColumnError> {
         Ok(Self(values.into()))
     }
+
+    fn from_vec(values: Vec<Value>) -> Result<Self, ColumnError> {
+        Ok(Self(values.into()))
+    }
 }
 
 /// A row whose columns are known from a [`crate::TableSchema`] alone.
@@ -99,6 +103,10 @@ impl Row for DynRow {
             Some(Value::Mac(mac)) => mac.rank(),
             _ => 0,
         }
+    }
+
+    fn own_rank(&self) -> u32 {
+        Self::rank(&self.key)
     }
 
     fn key_value(&self, column: usize) -> Value {

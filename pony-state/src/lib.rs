@@ -106,7 +106,7 @@
 //! | look-ups | [`Table::find`], [`Table::filter`], [`Table::page`] | [`AnyTable::find`], [`AnyTable::filter`], [`AnyTable::page`] |
 //! | in order | [`Table::ordered`], [`Table::after`] | [`AnyTable::ordered`], [`AnyTable::after`] |
 //! | joins | [`Read::joined`] | [`View::joined_any`] |
-//! | a whole row | [`Transaction::put`], [`Transaction::remove`] | [`Transaction::put_json`], [`Transaction::remove_row`] |
+//! | a whole row | [`Transaction::put`], [`Transaction::remove`] | [`Transaction::put_values`], [`Transaction::put_json`], [`Transaction::remove_row`] |
 //! | a part | [`Transaction::set_desired`], [`Transaction::set_current`] | [`Transaction::set`], [`Transaction::set_json`] |
 //! | some columns | [`Transaction::update_desired`], [`Transaction::update_current`] | [`Transaction::patch_json`], [`Transaction::apply_op`] |
 //! | no part | [`Transaction::remove_desired`], [`Transaction::remove_current`] | [`Transaction::remove_part`] |

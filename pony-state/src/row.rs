@@ -104,6 +104,20 @@ pub trait PartValues: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// # Ok::<_, SchemaError>(())
     /// ```
     fn from_values(values: &[Value]) -> Result<Self, ColumnError>;
+
+    /// The same of values that nobody else needs.
+    ///
+    /// # Errors
+    /// [`ColumnError`] for the first value that does not fit.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// assert_eq!(Light::from_vec(vec![20.into(), Value::Null]), Ok(light(20)));
+    /// ```
+    fn from_vec(values: Vec<Value>) -> Result<Self, ColumnError> {
+        Self::from_values(&values)
+    }
 }
 
 /// A part whose columns were declared as a Rust struct.
@@ -264,6 +278,17 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// ```
     fn rank(_key: &Self::Key) -> u32 {
         0
+    }
+
+    /// The rank of its key.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// assert_eq!(Lamp::new("hall".into()).own_rank(), Lamp::rank(&"hall".into()));
+    /// ```
+    fn own_rank(&self) -> u32 {
+        Self::rank(&self.key())
     }
 
     /// The value of one key column.

@@ -116,6 +116,11 @@ impl<R: Row> TableData<R> {
         order.iter_from(place).map(|it| it as u32)
     }
 
+    /// Puts row ids into the order of keys.
+    pub(crate) fn order_ids(&self, ids: &mut Vec<u32>) {
+        order::sort(&self.rows, ids);
+    }
+
     /// The rows that have a value in a column of either part or of the key. `None`: there is no such column.
     pub(crate) fn find(&self, column: &str, value: &Value) -> Option<Ids<'_>> {
         self.def.places(column).map(|places| self.find_at(places, value))

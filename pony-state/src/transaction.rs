@@ -1,7 +1,7 @@
 //! Writing: all or nothing.
 
 use crate::change::{Change, Changes, Commit};
-use crate::codec::{KeyColumns, PartError};
+use crate::codec::{KeyColumns, PartError, RowValues};
 use crate::feed::Feed;
 use crate::read::{Read, TableName, View};
 use crate::row::Entity;
@@ -312,6 +312,36 @@ impl<'s> Transaction<'s> {
         let def = self.def(table)?;
         let values = def.part_from_text(kind, part, KeyColumns::Check(key))?;
         self.set(def.id(), key, kind, &values)
+    }
+
+    /// Makes a whole row what is given; a row without parts is removed. Says whether that changed anything.
+    ///
+    /// # Errors
+    /// [`PartError`], where table, key or values do not fit; nothing has changed then.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut tx = state.transaction();
+    /// let hall = RowValues { key: Key::one("hall"), parts: [Some(vec![5.into(), Value::Null]), None] };
+    /// assert!(tx.put_values("lamp", hall.clone())? && !tx.put_values("lamp", hall)?);
+    /// tx.commit();
+    /// assert!(state.get::<Lamp>(&"hall".into()).unwrap().current.is_none());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_values(&mut self, table: impl TableName, row: RowValues) -> Result<bool, PartError> {
+        let def = self.def(table)?;
+        def.check_key(&row.key)?;
+        for (kind, part) in PartKind::BOTH.into_iter().zip(&row.parts) {
+            part.as_ref().map_or(Ok(()), |values| def.check_part(kind, values))?;
+        }
+        self.write_any(&def, |table| {
+            let wrong = |(kind, error): (Option<PartKind>, _)| {
+                def.column_error(kind.unwrap_or(PartKind::Desired), error)
+            };
+            table.put_values(row).map_err(wrong)
+        })
     }
 
     /// Changes the columns that the object names in a part that the row has; null removes a value. Says whether

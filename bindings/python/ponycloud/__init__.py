@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from . import errors
 from .schema import Column, Table
-from .state import Change, Commit, Row, Snapshot, State, Subscription, Transaction
+from .state import Change, Commit, Row, Rows, Snapshot, State, Subscription, Transaction
 
 if TYPE_CHECKING:
     from .cloud import Cloud
@@ -34,6 +34,7 @@ __all__ = [
     "Keys",
     "References",
     "Row",
+    "Rows",
     "Session",
     "Snapshot",
     "State",

@@ -104,8 +104,8 @@ class Client:
         self.children: dict[str, Endpoint] = {}
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        while (kept := self._kept()) is not None:
+            kept.close()
 
     async def open(self) -> None:
         """Reads what there is."""
@@ -124,12 +124,19 @@ class Client:
 
     async def get(self, url: str) -> Any:
         """Reads. A connection that was closed while nobody used it is replaced."""
-        while self._idle:
+        while (kept := self._kept()) is not None:
             try:
-                return await self._once(self._idle.pop(), "GET", url, {}, b"")
+                return await self._once(kept, "GET", url, {}, b"")
             except Unreachable:
                 continue
         return await self._once(await self._connect(), "GET", url, {}, b"")
+
+    def _kept(self) -> Exchange | None:
+        """A connection that nobody else takes."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     async def write(self, method: str, url: str, body: object = None, kind: str = "application/json") -> dict[str, str]:
         """Orders; gives the UUIDs of placeholders. On a new connection: were an old one to break, nobody could tell whether

@@ -107,8 +107,6 @@ class Exchange:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._ahead = b""
-        self.used = False
-        """Whether anything was asked on it before: it may have been closed meanwhile."""
 
     def close(self) -> None:
         self._stream.close()

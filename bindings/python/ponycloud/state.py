@@ -8,6 +8,7 @@ it, and rows are objects of that (:mod:`ponycloud.typed`).
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, overload
@@ -36,6 +37,36 @@ class Row(NamedTuple):
 _Pairs = list[tuple[Row, Row]]
 
 
+class Rows(Sequence[T]):
+    """What a look-up answers: rows of one moment, in the order of their keys. A row crosses into Python when it is looked at."""
+
+    @abstractmethod
+    def keys(self) -> list[Any]:
+        """The keys of all of them."""
+
+    @abstractmethod
+    def column(self, part: str, column: str) -> list[Any]:
+        """One column of a part of all of them, which costs much less than the rows; ``None`` where a row has none."""
+
+
+Rows.register(_native.Rows)
+
+
+class _Listed(list[T], Rows[T]):
+    """Rows that are in Python already."""
+
+    def __init__(self, rows: list[Any], make: Callable[[Any], T]) -> None:
+        super().__init__(map(make, rows))
+        self._given = rows
+
+    def keys(self) -> list[Any]:
+        return [key for _, key, _, _ in self._given]
+
+    def column(self, part: str, column: str) -> list[Any]:
+        place = {"desired": 2, "current": 3}[part]
+        return [row[place] and row[place].get(column) for row in self._given]
+
+
 class Change(NamedTuple):
     """One row before and after a transaction; ``None`` where it did not exist."""
 
@@ -52,8 +83,6 @@ class Commit(NamedTuple):
     changes: list[Change]
 
 
-#: What a look-up answers is one, without having been derived from it.
-Sequence.register(_native.Rows)
 _make_row: Callable[[Any], Row] = Row._make
 
 
@@ -124,7 +153,7 @@ class _Reads:
     def _view(self) -> _View:
         raise NotImplementedError
 
-    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Sequence[Any]:
+    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Rows[Any]:
         raise NotImplementedError
 
     @property
@@ -150,12 +179,12 @@ class _Reads:
     def list(
         self, table: str, filters: Mapping[str, object] | None = None, /, *,
         after: object = None, limit: int | None = None, **columns: object,
-    ) -> Sequence[Row]: ...
+    ) -> Rows[Row]: ...
     @overload
     def list(
         self, table: type[T], filters: Mapping[str, object] | None = None, /, *,
         after: object = None, limit: int | None = None, **columns: object,
-    ) -> Sequence[T]: ...
+    ) -> Rows[T]: ...
     def list(
         self,
         table: str | type[Any],
@@ -165,7 +194,7 @@ class _Reads:
         after: object = None,
         limit: int | None = None,
         **columns: object,
-    ) -> Sequence[Any]:
+    ) -> Rows[Any]:
         """The rows for which every filter holds (the key, the desired or the current part has that value in the column), in
         the order of their keys; all rows where there is no filter.
 
@@ -175,7 +204,7 @@ class _Reads:
         wanted = {**filters, **columns} if filters else columns
         if after is None and limit is None:
             return self._all(name, wanted, make)
-        return [make(row) for row in self._view().page(name, wanted, after, limit)]
+        return _Listed(self._view().page(name, wanted, after, limit), make)
 
     @overload
     def one(self, table: str, filters: Mapping[str, object] | None = None, /, **columns: object) -> Row: ...
@@ -193,6 +222,61 @@ class _Reads:
         return [(_make_row(row), _make_row(target)) for row, target in pairs]
 
 
+class _Target(Protocol):
+    """What the native parts that can be written to have in common."""
+
+    def set(self, table: str, key: object, part: str, columns: object, /) -> bool: ...
+    def patch(self, table: str, key: object, part: str, columns: object, /) -> bool: ...
+    def patch_all(self, table: str, part: str, rows: dict[Any, Any], /) -> int: ...
+    def remove(self, table: str, key: object, part: str | None, /) -> bool: ...
+
+
+class _Writes:
+    """Writing: the same of a transaction, and of a state, where each is a transaction of its own."""
+
+    _tables: _Tables
+
+    def _writes(self) -> _Target:
+        raise NotImplementedError
+
+    def set_desired(self, table: str | type[Any], key: object, part: object) -> bool:
+        """Gives a row a desired part (a dictionary, or the dataclass of the part), in place of the one that it had. Says
+        whether that changed anything."""
+        return self._writes().set(self._tables.name(table), key, "desired", _plain(part))
+
+    def set_current(self, table: str | type[Any], key: object, part: object) -> bool:
+        """The same for the current part."""
+        return self._writes().set(self._tables.name(table), key, "current", _plain(part))
+
+    def update_desired(self, table: str | type[Any], key: object, /, **columns: object) -> bool:
+        """Changes columns of a desired part that is there; ``None`` removes a value. Says whether that changed anything."""
+        return self._writes().patch(self._tables.name(table), key, "desired", columns)
+
+    def update_current(self, table: str | type[Any], key: object, /, **columns: object) -> bool:
+        """The same for the current part."""
+        return self._writes().patch(self._tables.name(table), key, "current", columns)
+
+    def update_all_desired(self, table: str | type[Any], rows: Mapping[Any, Mapping[str, object]]) -> int:
+        """Changes columns of the desired parts of many rows, by their keys. Says how many changed."""
+        return self._writes().patch_all(self._tables.name(table), "desired", dict(rows))
+
+    def update_all_current(self, table: str | type[Any], rows: Mapping[Any, Mapping[str, object]]) -> int:
+        """The same for current parts."""
+        return self._writes().patch_all(self._tables.name(table), "current", dict(rows))
+
+    def remove_desired(self, table: str | type[Any], key: object) -> bool:
+        """Removes a row's desired part. Says whether there was one."""
+        return self._writes().remove(self._tables.name(table), key, "desired")
+
+    def remove_current(self, table: str | type[Any], key: object) -> bool:
+        """Removes a row's current part. Says whether there was one."""
+        return self._writes().remove(self._tables.name(table), key, "current")
+
+    def remove(self, table: str | type[Any], key: object) -> bool:
+        """Removes both parts of a row. Says whether there was one."""
+        return self._writes().remove(self._tables.name(table), key, None)
+
+
 class Snapshot(_Reads):
     """A state at one moment. It never changes."""
 
@@ -203,11 +287,11 @@ class Snapshot(_Reads):
     def _view(self) -> _native.View:
         return self._fixed
 
-    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Sequence[Any]:
+    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Rows[Any]:
         return self._fixed.rows(name, filters, make)
 
 
-class State(_Reads):
+class State(_Reads, _Writes):
     """Tables of rows with a desired and a current part; any number of threads may use it.
 
     References are not enforced: the state knows of them for joins.
@@ -222,7 +306,7 @@ class State(_Reads):
     def _view(self) -> _native.View:
         return self._engine.view()
 
-    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Sequence[Any]:
+    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Rows[Any]:
         return self._engine.rows(name, filters, make)
 
     def snapshot(self) -> Snapshot:
@@ -233,10 +317,10 @@ class State(_Reads):
         """A transaction, for ``with``."""
         return Transaction(self)
 
-    def load(self, tables: Mapping[str | type[Any], str | bytes]) -> int:
-        """Sets many rows at once, quickly: for each table a JSON text of its rows by their keys, as the API lists them
-        (``{key: {"desired": {…}, "current": {…}}}``, values of a composite key with commas between them). All or nothing.
-        Gives how many rows there were. Subscribers are not told of each, but have to start over (:class:`errors.Lagged`).
+    def load(self, tables: Mapping[Any, str | bytes]) -> int:
+        """Sets many rows at once, quickly: for each table (its name, or the dataclass) a JSON text of its rows by their keys, as the API lists them
+        (``{key: {"desired": {…}, "current": {…}}}``, values of a composite key with commas between them). They are whole rows:
+        a part that is not there is removed. All or nothing. Gives how many rows there were. Subscribers are not told of each, but have to start over (:class:`errors.Lagged`).
 
         >>> from ponycloud import State
         >>> state = State([{"name": "lamp", "key": {"room": "text"}, "desired": {"percent": "int"}}])
@@ -262,10 +346,14 @@ class State(_Reads):
         """Recomputes all indexes from the rows, and raises :class:`AssertionError` where one deviates: for tests."""
         self._engine.view().check()
 
-    def _begin(self) -> None:
-        """Waits for other writers of this process, so that it can be interrupted."""
+    def _writes(self) -> _native.Engine:
         if self._writer == threading.get_ident():
             raise errors.TransactionError("this thread is in a transaction already; it would wait for itself")
+        return self._engine
+
+    def _begin(self) -> None:
+        """Waits for other transactions, so that it can be interrupted."""
+        self._writes()
         self._writing.acquire()
         self._writer = threading.get_ident()
 
@@ -274,7 +362,7 @@ class State(_Reads):
         self._writing.release()
 
 
-class Transaction(_Reads):
+class Transaction(_Reads, _Writes):
     """All or nothing: what was written in the ``with`` block is committed at its end, or forgotten where an exception
     leaves it. Reads see its own writes; nobody else does before the commit. One runs at a time, others wait."""
 
@@ -318,46 +406,11 @@ class Transaction(_Reads):
     def _view(self) -> _native.Draft:
         return self._draft()
 
-    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Sequence[Any]:
-        return [make(row) for row in self._draft().page(name, filters, None, None)]
+    def _writes(self) -> _native.Draft:
+        return self._draft()
 
-    def set_desired(self, table: str | type[Any], key: object, part: object) -> bool:
-        """Gives a row a desired part (a dictionary, or the dataclass of the part), in place of the one that it had. Says
-        whether that changed anything."""
-        return self._draft().set(self._tables.name(table), key, "desired", _plain(part))
-
-    def set_current(self, table: str | type[Any], key: object, part: object) -> bool:
-        """The same for the current part."""
-        return self._draft().set(self._tables.name(table), key, "current", _plain(part))
-
-    def update_desired(self, table: str | type[Any], key: object, /, **columns: object) -> bool:
-        """Changes columns of a desired part that is there; ``None`` removes a value. Says whether that changed anything."""
-        return self._draft().patch(self._tables.name(table), key, "desired", columns)
-
-    def update_current(self, table: str | type[Any], key: object, /, **columns: object) -> bool:
-        """The same for the current part."""
-        return self._draft().patch(self._tables.name(table), key, "current", columns)
-
-    def update_all_desired(self, table: str | type[Any], rows: Mapping[Any, Mapping[str, object]]) -> int:
-        """Changes columns of the desired parts of many rows, by their keys. Says how many changed. Those before one that is
-        refused have changed then."""
-        return self._draft().patch_all(self._tables.name(table), "desired", dict(rows))
-
-    def update_all_current(self, table: str | type[Any], rows: Mapping[Any, Mapping[str, object]]) -> int:
-        """The same for current parts."""
-        return self._draft().patch_all(self._tables.name(table), "current", dict(rows))
-
-    def remove_desired(self, table: str | type[Any], key: object) -> bool:
-        """Removes a row's desired part. Says whether there was one."""
-        return self._draft().remove(self._tables.name(table), key, "desired")
-
-    def remove_current(self, table: str | type[Any], key: object) -> bool:
-        """Removes a row's current part. Says whether there was one."""
-        return self._draft().remove(self._tables.name(table), key, "current")
-
-    def remove(self, table: str | type[Any], key: object) -> bool:
-        """Removes both parts of a row. Says whether there was one."""
-        return self._draft().remove(self._tables.name(table), key, None)
+    def _all(self, name: str, filters: dict[str, Any], make: Callable[[Any], Any]) -> Rows[Any]:
+        return _Listed(self._draft().page(name, filters, None, None), make)
 
 
 def _plain(part: object) -> object:

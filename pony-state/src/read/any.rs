@@ -54,9 +54,13 @@ impl<'a> AnyTable<'a> {
         filter(self.ops, filters)
     }
 
-    /// The ids of all rows in the order of their keys.
-    pub(crate) fn ids_in_order(self) -> Ids<'a> {
-        self.ops.ids_after_any(None)
+    /// Puts ids of rows into the order of keys.
+    pub(crate) fn sort_ids(self, ids: &mut Vec<u32>) {
+        if ids.len() == self.len() {
+            *ids = self.ops.ids_after_any(None).collect();
+        } else {
+            self.ops.sort_ids(ids);
+        }
     }
 
     fn rows_of(self, ids: Ids<'a>) -> AnyRows<'a> {

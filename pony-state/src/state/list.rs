@@ -3,7 +3,7 @@
 use super::Snapshot;
 use crate::codec::PartError;
 use crate::read::{AnyRow, AnyTable, Read, TableName};
-use crate::schema::TableId;
+use crate::schema::{PartKind, TableId};
 use crate::value::Value;
 
 /// Rows of a table as they were at one moment, for those who cannot hold on to a borrow. Costs 4 bytes a row, and what
@@ -108,6 +108,31 @@ impl RowList {
         self.ids.iter().filter_map(move |id| rows?.by_id(*id))
     }
 
+    /// One column of all of them, of the key or of a part: `None` where a row does not have that part.
+    ///
+    /// # Errors
+    /// [`PartError::UnknownColumn`].
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// let mut lamps = house()?.snapshot().list("lamp", &[])?;
+    /// lamps.sort();
+    /// assert!(lamps.column(PartKind::Current, "percent")?.eq([None, Some(20.into())]));
+    /// assert!(lamps.column(PartKind::Current, "percnet").is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn column(
+        &self,
+        kind: PartKind,
+        column: &str,
+    ) -> Result<impl Iterator<Item = Option<Value>>, PartError> {
+        let def = self.snapshot.schema().get(self.table);
+        let found = def.map(|def| def.places(column).ok_or_else(|| def.unknown_column(column, None)));
+        let places = found.transpose()?.unwrap_or_default();
+        Ok(self.iter().map(move |row| row.ops().value_at(kind, places)))
+    }
+
     /// Puts them into the order of their keys.
     ///
     /// ```
@@ -119,11 +144,8 @@ impl RowList {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn sort(&mut self) {
-        let Some(rows) = self.snapshot.any(self.table) else { return };
-        if self.ids.len() == rows.len() {
-            self.ids = rows.ids_in_order().collect();
-        } else {
-            self.ids.sort_by_cached_key(|id| rows.by_id(*id).map(AnyRow::key));
+        if let Some(rows) = self.snapshot.any(self.table) {
+            rows.sort_ids(&mut self.ids);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Access, InvariantError, TableData};
 use crate::change::Change;
+use crate::codec::RowValues;
 use crate::engine::id_set::Ids;
 use crate::row::{ColumnError, PartValues, Row, RowOps};
 use crate::schema::{ColumnPlaces, PartKind, TableDef};
@@ -21,6 +22,8 @@ pub(crate) trait TableOps: Any + Debug + Send + Sync {
     fn id_of_any(&self, key: &[Value]) -> Option<u32>;
     fn all_ids(&self) -> Ids<'_>;
     fn ids_after_any(&self, after: Option<&Key>) -> Ids<'_>;
+    /// Puts ids of rows into the order of their keys.
+    fn sort_ids(&self, ids: &mut Vec<u32>);
     fn find_ids(&self, column: &str, value: &Value) -> Option<Ids<'_>>;
     fn ids_with(&self, places: ColumnPlaces, value: &Value) -> Ids<'_>;
     fn cost(&self, column: &str, value: &Value) -> usize;
@@ -33,6 +36,9 @@ pub(crate) trait TableOps: Any + Debug + Send + Sync {
         kind: PartKind,
         values: Option<&[Value]>,
     ) -> Result<Option<usize>, ColumnError>;
+    /// Makes a whole row what is given, as [`TableData::put`]; parts are in the order of [`PartKind::BOTH`]. The error
+    /// says which of them is wrong, where it is not the key.
+    fn put_values(&mut self, row: RowValues) -> Result<Option<usize>, (Option<PartKind>, ColumnError)>;
     /// Makes the row of a change what it is after that, and says the same, if that is a row of this table's type; `None`
     /// where it is not.
     fn apply(&mut self, change: &Change) -> Option<Option<usize>>;
@@ -82,6 +88,10 @@ impl<R: Row> TableOps for TableData<R> {
         Ids::Boxed(Box::new(self.ids_after(after.as_ref())))
     }
 
+    fn sort_ids(&self, ids: &mut Vec<u32>) {
+        self.order_ids(ids);
+    }
+
     fn find_ids(&self, column: &str, value: &Value) -> Option<Ids<'_>> {
         self.find(column, value)
     }
@@ -116,6 +126,15 @@ impl<R: Row> TableOps for TableData<R> {
                 self.set(&key, &Access::CURRENT, part)
             }
         })
+    }
+
+    fn put_values(&mut self, row: RowValues) -> Result<Option<usize>, (Option<PartKind>, ColumnError)> {
+        let RowValues { key, parts: [desired, current] } = row;
+        let of = |kind| move |error| (Some(kind), error);
+        let key = R::typed_key(&key).map_err(|error| (None, error))?;
+        let desired = desired.map(R::Desired::from_vec).transpose().map_err(of(PartKind::Desired))?;
+        let current = current.map(R::Current::from_vec).transpose().map_err(of(PartKind::Current))?;
+        Ok(self.put(&key, R::of(key.clone(), desired, current)))
     }
 
     fn apply(&mut self, change: &Change) -> Option<Option<usize>> {

@@ -127,6 +127,15 @@ fn list<R: Row>(listed: &mut Listed, new: &mut [Ranked], rows: &Rows<R>) {
     }
 }
 
+/// Puts ids of rows into order; those without a row vanish.
+pub(super) fn sort<R: Row>(rows: &Rows<R>, ids: &mut Vec<u32>) {
+    let entry = |id: &u32| rows.get(*id).map(|row| ranked(row.own_rank(), *id));
+    let mut entries: Vec<Ranked> = ids.iter().filter_map(entry).collect();
+    entries.sort_unstable_by(|&one, &other| in_order(rows, one, other));
+    ids.clear();
+    ids.extend(entries.into_iter().map(|it| it as u32));
+}
+
 /// How two listed rows compare.
 fn in_order<R: Row>(rows: &Rows<R>, one: Ranked, other: Ranked) -> Ordering {
     (one >> 32).cmp(&(other >> 32)).then_with(|| match (rows.get(one as u32), rows.get(other as u32)) {
