@@ -16,11 +16,10 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ._client import Client, Event, Settings
-from ._endpoint import Endpoint, Place, find, text_of_key
+from ._endpoint import Place
 from ._http import READ_BYTES, Stream
+from ._node import CloudNode, CollectionNode, EntityNode, Event
 from .changes import Changes
-from .cloud import TIMEOUT_S
 from .state import Row, only
 
 if TYPE_CHECKING:
@@ -49,7 +48,8 @@ class _WaitingStream:
         await _within(self._writer.drain(), timeout_s)
 
     def close(self) -> None:
-        self._writer.close()
+        # Nothing is under way, or nobody wants it any more.
+        self._writer.transport.abort()
 
 
 class _Waiting:
@@ -60,77 +60,11 @@ class _Waiting:
         await asyncio.sleep(seconds)
 
 
-class Cloud:
-    """A cloud, within ``async with``. Its collections are attributes: ``cloud.tenant``, ``cloud.storage_pool``.
-
-    What is not given is taken from the environment; see :class:`ponycloud.Cloud`.
-    """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        auth: str | None = None,
-        token: str | None = None,
-        cafile: str | None = None,
-        timeout: float = TIMEOUT_S,
-    ) -> None:
-        self._client = Client(_Waiting(), Settings.of(url, auth, token, cafile, timeout))
-
-    async def __aenter__(self) -> Cloud:
-        await self._client.open()
-        return self
-
-    async def __aexit__(self, kind: object, error: object, traceback: TracebackType | None) -> None:
-        self._client.close()
-
-    def __getattr__(self, name: str) -> Collection:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        endpoint = find(self._client.children, name, "in the cloud (which has to be entered by `async with`)")
-        return Collection(self._client, endpoint, Place((endpoint.name,)))
-
-    def __getitem__(self, name: str) -> Collection:
-        return self.__getattr__(name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._client.children})
-
-    async def patch(self, operations: Iterable[Mapping[str, object]]) -> dict[str, str]:
-        """See :meth:`ponycloud.Cloud.patch`."""
-        return await self._client.patch(Place(), operations)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Changes, None]:
-        """See :meth:`ponycloud.Cloud.transaction`; for ``async with``. Nothing within it waits but its end."""
-        changes = Changes(self._client.children)
-        try:
-            yield changes
-            if changes.operations:
-                changes._end(await self.patch(changes.operations))
-        finally:
-            changes._end()
-
-    def watch(self, table: str | None = None) -> AsyncGenerator[Event, None]:
-        """See :meth:`ponycloud.Cloud.watch`; for ``async for``."""
-        return self._client.watch(Place(), table)
-
-
-class Collection:
+class Collection(CollectionNode):
     """The entities at a place, by their keys: ``cloud.tenant[key]``."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, place: Place) -> None:
-        self._client = client
-        self._endpoint = endpoint
-        self._place = place
-        self.__doc__ = endpoint.doc
-
-    def __repr__(self) -> str:
-        return f"<Collection {self._place}>"
-
     def __getitem__(self, key: object) -> Entity:
-        plain = getattr(key, "__pony_key__", key)
-        return Entity(self._client, self._endpoint, self._place.below(text_of_key(plain)))
+        return self._at(Entity, key)
 
     async def list(self, filters: Mapping[str, object] | None = None, /, **columns: object) -> list[Row]:
         """See :meth:`ponycloud.cloud.Collection.list`."""
@@ -155,34 +89,10 @@ class Collection:
         return self._client.watch(self._place, self._endpoint.table)
 
 
-class Entity:
+class Entity(EntityNode[Collection]):
     """An entity. What is below it are attributes: ``instance.vnic``."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, place: Place) -> None:
-        self._client = client
-        self._endpoint = endpoint
-        self._place = place
-        self.key = place.parts[-1]
-        """The text of its key."""
-
-    @property
-    def __pony_key__(self) -> str:
-        return self.key
-
-    def __repr__(self) -> str:
-        return f"<Entity {self._place}>"
-
-    def __getattr__(self, name: str) -> Collection:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        endpoint = find(self._endpoint.children, name, f"below `{self._endpoint.name}`")
-        return Collection(self._client, endpoint, self._place.below(endpoint.name))
-
-    def __getitem__(self, name: str) -> Collection:
-        return self.__getattr__(name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._endpoint.children})
+    _collection = Collection
 
     async def read(self) -> Row:
         """Both parts, of one moment."""
@@ -226,3 +136,39 @@ class Entity:
     def watch(self) -> AsyncGenerator[Event, None]:
         """What changes of it; see :meth:`ponycloud.Cloud.watch`."""
         return self._client.watch(self._place, self._endpoint.table)
+
+
+class Cloud(CloudNode[Collection]):
+    """A cloud, within ``async with``. Its collections are attributes: ``cloud.tenant``, ``cloud.storage_pool``.
+
+    What is not given is taken from the environment; see :class:`ponycloud.Cloud`.
+    """
+
+    _collection = Collection
+    _io = _Waiting
+
+    async def __aenter__(self) -> Cloud:
+        await self._client.open()
+        return self
+
+    async def __aexit__(self, kind: object, error: object, traceback: TracebackType | None) -> None:
+        self._client.close()
+
+    async def patch(self, operations: Iterable[Mapping[str, object]]) -> dict[str, str]:
+        """See :meth:`ponycloud.Cloud.patch`."""
+        return await self._client.patch(Place(), operations)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Changes, None]:
+        """See :meth:`ponycloud.Cloud.transaction`; for ``async with``. Nothing within it waits but its end."""
+        changes = Changes(self._client.children)
+        try:
+            yield changes
+            if changes.operations:
+                changes._end(await self.patch(changes.operations))
+        finally:
+            changes._end()
+
+    def watch(self, table: str | None = None) -> AsyncGenerator[Event, None]:
+        """See :meth:`ponycloud.Cloud.watch`; for ``async for``."""
+        return self._client.watch(Place(), table)

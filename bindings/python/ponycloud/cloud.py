@@ -14,15 +14,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from ._client import Client, Event, Settings
-from ._endpoint import Endpoint, Place, find, tables, text_of_key
+from ._client import Client
+from ._endpoint import Place
 from ._http import Blocking, run
+from ._node import TIMEOUT_S, CloudNode, CollectionNode, EntityNode, Event
 from .changes import Changes
-from .schema import Table
 from .state import Row, only
-
-#: How long each wait for an answer may take, where nobody says, seconds.
-TIMEOUT_S = 60.0
 
 
 def _watch(client: Client, place: Place, table: str | None) -> Iterator[Event]:
@@ -34,88 +31,11 @@ def _watch(client: Client, place: Place, table: str | None) -> Iterator[Event]:
         run(events.aclose())
 
 
-class Cloud:
-    """A cloud. Its collections are attributes: ``cloud.tenant``, ``cloud.storage_pool``.
-
-    What is not given is taken from the environment: ``PONY_URL``, ``PONY_AUTH`` (``email:password``), ``PONY_TOKEN``,
-    ``PONY_CACERT`` (a file of certificates to trust). Threads may share it.
-    """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        auth: str | None = None,
-        token: str | None = None,
-        cafile: str | None = None,
-        timeout: float = TIMEOUT_S,
-    ) -> None:
-        self._client = Client(Blocking(), Settings.of(url, auth, token, cafile, timeout))
-        run(self._client.open())
-
-    def __enter__(self) -> Cloud:
-        return self
-
-    def __exit__(self, kind: object, error: object, traceback: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the connections that are kept. It can still be used."""
-        self._client.close()
-
-    def __getattr__(self, name: str) -> Collection:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        endpoint = find(self._client.children, name, "in the cloud")
-        return Collection(self._client, endpoint, Place((endpoint.name,)))
-
-    def __getitem__(self, name: str) -> Collection:
-        return self.__getattr__(name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._client.children})
-
-    def tables(self) -> list[Table]:
-        """The declarations of all tables, for a :class:`ponycloud.State` of one's own."""
-        return tables(self._client.children)
-
-    def patch(self, operations: Iterable[Mapping[str, object]]) -> dict[str, str]:
-        """A JSON Patch (RFC 6902, with ``x-merge`` and ``x-verify``) on the whole document, in one transaction. Gives the
-        UUIDs of placeholders."""
-        return run(self._client.patch(Place(), operations))
-
-    @contextmanager
-    def transaction(self) -> Generator[Changes, None, None]:
-        """What is ordered in the ``with`` block is sent as one patch at its end; nothing is, where an exception leaves it."""
-        changes = Changes(self._client.children)
-        try:
-            yield changes
-            if changes.operations:
-                changes._end(self.patch(changes.operations))
-        finally:
-            changes._end()
-
-    def watch(self, table: str | None = None) -> Iterator[Event]:
-        """Every change that the caller may see, as it happens, for ever. The first event is a reset: read what you want to
-        know after it, and nothing is missed."""
-        return _watch(self._client, Place(), table)
-
-
-class Collection:
+class Collection(CollectionNode):
     """The entities at a place, by their keys: ``cloud.tenant[key]``."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, place: Place) -> None:
-        self._client = client
-        self._endpoint = endpoint
-        self._place = place
-        self.__doc__ = endpoint.doc
-
-    def __repr__(self) -> str:
-        return f"<Collection {self._place}>"
-
     def __getitem__(self, key: object) -> Entity:
-        plain = getattr(key, "__pony_key__", key)
-        return Entity(self._client, self._endpoint, self._place.below(text_of_key(plain)))
+        return self._at(Entity, key)
 
     def __iter__(self) -> Iterator[Entity]:
         return (self[row.key] for row in self.list())
@@ -142,40 +62,10 @@ class Collection:
         return _watch(self._client, self._place, self._endpoint.table)
 
 
-class Entity:
+class Entity(EntityNode[Collection]):
     """An entity. What is below it are attributes: ``instance.vnic``."""
 
-    def __init__(self, client: Client, endpoint: Endpoint, place: Place) -> None:
-        self._client = client
-        self._endpoint = endpoint
-        self._place = place
-        self.key = place.parts[-1]
-        """The text of its key."""
-
-    @property
-    def __pony_key__(self) -> str:
-        return self.key
-
-    def __repr__(self) -> str:
-        return f"<Entity {self._place}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Entity) and (self._client, self._place) == (other._client, other._place)
-
-    def __hash__(self) -> int:
-        return hash(self._place)
-
-    def __getattr__(self, name: str) -> Collection:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        endpoint = find(self._endpoint.children, name, f"below `{self._endpoint.name}`")
-        return Collection(self._client, endpoint, self._place.below(endpoint.name))
-
-    def __getitem__(self, name: str) -> Collection:
-        return self.__getattr__(name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._endpoint.children})
+    _collection = Collection
 
     def read(self) -> Row:
         """Both parts, of one moment."""
@@ -216,3 +106,57 @@ class Entity:
     def watch(self) -> Iterator[Event]:
         """What changes of it; see :meth:`Cloud.watch`."""
         return _watch(self._client, self._place, self._endpoint.table)
+
+
+class Cloud(CloudNode[Collection]):
+    """A cloud. Its collections are attributes: ``cloud.tenant``, ``cloud.storage_pool``.
+
+    What is not given is taken from the environment: ``PONY_URL``, ``PONY_AUTH`` (``email:password``), ``PONY_TOKEN``,
+    ``PONY_CACERT`` (a file of certificates to trust). Threads may share it.
+    """
+
+    _collection = Collection
+    _io = Blocking
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        auth: str | None = None,
+        token: str | None = None,
+        cafile: str | None = None,
+        timeout: float = TIMEOUT_S,
+    ) -> None:
+        super().__init__(url, auth=auth, token=token, cafile=cafile, timeout=timeout)
+        run(self._client.open())
+
+    def __enter__(self) -> Cloud:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections that are kept. It can still be used."""
+        self._client.close()
+
+    def patch(self, operations: Iterable[Mapping[str, object]]) -> dict[str, str]:
+        """A JSON Patch (RFC 6902, with ``x-merge`` and ``x-verify``) on the whole document, in one transaction. Gives the
+        UUIDs of placeholders."""
+        return run(self._client.patch(Place(), operations))
+
+    @contextmanager
+    def transaction(self) -> Generator[Changes, None, None]:
+        """What is ordered in the ``with`` block is sent as one patch at its end; nothing is, where an exception leaves it."""
+        changes = Changes(self._client.children)
+        try:
+            yield changes
+            if changes.operations:
+                changes._end(self.patch(changes.operations))
+        finally:
+            changes._end()
+
+    def watch(self, table: str | None = None) -> Iterator[Event]:
+        """Every change that the caller may see, as it happens, for ever. The first event is a reset: read what you want to
+        know after it, and nothing is missed."""
+        return _watch(self._client, Place(), table)

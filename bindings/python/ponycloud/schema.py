@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import SchemaError
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column: ``type`` is ``bool``, ``int``, ``float``, ``uuid``, ``text``, ``inet``, ``cidr``, ``mac``, ``range`` or
     ``json``, one of them with ``[]`` for a list, or the list of words of an enumeration."""
 
@@ -25,8 +23,7 @@ class Column:
     """Whether look-ups by it are fast. Keys and references always are."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table: its key, and the columns of one or both of its parts."""
 
     name: str
@@ -48,7 +45,7 @@ class Table:
         >>> lamp.desired[1]
         Column(name='colour', type='text', nullable=True, default=None, references=None, indexed=True)
         """
-        _known(declaration, [field.name for field in fields(cls)], "a table")
+        _known(declaration, cls._fields, "a table")
         for needed in ("name", "key"):
             if needed not in declaration:
                 raise SchemaError(f"a table needs `{needed}`")
@@ -78,7 +75,7 @@ def _columns(declared: Mapping[str, Any] | Sequence[Column] | None) -> list[Colu
 
 def _column(name: str, declared: object) -> Column:
     options: dict[str, Any] = dict(declared) if isinstance(declared, Mapping) else {"type": declared}
-    _known(options, [field.name for field in fields(Column)], f"column `{name}`")
+    _known(options, Column._fields, f"column `{name}`")
     kind = options.pop("type", None)
     if kind is None:
         raise SchemaError(f"column `{name}` needs a `type`", column=name)
