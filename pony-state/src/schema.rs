@@ -324,6 +324,8 @@ pub struct TableSchema {
     pub read_only: bool,
     /// Whether users choose the key themselves (otherwise UUID keys are given by the cloud).
     pub user_key: bool,
+    /// Whether replication takes its rows to every peer, whatever they refer to.
+    pub everywhere: bool,
     /// What the database enforces beyond types, references and not-null.
     pub rules: Vec<Rule>,
     /// For a join table: the two reference columns that it connects.

@@ -1,8 +1,8 @@
 //! Which desired rows go to which hosts, kept up to date by repairing exactly what a change damaged.
 //!
 //! The rules are the schema's [`Scope`]s: a row goes where the row that it *follows* goes, and a row that another
-//! one *brings* goes along with that one. A host's own row goes to that host. Nothing else decides; there is no
-//! list of tables here.
+//! one *brings* goes along with that one. A host's own row goes to that host, and rows of tables that are declared
+//! `everywhere` go to all hosts. Nothing else decides; there is no list of tables here.
 //!
 //! Tables are ranked so that whatever a row's hosts are computed from ranks lower. Damage is repaired in rank order,
 //! hence each row once per transaction, and a row is computed from rows that are repaired already.
@@ -58,6 +58,8 @@ struct Edges {
     followers: Vec<(TableId, String)>,
     /// Columns of other tables that bring this table's rows.
     bringers: Vec<(TableId, String)>,
+    /// Whether this table's rows go to all hosts.
+    everywhere: bool,
 }
 
 /// See the module.
@@ -74,7 +76,7 @@ impl Distribution {
     pub(crate) fn new(schema: &Schema, root: &str) -> Result<Self, DistributionError> {
         let root = schema.table(root).ok_or_else(|| DistributionError::NoRoot(root.to_owned()))?.id();
         let mut edges = connect(schema);
-        rank(schema, &mut edges)?;
+        rank(schema, root, &mut edges)?;
         Ok(Self { root, edges, hosts: HashMap::new(), rows: HashMap::new() })
     }
 
@@ -160,6 +162,9 @@ impl Distribution {
         }
         let mut hosts = BTreeSet::new();
         let edges = &self.edges[table.index()];
+        if edges.everywhere {
+            hosts.extend(self.ordered_hosts(view));
+        }
         for (column, target) in &edges.follows {
             if let Some(value) = row.value(PartKind::Desired, column).filter(|value| *value != Value::Null) {
                 hosts.extend(self.hosts.get(&(*target, Key::one(value))).into_iter().flatten());
@@ -171,6 +176,23 @@ impl Distribution {
             }
         }
         hosts
+    }
+
+    fn ordered_hosts(&self, view: &impl Read) -> BTreeSet<Uuid> {
+        let rows = view.any(self.root).into_iter().flat_map(AnyTable::iter);
+        let ordered = rows.filter(|row| row.has(PartKind::Desired)).map(AnyRow::key);
+        ordered.filter_map(|key| single(&key).and_then(as_uuid)).collect()
+    }
+
+    /// All rows of tables whose rows go everywhere.
+    fn common_rows(&self, view: &impl Read) -> Vec<(u16, TableId, Key)> {
+        let common = view.view().tables().filter(|table| self.edges[table.def().id().index()].everywhere);
+        common
+            .flat_map(|table| {
+                let id = table.def().id();
+                table.iter().map(move |row| (self.rank(id), id, row.key()))
+            })
+            .collect()
     }
 
     fn record(&mut self, row: &RowRef, before: &BTreeSet<Uuid>, now: BTreeSet<Uuid>) {
@@ -199,6 +221,9 @@ impl Distribution {
             damaged.extend(
                 referring(view, *follower, column, &row.1).into_iter().map(|key| (rank, *follower, key)),
             );
+        }
+        if row.0 == self.root {
+            damaged.extend(self.common_rows(view));
         }
         let Some(found) = view.any(row.0).and_then(|table| table.get(&row.1)) else { return };
         for (target, key) in self.brought_by(row.0, |column| found.value(PartKind::Desired, column)) {
@@ -271,6 +296,7 @@ fn as_uuid(value: &Value) -> Option<Uuid> {
 fn connect(schema: &Schema) -> Vec<Edges> {
     let mut edges = vec![Edges::default(); schema.tables().len()];
     for table in schema.tables().iter().filter(|table| table.schema().has_desired) {
+        edges[table.id().index()].everywhere = table.schema().everywhere;
         for column in table.schema().key.iter().chain(&table.schema().desired) {
             let Some(target) = column.references.as_deref().and_then(|name| schema.table(name)) else {
                 continue;
@@ -293,7 +319,7 @@ fn connect(schema: &Schema) -> Vec<Edges> {
 }
 
 /// Ranks tables by what they depend on.
-fn rank(schema: &Schema, edges: &mut [Edges]) -> Result<(), DistributionError> {
+fn rank(schema: &Schema, root: TableId, edges: &mut [Edges]) -> Result<(), DistributionError> {
     let names: BTreeMap<TableId, &str> =
         schema.tables().iter().map(|table| (table.id(), table.name())).collect();
     let mut open: BTreeSet<TableId> = names.keys().copied().collect();
@@ -303,7 +329,8 @@ fn rank(schema: &Schema, edges: &mut [Edges]) -> Result<(), DistributionError> {
             let edges = &edges[id.index()];
             let depends =
                 edges.follows.iter().map(|(_, id)| id).chain(edges.bringers.iter().map(|(id, _)| id));
-            !depends.into_iter().any(|on| open.contains(on))
+            let on_hosts = edges.everywhere && open.contains(&root);
+            !on_hosts && !depends.into_iter().any(|on| open.contains(on))
         };
         let ready: Vec<TableId> = open.iter().filter(|id| free(id)).copied().collect();
         if ready.is_empty() {

@@ -47,7 +47,7 @@ impl Table {
     fn property(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         // Mounts and rules may be many.
         let known = match word_of(meta) {
-            once if ["table", "user_key", "read_only", "stored", "join"].contains(&&*once) => {
+            once if ["table", "user_key", "everywhere", "read_only", "stored", "join"].contains(&&*once) => {
                 self.given.once(meta)?
             }
             other => other,
@@ -58,6 +58,7 @@ impl Table {
                 return Ok(());
             }
             "user_key" => quote!(table.user_key = true;),
+            "everywhere" => quote!(table.everywhere = true;),
             "read_only" => quote!(table.read_only = true;),
             "stored" => {
                 let stored = word(meta, &[("database", "Database"), ("nowhere", "Nowhere")])?;
@@ -88,7 +89,7 @@ impl Table {
             "quota" => self.quota(meta)?,
             _ => {
                 return Err(meta.error(
-                    "unknown; an entity takes table, user_key, read_only, stored, mount, join, unique, \
+                    "unknown; an entity takes table, user_key, everywhere, read_only, stored, mount, join, unique, \
                      unique_nulls_equal, check, no_overlap, inside, quota",
                 ));
             }

@@ -24,6 +24,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// |---|---|
 /// | `table = "nic"` | the table's name; the only one that is required |
 /// | `user_key` | users choose keys themselves |
+/// | `everywhere` | replication takes its rows to every peer |
 /// | `read_only` | users only read it |
 /// | `stored = "nowhere"` | no database keeps its desired parts |
 /// | `mount(path = "/host/nic", access = "protected", via = "host", only_null = "tenant", join = "vdisk")` | where rows appear; the last three are optional |

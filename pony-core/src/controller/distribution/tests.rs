@@ -94,6 +94,12 @@ fn naive(state: &State) -> Spread {
                     let uuid = this.1.values()[0].as_uuid().unwrap();
                     spread.entry(this.clone()).or_default().insert(uuid);
                 }
+                if table.def().schema().everywhere {
+                    let hosts = state.any("host").unwrap();
+                    let ordered = hosts.iter().filter(|host| host.has(PartKind::Desired));
+                    let uuids = ordered.map(|host| host.key().values()[0].as_uuid().unwrap());
+                    spread.entry(this.clone()).or_default().extend(uuids);
+                }
                 for column in table.def().schema().key.iter().chain(&table.def().schema().desired) {
                     let Some(scope) = column.scope else { continue };
                     let Some(value) = row.value(PartKind::Desired, &column.name) else { continue };
@@ -181,6 +187,7 @@ fn a_row_is_computed_from_rows_that_are_repaired_already() {
         for on in depends {
             assert!(distribution.rank(*on) < edges.rank, "table {index}");
         }
+        assert!(!edges.everywhere || distribution.rank(distribution.root) < edges.rank, "table {index}");
     }
 }
 
