@@ -6,16 +6,17 @@
 
 mod adjust;
 mod links;
+mod machine;
 
 pub use adjust::adjusted;
 pub use links::{
     GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact,
     TapSpec,
 };
+pub use machine::{CpuFact, DiskFact, DiskTransport, Hba, HostFact, NicFact, NumaNode, VirtualFunctions};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -385,55 +386,6 @@ pub enum Ending {
     Panicked,
     /// Its emulator was killed, or broke down.
     Killed,
-}
-
-/// The machine itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HostFact {
-    /// Its name.
-    pub hostname: String,
-    /// Version of the agent.
-    pub version: String,
-    /// Logical CPUs.
-    pub cpus: i64,
-    /// Memory, MiB.
-    pub mem_mib: i64,
-    /// Unix time, seconds.
-    pub boot_time: i64,
-    /// `kvm` or `tcg`: what guests really run on, probed.
-    pub accel: String,
-    /// Its address on the network on which it reaches Sparkle, where known.
-    pub address: Option<IpAddr>,
-}
-
-/// A network card of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NicFact {
-    /// `nic.hwaddr`.
-    pub hwaddr: String,
-    /// Its link's name.
-    pub link_name: String,
-    /// Whether it is up.
-    pub up: bool,
-    /// Whether it has a carrier.
-    pub carrier: bool,
-    /// Mbit/s where known.
-    pub speed_mbit: Option<i64>,
-}
-
-/// A disk of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiskFact {
-    /// `disk.id`: WWN, serial, or the best that there is.
-    pub id: String,
-    /// Device name.
-    pub link_name: String,
-    /// MiB.
-    pub size_mib: i64,
-    /// Model, where known.
-    pub model: Option<String>,
-    /// Serial number, where known.
-    pub serial: Option<String>,
 }
 
 /// Why a step failed, in words for the person who ordered it.

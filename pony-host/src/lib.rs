@@ -13,6 +13,7 @@ mod sim;
 #[cfg(feature = "storage")]
 mod storage;
 mod traits;
+mod usage;
 
 pub use console::Console;
 #[cfg(feature = "discovery")]
@@ -29,3 +30,4 @@ pub use sim::{SimHost, SimOp, SimOptions};
 #[cfg(feature = "storage")]
 pub use storage::{HostStorage, StorageOptions};
 pub use traits::{Discovery, Hypervisor, Network, Progress, Result, Storage};
+pub use usage::{CpuTime, DiskUsage, GuestUsage, HostUsage, MemoryUsage, NicUsage, Traffic};

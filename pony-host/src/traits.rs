@@ -5,12 +5,13 @@
 //! dropped at any await point: what it leaves half-done is found, and finished or cleared away, by the next call
 //! for the same thing. Every call that leaves the process has a time-out. Errors are for the person who ordered.
 
-use crate::Console;
+use crate::{Console, GuestUsage, HostUsage};
 use async_trait::async_trait;
 use pony_core::host::{
-    ConsoleKind, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact,
-    PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    ConsoleKind, CpuSpec, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact,
+    PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
 };
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -46,6 +47,12 @@ pub trait Hypervisor: Send + Sync {
     async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()>;
     /// All guests that this agent made, whether they run or not. Others on the same hypervisor are never named.
     async fn list(&self) -> Result<Vec<InstanceFact>>;
+    /// What it is, with versions, for people.
+    async fn version(&self) -> Result<String>;
+    /// Which of these CPUs guests can be shown here, by whatever they are called.
+    async fn offers(&self, cpus: &BTreeMap<Uuid, CpuSpec>) -> Result<BTreeMap<Uuid, bool>>;
+    /// What the guests of this agent that are up have used since their start.
+    async fn usage(&self) -> Result<Vec<GuestUsage>>;
     /// Opens a way to use a guest by hand. Nothing about the guest changes by it.
     async fn console(&self, instance: Uuid, kind: ConsoleKind) -> Result<Console>;
     /// The instances about which something changed, as it happens; lossy (a periodic [`list`](Self::list)
@@ -98,6 +105,8 @@ pub trait Discovery: Send + Sync {
     async fn nics(&self) -> Result<Vec<NicFact>>;
     /// Its disks.
     async fn disks(&self) -> Result<Vec<DiskFact>>;
-    /// A word whenever one of these may have changed; lossy.
+    /// What it has used since its start.
+    async fn usage(&self) -> Result<HostUsage>;
+    /// A word whenever one of the facts may have changed; lossy.
     fn events(&self) -> mpsc::Receiver<()>;
 }

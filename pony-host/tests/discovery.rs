@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(feature = "discovery")]
 
-use pony_core::host::DriverErrorKind;
+use pony_core::host::{DiskTransport, DriverErrorKind, VirtualFunctions};
 use pony_host::{Discovery, Machine, MachineOptions, machine_uuid};
 use std::fs;
 use std::path::Path;
@@ -47,6 +47,7 @@ fn add_disk(root: &Path, name: &str, files: &[(&str, &str)]) {
 #[tokio::test]
 async fn reads_the_machine() {
     let root = bare();
+    write(root.path(), "proc/sys/kernel/osrelease", "6.1.0-42-amd64\n");
     let options = MachineOptions {
         root: root.path().into(),
         accel: "kvm".into(),
@@ -59,6 +60,91 @@ async fn reads_the_machine() {
         ("applejack", "kvm", "1.2")
     );
     assert_eq!((host.cpus, host.mem_mib, host.boot_time), (7, 15940, 1_763_700_000));
+    assert_eq!(host.kernel.as_deref(), Some("6.1.0-42-amd64"));
+    assert_eq!((host.cpu, host.numa, host.hbas), Default::default(), "nobody said anything of these");
+}
+
+#[tokio::test]
+async fn reads_the_processors_and_what_is_near_them() {
+    let root = bare();
+    let path = root.path();
+    write(
+        path,
+        "proc/cpuinfo",
+        "processor\t: 0\nmodel name\t: Pony 3000\nflags\t\t: vmx aes avx2\n\nprocessor\t: 1\n",
+    );
+    for (cpu, package, core) in [(0, 0, 0), (1, 0, 1), (2, 1, 0), (3, 1, 0)] {
+        let dir = format!("sys/devices/system/cpu/cpu{cpu}/topology");
+        write_all(
+            path,
+            &dir,
+            &[("physical_package_id", &package.to_string()), ("core_id", &core.to_string())],
+        );
+    }
+    write(path, "sys/devices/system/cpu/cpufreq/topology/core_id", "9\n");
+    for (node, cpus) in [("node0", "0-1"), ("node10", "4"), ("node1", "2-3")] {
+        let number = &node[4..];
+        let meminfo = format!("Node {number} MemTotal:       2097152 kB\nNode {number} MemFree: 1 kB\n");
+        write(path, &format!("sys/devices/system/node/{node}/meminfo"), meminfo);
+        write(path, &format!("sys/devices/system/node/{node}/cpulist"), format!("{cpus}\n"));
+    }
+    let host = Machine::at(path).host().await.unwrap();
+    assert_eq!(host.cpu.model.as_deref(), Some("Pony 3000"));
+    assert_eq!(host.cpu.features, ["aes", "avx2", "vmx"]);
+    assert_eq!((host.cpu.sockets, host.cpu.cores), (Some(2), Some(3)));
+    let nodes: Vec<_> = host.numa.iter().map(|node| (node.node, node.cpus.as_str(), node.mem)).collect();
+    assert_eq!(nodes, [(0, "0-1", 2048), (1, "2-3", 2048), (10, "4", 2048)]);
+}
+
+#[tokio::test]
+async fn finds_the_ways_to_storage_networks() {
+    let root = bare();
+    let path = root.path();
+    let port = [("port_name", "0x10000090fa1b2c3d"), ("port_state", "Online"), ("speed", "16 Gbit")];
+    write_all(path, "sys/class/fc_host/host3", &port);
+    write_all(path, "sys/class/iscsi_host/host4", &[("initiatorname", "iqn.2026-01.example:a")]);
+    write_all(path, "sys/class/iscsi_host/host5", &[("initiatorname", "(null)")]);
+    write(path, "etc/iscsi/initiatorname.iscsi", "# ours\nInitiatorName=iqn.2026-01.example:a\n");
+    let hbas = Machine::at(path).host().await.unwrap().hbas;
+    let found: Vec<_> = hbas.iter().map(|it| (it.transport, it.name.as_str(), it.state.as_deref())).collect();
+    let fc = (DiskTransport::Fc, "0x10000090fa1b2c3d", Some("Online"));
+    assert_eq!(found, [fc, (DiskTransport::Iscsi, "iqn.2026-01.example:a", None)]);
+}
+
+#[tokio::test]
+async fn knows_cards_that_are_parts_of_others() {
+    let root = bare();
+    let path = root.path();
+    add_nic(path, "ens1f0", &[("address", "aa:bb:00:00:00:01")]);
+    write_all(path, "sys/class/net/ens1f0/device", &[("sriov_totalvfs", "8"), ("sriov_numvfs", "1")]);
+    add_nic(path, "ens1f0v0", &[("address", "aa:bb:00:00:00:02")]);
+    write(path, "sys/class/net/ens1f0v0/device/physfn/net/ens1f0/ifindex", "2\n");
+    add_nic(path, "zz", &[("address", "aa:bb:00:00:00:01")]);
+    let nics = Machine::at(path).nics().await.unwrap();
+    assert_eq!(nics.len(), 2, "one address is one card: {nics:?}");
+    assert_eq!(nics[0].functions, Some(VirtualFunctions { count: 1, max: 8 }));
+    assert_eq!((nics[1].functions, nics[1].part_of.as_deref()), (None, Some("ens1f0")));
+}
+
+#[tokio::test]
+async fn takes_what_udev_noted_and_what_the_kernel_gave_up() {
+    let root = bare();
+    let path = root.path();
+    add_disk(path, "sda", &[("size", "2048"), ("dev", "8:0"), ("device/state", "running")]);
+    write(
+        path,
+        "run/udev/data/b8:0",
+        "S:disk/by-id/x\nE:ID_MODEL=Old\nE:ID_WWN=0x5000\nE:ID_SERIAL_SHORT=S1\n",
+    );
+    add_disk(
+        path,
+        "sdb",
+        &[("size", "2048"), ("dev", "8:16"), ("device/state", "offline"), ("device/wwid", "naa.6")],
+    );
+    let disks = Machine::at(path).disks().await.unwrap();
+    assert_eq!((disks[0].id.as_str(), disks[0].serial.as_deref()), ("naa.5000", Some("S1")));
+    assert_eq!((disks[0].model.as_deref(), &disks[0].fault), (Some("Old"), &None));
+    assert!(disks[1].fault.as_ref().unwrap().contains("offline"), "{disks:?}");
 }
 
 #[tokio::test]
@@ -146,7 +232,8 @@ fn the_uuid_is_the_firmwares_or_derived_or_configured() {
 async fn tells_of_changes_and_of_nothing_else() {
     let root = bare();
     let poll = Duration::from_millis(20);
-    let machine = Machine::new(MachineOptions { root: root.path().into(), poll, ..Default::default() });
+    let machine =
+        Machine::new(MachineOptions { root: root.path().into(), poll, listen: false, ..Default::default() });
     let mut events = machine.events();
     let silence = tokio::time::timeout(Duration::from_millis(300), events.recv()).await;
     assert!(silence.is_err(), "told of a change where there was none");

@@ -15,7 +15,7 @@ mod suite;
 use bench::{Bench, GUEST_ECHOES, GUEST_PANICS, GUEST_POWERS_OFF};
 use daemon::Daemon;
 use pony_core::host::{
-    Boot, ConsoleKind, DiskSpec, DriverErrorKind, Ending, GuestState, InstanceSpec, NicSpec, Place,
+    Boot, ConsoleKind, CpuSpec, DiskSpec, DriverErrorKind, Ending, GuestState, InstanceSpec, NicSpec, Place,
     VolumeFormat,
 };
 use pony_host::{Accel, DaemonFound, Hypervisor as _, Libvirt, LibvirtOptions, ensure_libvirtd, probe_accel};
@@ -28,6 +28,44 @@ use uuid::Uuid;
 async fn the_driver_conforms() {
     let Some(bench) = Bench::new().await else { return };
     suite::hypervisor(&bench.libvirt, &bench.spec("conforms")).await;
+}
+
+#[tokio::test]
+async fn it_says_which_cpus_it_offers() {
+    let Some(bench) = Bench::new().await else { return };
+    let version = bench.libvirt.version().await.unwrap();
+    assert!(version.starts_with("QEMU ") && version.contains("libvirt "), "{version}");
+    let cpu = |model: &str, features: &[&str]| CpuSpec {
+        model: model.into(),
+        features: features.iter().map(|it| (*it).into()).collect(),
+    };
+    let cpus = [
+        (cpu("qemu64", &[]), true),
+        (cpu("qemu64", &["sse4.2"]), true),
+        // The emulator knows none of its registers.
+        (cpu("qemu64", &["amx-tile"]), false),
+        (cpu("Skylake-Server", &[]), false),
+        (cpu("no-such-model", &[]), false),
+        (cpu("qemu64", &["no-such-feature"]), false),
+    ];
+    let asked =
+        cpus.iter().enumerate().map(|(n, (cpu, _))| (Uuid::from_u128(n as u128), cpu.clone())).collect();
+    let found: Vec<bool> = bench.libvirt.offers(&asked).await.unwrap().into_values().collect();
+    assert_eq!(found, cpus.map(|(_, can)| can));
+}
+
+#[tokio::test]
+async fn it_says_what_guests_use() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("uses");
+    assert_eq!(bench.libvirt.usage().await.unwrap(), []);
+    bench.run(&spec).await;
+    bench.says(&spec, &bench.marker).await;
+    let usage = bench.libvirt.usage().await.unwrap().remove(0);
+    assert_eq!((usage.instance, usage.vcpus), (spec.instance, u64::from(spec.vcpu)));
+    assert_eq!(usage.memory_bytes, u64::try_from(spec.mem_mib).unwrap() << 20);
+    assert!(usage.cpu_s > 0.0 && usage.resident_bytes > 0, "{usage:?}");
+    assert!(usage.disks.len() == spec.disks.len() && usage.disks[0].read_bytes > 0, "{usage:?}");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Default for Config {
 impl Config {
     pub(super) fn look_period(&self, subject: Subject) -> u64 {
         match subject {
-            Subject::Host | Subject::Nics | Subject::Disks => self.look_machine_ms,
+            Subject::Host | Subject::Nics | Subject::Disks | Subject::Cpus => self.look_machine_ms,
             Subject::Guests | Subject::Switches | Subject::Taps => self.look_guests_ms,
             Subject::Pool(_) | Subject::Volumes(_) => self.look_pools_ms,
         }

@@ -18,11 +18,13 @@ pub(super) struct PoolState {
     /// The last that was found.
     pub(super) fact: Option<PoolFact>,
     pub(super) volumes: Beliefs<Uuid, VolumeFact>,
+    /// How full it was told to be, percent.
+    pub(super) told_percent: i64,
 }
 
 impl PoolState {
     pub(super) fn new(spec: PoolSpec) -> Self {
-        Self { spec, fact: None, volumes: Beliefs::default() }
+        Self { spec, fact: None, volumes: Beliefs::default(), told_percent: 0 }
     }
 }
 
@@ -32,6 +34,8 @@ pub(super) struct Facts {
     pub(super) host: Option<HostFact>,
     pub(super) nics: Vec<NicFact>,
     pub(super) disks: Vec<DiskFact>,
+    /// The CPU profiles that were looked at, and whether guests can have them.
+    pub(super) cpus: BTreeMap<Uuid, bool>,
     pub(super) guests: Beliefs<Uuid, InstanceFact>,
     pub(super) switches: Beliefs<Uuid, SwitchFact>,
     pub(super) taps: Beliefs<Uuid, TapFact>,

@@ -1,6 +1,7 @@
 //! Keeps the host as ordered: orders and facts in, steps and looks out. Knows no tables and no messages; the
 //! agent around it brings the orders and takes the reports away.
 
+use super::alarms::{self, Alarm};
 use super::config::Config;
 use super::facts::{Facts, PoolState, guest_of, is_up};
 use super::index::{Index, Usage};
@@ -49,8 +50,8 @@ impl Keeper {
     /// One that has neither orders nor facts. `seed` sets its retries apart from other hosts'.
     pub fn new(config: Config, seed: u64, now_ms: u64) -> Self {
         let mut looks = Looks::default();
-        let subjects =
-            [Subject::Host, Subject::Nics, Subject::Disks, Subject::Guests, Subject::Switches, Subject::Taps];
+        let machine = [Subject::Host, Subject::Nics, Subject::Disks, Subject::Cpus];
+        let subjects = machine.into_iter().chain([Subject::Guests, Subject::Switches, Subject::Taps]);
         for subject in subjects {
             looks.watch(subject, now_ms);
         }
@@ -76,6 +77,9 @@ impl Keeper {
     pub fn set_orders(&mut self, now_ms: u64, orders: Orders) {
         if self.ordered && orders == self.orders {
             return;
+        }
+        if orders.cpus != self.orders.cpus {
+            self.looks.hint(Subject::Cpus, now_ms);
         }
         (self.orders, self.ordered, self.dirty) = (orders, true, true);
         self.index = Index::of(&self.orders);
@@ -175,15 +179,27 @@ impl Keeper {
                 let recovered = self.facts.trouble.remove(&subject).is_some();
                 self.accept(now_ms, subject, count, found, recovered);
             }
-            Err(error) => drop(self.facts.trouble.insert(subject, error.message)),
+            Err(error) => {
+                let before = self.facts.trouble.insert(subject, error.message.clone());
+                if let (Subject::Pool(pool), None) = (subject, before) {
+                    self.alarm(now_ms, [alarms::broken(pool, &error.message)]);
+                }
+            }
         }
     }
 
     fn accept(&mut self, now_ms: u64, subject: Subject, count: u64, found: Found, recovered: bool) {
         let again = match (subject, found) {
-            (Subject::Host, Found::Host(host)) => return self.facts.host = Some(host),
-            (Subject::Nics, Found::Nics(nics)) => return self.facts.nics = nics,
-            (Subject::Disks, Found::Disks(disks)) => return self.facts.disks = disks,
+            (Subject::Host, Found::Host(host)) => return self.facts.host = Some(*host),
+            (Subject::Nics, Found::Nics(nics)) => {
+                self.alarm(now_ms, alarms::nics(&self.facts.nics, &nics));
+                return self.facts.nics = nics;
+            }
+            (Subject::Disks, Found::Disks(disks)) => {
+                self.alarm(now_ms, alarms::disks(&self.facts.disks, &disks));
+                return self.facts.disks = disks;
+            }
+            (Subject::Cpus, Found::Cpus(cpus)) => return self.facts.cpus = cpus,
             (Subject::Guests, Found::Guests(guests)) => self.accept_guests(now_ms, count, guests),
             (Subject::Switches, Found::Switches(found)) => {
                 self.facts.switches.accept(count, found.into_iter().map(|s| (s.switch, s))).again
@@ -193,7 +209,9 @@ impl Keeper {
             }
             (Subject::Pool(pool), Found::Pool(fact)) => {
                 let Some(state) = self.facts.pools.get_mut(&pool) else { return };
+                let filling = alarms::filling(&mut state.told_percent, &fact);
                 state.fact = Some(fact);
+                self.alarm(now_ms, filling);
                 self.looks.watch(Subject::Volumes(pool), now_ms);
                 recovered && {
                     self.looks.hint(Subject::Volumes(pool), now_ms);
@@ -208,6 +226,12 @@ impl Keeper {
         };
         if again {
             self.looks.hint(subject, now_ms);
+        }
+    }
+
+    fn alarm(&mut self, now_ms: u64, alarms: impl IntoIterator<Item = Alarm>) {
+        for (thing, news) in alarms {
+            self.news.tell(now_ms, thing, news, &self.config);
         }
     }
 
@@ -241,8 +265,11 @@ impl Keeper {
             Hint::Machine => &[Subject::Host, Subject::Nics, Subject::Disks],
             Hint::Links => &[Subject::Switches, Subject::Taps],
         };
-        for subject in subjects {
-            self.looks.hint(*subject, now_ms);
+        // A disk that is gone takes its pool along.
+        let pools =
+            self.facts.pools.keys().filter(|_| hint == Hint::Machine).map(|pool| Subject::Pool(*pool));
+        for subject in subjects.iter().copied().chain(pools) {
+            self.looks.hint(subject, now_ms);
         }
     }
 
@@ -266,8 +293,8 @@ impl Keeper {
         }
         while let Some(subject) = self.looks.due(now_ms) {
             let count = self.count(subject);
-            let pools = &self.facts.pools;
-            let Some(what) = subject.look(|pool| pools.get(&pool).map(|p| p.spec.clone())) else {
+            let pool = |pool| self.facts.pools.get(&pool).map(|it| it.spec.clone());
+            let Some(what) = subject.look(pool, &self.orders.cpus) else {
                 self.looks.forget(subject);
                 continue;
             };
@@ -282,7 +309,7 @@ impl Keeper {
             Subject::Switches => self.facts.switches.look(),
             Subject::Taps => self.facts.taps.look(),
             Subject::Volumes(pool) => self.facts.pools.get_mut(&pool).map_or(0, |p| p.volumes.look()),
-            Subject::Host | Subject::Nics | Subject::Disks | Subject::Pool(_) => 0,
+            Subject::Host | Subject::Nics | Subject::Disks | Subject::Cpus | Subject::Pool(_) => 0,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::step::{Look, LookId};
+use crate::host::{CpuSpec, PoolSpec};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ pub(super) enum Subject {
     Host,
     Nics,
     Disks,
+    Cpus,
     Guests,
     Switches,
     Taps,
@@ -119,11 +121,16 @@ impl Looks {
 
 impl Subject {
     /// The look at it. `None` for a pool that is no longer known.
-    pub(super) fn look(self, pool: impl Fn(Uuid) -> Option<crate::host::PoolSpec>) -> Option<Look> {
+    pub(super) fn look(
+        self,
+        pool: impl Fn(Uuid) -> Option<PoolSpec>,
+        cpus: &BTreeMap<Uuid, CpuSpec>,
+    ) -> Option<Look> {
         Some(match self {
             Self::Host => Look::Host,
             Self::Nics => Look::Nics,
             Self::Disks => Look::Disks,
+            Self::Cpus => Look::Cpus(cpus.clone()),
             Self::Guests => Look::Guests,
             Self::Switches => Look::Switches,
             Self::Taps => Look::Taps,

@@ -23,6 +23,7 @@
 //!
 //! [`Agent`] is the whole: the tables, the session with Sparkle, and within it the [`Keeper`], which knows neither.
 
+mod alarms;
 mod belief;
 mod config;
 mod connection;
@@ -39,6 +40,7 @@ mod report;
 mod rows;
 mod step;
 mod tell;
+mod tell_machine;
 
 #[cfg(test)]
 mod tests;

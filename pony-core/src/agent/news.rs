@@ -13,10 +13,22 @@ pub struct Notification {
     pub instance: Option<Uuid>,
     /// What happened, a word: `instance-stopped` (the guest switched itself off), `instance-panicked`,
     /// `instance-killed` (its emulator was, or broke down), `instance-destroyed` (somebody at the host pulled its
-    /// plug), `instance-crashed` (nobody saw how), `volume-filled`, `step-failing`.
+    /// plug), `instance-crashed` (nobody saw how), `volume-filled`, `step-failing`, `link-down`, `nic-gone`, `disk-gone`,
+    /// `disk-failing`, `pool-broken`, `pool-filling`.
     pub kind: &'static str,
     /// The rest.
     pub data: Json,
+}
+
+/// What news can be about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Thing {
+    Resource(ResourceId),
+    /// By its hardware address.
+    Nic(String),
+    /// By its identity.
+    Disk(String),
+    Pool(Uuid),
 }
 
 /// What has happened and has not been sent.
@@ -24,7 +36,7 @@ pub struct Notification {
 pub(super) struct News {
     queue: VecDeque<Notification>,
     /// When the like of it was last told, by what makes two of them alike.
-    told: BTreeMap<(&'static str, ResourceId), u64>,
+    told: BTreeMap<(&'static str, Thing), u64>,
     dropped: u64,
 }
 
@@ -38,14 +50,14 @@ impl News {
         config: &Config,
     ) {
         let news = Notification { instance: Some(instance), kind, data: json!({}) };
-        self.tell(now_ms, ResourceId::Instance(instance), news, config);
+        self.tell(now_ms, Thing::Resource(ResourceId::Instance(instance)), news, config);
     }
 
     /// A volume has its data.
     pub(super) fn volume_filled(&mut self, now_ms: u64, volume: Uuid, size_mib: i64, config: &Config) {
         let data = json!({ "volume": volume, "size": size_mib });
         let news = Notification { instance: None, kind: "volume-filled", data };
-        self.tell(now_ms, ResourceId::Volume(volume), news, config);
+        self.tell(now_ms, Thing::Resource(ResourceId::Volume(volume)), news, config);
     }
 
     /// A step failed for the first time since its resource was as ordered.
@@ -65,12 +77,14 @@ impl News {
         };
         let instance = (kind == "instance").then_some(uuid);
         let data = json!({ kind: uuid, "step": verb, "error": error });
-        self.tell(now_ms, id, Notification { instance, kind: "step-failing", data }, config);
+        let news = Notification { instance, kind: "step-failing", data };
+        self.tell(now_ms, Thing::Resource(id), news, config);
     }
 
-    fn tell(&mut self, now_ms: u64, id: ResourceId, news: Notification, config: &Config) {
+    /// Something happened to a thing.
+    pub(super) fn tell(&mut self, now_ms: u64, thing: Thing, news: Notification, config: &Config) {
         self.told.retain(|_, at| now_ms < at.saturating_add(config.notification_repeat_ms));
-        if self.told.insert((news.kind, id), now_ms).is_some_and(|_| news.kind != "volume-filled") {
+        if self.told.insert((news.kind, thing), now_ms).is_some_and(|_| news.kind != "volume-filled") {
             return;
         }
         self.queue.push_back(news);

@@ -21,6 +21,8 @@ pub struct Orders {
     pub switches: BTreeMap<Uuid, SwitchKind>,
     /// Instances that are placed here, and those that it is to let go of.
     pub instances: BTreeMap<Uuid, InstanceOrder>,
+    /// CPUs that instances may ask for: whether this host can offer them is to be told.
+    pub cpus: BTreeMap<Uuid, CpuSpec>,
 }
 
 /// A storage pool.

@@ -20,6 +20,8 @@ pub struct Report {
     pub nics: Vec<crate::host::NicFact>,
     /// Its disks.
     pub disks: Vec<crate::host::DiskFact>,
+    /// CPU profiles that are ordered and were looked at, and whether guests can have them.
+    pub cpus: BTreeMap<Uuid, bool>,
     /// Storage pools.
     pub pools: BTreeMap<Uuid, PoolReport>,
     /// Volumes. One is missing as long as nothing is known of it.
@@ -168,6 +170,7 @@ pub(super) fn report(view: &View<'_>, engine: &StepEngine, ordered: bool) -> Rep
         host: view.facts.host.clone(),
         nics: view.facts.nics.clone(),
         disks: view.facts.disks.clone(),
+        cpus: reporter.cpus(),
         pools: view.orders.pools.keys().map(|pool| (*pool, reporter.pool(*pool))).collect(),
         volumes: reporter.volumes(),
         images: view.orders.images.keys().map(|image| (*image, reporter.image(*image))).collect(),
@@ -188,6 +191,11 @@ struct Reporter<'a> {
 }
 
 impl Reporter<'_> {
+    fn cpus(&self) -> BTreeMap<Uuid, bool> {
+        let ordered = |(profile, _): &(&Uuid, &bool)| self.view.orders.cpus.contains_key(profile);
+        self.view.facts.cpus.iter().filter(ordered).map(|(profile, can)| (*profile, *can)).collect()
+    }
+
     fn pool(&self, pool: Uuid) -> PoolReport {
         let order = self.view.orders.pools.get(&pool);
         let state = self.view.facts.pools.get(&pool);

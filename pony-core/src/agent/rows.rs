@@ -27,6 +27,11 @@ pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
         images: rows.table::<Image>().iter().filter_map(image).collect(),
         switches: rows.table::<Switch>().iter().filter_map(|row| switch(rows, host, row)).collect(),
         instances: instances(rows, host),
+        cpus: rows
+            .table::<CpuProfile>()
+            .iter()
+            .filter_map(|row| Some((row.uuid, cpu(rows, row.uuid)?)))
+            .collect(),
     }
 }
 

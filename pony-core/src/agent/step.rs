@@ -1,10 +1,11 @@
 //! The agent's side of the drivers: steps, which map one to one on their methods, and looks.
 
 use crate::host::{
-    DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact, PoolSpec,
-    Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    CpuSpec, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact,
+    PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
 };
 use crate::reconcile::RunId;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Names a resource of the host.
@@ -102,6 +103,8 @@ pub enum Look {
     Nics,
     /// `Discovery::disks`.
     Disks,
+    /// `Hypervisor::offers`.
+    Cpus(BTreeMap<Uuid, CpuSpec>),
     /// `Hypervisor::list`.
     Guests,
     /// `Network::list_switches`.
@@ -118,11 +121,13 @@ pub enum Look {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     /// For [`Look::Host`].
-    Host(HostFact),
+    Host(Box<HostFact>),
     /// For [`Look::Nics`].
     Nics(Vec<NicFact>),
     /// For [`Look::Disks`].
     Disks(Vec<DiskFact>),
+    /// For [`Look::Cpus`].
+    Cpus(BTreeMap<Uuid, bool>),
     /// For [`Look::Guests`].
     Guests(Vec<InstanceFact>),
     /// For [`Look::Switches`].

@@ -6,13 +6,13 @@ use super::report::{
     DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,
     SwitchReport, VolumeReport,
 };
-use crate::host::{DiskFact, HostFact, NicFact};
+use super::tell_machine::{disk, machine, nic};
 use crate::tables::{
-    DataStatus, Host, HostCurrent, HostDisk, HostDiskCurrent, HostImage, HostImageCurrent, HostInstance,
-    HostInstanceCurrent, HostStatus, HostStoragePool, HostStoragePoolCurrent, HostSwitch, HostSwitchCurrent,
-    HostVolume, HostVolumeCurrent, InstanceStatus, LinkStatus, Nic, NicCurrent, NicStatus, PoolStatus,
+    DataStatus, Host, HostCpuProfile, HostCpuProfileCurrent, HostDisk, HostImage, HostImageCurrent,
+    HostInstance, HostInstanceCurrent, HostStoragePool, HostStoragePoolCurrent, HostSwitch,
+    HostSwitchCurrent, HostVolume, HostVolumeCurrent, InstanceStatus, LinkStatus, Nic, PoolStatus,
 };
-use pony_state::{Commit, Entity, Inet, Mac, Read, State, Text, Transaction};
+use pony_state::{Commit, Entity, Read, State, Text, Transaction};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -23,6 +23,11 @@ pub(super) fn write(state: &mut State, host: Uuid, report: Report, unix_ms: impl
     put::<Host>(&mut tx, report.host.map(|fact| (host, machine(fact))));
     put::<Nic>(&mut tx, report.nics.into_iter().filter_map(|fact| nic(host, fact)));
     put::<HostDisk>(&mut tx, report.disks.into_iter().map(|fact| disk(host, fact)));
+    let cpus = report.cpus.into_iter();
+    put::<HostCpuProfile>(
+        &mut tx,
+        cpus.map(|(uuid, can)| ((host, uuid), HostCpuProfileCurrent { supported: can })),
+    );
     put::<HostStoragePool>(&mut tx, report.pools.into_iter().map(|(uuid, told)| ((host, uuid), pool(told))));
     put::<HostImage>(&mut tx, report.images.into_iter().map(|(uuid, told)| ((host, uuid), image(told))));
     put::<HostSwitch>(&mut tx, report.switches.into_iter().map(|(uuid, told)| ((host, uuid), switch(told))));
@@ -57,43 +62,8 @@ fn seconds(ms: u64) -> i64 {
     i64::try_from(ms.div_ceil(1_000)).unwrap_or(i64::MAX)
 }
 
-fn text(of: Option<String>) -> Option<Text> {
+pub(super) fn text(of: Option<String>) -> Option<Text> {
     of.map(Text::from)
-}
-
-fn machine(fact: HostFact) -> HostCurrent {
-    HostCurrent {
-        status: HostStatus::Present,
-        hostname: Some(fact.hostname.into()),
-        version: Some(fact.version.into()),
-        cpus: Some(fact.cpus),
-        mem: Some(fact.mem_mib),
-        boot_time: Some(fact.boot_time),
-        accel: Some(fact.accel.into()),
-        address: fact.address.map(Inet::from),
-    }
-}
-
-/// A card without an Ethernet address has no row.
-fn nic(host: Uuid, fact: NicFact) -> Option<(Mac, NicCurrent)> {
-    let hwaddr = fact.hwaddr.parse().ok()?;
-    let status = if fact.up { NicStatus::Ready } else { NicStatus::Inactive };
-    let (link_name, speed) = (Some(fact.link_name.into()), fact.speed_mbit);
-    Some((
-        hwaddr,
-        NicCurrent { host, link_name, bond_name: None, status, carrier: Some(fact.carrier), speed },
-    ))
-}
-
-fn disk(host: Uuid, fact: DiskFact) -> ((Uuid, Text), HostDiskCurrent) {
-    let part = HostDiskCurrent {
-        size: Some(fact.size_mib),
-        link_name: Some(fact.link_name.into()),
-        model: text(fact.model),
-        serial: text(fact.serial),
-        storage_pool: None,
-    };
-    ((host, fact.id.into()), part)
 }
 
 fn pool(told: PoolReport) -> HostStoragePoolCurrent {

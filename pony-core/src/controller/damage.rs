@@ -8,10 +8,10 @@ use super::ports;
 use super::volumes;
 use super::writes::{Subject, Writes};
 use crate::tables::{
-    Address, AffinityGroup, AffinityGroupInstance, Host, HostInstance, HostVolume, Image, Instance, Metering,
-    StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
+    Address, AffinityGroup, AffinityGroupInstance, Disk, Host, HostDisk, HostInstance, HostVolume, Image,
+    Instance, Metering, StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
 };
-use pony_state::{AnyRow, Change, Key, Read, Row, RowChange, RowOp};
+use pony_state::{AnyRow, Change, Key, Read, Row, RowChange, RowOp, Text};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -19,6 +19,8 @@ use uuid::Uuid;
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
     subjects: BTreeSet<Subject>,
+    /// Disks that may be seen otherwise than before.
+    disks: BTreeSet<Text>,
     /// Whether instances that found no host may find one now.
     hosts_changed: bool,
 }
@@ -54,13 +56,14 @@ impl Changed for AnyRow<'_> {
 pub(crate) struct Settled {
     pub(crate) instances: BTreeSet<Uuid>,
     pub(crate) volumes: BTreeSet<Uuid>,
+    pub(crate) disks: BTreeSet<Text>,
     /// Why instances cannot be placed or moved.
     pub(crate) stuck: BTreeMap<Uuid, String>,
 }
 
 impl Damage {
     pub(crate) fn of(subjects: BTreeSet<Subject>) -> Self {
-        Self { subjects, hosts_changed: false }
+        Self { subjects, ..Self::default() }
     }
 
     pub(crate) fn add(&mut self, subject: Subject) {
@@ -73,11 +76,12 @@ impl Damage {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.subjects.is_empty() && !self.hosts_changed
+        self.subjects.is_empty() && self.disks.is_empty() && !self.hosts_changed
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.subjects.extend(other.subjects);
+        self.disks.extend(other.disks);
         self.hosts_changed |= other.hosts_changed;
     }
 
@@ -118,6 +122,10 @@ impl Damage {
             uuids.into_iter().for_each(|uuid| self.volume(uuid, view.get::<Volume>(&uuid)));
         } else if let Some(row) = change.row::<Image>() {
             self.subjects.extend(row.after.map(|it| Subject::Image(it.uuid)));
+        } else if let Some(row) = change.row::<Disk>() {
+            self.disks.extend(row.before.iter().chain(&row.after).map(|it| it.id.clone()));
+        } else if let Some(row) = change.row::<HostDisk>() {
+            self.disks.extend(row.before.iter().chain(&row.after).map(|it| it.disk.clone()));
         } else if let Some(row) = change.row::<Host>() {
             row.after.or(row.before).into_iter().for_each(|it| self.host(view, it.uuid));
         } else if matches!(change.table(), "host_storage_pool" | "host_cpu_profile") {
@@ -201,7 +209,7 @@ impl<R: Read> Deciding<'_, R> {
             subjects.into_iter().partition(|it| self.writes.is_in_flight(*it));
         free.iter().for_each(|subject| self.writes.want(*subject, None));
         let mut round = Round::new(self.writes.placements(), *self.serial);
-        let mut settled = Settled::default();
+        let mut settled = Settled { disks: damage.disks, ..Settled::default() };
         busy.into_iter().for_each(|subject| settled.note(subject));
         for subject in free {
             settled.note(subject);

@@ -8,6 +8,7 @@
 //! Who may order what, and how an order is put, is [`crate::document`]'s affair. It reads no clock, draws no
 //! randomness, and opens nothing.
 
+mod clocks;
 mod convergence;
 mod damage;
 mod distribution;
@@ -32,6 +33,7 @@ pub use peers::{HOST_ROWS_MAX, Refusal, SessionState};
 pub use writes::{WRITE_OPS_MAX, WRITE_RETRY_MS_MAX, WRITE_RETRY_MS_MIN, WriteId};
 
 use crate::tables::{self, Host, HostStatus};
+use clocks::ClockWatch;
 use damage::{Changed, Damage, Deciding};
 use distribution::{Delivery, Distribution, Reach};
 use events::EventLog;
@@ -172,6 +174,9 @@ impl Controller {
         let Some(peer) = self.peers.get_mut(&host) else { return false };
         let heard_before = peer.session.counters().received;
         peer.session.handle_frames(body, time, now);
+        if let Some(skew) = peer.clock.note(time, now.ms, now.unix_s) {
+            self.events.note(host, skew, now.unix_s);
+        }
         let heard = peer.session.counters().received > heard_before;
         self.handle_session(host, now);
         if heard {
@@ -445,7 +450,7 @@ impl Controller {
         let incarnation = Uuid::from_u128(self.incarnation.as_u128().wrapping_add(self.sessions_made));
         let role = Role::Sparkle { peer: host, epoch: self.epoch };
         let session = Session::new(role, incarnation, Limits::default(), now);
-        self.peers.insert(host, Peer { session, rows_told: 0 });
+        self.peers.insert(host, Peer { session, rows_told: 0, clock: ClockWatch::default() });
     }
 
     /// A host that belongs to the cloud no more: what it reported says nothing any longer.

@@ -4,6 +4,7 @@
 //! `host` row, rows whose `host` column names it, and (where a table has no such column) rows that were
 //! distributed to it. Everything else that it sends is refused, row by row, and reported.
 
+use super::clocks::ClockWatch;
 use super::distribution::Distribution;
 use pony_state::sync::{FullRows, Held, Part, RowId, Session, SnapshotRows, Source, SourceRow, WireChange};
 use pony_state::{AnyRow, Columns, Key, KeyColumns, Read, Snapshot, Value};
@@ -12,7 +13,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 /// Tables whose current parts the controller composes itself; no host writes them.
-pub(crate) const COMPOSED: [&str; 2] = ["instance", "volume"];
+pub(crate) const COMPOSED: [&str; 3] = ["disk", "instance", "volume"];
 
 /// Rows that one host may tell of: as many as it may have in a full state.
 pub const HOST_ROWS_MAX: usize = pony_state::sync::FULL_ROWS_MAX;
@@ -23,6 +24,7 @@ pub(crate) struct Peer {
     pub(crate) session: Session,
     /// How many rows it has told of, at most; counted anew with each full state.
     pub(crate) rows_told: usize,
+    pub(crate) clock: ClockWatch,
 }
 
 impl Peer {

@@ -1,11 +1,11 @@
-//! The current parts that the controller composes for users: what an instance or a volume is, whichever host it is
-//! on, and why it is not yet as ordered.
+//! The current parts that the controller composes for users: what an instance, a volume or a disk is, whichever host
+//! it is on, and why it is not yet as ordered.
 
 use super::damage::Settled;
 use super::instances::placement_of;
 use crate::tables::{
-    DataStatus, HostInstanceCurrent, HostVolume, Instance, InstanceCurrent, InstanceDesired, InstanceState,
-    InstanceStatus, Volume, VolumeCurrent,
+    DataStatus, Disk, DiskCurrent, DiskStatus, HostDisk, HostInstanceCurrent, HostVolume, Instance,
+    InstanceCurrent, InstanceDesired, InstanceState, InstanceStatus, Volume, VolumeCurrent,
 };
 use pony_state::{Read, Text, Transaction};
 use uuid::Uuid;
@@ -22,6 +22,12 @@ pub(crate) fn write(tx: &mut Transaction<'_>, view: &impl Read, settled: &Settle
         match volume(view, *uuid) {
             Some(current) => tx.set_current::<Volume>(uuid, current),
             None => tx.remove_current::<Volume>(uuid),
+        };
+    }
+    for id in &settled.disks {
+        match disk(view, id) {
+            Some(current) => tx.set_current::<Disk>(id, current),
+            None => tx.remove_current::<Disk>(id),
         };
     }
 }
@@ -89,6 +95,24 @@ fn volume(view: &impl Read, uuid: Uuid) -> Option<VolumeCurrent> {
             next_retry: None,
         },
     })
+}
+
+/// What the hosts that see a disk say of it; `None` for one that is neither ordered nor seen.
+fn disk(view: &impl Read, id: &Text) -> Option<DiskCurrent> {
+    let seen = view.table::<HostDisk>().find("disk", id.clone());
+    let worst = seen.filter_map(|row| row.current.as_ref()).max_by_key(|current| current.status);
+    match worst {
+        Some(seen) => Some(DiskCurrent {
+            size: seen.size,
+            status: seen.status.unwrap_or(DiskStatus::Ready),
+            error: seen.error.clone(),
+        }),
+        None => view.get::<Disk>(id)?.desired.as_ref().map(|_| DiskCurrent {
+            size: None,
+            status: DiskStatus::Missing,
+            error: Some("no host sees it".into()),
+        }),
+    }
 }
 
 fn distance(status: DataStatus) -> u8 {

@@ -347,8 +347,9 @@ impl SimHost {
 
     fn see(&self, what: &Look) -> Result<Found, DriverError> {
         Ok(match what {
-            Look::Host => Found::Host(self.host_fact()),
+            Look::Host => Found::Host(Box::new(self.host_fact())),
             Look::Nics => Found::Nics(Vec::new()),
+            Look::Cpus(cpus) => Found::Cpus(cpus.keys().map(|profile| (*profile, true)).collect()),
             Look::Disks => Found::Disks(Vec::new()),
             Look::Guests => Found::Guests(self.world.list_guests()),
             Look::Switches => Found::Switches(self.world.switches.values().cloned().collect()),
@@ -382,7 +383,7 @@ impl SimHost {
             mem_mib: self.config.mem_mib,
             boot_time: i64::try_from(self.boot_ms / 1_000).unwrap_or(0),
             accel: "sim".to_owned(),
-            address: None,
+            ..HostFact::default()
         }
     }
 }

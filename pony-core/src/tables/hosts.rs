@@ -55,10 +55,27 @@ pub struct HostCurrent {
     pub hostname: Option<Text>,
     /// Version of its agent.
     pub version: Option<Text>,
+    /// Release of its kernel.
+    pub kernel: Option<Text>,
+    /// What runs its guests, with versions.
+    pub hypervisor: Option<Text>,
     /// Logical CPUs.
     pub cpus: Option<i64>,
+    /// The maker's name of their model.
+    pub cpu_model: Option<Text>,
+    /// What they can, by the kernel's names.
+    pub cpu_features: Option<Vec<Text>>,
+    /// Packages of CPUs.
+    pub cpu_sockets: Option<i64>,
+    /// Cores of all packages together.
+    pub cpu_cores: Option<i64>,
     /// Memory, MiB.
     pub mem: Option<i64>,
+    /// Which CPUs and memory are near each other: a list of objects with `node`, `cpus` (ranges) and `mem` (MiB).
+    pub numa: Option<Json>,
+    /// Its ways to disks of storage networks: a list of objects with `type` (`fc`, `iscsi`), `name` (WWPN, IQN) and,
+    /// where known, `state` and `speed`.
+    pub hbas: Option<Json>,
     /// When it was started, Unix time in seconds.
     pub boot_time: Option<i64>,
     /// What guests run on, probed: `kvm` or `tcg`.
@@ -122,6 +139,14 @@ pub struct NicCurrent {
     pub carrier: Option<bool>,
     /// Mbit/s, where known.
     pub speed: Option<i64>,
+    /// The kernel's driver of it.
+    pub driver: Option<Text>,
+    /// Virtual functions that it is divided into at present.
+    pub vf_count: Option<i64>,
+    /// Virtual functions that it can be divided into; none where it cannot.
+    pub vf_max: Option<i64>,
+    /// Of a virtual function: the name of the link of the card that it is part of.
+    pub vf_of: Option<Text>,
 }
 
 /// How a network card does.
@@ -380,8 +405,10 @@ pub enum DiskType {
 pub struct DiskCurrent {
     /// MiB.
     pub size: Option<i64>,
-    /// How it does.
+    /// How it does: the worst that any host that sees it says.
     pub status: DiskStatus,
+    /// Why it should not be relied on any more.
+    pub error: Option<Text>,
 }
 
 /// How a disk does.
@@ -422,6 +449,13 @@ pub struct HostDiskCurrent {
     pub model: Option<Text>,
     /// Serial number, where known.
     pub serial: Option<Text>,
+    /// How it is reached.
+    #[part(name = "type")]
+    pub kind: Option<DiskType>,
+    /// How it does.
+    pub status: Option<DiskStatus>,
+    /// Why it should not be relied on any more.
+    pub error: Option<Text>,
     /// The pool that it says it belongs to.
     #[part(references = "storage_pool", soft)]
     pub storage_pool: Option<Uuid>,
@@ -429,7 +463,7 @@ pub struct HostDiskCurrent {
 
 /// The least CPU that an instance may ask for.
 #[derive(Debug, Clone, PartialEq, Entity)]
-#[entity(table = "cpu_profile")]
+#[entity(table = "cpu_profile", everywhere)]
 #[entity(mount(path = "/cpu-profile", access = "shared"))]
 pub struct CpuProfile {
     /// Its identity.

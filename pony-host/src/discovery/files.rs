@@ -41,3 +41,13 @@ pub(super) fn entries(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     found.sort();
     Ok(found)
 }
+
+/// The name of what a symbolic link leads to.
+pub(super) fn target(link: &Path) -> Option<String> {
+    Some(fs::read_link(link).ok()?.file_name()?.to_string_lossy().into_owned())
+}
+
+/// What of a text may be shown: devices say what they like.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect::<String>().trim().to_owned()
+}

@@ -1,7 +1,10 @@
 //! `Discovery` of the machine that this runs on.
 
-use super::{disks, files, nics, uuid::machine_uuid};
-use crate::{Discovery, Result};
+use super::own_address::OwnAddresses;
+use super::smart::Health;
+use super::watch::Watch;
+use super::{cpu, disks, files, hbas, nics, usage, uuid::machine_uuid};
+use crate::{Discovery, HostUsage, Result};
 use async_trait::async_trait;
 use pony_core::host::{DiskFact, DriverError, DriverErrorKind, HostFact, NicFact};
 use std::io;
@@ -32,10 +35,16 @@ pub struct MachineOptions {
     pub address: Option<IpAddr>,
     /// Where Sparkle is, `name:port`: else the host's address is that from which it is reached.
     pub sparkle: Option<String>,
-    /// How often to look for changes.
+    /// Whether the kernel is listened to for changes, and asked for what no file tells. Not where `root` is files.
+    pub listen: bool,
+    /// How often to look for changes that the kernel does not tell of.
     pub poll: Duration,
     /// How long one look may take.
     pub patience: Duration,
+    /// What disks are asked with how they do.
+    pub smartctl: PathBuf,
+    /// How often they are asked: it moves the heads of some.
+    pub health: Duration,
 }
 
 impl Default for MachineOptions {
@@ -47,8 +56,11 @@ impl Default for MachineOptions {
             version: env!("CARGO_PKG_VERSION").into(),
             address: None,
             sparkle: None,
+            listen: true,
             poll: Duration::from_secs(5),
             patience: Duration::from_secs(10),
+            smartctl: PathBuf::from("smartctl"),
+            health: Duration::from_secs(3_600),
         }
     }
 }
@@ -65,21 +77,26 @@ impl Default for MachineOptions {
 /// ```
 #[derive(Clone)]
 pub struct Machine {
-    options: Arc<MachineOptions>,
+    pub(super) options: Arc<MachineOptions>,
     looks: Arc<Semaphore>,
+    pub(super) health: Health,
 }
 
 impl Machine {
     /// Looks at the machine as `options` say.
     #[must_use]
     pub fn new(options: MachineOptions) -> Self {
-        Self { options: Arc::new(options), looks: Arc::new(Semaphore::new(LOOKS_MAX)) }
+        Self {
+            options: Arc::new(options),
+            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
+            health: Health::default(),
+        }
     }
 
-    /// Looks below another root than `/`.
+    /// Looks at files below another root than `/`, and at nothing else.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self::new(MachineOptions { root: root.into(), ..MachineOptions::default() })
+        Self::new(MachineOptions { root: root.into(), listen: false, ..MachineOptions::default() })
     }
 
     /// The machine's uuid: as configured, else [`machine_uuid`].
@@ -101,7 +118,7 @@ impl Machine {
     async fn look<T: Send + 'static>(
         &self,
         what: &'static str,
-        read: fn(&MachineOptions) -> io::Result<T>,
+        read: impl FnOnce(&MachineOptions) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
         let (options, looks) = (self.options.clone(), self.looks.clone());
         let look = async move {
@@ -120,7 +137,7 @@ impl Machine {
     }
 
     /// All that can be seen, to be compared with an earlier look.
-    async fn everything(&self) -> Result<(HostFact, Vec<NicFact>, Vec<DiskFact>)> {
+    pub(super) async fn everything(&self) -> Result<(HostFact, Vec<NicFact>, Vec<DiskFact>)> {
         Ok((self.host().await?, self.nics().await?, self.disks().await?))
     }
 }
@@ -132,34 +149,39 @@ impl Discovery for Machine {
     }
 
     async fn nics(&self) -> Result<Vec<NicFact>> {
-        self.look("network cards", |options| nics::nics(&options.root)).await
+        let asked = async {
+            if self.options.listen { OwnAddresses::ask().await } else { Ok(OwnAddresses::default()) }
+        };
+        let own = match tokio::time::timeout(self.options.patience, asked).await {
+            Ok(Ok(own)) => own,
+            Ok(Err(error)) => return Err(failed("network cards", &error)),
+            Err(_) => return Err(failed("network cards", &io::ErrorKind::TimedOut.into())),
+        };
+        self.look("network cards", move |options| nics::nics(&options.root, &own)).await
     }
 
     async fn disks(&self) -> Result<Vec<DiskFact>> {
-        self.look("disks", |options| {
+        let read = |options: &MachineOptions| {
             let machine = options.uuid.or_else(|| machine_uuid(&options.root)).unwrap_or_default();
             disks::disks(&options.root, machine)
-        })
-        .await
+        };
+        let mut disks = self.look("disks", read).await?;
+        for disk in disks.iter_mut().filter(|disk| disk.fault.is_none()) {
+            disk.fault = self.health.fault(&disk.id);
+        }
+        Ok(disks)
     }
 
-    /// Looks again every [`MachineOptions::poll`], for as long as the receiver lives. Needs a Tokio runtime.
+    async fn usage(&self) -> Result<HostUsage> {
+        let (disks, nics) = (self.disks().await?, self.nics().await?);
+        self.look("what is used", move |options| usage::usage(&options.root, &disks, &nics)).await
+    }
+
+    /// Looks again when the kernel says that something changed, and every [`MachineOptions::poll`], for as long as
+    /// the receiver lives. Needs a Tokio runtime.
     fn events(&self) -> mpsc::Receiver<()> {
         let (sender, receiver) = mpsc::channel(1);
-        let machine = self.clone();
-        tokio::spawn(async move {
-            let mut before = machine.everything().await.ok();
-            loop {
-                tokio::select! {
-                    () = sender.closed() => return,
-                    () = tokio::time::sleep(machine.options.poll) => {}
-                }
-                let Ok(now) = machine.everything().await else { continue };
-                if before.replace(now) != before {
-                    let _ = sender.try_send(());
-                }
-            }
-        });
+        tokio::spawn(Watch::new(self.clone()).run(sender));
         receiver
     }
 }
@@ -169,7 +191,12 @@ fn host(options: &MachineOptions) -> io::Result<HostFact> {
     Ok(HostFact {
         hostname: files::read(&root.join("proc/sys/kernel/hostname"))?,
         version: options.version.clone(),
+        kernel: files::known(&root.join("proc/sys/kernel/osrelease")),
+        hypervisor: None,
         cpus: cpus(root)?,
+        cpu: cpu::cpu(root),
+        numa: cpu::numa(root),
+        hbas: hbas::hbas(root),
         mem_mib: field(&root.join("proc/meminfo"), "MemTotal:")? / KIB_PER_MIB,
         boot_time: field(&root.join("proc/stat"), "btime")?,
         accel: options.accel.clone(),

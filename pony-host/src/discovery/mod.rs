@@ -1,13 +1,21 @@
-//! What the machine is made of, read from `/proc` and `/sys`.
+//! What the machine is made of, read from `/proc` and `/sys`, and from what udev noted where it runs.
 //!
-//! It only reads; it asks no daemon (no udev, no libvirt) and starts no program. Changes are found by looking
-//! again every few seconds. Every path is taken below a root that tests may choose.
+//! It only reads; it asks no daemon, and starts no program but `smartctl`, where that is installed. That something changed is told by the kernel (netlink:
+//! uevents, links), and found by looking again every few seconds. Every path is taken below a root that tests may choose.
 
+mod cpu;
 mod disks;
 mod files;
+mod hbas;
+mod kernel;
 mod machine;
 mod nics;
+mod own_address;
+mod smart;
+mod udev;
+mod usage;
 mod uuid;
+mod watch;
 
 pub use machine::{Machine, MachineOptions};
 pub use uuid::machine_uuid;

@@ -1,7 +1,9 @@
 //! The physical network cards: links that have a device behind them.
 
 use super::files;
-use pony_core::host::NicFact;
+use super::own_address::OwnAddresses;
+use pony_core::host::{NicFact, VirtualFunctions};
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
@@ -11,30 +13,43 @@ const ETHERNET: i64 = 1;
 /// `IFF_UP` of `linux/if.h`.
 const UP: u32 = 1;
 
-pub(super) fn nics(root: &Path) -> io::Result<Vec<NicFact>> {
+/// The cards. Where two go by one address (someone gave it to the second), the first is meant.
+pub(super) fn nics(root: &Path, own: &OwnAddresses) -> io::Result<Vec<NicFact>> {
     let links = files::entries(&root.join("sys/class/net"))?;
-    Ok(links.iter().filter_map(|(name, link)| nic(name, link)).collect())
+    let mut seen = HashSet::new();
+    let cards = links.iter().filter_map(|(name, link)| nic(name, link, own));
+    Ok(cards.filter(|card| seen.insert(card.hwaddr.clone())).collect())
 }
 
 /// A link as a card, where it is one. A link that goes away while it is read is none.
-fn nic(name: &str, link: &Path) -> Option<NicFact> {
-    if !link.join("device").exists() || files::number(&link.join("type")) != Some(ETHERNET) {
+fn nic(name: &str, link: &Path, own: &OwnAddresses) -> Option<NicFact> {
+    let device = link.join("device");
+    if !device.exists() || files::number(&link.join("type")) != Some(ETHERNET) {
         return None;
     }
     Some(NicFact {
-        hwaddr: hwaddr(link)?,
+        hwaddr: hwaddr(name, link, own)?,
         link_name: name.to_owned(),
         up: flags(link) & UP != 0,
         carrier: files::number(&link.join("carrier")) == Some(1),
         speed_mbit: files::number(&link.join("speed")).filter(|speed| *speed > 0),
+        driver: files::target(&device.join("driver")),
+        functions: functions(&device),
+        part_of: files::entries(&device.join("physfn/net")).ok()?.into_iter().map(|(name, _)| name).next(),
     })
 }
 
-/// The card's own address: in a bond, the link shows the bond's.
-fn hwaddr(link: &Path) -> Option<String> {
-    files::known(&link.join("bonding_slave/perm_hwaddr"))
-        .or_else(|| files::known(&link.join("address")))
-        .map(|address| address.to_ascii_lowercase())
+fn functions(device: &Path) -> Option<VirtualFunctions> {
+    let max = files::number(&device.join("sriov_totalvfs")).filter(|max| *max > 0)?;
+    Some(VirtualFunctions { count: files::number(&device.join("sriov_numvfs")).unwrap_or_default(), max })
+}
+
+/// The card's own address: a link may show another one, in a bond that of the bond.
+fn hwaddr(name: &str, link: &Path, own: &OwnAddresses) -> Option<String> {
+    let shown = files::known(&link.join("address"))?.to_ascii_lowercase();
+    let slave = files::known(&link.join("bonding_slave/perm_hwaddr"));
+    let own = slave.map(|address| address.to_ascii_lowercase()).or_else(|| own.of(name, &shown));
+    Some(own.unwrap_or(shown))
 }
 
 fn flags(link: &Path) -> u32 {

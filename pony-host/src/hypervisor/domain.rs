@@ -1,5 +1,6 @@
 //! The steps over one guest, as blocking calls into libvirt. Each looks first and is content with what already is.
 
+use super::accel::Accel;
 use super::console::Place;
 use super::elements::DomainXml;
 use super::error::{from_virt, is_gone, order, transient};
@@ -46,6 +47,10 @@ impl Maker {
 
     pub(super) fn host(&self) -> Uuid {
         self.recipe.host
+    }
+
+    pub(super) fn accel(&self) -> Accel {
+        self.recipe.accel
     }
 
     /// `ours` is called once it is clear that the domain is ours to make, and before it is made.

@@ -6,7 +6,8 @@
 
 use super::hub::{Hub, Turn};
 use pony_core::host::Ending;
-use std::ffi::{CString, c_int, c_void};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uuid::Uuid;
@@ -96,6 +97,92 @@ pub(super) fn unplug(domain: &Domain, alias: &str) -> Result<(), Error> {
         sys::virDomainDetachDeviceAlias(domain.as_ptr(), alias.as_ptr(), sys::VIR_DOMAIN_AFFECT_LIVE)
     };
     if done == 0 { Ok(()) } else { Err(Error::last_error()) }
+}
+
+/// Whether a guest run by the emulator in this way (`kvm`, `qemu`) can be shown a CPU.
+///
+/// # Errors
+///
+/// libvirt's refusal, also of a model that it does not know.
+pub(super) fn can_show(conn: &Connect, virt_type: &str, cpu: &str) -> Result<bool, Error> {
+    let (Ok(virt_type), Ok(cpu)) = (CString::new(virt_type), CString::new(cpu)) else { return Ok(false) };
+    let any = std::ptr::null();
+    // SAFETY: `conn` is open. The texts end with a zero and outlive the call; nulls stand for what is usual here.
+    let found = unsafe {
+        let (virt_type, cpu) = (virt_type.as_ptr(), cpu.as_ptr());
+        sys::virConnectCompareHypervisorCPU(conn.as_ptr(), any, any, any, virt_type, cpu, 0)
+    };
+    match found {
+        sys::VIR_CPU_COMPARE_IDENTICAL | sys::VIR_CPU_COMPARE_SUPERSET => Ok(true),
+        sys::VIR_CPU_COMPARE_ERROR => Err(Error::last_error()),
+        _ => Ok(false),
+    }
+}
+
+/// What libvirt says of one thing of a domain.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Stat {
+    Number(u64),
+    Text(String),
+}
+
+/// What libvirt says of a domain, by its names (`man virsh`, *domstats*).
+pub(super) type Stats = BTreeMap<String, Stat>;
+
+/// What all domains that are up have used. Does not wait for those that do not answer.
+///
+/// # Errors
+///
+/// libvirt's refusal.
+pub(super) fn stats(conn: &Connect) -> Result<Vec<(Uuid, Stats)>, Error> {
+    let which = sys::VIR_DOMAIN_STATS_CPU_TOTAL
+        | sys::VIR_DOMAIN_STATS_BALLOON
+        | sys::VIR_DOMAIN_STATS_VCPU
+        | sys::VIR_DOMAIN_STATS_INTERFACE
+        | sys::VIR_DOMAIN_STATS_BLOCK;
+    let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
+    let mut records = std::ptr::null_mut();
+    // SAFETY: `conn` is open, and libvirt writes one pointer to `records`, a list that is the caller's to free.
+    let found = unsafe { sys::virConnectGetAllDomainStats(conn.as_ptr(), which, &mut records, flags) };
+    let Ok(count) = usize::try_from(found) else { return Err(Error::last_error()) };
+    let mut all = Vec::new();
+    for place in 0..count {
+        // SAFETY: the list has `count` records, which are valid until it is freed.
+        all.extend(unsafe { record(&**records.add(place)) });
+    }
+    // SAFETY: the list is freed once, and nothing of it was kept.
+    unsafe { sys::virDomainStatsRecordListFree(records) };
+    Ok(all)
+}
+
+/// SAFETY (to be kept by the caller): the record is one of libvirt's, and not freed yet.
+unsafe fn record(record: &sys::virDomainStatsRecord) -> Option<(Uuid, Stats)> {
+    let mut uuid = [0_u8; sys::VIR_UUID_BUFLEN as usize];
+    // SAFETY: the record's domain is valid, and the buffer has the documented length.
+    let found = unsafe { sys::virDomainGetUUID(record.dom, uuid.as_mut_ptr()) };
+    let count = usize::try_from(record.nparams).unwrap_or_default();
+    // SAFETY: the record has so many parameters.
+    let stats = (0..count).filter_map(|place| unsafe { stat(&*record.params.add(place)) }).collect();
+    (found == 0).then(|| (Uuid::from_bytes(uuid), stats))
+}
+
+/// SAFETY (to be kept by the caller): the parameter is one of libvirt's, and not freed yet.
+unsafe fn stat(of: &sys::virTypedParameter) -> Option<(String, Stat)> {
+    // SAFETY: libvirt ends the name with a zero; `type_` says which of the values it is, and a text is one of C.
+    let (name, value) = unsafe {
+        let value = match of.type_.cast_unsigned() {
+            sys::VIR_TYPED_PARAM_UINT => Stat::Number(of.value.ui.into()),
+            sys::VIR_TYPED_PARAM_ULLONG => Stat::Number(of.value.ul),
+            sys::VIR_TYPED_PARAM_INT => Stat::Number(u64::try_from(of.value.i).ok()?),
+            sys::VIR_TYPED_PARAM_LLONG => Stat::Number(u64::try_from(of.value.l).ok()?),
+            sys::VIR_TYPED_PARAM_STRING if !of.value.s.is_null() => {
+                Stat::Text(CStr::from_ptr(of.value.s).to_string_lossy().into_owned())
+            }
+            _ => return None,
+        };
+        (CStr::from_ptr(of.field.as_ptr()), value)
+    };
+    Some((name.to_string_lossy().into_owned(), value))
 }
 
 type Lifecycle =

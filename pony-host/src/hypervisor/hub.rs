@@ -80,6 +80,11 @@ impl Hub {
         inner.known.keys().for_each(|guest| inner.send(*guest));
     }
 
+    /// Whether a domain is one of this agent's.
+    pub(super) fn is_known(&self, domain: Uuid) -> bool {
+        self.lock().known.contains_key(&domain)
+    }
+
     /// From now on `guest` is one of this agent's.
     pub(super) fn know(&self, guest: Uuid) {
         let mut inner = self.lock();

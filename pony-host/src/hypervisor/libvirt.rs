@@ -2,18 +2,21 @@
 
 use super::accel::Accel;
 use super::console;
+use super::cpus;
 use super::domain::Maker;
-use super::error::{order, transient};
+use super::error::{from_virt, order, transient};
 use super::facts;
+use super::ffi;
 use super::hub::Hub;
 use super::link::{Kind, Link};
 use super::turns::Turns;
+use super::usage;
 use super::xml::Recipe;
 use crate::console::Lines;
-use crate::{Console, Hypervisor, Result};
+use crate::{Console, GuestUsage, Hypervisor, Result};
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, DiskSpec, InstanceFact, InstanceSpec};
-use std::collections::BTreeSet;
+use pony_core::host::{ConsoleKind, CpuSpec, DiskSpec, InstanceFact, InstanceSpec};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,6 +223,23 @@ impl Hypervisor for Libvirt {
         }
         self.hub.know_exactly(facts.iter().map(|fact| fact.instance), asked_at);
         Ok(facts)
+    }
+
+    async fn version(&self) -> Result<String> {
+        self.link.call(Kind::Vital, "ask for the hypervisor's version", (), cpus::version).await
+    }
+
+    async fn offers(&self, cpus: &BTreeMap<Uuid, CpuSpec>) -> Result<BTreeMap<Uuid, bool>> {
+        let (cpus, accel) = (cpus.clone(), self.maker.accel());
+        let compare = move |conn: &Connect| cpus::offers(conn, accel, &cpus);
+        self.link.call(Kind::Vital, "compare CPUs", (), compare).await
+    }
+
+    async fn usage(&self) -> Result<Vec<GuestUsage>> {
+        let ask = |conn: &Connect| ffi::stats(conn).map_err(|error| from_virt("ask what guests use", &error));
+        let all = self.link.call(Kind::Vital, "ask what guests use", (), ask).await?;
+        let own = all.iter().filter(|(guest, _)| self.hub.is_known(*guest));
+        Ok(own.map(|(guest, stats)| usage::usage(*guest, stats)).collect())
     }
 
     async fn console(&self, instance: Uuid, kind: ConsoleKind) -> Result<Console> {

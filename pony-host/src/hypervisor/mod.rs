@@ -12,6 +12,7 @@ mod accel;
 mod adjust;
 mod boot_sector;
 mod console;
+mod cpus;
 mod daemon;
 mod domain;
 mod elements;
@@ -27,6 +28,7 @@ mod live;
 mod metadata;
 mod probe;
 mod turns;
+mod usage;
 mod xml;
 
 pub use accel::Accel;

@@ -152,6 +152,11 @@ fn chosen_cpu(cpu: &CpuSpec) -> Cpu {
     }
 }
 
+/// The CPU alone, as libvirt compares it.
+pub(super) fn cpu_to_xml(cpu: &CpuSpec) -> std::result::Result<String, quick_xml::SeError> {
+    quick_xml::se::to_string_with_root("cpu", &chosen_cpu(cpu))
+}
+
 fn os(firmware: Firmware) -> Os {
     let kind = OsType { arch: "x86_64", machine: "q35", kind: "hvm" };
     match firmware {

@@ -1,7 +1,7 @@
 //! `Discovery` over the simulated world.
 
 use super::{host::SimHost, op::SimOp};
-use crate::{Discovery, Result};
+use crate::{Discovery, HostUsage, Result};
 use async_trait::async_trait;
 use pony_core::host::{DiskFact, HostFact, NicFact};
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ impl Discovery for SimHost {
                 boot_time: options.boot_time + world.boots * BOOT_APART_S,
                 accel: "sim".into(),
                 address: Some(options.address),
+                ..HostFact::default()
             })
         })
         .await
@@ -33,6 +34,10 @@ impl Discovery for SimHost {
 
     async fn disks(&self) -> Result<Vec<DiskFact>> {
         self.step(SimOp::Discover, |world| Ok(world.options.disks.clone())).await
+    }
+
+    async fn usage(&self) -> Result<HostUsage> {
+        self.step(SimOp::Discover, |world| Ok(world.usage())).await
     }
 
     fn events(&self) -> mpsc::Receiver<()> {

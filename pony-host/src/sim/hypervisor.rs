@@ -2,9 +2,10 @@
 
 use super::echo::{RFB_GREETING, echo};
 use super::{host::SimHost, op::SimOp};
-use crate::{Console, Hypervisor, Result};
+use crate::{Console, GuestUsage, Hypervisor, Result};
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, DiskSpec, GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, CpuSpec, DiskSpec, GuestState, InstanceFact, InstanceSpec};
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -65,6 +66,19 @@ impl Hypervisor for SimHost {
 
     async fn list(&self) -> Result<Vec<InstanceFact>> {
         self.step(SimOp::ListGuests, |world| Ok(world.guest_facts())).await
+    }
+
+    async fn version(&self) -> Result<String> {
+        self.step(SimOp::Discover, |_| Ok(concat!("simulated ", env!("CARGO_PKG_VERSION")).to_owned())).await
+    }
+
+    /// All: what they would show is simulated too.
+    async fn offers(&self, cpus: &BTreeMap<Uuid, CpuSpec>) -> Result<BTreeMap<Uuid, bool>> {
+        self.step(SimOp::Discover, |_| Ok(cpus.keys().map(|profile| (*profile, true)).collect())).await
+    }
+
+    async fn usage(&self) -> Result<Vec<GuestUsage>> {
+        self.step(SimOp::Discover, |world| Ok(world.guest_usage())).await
     }
 
     async fn console(&self, instance: Uuid, kind: ConsoleKind) -> Result<Console> {

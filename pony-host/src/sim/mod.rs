@@ -22,6 +22,7 @@ mod op;
 mod options;
 mod random;
 mod storage;
+mod usage;
 mod volumes;
 mod world;
 

@@ -45,7 +45,7 @@ pub enum SimOp {
     GrowVolume,
     /// `Storage::delete_volume`.
     DeleteVolume,
-    /// All of `Discovery`.
+    /// All of `Discovery`, `Hypervisor::version`, `offers` and `usage`.
     Discover,
 }
 

@@ -104,6 +104,7 @@ fn nics(number: u32) -> Vec<NicFact> {
         up: true,
         carrier: true,
         speed_mbit: Some(10_000),
+        ..NicFact::default()
     };
     vec![card(0), card(1)]
 }
@@ -115,5 +116,6 @@ fn disks(host: Uuid) -> Vec<DiskFact> {
         size_mib: 1024 * 1024,
         model: Some("PONYSIM".into()),
         serial: Some(format!("{:08X}", host.as_u128() as u32)),
+        ..DiskFact::default()
     }]
 }

@@ -20,6 +20,8 @@ pub(super) enum StorageError {
     Pool { path: PathBuf, why: &'static str },
     #[error("pool directory {path} {why}")]
     Unmounted { path: PathBuf, why: &'static str },
+    #[error("pool directory {path} cannot be used: {why}")]
+    DiskLost { path: PathBuf, why: String },
     #[error("NFS server {server} {why}")]
     Server { server: String, why: String },
     #[error("pool directory {path} cannot be used: {source}")]
@@ -106,6 +108,7 @@ impl StorageError {
             Self::Status { status, .. } if is_passing(*status) => DriverErrorKind::Transient,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => DriverErrorKind::Order,
             Self::PoolSilent { .. }
+            | Self::DiskLost { .. }
             | Self::Io { .. }
             | Self::NoSpace { .. }
             | Self::Full { .. }

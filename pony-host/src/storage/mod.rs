@@ -18,6 +18,7 @@
 
 mod attempt;
 mod backend;
+mod beneath;
 mod content;
 mod copy;
 mod create;

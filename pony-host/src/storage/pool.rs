@@ -1,5 +1,6 @@
 //! A pool's directory: where things lie in it, how full it is, and which finished volumes there are.
 
+use super::beneath;
 use super::error::StorageError;
 use super::layout::Layout;
 use super::qcow2::Header;
@@ -115,6 +116,9 @@ impl Pool {
             made.map_err(StorageError::io("make", &self.path))?;
         }
         self.check()?;
+        if let Some(why) = beneath::lost(&self.path) {
+            return Err(StorageError::DiskLost { path: self.path.clone(), why });
+        }
         let unusable = |source| StorageError::PoolUnusable { path: self.path.clone(), source };
         access(&self.path, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| unusable(errno.into()))?;
         // The emulator, an unprivileged user, must get through to a volume; nobody needs to see the rest.

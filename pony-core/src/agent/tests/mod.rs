@@ -3,6 +3,7 @@
 mod behaviour;
 mod exchange;
 mod later_order;
+mod machine;
 mod random;
 mod rig;
 mod volumes;

@@ -1,0 +1,153 @@
+//! Discovery of real machines: this one as far as it can be changed, and a guest whose disks and cards come and go.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![cfg(all(feature = "discovery", feature = "storage", feature = "sim"))]
+
+mod namespace;
+mod suite;
+
+use namespace::{in_guest, is_inside, run};
+use pony_core::host::{DiskFact, NicFact, PoolBackend, PoolSpec};
+use pony_host::{Discovery, HostStorage, Machine, MachineOptions, Storage, StorageOptions};
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// What a busy machine needs to tell of a change; on an idle one it takes a tenth of a second.
+const TOLD_MAX: Duration = Duration::from_secs(30);
+
+/// One that looks by itself so rarely that only the kernel can have told it of something.
+fn listener() -> Machine {
+    let never = Duration::from_secs(86_400);
+    Machine::new(MachineOptions { poll: never, health: Duration::from_secs(1), ..MachineOptions::default() })
+}
+
+/// Waits until what is looked at is so, looking only when told that something changed. Says how long it took.
+async fn told<T, F: Future<Output = T>>(
+    events: &mut mpsc::Receiver<()>,
+    look: impl Fn() -> F,
+    is_so: impl Fn(&T) -> bool,
+) -> (T, Duration) {
+    let began = Instant::now();
+    loop {
+        let found = look().await;
+        if is_so(&found) {
+            return (found, began.elapsed());
+        }
+        let word = tokio::time::timeout(TOLD_MAX, events.recv()).await;
+        assert_eq!(word.expect("nobody said that something changed"), Some(()));
+    }
+}
+
+#[tokio::test]
+async fn this_machine_conforms() {
+    suite::discovery(&Machine::new(MachineOptions::default())).await;
+}
+
+#[tokio::test]
+async fn the_kernel_tells_of_block_devices() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(1 << 20).unwrap();
+    let mut events = listener().events();
+    // Until it listens.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let made = std::process::Command::new("losetup").args(["-f", "--show"]).arg(file.path()).output();
+    let Some(made) = made.ok().filter(|made| made.status.success()) else {
+        return suite::skipped("this machine makes no loop devices");
+    };
+    let device = String::from_utf8(made.stdout).unwrap();
+    let word = tokio::time::timeout(TOLD_MAX, events.recv()).await;
+    run("losetup", &["-d", device.trim()]);
+    assert_eq!(word.unwrap(), Some(()));
+}
+
+#[test]
+fn hardware_comes_and_goes() {
+    let modules = "sd_mod scsi_debug ext4 netdevsim sg";
+    in_guest("hardware_comes_and_goes_inside", modules, "smartmontools sdparm", 600);
+}
+
+fn write(path: &str, text: &str) {
+    fs::write(path, text).unwrap_or_else(|error| panic!("{path}: {error}"));
+}
+
+fn link_of<'a>(nics: &'a [NicFact], hwaddr: &str) -> Option<&'a str> {
+    nics.iter().find(|nic| nic.hwaddr == hwaddr).map(|nic| nic.link_name.as_str())
+}
+
+async fn cards_come_and_go(machine: &Machine, events: &mut mpsc::Receiver<()>) {
+    assert_eq!(machine.nics().await.unwrap(), []);
+    write("/sys/bus/netdevsim/new_device", "7 1");
+    let look = || async { machine.nics().await.unwrap() };
+    let (nics, took) = told(events, look, |nics| !nics.is_empty()).await;
+    println!("a card came after {took:?}: {nics:?}");
+    let (own, name) = (nics[0].hwaddr.clone(), nics[0].link_name.clone());
+    run("ip", &["link", "set", &name, "name", "uplink"]);
+    let (_, took) = told(events, look, |nics| link_of(nics, &own) == Some("uplink")).await;
+    println!("it was renamed after {took:?}");
+    run("ip", &["link", "set", "uplink", "up"]);
+    let (nics, _) = told(events, look, |nics| nics.iter().any(|nic| nic.up)).await;
+    assert_eq!(nics.len(), 1);
+    run("ip", &["link", "set", "uplink", "down"]);
+    write("/sys/bus/netdevsim/del_device", "7");
+    let (_, took) = told(events, look, Vec::is_empty).await;
+    println!("it went after {took:?}");
+}
+
+fn scsi_disk(disks: &[DiskFact]) -> Option<&DiskFact> {
+    disks.iter().find(|disk| disk.link_name.starts_with("sd"))
+}
+
+async fn disk_goes_with_its_pool(machine: &Machine, events: &mut mpsc::Receiver<()>) {
+    let disks = machine.disks().await.unwrap();
+    let disk = scsi_disk(&disks).expect("scsi_debug has a disk").clone();
+    println!("{disk:?}");
+    assert!(disk.id.starts_with("naa.") || disk.id.starts_with("t10."), "{disk:?}");
+    let device = format!("/dev/{}", disk.link_name);
+    run("mkfs.ext4", &["-q", "-b", "1024", &device]);
+    fs::create_dir_all("/tmp/pool").unwrap();
+    run("mount", &[&device, "/tmp/pool"]);
+    let storage =
+        HostStorage::new(StorageOptions { scratch: "/tmp/scratch".into(), ..StorageOptions::default() });
+    let pool = PoolSpec { pool: Uuid::from_u128(1), backend: PoolBackend::Dir { path: "/tmp/pool".into() } };
+    storage.open_pool(&pool).await.unwrap();
+
+    disk_complains(machine, events, &disk, &device).await;
+
+    write(&format!("/sys/block/{}/device/delete", disk.link_name), "1");
+    let look = || async { machine.disks().await.unwrap() };
+    let (_, took) = told(events, look, |disks| scsi_disk(disks).is_none()).await;
+    println!("the disk went after {took:?}");
+    let error = storage.open_pool(&pool).await.unwrap_err();
+    println!("{error}");
+    assert!(error.message.contains("is gone") || error.message.contains("deleted"), "{error}");
+    run("umount", &["-l", "/tmp/pool"]);
+
+    write("/sys/bus/pseudo/drivers/scsi_debug/add_host", "1");
+    let (disks, took) = told(events, look, |disks| scsi_disk(disks).is_some()).await;
+    println!("another came after {took:?}: {disks:?}");
+}
+
+/// The disk is told to pretend that it is about to fail (informational exceptions, SPC-4).
+async fn disk_complains(machine: &Machine, events: &mut mpsc::Receiver<()>, disk: &DiskFact, device: &str) {
+    run("sdparm", &["--set", "TEST=1,MRIE=6", device]);
+    let look = || async { machine.disks().await.unwrap() };
+    let (disks, _) = told(events, look, |disks| scsi_disk(disks).is_some_and(|it| it.fault.is_some())).await;
+    println!("{:?}", scsi_disk(&disks).unwrap().fault);
+    assert_eq!(scsi_disk(&disks).unwrap().id, disk.id);
+}
+
+#[tokio::test]
+#[ignore = "the inside of hardware_comes_and_goes"]
+async fn hardware_comes_and_goes_inside() {
+    assert!(is_inside() && Path::new("/sys/bus/pseudo").exists());
+    let machine = listener();
+    suite::discovery(&machine).await;
+    let mut events = machine.events();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    cards_come_and_go(&machine, &mut events).await;
+    disk_goes_with_its_pool(&machine, &mut events).await;
+}
