@@ -45,6 +45,7 @@ fn agent(dir: &Path, sparkle: &Sparkle, host: &SimHost) -> Twilight {
         sparkle: sparkle.zmq().into(),
         sparkle_key: sparkle.key(),
         stop_grace: Duration::from_secs(1),
+        measuring: twilight::Measuring::default(),
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap()
 }

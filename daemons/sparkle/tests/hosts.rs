@@ -32,6 +32,7 @@ fn agent(dir: &Path, host: &SimHost, sparkle: SocketAddr, key: &Path) -> Twiligh
         sparkle: sparkle.into(),
         sparkle_key: KeyPair::load_or_create(&key.join("sparkle.key")).unwrap().public(),
         stop_grace: Duration::from_secs(1),
+        measuring: twilight::Measuring::default(),
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap()
 }

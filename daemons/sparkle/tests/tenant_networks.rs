@@ -43,6 +43,7 @@ impl Cloud {
                 sparkle: sparkle.zmq().into(),
                 sparkle_key: sparkle.key(),
                 stop_grace: Duration::from_secs(1),
+                measuring: twilight::Measuring::default(),
             };
             let network = Arc::new(space.driver(host.uuid()));
             uuids.push(host.uuid().to_string());

@@ -1,7 +1,7 @@
 //! The drivers of a host, and the one place that maps the agent's steps and looks on them.
 
 use pony_core::agent::{Found, Look, Output, Step};
-use pony_core::host::{DriverError, Place, Source};
+use pony_core::host::{DriverError, HostFact, Place, Source};
 use pony_host::{Discovery, Hypervisor, Network, Progress, Storage};
 use std::sync::Arc;
 
@@ -53,11 +53,18 @@ impl Drivers {
         Ok(Output::None)
     }
 
+    /// The machine, with what runs guests on it; where that does not answer, the rest is still known.
+    async fn machine(&self) -> Result<HostFact, DriverError> {
+        let (machine, version) = tokio::join!(self.discovery.host(), self.hypervisor.version());
+        Ok(HostFact { hypervisor: version.ok(), ..machine? })
+    }
+
     pub(crate) async fn look(&self, what: &Look) -> Result<Found, DriverError> {
         Ok(match what {
-            Look::Host => Found::Host(self.discovery.host().await?),
+            Look::Host => Found::Host(Box::new(self.machine().await?)),
             Look::Nics => Found::Nics(self.discovery.nics().await?),
             Look::Disks => Found::Disks(self.discovery.disks().await?),
+            Look::Cpus(cpus) => Found::Cpus(self.hypervisor.offers(cpus).await?),
             Look::Guests => Found::Guests(self.hypervisor.list().await?),
             Look::Switches => Found::Switches(self.network.list_switches().await?),
             Look::Taps => Found::Taps(self.network.list_taps().await?),

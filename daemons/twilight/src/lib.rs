@@ -8,9 +8,11 @@ mod core;
 mod drivers;
 mod epoch;
 mod executor;
+mod measure;
 mod real;
 
 pub use drivers::Drivers;
+pub use measure::{Auth, Collectd, Measuring, NotLoopback};
 pub use real::RealHost;
 
 use anyhow::Context;
@@ -42,6 +44,8 @@ pub struct Config {
     pub sparkle_key: PublicKey,
     /// How long a guest may take to shut down before its plug is pulled.
     pub stop_grace: Duration,
+    /// Whom what is used is told.
+    pub measuring: Measuring,
 }
 
 /// A running Twilight.
@@ -54,7 +58,7 @@ impl Twilight {
     /// Starts it over these drivers. It returns at once; Sparkle may come later.
     ///
     /// # Errors
-    /// When the directory cannot be used, or the link cannot be set up.
+    /// When the directory or the port for metrics cannot be used, or the link cannot be set up.
     pub fn start(config: &Config, drivers: Drivers) -> anyhow::Result<Self> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.dir);
         made.with_context(|| format!("making the state directory {}", config.dir.display()))?;
@@ -75,14 +79,24 @@ impl Twilight {
         let security = ClientSecurity::Curve { keys, server_key: config.sparkle_key };
         let client = Client::connect(&config.sparkle, &security, Limits::default())
             .with_context(|| format!("setting up the link to {}", config.sparkle))?;
+        let metrics = match config.measuring.prometheus {
+            Some(address) => Some(measure::bind(address).with_context(|| format!("metrics at {address}"))?),
+            None => None,
+        };
         let hints = core::Hints { guests: drivers.hypervisor.events(), machine: drivers.discovery.events() };
         let (consoles, said) = Consoles::new(drivers.hypervisor.clone());
-        let (executor, answers) = Executor::new(drivers);
+        let (executor, answers) = Executor::new(drivers.clone());
         let host = config.host;
         let core = core::Core { host, clock, agent, client, executor, consoles, epoch, epoch_unsaved: None };
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(core.run(answers, hints, said, stop.clone()));
+        if let Some(listener) = metrics {
+            tasks.spawn(measure::serve(listener, drivers.clone(), stop.clone()));
+        }
+        if let Some(collectd) = config.measuring.collectd.clone() {
+            tasks.spawn(measure::tell(collectd, host, drivers, stop.clone()));
+        }
         Ok(Self { stop, tasks })
     }
 

@@ -3,11 +3,12 @@
 use anyhow::Context;
 use clap::Parser;
 use pony_net::{Endpoint, PublicKey};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use twilight::{Config, RealHost, Twilight};
+use twilight::{Auth, Collectd, Config, Measuring, RealHost, Twilight};
 
 /// The agent on a host of a PonyCloud.
 #[derive(Parser)]
@@ -25,8 +26,29 @@ struct Options {
     /// Seconds that a guest may take to shut down before its plug is pulled
     #[arg(long, default_value_t = 10)]
     stop_grace: u64,
+    /// Where Prometheus may ask what host and guests use, at /metrics: on loopback, such as 127.0.0.1:9862
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
+    /// The collectd that is told what host and guests use, HOST:PORT (its port is 25826)
+    #[arg(long)]
+    collectd: Option<String>,
+    /// A file with `user: password` by which packets for collectd are signed; needed where they leave this machine
+    #[arg(long, requires = "collectd")]
+    collectd_auth: Option<PathBuf>,
+    /// Seconds between two words to collectd
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    collectd_interval: u64,
     #[command(flatten)]
     host: RealHost,
+}
+
+impl Options {
+    fn measuring(&self) -> anyhow::Result<Measuring> {
+        let auth = self.collectd_auth.as_deref().map(Auth::read).transpose()?;
+        let interval = Duration::from_secs(self.collectd_interval);
+        let collectd = self.collectd.clone().map(|server| Collectd { server, auth, interval });
+        Ok(Measuring { prometheus: self.metrics, collectd })
+    }
 }
 
 #[tokio::main]
@@ -36,6 +58,7 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let drivers = options.host.drivers(&options.dir, &options.sparkle).await?;
     let config = Config {
+        measuring: options.measuring()?,
         host: options.host.uuid()?,
         dir: options.dir,
         sparkle: options.sparkle,
