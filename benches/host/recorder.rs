@@ -1,8 +1,9 @@
 //! A simulated hypervisor that tells when it is asked to define a guest.
 
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, DiskSpec, InstanceFact, InstanceSpec};
-use pony_host::{Console, Hypervisor, Result, SimHost};
+use pony_core::host::{ConsoleKind, CpuSpec, DiskSpec, InstanceFact, InstanceSpec};
+use pony_host::{Console, GuestUsage, Hypervisor, Result, SimHost};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -22,6 +23,18 @@ impl Hypervisor for Recorder {
         // Nobody listens any more at the end of the bench.
         let _ = self.calls.send(call).await;
         self.host.define(spec).await
+    }
+
+    async fn version(&self) -> Result<String> {
+        self.host.version().await
+    }
+
+    async fn offers(&self, cpus: &BTreeMap<Uuid, CpuSpec>) -> Result<BTreeMap<Uuid, bool>> {
+        self.host.offers(cpus).await
+    }
+
+    async fn usage(&self) -> Result<Vec<GuestUsage>> {
+        Hypervisor::usage(&self.host).await
     }
 
     async fn start(&self, instance: Uuid) -> Result<()> {
