@@ -5,10 +5,12 @@
 //! and every step over it is idempotent: it may be abandoned at any point and asked for again.
 
 mod adjust;
+mod checksum;
 mod links;
 mod machine;
 
 pub use adjust::adjusted;
+pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use links::{
     GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact,
     TapSpec,
@@ -125,7 +127,8 @@ pub struct VolumeSpec {
 pub enum Source {
     /// Nothing: it reads as zeroes.
     Empty,
-    /// `http:`, `https:` or `file:`; raw or qcow2, told apart by content and never trusted (no backing files).
+    /// `http:`, `https:` or `file:`; raw or qcow2, told apart by content and never trusted (no backing files). A fragment
+    /// is the [`Checksum`] of what is there.
     Uri(String),
     /// Another volume on this host.
     Volume(VolumeSpec),
@@ -305,6 +308,9 @@ pub struct DiskSpec {
     pub format: VolumeFormat,
     /// A CD-ROM of an image.
     pub read_only: bool,
+    /// Other guests may write to it at the same time: whoever is inside sees to it that this makes sense.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 /// A network card of an instance.

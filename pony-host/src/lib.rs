@@ -26,7 +26,7 @@ pub use hypervisor::{
 #[cfg(feature = "network")]
 pub use network::Netlink;
 #[cfg(feature = "sim")]
-pub use sim::{SimHost, SimOp, SimOptions};
+pub use sim::{SimHost, SimOp, SimOptions, SimStore};
 #[cfg(feature = "storage")]
 pub use storage::{HostStorage, StorageOptions};
 pub use traits::{Discovery, Hypervisor, Network, Progress, Result, Storage};

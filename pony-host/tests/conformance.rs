@@ -51,6 +51,7 @@ async fn startable(host: &SimHost) -> InstanceSpec {
             place: volume.place,
             format: volume.format,
             read_only: false,
+            shared: false,
         }],
         nics: vec![NicSpec { vnic: tap.vnic, index: 0, mac, tap: tap.link }],
     }

@@ -104,6 +104,7 @@ async fn a_guest_without_its_disk_tap_or_memory_does_not_start() {
         place: Place::File("/pool/volumes/none.raw".into()),
         format: VolumeFormat::Raw,
         read_only: false,
+        shared: false,
     };
     let nic = NicSpec { vnic: Uuid::new_v4(), index: 0, mac: "52:54:00:00:00:01".into(), tap: "none".into() };
     let cases = [

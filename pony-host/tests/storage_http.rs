@@ -189,3 +189,32 @@ async fn redirects_are_followed_and_too_long_bodies_are_not() {
     assert!(message.contains("more than the volume can hold"), "{message}");
     eventually("cleared away", || async { bench.unfinished().is_empty() }).await;
 }
+
+/// An image that is not what it should be becomes no volume, and what was downloaded of it does not stay.
+#[tokio::test]
+async fn what_has_another_checksum_is_refused() {
+    let (bench, web) = (Bench::new(), Web::start().await);
+    let bytes = disk(3 * MIB, 1);
+    let uri = web.put("image", Page::new(bytes.clone()));
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("image");
+    std::fs::write(&file, &bytes).unwrap();
+    let sum = |tool: &str| {
+        let output = std::process::Command::new(tool).arg(&file).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    let (sha256, sha512) = (sum("sha256sum"), sum("sha512sum"));
+    for right in [format!("sha256={sha256}"), format!("sha512={}", sha512.to_uppercase())] {
+        assert_holds(&bench.fetch(&bench.raw(3), &format!("{uri}#{right}")).await.unwrap(), &bytes);
+        let local = format!("file://{}#{right}", file.display());
+        assert_holds(&bench.fetch(&bench.raw(3), &local).await.unwrap(), &bytes);
+    }
+    let spec = bench.raw(3);
+    let wrong = format!("{uri}#sha256={}", "0".repeat(64));
+    let words = assert_refused(bench.fetch(&spec, &wrong).await, Order);
+    assert!(words.contains(&sha256), "{words}");
+    let words = assert_refused(bench.fetch(&spec, &format!("{uri}#md5=0")).await, Order);
+    assert!(words.contains("sha256="), "{words}");
+    assert_eq!(bench.finished().len(), 4);
+    eventually("cleared away", || async { bench.unfinished().is_empty() }).await;
+}

@@ -9,8 +9,8 @@ mod suite;
 mod web;
 
 use namespace::{Things, in_guest, is_inside, mount, run, unmount};
-use pony_core::host::{DriverErrorKind, PoolBackend, Source};
-use pony_host::{Storage, StorageOptions};
+use pony_core::host::{DriverErrorKind, PoolBackend, Source, VolumeSpec};
+use pony_host::{HostStorage, Storage, StorageOptions};
 use std::fs::File;
 use std::path::Path;
 use storage_bench::{Bench, MIB, assert_holds, disk, options, qcow2_of};
@@ -64,16 +64,65 @@ fn stop(dir: &Path) {
     std::fs::remove_file(dir.join("image")).unwrap();
 }
 
-fn bench(dir: &Path, export: &str) -> Bench {
+/// A host that mounts below its own directory, and caches for itself.
+fn bench_of(dir: &Path, name: &str, export: &str) -> Bench {
     let backend = PoolBackend::Nfs {
         server: "127.0.0.1".into(),
         export: export.into(),
-        options: Some("vers=4.1".into()),
+        options: Some("vers=4.1,nosharecache".into()),
     };
-    let mounts = dir.join("mounts");
+    let mounts = dir.join(name);
     let mut bench = Bench::of(backend, mounts.clone(), StorageOptions { mounts, ..options() });
     bench.dir = bench.dir.join(bench.pool.pool.to_string());
     bench
+}
+
+fn bench(dir: &Path, export: &str) -> Bench {
+    bench_of(dir, "mounts", export)
+}
+
+/// A second host sees what the first one made as soon as it is made, and its end, and replaces nothing.
+async fn two_hosts(dir: &Path, first: &Bench, made: &VolumeSpec, bytes: &[u8]) {
+    let mut second = bench_of(dir, "mounts2", "/pool");
+    second.dir = dir.join("mounts2").join(first.pool.pool.to_string());
+    second.pool = first.pool.clone();
+    second.storage.open_pool(&second.pool).await.unwrap();
+    assert_eq!(second.storage.list_volumes(&second.pool).await.unwrap().len(), 2);
+    let late = first.raw(4);
+    for n in 0..3 {
+        assert_eq!(second.storage.list_volumes(&second.pool).await.unwrap().len(), 2, "before {n}");
+        first.make(&late, &Source::Volume(made.clone())).await.unwrap();
+        let seen = second.storage.list_volumes(&second.pool).await.unwrap();
+        let seen = seen.iter().find(|it| it.volume == late.volume).expect("it is seen at once");
+        assert!(seen.place.path().unwrap().starts_with(&second.dir), "{seen:?}");
+        assert_holds(seen, bytes);
+        // It is there already, whoever made it: nothing empty is put in its place.
+        let again = second.make(&late, &Source::Empty).await.unwrap();
+        assert_holds(&again, bytes);
+        second.storage.delete_volume(&late).await.unwrap();
+        assert_eq!(first.storage.list_volumes(&first.pool).await.unwrap().len(), 2, "its end is seen, too");
+    }
+    eventually("cleared away", || async { second.unfinished().is_empty() }).await;
+    unmount(&second.dir);
+    std::fs::remove_dir_all(dir.join("mounts2")).unwrap();
+}
+
+/// What nobody asks for any more is unmounted, but not from under whoever has something open there.
+async fn forgotten_mounts(dir: &Path, ordered: &Bench) {
+    let mounts = dir.join("mounts3");
+    let keep = std::time::Duration::from_millis(300);
+    let storage = HostStorage::new(StorageOptions { mounts: mounts.clone(), mount_keep: keep, ..options() });
+    let there = mounts.join(ordered.pool.pool.to_string());
+    let is_mounted = || there.join("volumes").exists();
+    storage.open_pool(&ordered.pool).await.unwrap();
+    let open = File::open(there.join("volumes")).unwrap();
+    tokio::time::sleep(4 * keep).await;
+    assert!(is_mounted(), "something is open there");
+    drop(open);
+    eventually("unmounted", || async { !is_mounted() }).await;
+    assert_eq!(storage.list_volumes(&ordered.pool).await.unwrap().len(), 2, "it is mounted again");
+    eventually("unmounted again", || async { !is_mounted() }).await;
+    std::fs::remove_dir_all(mounts).unwrap();
 }
 
 #[tokio::test]
@@ -101,6 +150,9 @@ async fn nfs_keeps_what_it_is_given_inside() {
     // What somebody unmounted is mounted again, and never written beside.
     unmount(&bench.dir);
     assert_eq!(bench.storage.list_volumes(&bench.pool).await.unwrap().len(), 2);
+
+    two_hosts(dir.path(), &bench, &copy, &bytes).await;
+    forgotten_mounts(dir.path(), &bench).await;
     for spec in [image, copy] {
         bench.storage.delete_volume(&spec).await.unwrap();
     }

@@ -124,10 +124,15 @@ pub enum OnDelete {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// This row goes wherever the referenced row goes.
+    /// This row goes wherever the referenced row goes; but not everywhere with one that goes everywhere, of which there
+    /// may be far more to follow than any one place has need of.
     Follows,
+    /// As [`Scope::Follows`]; where the column is null, the row goes everywhere.
+    FollowsOrAll,
     /// The referenced row goes wherever this row goes.
     Brings,
+    /// As [`Scope::Brings`]; and while it is set, this row goes everywhere with what it follows.
+    BringsWidely,
 }
 
 /// One column of one part (or of the key, which both parts share).

@@ -95,7 +95,7 @@ mod tests {
 
     fn guest(place: Place) -> InstanceSpec {
         let (vdisk, format) = (Uuid::from_u128(4), VolumeFormat::Raw);
-        let disks = vec![DiskSpec { vdisk, index: 0, place, format, read_only: false }];
+        let disks = vec![DiskSpec { vdisk, index: 0, place, format, read_only: false, shared: false }];
         InstanceSpec {
             instance: Uuid::from_u128(3),
             name: "guest".into(),

@@ -76,6 +76,11 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    /// Whether no guest has anything open, for sure.
+    pub(super) fn is_idle(&self) -> bool {
+        self.disks.is_empty() && self.uncertain.is_empty()
+    }
+
     pub(super) fn of(facts: &Facts) -> Self {
         let mut usage = Self::default();
         usage.uncertain.extend(facts.guests.keys().filter(|instance| facts.guests.is_vague(*instance)));

@@ -81,7 +81,8 @@ impl Keeper {
         if orders.cpus != self.orders.cpus {
             self.looks.hint(Subject::Cpus, now_ms);
         }
-        (self.orders, self.ordered, self.dirty) = (orders, true, true);
+        let before = std::mem::replace(&mut self.orders, orders);
+        (self.ordered, self.dirty) = (true, true);
         self.index = Index::of(&self.orders);
         let ordered = &self.orders.pools;
         for pool in self.facts.pools.keys().filter(|p| !ordered.contains_key(p)) {
@@ -94,6 +95,21 @@ impl Keeper {
                 self.facts.pools.insert(*pool, PoolState::new(order.spec.clone()));
             }
             self.looks.watch(Subject::Pool(*pool), now_ms);
+        }
+        self.look_at_given(now_ms, &before);
+    }
+
+    /// A volume that this host was given has been in other hands: what was seen of it before counts no more.
+    fn look_at_given(&mut self, now_ms: u64, before: &Orders) {
+        let was = |volume: &Uuid| before.volumes.get(volume).and_then(|it| it.grant.serial());
+        for (volume, order) in &self.orders.volumes {
+            if let Some(state) = self.facts.pools.get_mut(&order.pool)
+                && order.grant.is_made()
+                && order.grant.serial().is_some_and(|serial| was(volume) != Some(serial))
+            {
+                state.volumes.doubt(*volume);
+                self.looks.hint(Subject::Volumes(order.pool), now_ms);
+            }
         }
     }
 
@@ -402,7 +418,10 @@ impl Keeper {
 
     /// What is to be told.
     pub fn report(&self, now_ms: u64) -> Report {
-        let (failing, usage) = (BTreeSet::new(), Usage::default());
+        // Who uses what is told only of volumes that are to be let go of.
+        let lets_go = self.orders.volumes.values().any(|it| it.grant.is_released());
+        let usage = if lets_go { Usage::of(&self.facts) } else { Usage::default() };
+        let failing = BTreeSet::new();
         let view = View {
             now_ms,
             config: &self.config,

@@ -30,7 +30,7 @@ pub struct Orders {
 pub struct PoolOrder {
     /// For the driver.
     pub spec: PoolSpec,
-    /// Whether several guests may write to one of its volumes.
+    /// Whether several guests may write to one of its raw volumes.
     pub shareable: bool,
     /// Why this host cannot even try, in words.
     pub fault: Option<String>,
@@ -53,6 +53,79 @@ pub struct VolumeOrder {
     pub base_volume: Option<Uuid>,
     /// The image that it backs.
     pub image: Option<Uuid>,
+    /// What this host may do with it.
+    pub grant: Grant,
+}
+
+/// What a host may do with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Grant {
+    /// Everything: it is in a pool of this host.
+    Own,
+    /// What Sparkle says: it is in a pool of several hosts.
+    Given {
+        /// What it may do.
+        hold: Hold,
+        /// `host_volume.serial`.
+        serial: i64,
+        /// Whether the volume was whole once.
+        made: bool,
+    },
+    /// Nothing: it is in a pool of several hosts, and not with this one.
+    None,
+}
+
+/// What a host may do with a volume that other hosts reach, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// Make, fill, grow and delete it; its instances may use it.
+    Whole,
+    /// Its instances may use it, as those of other hosts do.
+    Use,
+    /// It is to let go of it.
+    Released,
+    /// Say what it sees.
+    Look,
+}
+
+impl Grant {
+    /// Whether nobody else touches the volume: this host may make, grow, delete and copy it.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Own | Self::Given { hold: Hold::Whole, .. })
+    }
+
+    /// Whether instances of this host may have it open. `shared`: those of other hosts may, too, so that one host has it
+    /// for itself only to make it.
+    #[must_use]
+    pub fn may_use(self, shared: bool) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Given { hold, .. } => hold == if shared { Hold::Use } else { Hold::Whole },
+            Self::None => false,
+        }
+    }
+
+    /// Whether this host was told to let go of it.
+    #[must_use]
+    pub fn is_released(self) -> bool {
+        matches!(self, Self::Given { hold: Hold::Released, .. })
+    }
+
+    /// Which grant it is.
+    #[must_use]
+    pub fn serial(self) -> Option<i64> {
+        match self {
+            Self::Given { serial, .. } => Some(serial),
+            Self::Own | Self::None => None,
+        }
+    }
+
+    /// Whether the volume is known to have been whole.
+    #[must_use]
+    pub fn is_made(self) -> bool {
+        matches!(self, Self::Given { made: true, .. })
+    }
 }
 
 /// Whether there should be data.

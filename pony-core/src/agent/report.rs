@@ -100,6 +100,10 @@ pub struct VolumeReport {
     pub status: DataHealth,
     /// Whether it was ordered deleted and every trace of it is gone.
     pub deleted: bool,
+    /// Whether this host was ordered to let go of it, and has: nothing here has it open, nor will.
+    pub released: bool,
+    /// Which grant of it this is about.
+    pub serial: Option<i64>,
     /// How much of it is filled, from 0 to 1.
     pub progress: Option<f64>,
     /// Its size as found, MiB.
@@ -227,7 +231,8 @@ impl Reporter<'_> {
         }
         let status = self.engine.status(ResourceId::Volume(volume));
         let fact = self.view.volume_fact(volume);
-        let nothing_here = order.wish == VolumeWish::Deleted && self.view.is_beyond(order.pool);
+        let is_removed = order.wish == VolumeWish::Deleted && order.grant.is_whole();
+        let nothing_here = is_removed && self.view.is_beyond(order.pool);
         let health = match fact {
             _ if nothing_here => DataHealth::Absent,
             _ if unusable => DataHealth::Broken,
@@ -239,7 +244,9 @@ impl Reporter<'_> {
         let filling = health == DataHealth::Initializing && order.wish != VolumeWish::Deleted;
         Some(VolumeReport {
             status: health,
-            deleted: health == DataHealth::Absent && order.wish == VolumeWish::Deleted,
+            deleted: health == DataHealth::Absent && is_removed,
+            released: self.view.lets_go(volume, order, self.engine.runs()),
+            serial: order.grant.serial(),
             progress: match health {
                 DataHealth::Ready => Some(1.0),
                 _ if filling => Some(self.view.progress.get(&volume).copied().unwrap_or(0.0)),
@@ -254,6 +261,9 @@ impl Reporter<'_> {
     /// Whether there is nothing of the volume, and nothing is to come.
     fn is_absent(&self, volume: Uuid, order: &VolumeOrder) -> bool {
         let idle = self.engine.runs().of(ResourceId::Volume(volume)).next().is_none();
+        if !order.grant.is_whole() {
+            return idle && (order.wish == VolumeWish::Deleted || !order.grant.is_made());
+        }
         idle && match order.wish {
             VolumeWish::Present => false,
             VolumeWish::Optional => !self.view.is_needed(volume, order),

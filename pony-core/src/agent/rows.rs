@@ -1,16 +1,16 @@
 //! From the replicated desired rows to [`Orders`]. The only place in the agent that reads tables.
 
 use super::orders::{
-    DiskData, DiskOrder, Hardware, ImageOrder, InstanceOrder, NicOrder, Orders, Placement, PoolOrder, Target,
-    VolumeOrder, VolumeWish,
+    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, NicOrder, Orders, Placement,
+    PoolOrder, Target, VolumeOrder, VolumeWish,
 };
 use crate::host::{
     Boot, CpuSpec, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, PoolBackend,
     PoolSpec, SwitchKind, VolumeFormat,
 };
 use crate::tables::{
-    Address, CpuProfile, HostInstance, Image, Instance, Network, Route, StoragePool, Switch, SwitchPort,
-    Vdisk, Vnic, Volume,
+    Address, CpuProfile, HostInstance, HostVolume, Image, Instance, Network, Route, StoragePool, Switch,
+    SwitchPort, Vdisk, Vnic, Volume,
 };
 use crate::{pool, tables};
 use pony_state::{Inet, Read};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
     Orders {
         pools: rows.table::<StoragePool>().iter().filter_map(|row| pool_order(row, host)).collect(),
-        volumes: rows.table::<Volume>().iter().filter_map(volume).collect(),
+        volumes: rows.table::<Volume>().iter().filter_map(|row| volume(rows, host, row)).collect(),
         images: rows.table::<Image>().iter().filter_map(image).collect(),
         switches: rows.table::<Switch>().iter().filter_map(|row| switch(rows, host, row)).collect(),
         instances: instances(rows, host),
@@ -44,25 +44,24 @@ fn pool_order(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
         (_, Ok(backend @ PoolBackend::Unsupported(_))) => {
             (backend, Some(format!("this host has no driver for pools of type {name}")))
         }
-        (None, Ok(backend)) if backend.can_be_shared() => {
-            let fault = "pools of several hosts are not there yet: name the one host that uses it";
-            (beyond(), Some(fault.to_owned()))
-        }
-        (None, _) => {
+        (None, Ok(backend)) if !backend.can_be_shared() => {
             (beyond(), Some(format!("a pool of type {name} belongs to one host, which it must name")))
         }
-        (Some(_), Ok(backend)) => (backend, None),
+        (_, Ok(backend)) => (backend, None),
         // It is mended by another config, and there may be volumes in it: not `unsupported`.
-        (Some(_), Err(why)) => (PoolBackend::Dir { path: PathBuf::new() }, Some(format!("config: {why}"))),
+        (_, Err(why)) => (PoolBackend::Dir { path: PathBuf::new() }, Some(format!("config: {why}"))),
     };
     let spec = PoolSpec { pool: row.uuid, backend };
     Some((row.uuid, PoolOrder { spec, shareable: order.shareable, fault }))
 }
 
-fn volume(row: &Volume) -> Option<(Uuid, VolumeOrder)> {
+fn volume(rows: &impl Read, host: Uuid, row: &Volume) -> Option<(Uuid, VolumeOrder)> {
     let order = row.desired.as_ref()?;
+    let grant = grant(rows, host, row.uuid, order.storage_pool);
     let wish = match order.state {
         tables::VolumeState::Present => VolumeWish::Present,
+        // Sparkle, which knows who has need of it, has said that it is to be made.
+        tables::VolumeState::Optional if grant != Grant::Own && grant.is_whole() => VolumeWish::Present,
         tables::VolumeState::Optional => VolumeWish::Optional,
         tables::VolumeState::Deleted => VolumeWish::Deleted,
     };
@@ -72,7 +71,26 @@ fn volume(row: &Volume) -> Option<(Uuid, VolumeOrder)> {
     });
     let (base_image, base_volume, image) = (order.base_image, order.base_volume, order.image);
     let (pool, size_mib) = (order.storage_pool, order.size);
-    Some((row.uuid, VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image }))
+    Some((row.uuid, VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image, grant }))
+}
+
+/// What this host may do with a volume. Nothing, as long as it does not know whose pool it is in.
+fn grant(rows: &impl Read, host: Uuid, volume: Uuid, pool: Uuid) -> Grant {
+    let pool = rows.get::<StoragePool>(&pool).and_then(|row| row.desired.as_ref());
+    let given = rows.get::<HostVolume>(&(host, volume)).and_then(|row| row.desired.as_ref());
+    match (pool, given) {
+        (None, _) | (Some(tables::StoragePoolDesired { host: None, .. }), None) => Grant::None,
+        (Some(tables::StoragePoolDesired { host: Some(_), .. }), _) => Grant::Own,
+        (Some(_), Some(given)) => {
+            let hold = match given.hold {
+                tables::VolumeHold::Whole => Hold::Whole,
+                tables::VolumeHold::Use => Hold::Use,
+                tables::VolumeHold::Released => Hold::Released,
+                tables::VolumeHold::Look => Hold::Look,
+            };
+            Grant::Given { hold, serial: given.serial, made: given.made }
+        }
+    }
 }
 
 fn image(row: &Image) -> Option<(Uuid, ImageOrder)> {

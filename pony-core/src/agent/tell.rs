@@ -100,6 +100,8 @@ fn volume(told: VolumeReport, next_retry: Option<i64>) -> HostVolumeCurrent {
     HostVolumeCurrent {
         status: data(told.status),
         deleted: told.deleted,
+        released: told.released,
+        serial: told.serial,
         progress: told.progress,
         size: told.size_mib,
         path: text(told.path),

@@ -1,6 +1,7 @@
 //! What a commit may have made wrong, and the decisions about exactly that.
 
 use super::distribution::Distribution;
+use super::holds;
 use super::hosts::Hosts;
 use super::instances::{self, Decision, Round};
 use super::metering;
@@ -57,8 +58,8 @@ pub(crate) struct Settled {
     pub(crate) instances: BTreeSet<Uuid>,
     pub(crate) volumes: BTreeSet<Uuid>,
     pub(crate) disks: BTreeSet<Text>,
-    /// Why instances cannot be placed or moved.
-    pub(crate) stuck: BTreeMap<Uuid, String>,
+    /// Why instances cannot be placed or moved, and volumes not be made.
+    pub(crate) stuck: BTreeMap<Subject, String>,
 }
 
 impl Damage {
@@ -96,6 +97,9 @@ impl Damage {
         self.note_use(view, change);
         ports::note(view, change, |vnic| {
             self.subjects.insert(Subject::Port(vnic));
+        });
+        holds::note(view, change, |volume| {
+            self.subjects.insert(Subject::Hold(volume));
         });
         if let Some(row) = change.row::<Instance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.uuid));
@@ -188,8 +192,8 @@ pub(crate) struct Deciding<'a, R> {
     pub(crate) view: &'a R,
     pub(crate) distribution: &'a Distribution,
     pub(crate) hosts: &'a mut Hosts,
-    /// The instances that found no host so far.
-    pub(crate) stuck: &'a BTreeSet<Uuid>,
+    /// The instances and volumes that found no host so far.
+    pub(crate) stuck: &'a BTreeSet<Subject>,
     pub(crate) writes: &'a mut Writes,
     /// The serial number of the next placement.
     pub(crate) serial: &'a mut i64,
@@ -203,8 +207,11 @@ impl<R: Read> Deciding<'_, R> {
     pub(crate) fn decide(&mut self, damage: Damage) -> Settled {
         let mut subjects = damage.subjects;
         if damage.hosts_changed {
-            subjects.extend(self.stuck.iter().copied().map(Subject::Instance));
+            subjects.extend(self.stuck.iter().copied());
         }
+        // Either tells users about the volume, which takes both.
+        let volumes: Vec<Uuid> = subjects.iter().filter_map(Subject::volume).collect();
+        subjects.extend(volumes.into_iter().flat_map(|it| [Subject::Volume(it), Subject::Hold(it)]));
         let (busy, free): (Vec<_>, Vec<_>) =
             subjects.into_iter().partition(|it| self.writes.is_in_flight(*it));
         free.iter().for_each(|subject| self.writes.want(*subject, None));
@@ -213,45 +220,58 @@ impl<R: Read> Deciding<'_, R> {
         busy.into_iter().for_each(|subject| settled.note(subject));
         for subject in free {
             settled.note(subject);
-            if let Subject::Metered(target) = subject {
-                self.writes.want(subject, metering::decide(self.view, target, self.now_unix_s));
-                continue;
-            }
-            let op = self.decide_one(subject, &mut round, &mut settled);
-            self.writes.want(subject, op);
+            let ops = self.decide_one(subject, &mut round, &mut settled);
+            self.writes.want(subject, ops);
         }
         *self.serial = round.serial;
         settled
     }
 
-    fn decide_one(&mut self, subject: Subject, round: &mut Round, settled: &mut Settled) -> Option<RowOp> {
-        match subject {
-            Subject::Host(uuid) => self.hosts.decide(self.view, uuid),
+    fn decide_one(&mut self, subject: Subject, round: &mut Round, settled: &mut Settled) -> Vec<RowOp> {
+        let (op, stuck) = match subject {
+            Subject::Host(uuid) => (self.hosts.decide(self.view, uuid), None),
             Subject::Instance(uuid) => match instances::decide(self.view, round, uuid) {
-                Decision::Nothing => None,
-                Decision::Write(op) => Some(op),
-                Decision::Stuck(why) => {
-                    settled.stuck.insert(uuid, why);
-                    None
-                }
+                Decision::Nothing => (None, None),
+                Decision::Write(op) => (Some(op), None),
+                Decision::Stuck(why) => (None, Some(why)),
             },
             Subject::Volume(uuid) => {
                 let hosts = hosts_of_volume(self.view, self.distribution, uuid);
-                volumes::decide_volume(self.view, &hosts, uuid)
+                (volumes::decide_volume(self.view, &hosts, uuid), None)
             }
-            Subject::Image(uuid) => volumes::decide_image(self.view, uuid),
-            Subject::Port(vnic) => ports::decide(self.view, vnic),
-            // Decided by the caller: it may take several operations.
-            Subject::Metered(_) => None,
-        }
+            Subject::Hold(uuid) => {
+                let verdict = holds::decide(self.view, round, uuid);
+                settled.stuck.extend(verdict.stuck.map(|why| (subject, why)));
+                return verdict.ops;
+            }
+            Subject::Image(uuid) => (volumes::decide_image(self.view, uuid), None),
+            Subject::Port(vnic) => (ports::decide(self.view, vnic), None),
+            Subject::Metered(target) => return metering::decide(self.view, target, self.now_unix_s),
+        };
+        settled.stuck.extend(stuck.map(|why| (subject, why)));
+        op.into_iter().collect()
     }
 }
 
 impl Settled {
+    /// Why it waits.
+    pub(crate) fn why(&self, subject: Subject) -> Option<&str> {
+        self.stuck.get(&subject).map(String::as_str)
+    }
+
+    /// Whether that was decided about.
+    pub(crate) fn contains(&self, subject: Subject) -> bool {
+        match subject {
+            Subject::Instance(uuid) => self.instances.contains(&uuid),
+            Subject::Volume(uuid) | Subject::Hold(uuid) => self.volumes.contains(&uuid),
+            Subject::Host(_) | Subject::Image(_) | Subject::Port(_) | Subject::Metered(_) => false,
+        }
+    }
+
     fn note(&mut self, subject: Subject) {
         match subject {
             Subject::Instance(uuid) => drop(self.instances.insert(uuid)),
-            Subject::Volume(uuid) => drop(self.volumes.insert(uuid)),
+            Subject::Volume(uuid) | Subject::Hold(uuid) => drop(self.volumes.insert(uuid)),
             Subject::Host(_) | Subject::Image(_) | Subject::Port(_) | Subject::Metered(_) => {}
         }
     }

@@ -1,13 +1,14 @@
 //! Which desired rows go to which hosts, kept up to date by repairing exactly what a change damaged.
 //!
 //! The rules are the schema's [`Scope`]s: a row goes where the row that it *follows* goes, and a row that another
-//! one *brings* goes along with that one. A host's own row goes to that host, and rows of tables that are declared
-//! `everywhere` go to all hosts. Nothing else decides; there is no list of tables here.
+//! one *brings* goes along with that one. A host's own row goes to that host. Rows of tables that are declared
+//! `everywhere`, and a row that names no host where it could, go to all hosts; what follows such a row does not, unless it
+//! says so. Nothing else decides; there is no list of tables here.
 //!
 //! Tables are ranked so that whatever a row's hosts are computed from ranks lower. Damage is repaired in rank order,
 //! hence each row once per transaction, and a row is computed from rows that are repaired already.
 
-use pony_state::{AnyRow, AnyTable, Change, Key, Read, Schema, Value};
+use pony_state::{AnyRow, Change, Key, Read, Schema, Value};
 use pony_state::{PartKind, Scope, TableId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
@@ -52,8 +53,12 @@ struct Edges {
     rank: u16,
     /// Columns whose referenced row decides where this table's rows go.
     follows: Vec<(String, TableId)>,
+    /// Those of them that mean all hosts where they are null.
+    or_all: Vec<String>,
     /// Columns whose referenced row goes along.
     brings: Vec<(String, TableId)>,
+    /// Those of them that make the row go everywhere with what it follows.
+    widely: Vec<String>,
     /// Columns of other tables that follow this table's rows.
     followers: Vec<(TableId, String)>,
     /// Columns of other tables that bring this table's rows.
@@ -62,11 +67,21 @@ struct Edges {
     everywhere: bool,
 }
 
+impl Edges {
+    fn may_go_everywhere(&self) -> bool {
+        self.everywhere || !self.or_all.is_empty()
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Distribution {
     root: TableId,
     edges: Vec<Edges>,
+    /// All that are ordered.
+    roots: BTreeSet<Uuid>,
+    /// Rows that go to all of them.
+    everywhere: BTreeSet<(u16, TableId, Key)>,
     hosts: HashMap<RowRef, BTreeSet<Uuid>>,
     rows: HashMap<Uuid, BTreeSet<(u16, TableId, Key)>>,
 }
@@ -77,7 +92,12 @@ impl Distribution {
         let root = schema.table(root).ok_or_else(|| DistributionError::NoRoot(root.to_owned()))?.id();
         let mut edges = connect(schema);
         rank(schema, root, &mut edges)?;
-        Ok(Self { root, edges, hosts: HashMap::new(), rows: HashMap::new() })
+        Ok(Self::empty(root, edges))
+    }
+
+    fn empty(root: TableId, edges: Vec<Edges>) -> Self {
+        let (roots, everywhere) = (BTreeSet::new(), BTreeSet::new());
+        Self { root, edges, roots, everywhere, hosts: HashMap::new(), rows: HashMap::new() }
     }
 
     /// The rows for `host`, those that others depend on first.
@@ -120,9 +140,16 @@ impl Distribution {
 
     /// Takes in all that `view` shows, where nothing was known before: what goes nowhere is not looked at.
     pub(crate) fn load(&mut self, view: &impl Read) {
-        let hosts = view.any(self.root).into_iter().flat_map(AnyTable::iter);
-        let mut damaged: BTreeSet<_> =
-            hosts.map(|row| (self.rank(self.root), self.root, row.key())).collect();
+        let all = |(index, edges): (usize, &Edges)| edges.may_go_everywhere().then_some(index);
+        let tables: Vec<usize> = self.edges.iter().enumerate().filter_map(all).collect();
+        let tables = view.view().tables().filter(|it| {
+            let id = it.def().id();
+            id == self.root || tables.contains(&id.index())
+        });
+        let mut damaged: BTreeSet<_> = tables
+            .flat_map(|it| it.iter().map(move |row| (it.def().id(), row.key())))
+            .map(|(id, key)| (self.rank(id), id, key))
+            .collect();
         while let Some((_, table, key)) = damaged.pop_first() {
             self.repair_row(view, &(table, key), false, &mut Vec::new(), &mut damaged);
         }
@@ -136,6 +163,7 @@ impl Distribution {
         deliveries: &mut Vec<Delivery>,
         damaged: &mut BTreeSet<(u16, TableId, Key)>,
     ) {
+        let broader = self.note_everywhere(view, row);
         let now = self.compute(view, row);
         let before = self.hosts.get(row).cloned().unwrap_or_default();
         for host in now.union(&before) {
@@ -148,10 +176,38 @@ impl Distribution {
                 deliveries.push(Delivery { host: *host, table: row.0, key: row.1.clone(), reach });
             }
         }
-        if now != before {
-            self.record(row, &before, now);
-            self.damage_dependents(view, row, damaged);
+        if now == before && !broader {
+            return;
         }
+        if row.0 == self.root {
+            self.roots.retain(|host| !before.contains(host));
+            self.roots.extend(&now);
+            damaged.extend(self.everywhere.iter().cloned());
+        }
+        self.record(row, &before, now);
+        self.damage_dependents(view, row, damaged);
+    }
+
+    /// Notes whether the row goes everywhere, and says whether that is news.
+    fn note_everywhere(&mut self, view: &impl Read, (table, key): &RowRef) -> bool {
+        let edges = &self.edges[table.index()];
+        if !edges.may_go_everywhere() {
+            return false;
+        }
+        let row = view.any(*table).and_then(|table| table.get(key));
+        let is_null = |row: &AnyRow<'_>, column: &String| {
+            row.value(PartKind::Desired, column).is_none_or(|value| value == Value::Null)
+        };
+        let row = row.filter(|row| row.has(PartKind::Desired));
+        let everywhere = row
+            .is_some_and(|row| edges.everywhere || edges.or_all.iter().any(|column| is_null(&row, column)));
+        let entry = (self.rank(*table), *table, key.clone());
+        if everywhere { self.everywhere.insert(entry) } else { self.everywhere.remove(&entry) }
+    }
+
+    fn is_everywhere(&self, table: TableId, key: &Key) -> bool {
+        self.edges[table.index()].may_go_everywhere()
+            && self.everywhere.contains(&(self.rank(table), table, key.clone()))
     }
 
     fn compute(&self, view: &impl Read, (table, key): &RowRef) -> BTreeSet<Uuid> {
@@ -160,15 +216,17 @@ impl Distribution {
         if *table == self.root {
             return single(key).and_then(as_uuid).into_iter().collect();
         }
+        if self.is_everywhere(*table, key) {
+            return self.roots.clone();
+        }
         let mut hosts = BTreeSet::new();
         let edges = &self.edges[table.index()];
-        if edges.everywhere {
-            hosts.extend(self.ordered_hosts(view));
-        }
+        let named = |column: &str| row.value(PartKind::Desired, column).filter(|value| *value != Value::Null);
+        let widely = edges.widely.iter().any(|column| named(column).is_some());
         for (column, target) in &edges.follows {
-            if let Some(value) = row.value(PartKind::Desired, column).filter(|value| *value != Value::Null) {
-                hosts.extend(self.hosts.get(&(*target, Key::one(value))).into_iter().flatten());
-            }
+            let followed = named(column).map(|value| (*target, Key::one(value)));
+            let followed = followed.filter(|(table, key)| widely || !self.is_everywhere(*table, key));
+            hosts.extend(followed.and_then(|row| self.hosts.get(&row)).into_iter().flatten());
         }
         for (bringer, column) in &edges.bringers {
             for row in referring(view, *bringer, column, key) {
@@ -176,23 +234,6 @@ impl Distribution {
             }
         }
         hosts
-    }
-
-    fn ordered_hosts(&self, view: &impl Read) -> BTreeSet<Uuid> {
-        let rows = view.any(self.root).into_iter().flat_map(AnyTable::iter);
-        let ordered = rows.filter(|row| row.has(PartKind::Desired)).map(AnyRow::key);
-        ordered.filter_map(|key| single(&key).and_then(as_uuid)).collect()
-    }
-
-    /// All rows of tables whose rows go everywhere.
-    fn common_rows(&self, view: &impl Read) -> Vec<(u16, TableId, Key)> {
-        let common = view.view().tables().filter(|table| self.edges[table.def().id().index()].everywhere);
-        common
-            .flat_map(|table| {
-                let id = table.def().id();
-                table.iter().map(move |row| (self.rank(id), id, row.key()))
-            })
-            .collect()
     }
 
     fn record(&mut self, row: &RowRef, before: &BTreeSet<Uuid>, now: BTreeSet<Uuid>) {
@@ -222,9 +263,6 @@ impl Distribution {
                 referring(view, *follower, column, &row.1).into_iter().map(|key| (rank, *follower, key)),
             );
         }
-        if row.0 == self.root {
-            damaged.extend(self.common_rows(view));
-        }
         let Some(found) = view.any(row.0).and_then(|table| table.get(&row.1)) else { return };
         for (target, key) in self.brought_by(row.0, |column| found.value(PartKind::Desired, column)) {
             damaged.insert((self.rank(target), target, key));
@@ -246,8 +284,7 @@ impl Distribution {
     /// Compares with what a computation from nothing gives. For tests: it reads every row. The error says what
     /// differs.
     pub(crate) fn check(&self, view: &impl Read) -> Result<(), String> {
-        let mut fresh =
-            Self { root: self.root, edges: self.edges.clone(), hosts: HashMap::new(), rows: HashMap::new() };
+        let mut fresh = Self::empty(self.root, self.edges.clone());
         let mut damaged: BTreeSet<_> = BTreeSet::new();
         for table in view.view().tables() {
             let id = table.def().id();
@@ -302,16 +339,21 @@ fn connect(schema: &Schema) -> Vec<Edges> {
                 continue;
             };
             let (this, that) = (table.id(), target.id());
-            match column.scope {
-                Some(Scope::Follows) => {
+            let Some(scope) = column.scope else { continue };
+            match scope {
+                Scope::Follows | Scope::FollowsOrAll => {
                     edges[this.index()].follows.push((column.name.clone(), that));
                     edges[that.index()].followers.push((this, column.name.clone()));
                 }
-                Some(Scope::Brings) => {
+                Scope::Brings | Scope::BringsWidely => {
                     edges[this.index()].brings.push((column.name.clone(), that));
                     edges[that.index()].bringers.push((this, column.name.clone()));
                 }
-                None => {}
+            }
+            match scope {
+                Scope::FollowsOrAll => edges[this.index()].or_all.push(column.name.clone()),
+                Scope::BringsWidely => edges[this.index()].widely.push(column.name.clone()),
+                Scope::Follows | Scope::Brings => {}
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct Round {
     pending: BTreeMap<Uuid, Uuid>,
     /// All hosts of the cloud as they are now, once somebody asks.
     candidates: Option<Vec<Candidate>>,
-    /// The serial number of the next placement.
+    /// The serial number of the next placement, or grant.
     pub(crate) serial: i64,
 }
 
@@ -56,13 +56,18 @@ impl Round {
         self.pending.insert(instance, host);
         let candidates = self.candidates.iter_mut().flatten();
         candidates.filter(|it| it.host == host).for_each(|it| it.mem_used_mib += mem_mib);
+        self.next_serial()
+    }
+
+    /// A number that no placement and no grant has had before.
+    pub(crate) fn next_serial(&mut self) -> i64 {
         let serial = self.serial;
         self.serial += 1;
         serial
     }
 
     /// Where an instance is placed, or is about to be.
-    fn host_of(&self, view: &impl Read, instance: Uuid) -> Option<Uuid> {
+    pub(crate) fn host_of(&self, view: &impl Read, instance: Uuid) -> Option<Uuid> {
         let placed = placement_of(view, instance).map(|(row, _)| row.host);
         placed.or_else(|| self.pending.get(&instance).copied())
     }
@@ -161,13 +166,14 @@ fn forget_when_let_go(view: &impl Read, row: &HostInstance) -> Decision {
     }
 }
 
-fn is_evacuated(view: &impl Read, host: Uuid) -> bool {
+/// Whether the host is to have no instances.
+pub(crate) fn is_evacuated(view: &impl Read, host: Uuid) -> bool {
     let ordered = view.get::<Host>(&host).and_then(|row| row.desired.as_ref());
     ordered.is_some_and(|desired| desired.state == HostState::Evacuated)
 }
 
 /// Whether the host talks.
-fn is_present(host: &Host) -> bool {
+pub(crate) fn is_present(host: &Host) -> bool {
     host.current.as_ref().is_some_and(|current| current.status == HostStatus::Present)
 }
 

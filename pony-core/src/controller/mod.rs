@@ -13,6 +13,7 @@ mod convergence;
 mod damage;
 mod distribution;
 mod events;
+mod holds;
 mod hosts;
 mod instances;
 mod load;
@@ -91,8 +92,8 @@ pub struct Controller {
     ready: BTreeSet<Uuid>,
     hosts: Hosts,
     damage: Damage,
-    /// Instances that found no host so far.
-    stuck: BTreeSet<Uuid>,
+    /// Instances and volumes that found no host so far.
+    stuck: BTreeSet<Subject>,
     writes: Writes,
     events: EventLog,
     reports: VecDeque<Report>,
@@ -483,7 +484,7 @@ impl Controller {
             now_unix_s: self.unix_s,
         }
         .decide(damage);
-        self.stuck.retain(|uuid| !settled.instances.contains(uuid));
+        self.stuck.retain(|subject| !settled.contains(*subject));
         self.stuck.extend(settled.stuck.keys());
         // Composed parts decide nothing and go to no host: nothing further follows from this commit.
         write(&self.shared, |tx| summary::write(tx, &snapshot, &settled));

@@ -3,9 +3,10 @@
 
 use super::damage::Settled;
 use super::instances::placement_of;
+use super::writes::Subject;
 use crate::tables::{
     DataStatus, Disk, DiskCurrent, DiskStatus, HostDisk, HostInstanceCurrent, HostVolume, Instance,
-    InstanceCurrent, InstanceDesired, InstanceState, InstanceStatus, Volume, VolumeCurrent,
+    InstanceCurrent, InstanceDesired, InstanceState, InstanceStatus, Volume, VolumeCurrent, VolumeHold,
 };
 use pony_state::{Read, Text, Transaction};
 use uuid::Uuid;
@@ -13,13 +14,13 @@ use uuid::Uuid;
 /// Writes the composed parts of all that was decided about.
 pub(crate) fn write(tx: &mut Transaction<'_>, view: &impl Read, settled: &Settled) {
     for uuid in &settled.instances {
-        match instance(view, *uuid, settled.stuck.get(uuid).map(String::as_str)) {
+        match instance(view, *uuid, settled.why(Subject::Instance(*uuid))) {
             Some(current) => tx.set_current::<Instance>(uuid, current),
             None => tx.remove_current::<Instance>(uuid),
         };
     }
     for uuid in &settled.volumes {
-        match volume(view, *uuid) {
+        match volume(view, *uuid, settled.why(Subject::Hold(*uuid))) {
             Some(current) => tx.set_current::<Volume>(uuid, current),
             None => tx.remove_current::<Volume>(uuid),
         };
@@ -71,26 +72,30 @@ fn from_host(reported: &HostInstanceCurrent, host: Option<Uuid>, stuck: Option<T
     }
 }
 
-fn volume(view: &impl Read, uuid: Uuid) -> Option<VolumeCurrent> {
+fn volume(view: &impl Read, uuid: Uuid, stuck: Option<&str>) -> Option<VolumeCurrent> {
     view.get::<Volume>(&uuid)?.desired.as_ref()?;
-    // A volume in a shared pool is seen by several hosts: the one that has come furthest speaks for it.
+    // A volume in a shared pool is seen by several hosts: the one that has it speaks for it, else the one that has come
+    // furthest.
+    let is_whole = |row: &HostVolume| row.desired.as_ref().is_some_and(|it| it.hold == VolumeHold::Whole);
     let reported = view
         .table::<HostVolume>()
         .find("volume", uuid)
-        .filter_map(|row| row.current.as_ref())
-        .min_by_key(|current| distance(current.status));
+        .filter_map(|row| Some((is_whole(row), row.current.as_ref()?)))
+        .min_by_key(|(whole, current)| (!whole, distance(current.status)))
+        .map(|(_, current)| current);
+    let stuck = stuck.map(Text::from);
     Some(match reported {
         Some(current) => VolumeCurrent {
             status: current.status,
             progress: current.progress,
-            error: current.error.clone(),
+            error: stuck.or_else(|| current.error.clone()),
             attempts: current.attempts,
             next_retry: current.next_retry,
         },
         None => VolumeCurrent {
             status: DataStatus::Absent,
             progress: None,
-            error: Some("no host with its storage pool has reported it yet".into()),
+            error: stuck.or_else(|| Some("no host with its storage pool has reported it yet".into())),
             attempts: None,
             next_retry: None,
         },

@@ -2,9 +2,10 @@
 //! of what it was filled from, an image whose volumes are all filled forgets its source, and a deleted volume's
 //! row goes once every host concerned has said that the data are gone.
 
+use super::holds;
 use super::instances::is_fenced;
 use super::ops;
-use crate::tables::{DataStatus, HostVolume, Image, Volume, VolumeState};
+use crate::tables::{DataStatus, HostVolume, HostVolumeCurrent, Image, Volume, VolumeState};
 use pony_state::{Read, RowOp};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -13,6 +14,13 @@ use uuid::Uuid;
 pub(crate) fn decide_volume(view: &impl Read, hosts: &[Uuid], volume: Uuid) -> Option<RowOp> {
     let order = view.get::<Volume>(&volume)?.desired.as_ref()?;
     let key = [("uuid", json!(volume))];
+    if order.state == VolumeState::Deleted && holds::is_shared_pool(view, order) {
+        // Whatever else hosts saw of it, one of them had it for itself when it removed it.
+        let gone = holds::holder(view, volume).is_some_and(|(row, grant)| {
+            row.current.as_ref().is_some_and(|it| is_deleted(it) && it.serial == Some(grant.serial))
+        });
+        return gone.then(|| ops::delete("volume", key));
+    }
     if order.state == VolumeState::Deleted {
         // What lies on a host that is known to be dead is gone with it: nothing may be undeletable. Without any
         // host that it concerns nobody can say so: it goes with its pool then.
@@ -50,7 +58,11 @@ pub(crate) fn is_ready(view: &impl Read, volume: Uuid) -> bool {
 /// Whether the host has said that it removed all that there was of it, as ordered.
 fn is_deleted_on(view: &impl Read, host: Uuid, volume: Uuid) -> bool {
     let row = view.get::<HostVolume>(&(host, volume));
-    row.and_then(|row| row.current.as_ref()).is_some_and(|it| it.deleted && it.status == DataStatus::Absent)
+    row.and_then(|row| row.current.as_ref()).is_some_and(is_deleted)
+}
+
+fn is_deleted(told: &HostVolumeCurrent) -> bool {
+    told.deleted && told.status == DataStatus::Absent
 }
 
 fn status_on(view: &impl Read, host: Uuid, volume: Uuid) -> Option<DataStatus> {

@@ -24,11 +24,23 @@ pub(crate) enum Subject {
     Host(Uuid),
     Instance(Uuid),
     Volume(Uuid),
+    /// Which hosts may touch a volume.
+    Hold(Uuid),
     Image(Uuid),
     /// Where a card is plugged in.
     Port(Uuid),
     /// What a row uses, for `metering`.
     Metered(Uuid),
+}
+
+impl Subject {
+    /// The volume that it is about.
+    pub(crate) fn volume(&self) -> Option<Uuid> {
+        match self {
+            Self::Volume(uuid) | Self::Hold(uuid) => Some(*uuid),
+            _ => None,
+        }
+    }
 }
 
 /// See the module.

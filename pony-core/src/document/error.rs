@@ -325,6 +325,9 @@ pub enum Problem {
     /// A pool's options do not fit its type.
     #[error("config: {0}")]
     PoolConfig(String),
+    /// An address of an image that cannot be one.
+    #[error("source_uri: {0}")]
+    SourceUri(String),
     /// A pool that several hosts cannot use at once, ordered to be shared.
     #[error("shareable: a pool of type {0} is one host's, and its volumes cannot be shared between hosts")]
     PoolShared(&'static str),
@@ -440,6 +443,7 @@ impl Problem {
             | Self::CurrentIsReported
             | Self::ReadOnly { .. }
             | Self::PoolConfig(_)
+            | Self::SourceUri(_)
             | Self::PoolShared(_)
             | Self::Outside { .. } => ErrorCode::InvalidData,
         }

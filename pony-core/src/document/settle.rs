@@ -10,6 +10,7 @@ use super::pointer::Pointer;
 use super::read::{Reader, is_indexed};
 use super::resolve::root_keys;
 use super::rows::{Cells, Rows};
+use crate::host::Checksum;
 use crate::pool;
 use crate::tables::{MemberRole, StoragePoolType};
 use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, Scope, TableDef, TableId, Value};
@@ -98,9 +99,12 @@ impl<R: Rows> Draft<'_, R> {
         {
             self.check_reference(table, key, column, &value.to_json(), at)?;
         }
-        if let Some((column, problem)) =
-            (table.name() == "storage_pool").then(|| pool_problem(columns)).flatten()
-        {
+        let wrong = match table.name() {
+            "storage_pool" => pool_problem(columns),
+            "image" => source_problem(columns),
+            _ => None,
+        };
+        if let Some((column, problem)) = wrong {
             return Err(DocumentError::at(&at.join(column), problem));
         }
         for rule in &table.schema().rules {
@@ -235,7 +239,9 @@ impl<R: Rows> Draft<'_, R> {
         if self.caller.is_alicorn() {
             return Ok(());
         }
-        let follows = table.schema().desired.iter().filter(|column| column.scope == Some(Scope::Follows));
+        let is_followed =
+            |column: &&ColumnSchema| matches!(column.scope, Some(Scope::Follows | Scope::FollowsOrAll));
+        let follows = table.schema().desired.iter().filter(is_followed);
         for column in follows {
             let value = before.get(&column.name).and_then(|it| Value::from_json(&column.ty, it).ok());
             let target = column.references.as_ref().and_then(|name| self.tree.schema().table(name));
@@ -394,6 +400,12 @@ fn column_value(table: &TableDef, key: &Key, columns: &Columns, name: &str) -> V
     let column = table.schema().desired.iter().find(|column| column.name == name);
     let json = columns.get(name);
     column.zip(json).and_then(|(column, json)| Value::from_json(&column.ty, json).ok()).unwrap_or_default()
+}
+
+/// What is wrong with where an image comes from, and in which column.
+fn source_problem(columns: &Columns) -> Option<(&'static str, Problem)> {
+    let why = Checksum::of_uri(columns.get("source_uri")?.as_str()?).err()?;
+    Some(("source_uri", Problem::SourceUri(why)))
 }
 
 /// What is wrong with a pool by its type, and in which column.

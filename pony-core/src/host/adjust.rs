@@ -74,7 +74,7 @@ mod tests {
 
     fn disk(n: u8, index: u32, read_only: bool) -> DiskSpec {
         let (vdisk, place) = (Uuid::from_u128(n.into()), Place::File(format!("/{n}").into()));
-        DiskSpec { vdisk, index, place, format: VolumeFormat::Raw, read_only }
+        DiskSpec { vdisk, index, place, format: VolumeFormat::Raw, read_only, shared: false }
     }
 
     fn nic(n: u8, index: u32) -> NicSpec {

@@ -2,6 +2,7 @@
 
 use super::config::{Fate, SimConfig};
 use super::job::Job;
+use super::shelf::SimShelf;
 use super::world::{SimWorld, granule_mib};
 use crate::agent::{Command, Found, Hint, Look, LookId, Output, Step, StepOutcome};
 use crate::host::{DriverError, DriverErrorKind, GuestState, HostFact, PoolBackend, PoolFact, Source};
@@ -52,6 +53,8 @@ pub struct SimHost {
     answers: Vec<SimAnswer>,
     progress_ms: u64,
     boot_ms: u64,
+    /// A pool that it shares with others, and what it is called there.
+    shelf: Option<(SimShelf, u64)>,
 }
 
 impl SimHost {
@@ -70,6 +73,42 @@ impl SimHost {
             answers: Vec::new(),
             progress_ms: 0,
             boot_ms: 0,
+            shelf: None,
+        }
+    }
+
+    /// With a pool that it shares with other hosts, among whom `number` is its own.
+    #[must_use]
+    pub fn sharing(self, shelf: SimShelf, number: u64) -> Self {
+        Self { shelf: Some((shelf, number)), ..self }
+    }
+
+    /// Takes in what other hosts did in the pool that it shares with them; so does everything that happens here.
+    pub fn refresh(&mut self) {
+        if let Some((shelf, number)) = &self.shelf {
+            self.world.fetch(shelf, *number);
+        }
+    }
+
+    fn put(&self) {
+        let Some((shelf, number)) = &self.shelf else { return };
+        let fill = |job: &Job| match &job.step {
+            Step::CreateVolume { spec, .. } => (job.cancelled_end_ms.is_none()).then_some(spec.volume),
+            _ => None,
+        };
+        self.world.put(shelf, *number, self.jobs.values().filter_map(fill).collect());
+    }
+
+    /// Notes that a volume is begun in the shared pool, where nobody else may be at that.
+    fn begin_shared(&mut self, pool: Uuid, volume: Uuid) {
+        let Some((shelf, number)) = self.shelf.as_ref().filter(|(shelf, _)| shelf.pool() == pool) else {
+            return;
+        };
+        let mut inside = shelf.inside();
+        inside.begun.insert(volume);
+        let others = inside.hosts.iter().filter(|(host, _)| *host != number);
+        if others.into_iter().any(|(_, it)| it.fills.contains(&volume)) {
+            self.world.violations.push(format!("volume {volume} is made by two hosts at a time"));
         }
     }
 
@@ -128,6 +167,7 @@ impl SimHost {
     /// The agent's process dies, and all its answers are lost. Fills stop where they are; what a hypervisor or
     /// the kernel was asked for has happened by the time that a new agent is there, or never will.
     pub fn kill_agent(&mut self, now_ms: u64) {
+        self.refresh();
         self.looks.clear();
         for job in std::mem::take(&mut self.jobs).into_values() {
             let fills = matches!(job.step, Step::CreateVolume { .. });
@@ -137,6 +177,7 @@ impl SimHost {
             }
         }
         self.answers.clear();
+        self.put();
     }
 
     /// The machine starts anew, and with it the agent.
@@ -144,6 +185,7 @@ impl SimHost {
         self.kill_agent(now_ms);
         self.endings.clear();
         self.world.reboot();
+        self.put();
         self.boot_ms = now_ms;
     }
 
@@ -159,15 +201,18 @@ impl SimHost {
             }
             Command::Look { look, what } => self.begin_look(now_ms, look, what),
         }
+        self.put();
     }
 
     fn begin(&mut self, now_ms: u64, run: RunId, step: Step) {
+        self.refresh();
         let fate = self.fate(&step);
         let fills = matches!(&step, Step::CreateVolume { source, .. } if *source != Source::Empty);
         let base = if fills { self.config.fill_ms } else { 0 } + self.random.below(self.config.step_ms + 1);
         let takes = if fate == Fate::Slow { base * 10 } else { base };
         if let Step::CreateVolume { spec, source } = &step {
             self.check_fill(spec.volume);
+            self.begin_shared(spec.pool.pool, spec.volume);
             if !self.world.volumes.contains_key(&spec.volume) {
                 self.world.unfinished.insert(spec.volume);
             }
@@ -267,6 +312,7 @@ impl SimHost {
 
     /// Everything that happens at this moment.
     fn advance(&mut self, at: u64) {
+        self.refresh();
         let due = self.jobs.iter().filter(|(_, j)| j.next_ms().is_some_and(|next| next <= at));
         for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.advance_job(at, key);
@@ -277,6 +323,7 @@ impl SimHost {
             self.end_guest(instance, state);
         }
         self.advance_looks(at);
+        self.put();
     }
 
     fn advance_job(&mut self, at: u64, run: RunId) {

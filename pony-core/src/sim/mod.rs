@@ -12,6 +12,7 @@
 mod config;
 mod host;
 mod job;
+mod shelf;
 mod world;
 
 #[cfg(test)]
@@ -19,4 +20,5 @@ mod tests;
 
 pub use config::{Fate, SimConfig};
 pub use host::{SimAnswer, SimHost};
+pub use shelf::SimShelf;
 pub use world::{SimGuest, SimWorld};

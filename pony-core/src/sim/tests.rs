@@ -42,6 +42,7 @@ fn what_must_not_happen_is_noted() {
         place: crate::host::Place::File("/nowhere".into()),
         format: VolumeFormat::Raw,
         read_only: false,
+        shared: false,
     };
     let spec = InstanceSpec {
         instance: Uuid::from_u128(9),

@@ -1,5 +1,6 @@
 //! What there is on the simulated host, what steps do to it, and what must never happen.
 
+use super::shelf::{Doings, SimShelf};
 use crate::agent::{Output, Step};
 use crate::host::{
     DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, PoolBackend, Room,
@@ -44,6 +45,8 @@ pub struct SimWorld {
     pub redundant: u32,
     /// What must never happen and did.
     pub violations: Vec<String>,
+    /// What guests of other hosts may write to, in pools that are not this host's own.
+    pub(super) elsewhere: BTreeSet<Place>,
 }
 
 fn told(spec: &TapSpec) -> Option<u64> {
@@ -179,13 +182,20 @@ impl SimWorld {
 
     fn check_disks(&mut self, spec: &InstanceSpec) {
         for disk in &spec.disks {
+            if self.elsewhere.contains(&disk.place) && !disk.shared {
+                self.violation(format!("{} is opened by {} and on another host", disk.place, spec.instance));
+            }
             if !self.volumes.values().any(|v| v.place == disk.place) {
                 self.violation(format!("instance {} starts without {}", spec.instance, disk.place));
             }
             let writes = |g: &SimGuest| {
                 let live = g.live.as_ref().filter(|_| is_up(g.state));
                 live.is_some_and(|s| {
-                    s.disks.iter().any(|d| d.place == disk.place && !(d.read_only && disk.read_only))
+                    s.disks.iter().any(|d| {
+                        d.place == disk.place
+                            && !(d.read_only && disk.read_only)
+                            && !(d.shared && disk.shared)
+                    })
                 })
             };
             if let Some((other, _)) = self.guests.iter().find(|(_, g)| writes(g)) {
@@ -348,8 +358,8 @@ impl SimWorld {
         if spec.size_mib.is_none_or(|size| size <= fact.size_mib) {
             return self.redundant(Output::Volume(fact));
         }
-        if let Some(instance) = self.user_of(&fact.place, false) {
-            self.violation(format!("volume {} grows under instance {instance}", spec.volume));
+        if let Some(user) = self.user_of(&fact.place, false) {
+            self.violation(format!("volume {} grows under {user}", spec.volume));
         }
         fact.size_mib = rounded(spec, spec.size_mib.unwrap_or(fact.size_mib));
         self.volumes.insert(spec.volume, fact.clone());
@@ -362,11 +372,8 @@ impl SimWorld {
         let Some(fact) = self.volumes.get(&from.volume).cloned() else {
             return Err(refuse(format!("volume {} is not there", from.volume)));
         };
-        if let Some(instance) = self.user_of(&fact.place, true) {
-            self.violation(format!(
-                "volume {} is copied while instance {instance} writes to it",
-                from.volume
-            ));
+        if let Some(user) = self.user_of(&fact.place, true) {
+            self.violation(format!("volume {} is copied while {user} writes to it", from.volume));
         }
         Ok(fact.size_mib)
     }
@@ -377,8 +384,8 @@ impl SimWorld {
             None if !traces => return self.redundant(Output::None),
             None => {}
             Some(fact) => {
-                if let Some(instance) = self.user_of(&fact.place, false) {
-                    self.violation(format!("volume {} is deleted under instance {instance}", spec.volume));
+                if let Some(user) = self.user_of(&fact.place, false) {
+                    self.violation(format!("volume {} is deleted under {user}", spec.volume));
                 }
             }
         }
@@ -386,10 +393,39 @@ impl SimWorld {
         Ok(Output::None)
     }
 
-    fn user_of(&self, place: &Place, only_writers: bool) -> Option<Uuid> {
+    /// Who has it open, in words.
+    fn user_of(&self, place: &Place, only_writers: bool) -> Option<String> {
         let has =
             |s: &InstanceSpec| s.disks.iter().any(|d| d.place == *place && !(only_writers && d.read_only));
-        self.guests.iter().find(|(_, g)| is_up(g.state) && g.live.as_ref().is_some_and(has)).map(|(i, _)| *i)
+        let here = self
+            .guests
+            .iter()
+            .find(|(_, g)| is_up(g.state) && g.live.as_ref().is_some_and(has))
+            .map(|(i, _)| i);
+        let elsewhere = || self.elsewhere.contains(place).then(|| "a guest on another host".to_owned());
+        here.map(|instance| format!("instance {instance}")).or_else(elsewhere)
+    }
+
+    /// Takes over what other hosts did in a pool that it shares with them.
+    pub(super) fn fetch(&mut self, shelf: &SimShelf, own: u64) {
+        let inside = shelf.inside();
+        self.volumes.retain(|_, it| it.pool != shelf.pool());
+        self.volumes.extend(inside.volumes.iter().map(|(volume, it)| (*volume, it.clone())));
+        self.unfinished.retain(|it| !inside.begun.contains(it));
+        self.unfinished.extend(&inside.unfinished);
+        let others = inside.hosts.iter().filter(|(host, _)| **host != own);
+        self.elsewhere = others.flat_map(|(_, it)| it.open.iter().cloned()).collect();
+    }
+
+    /// Shows other hosts what it did.
+    pub(super) fn put(&self, shelf: &SimShelf, own: u64, fills: BTreeSet<Uuid>) {
+        let mut inside = shelf.inside();
+        let shared = |it: &&VolumeFact| it.pool == shelf.pool();
+        inside.volumes = self.volumes.values().filter(shared).map(|it| (it.volume, it.clone())).collect();
+        inside.unfinished = self.unfinished.intersection(&inside.begun).copied().collect();
+        let live = self.guests.values().filter(|it| is_up(it.state)).filter_map(|it| it.live.as_ref());
+        let places = live.flat_map(|it| &it.disks).filter(|it| !it.read_only).map(|it| it.place.clone());
+        inside.hosts.insert(own, Doings { open: places.collect(), fills });
     }
 
     /// The machine starts anew: guests are off, links and unfinished data are as after a power cut.

@@ -25,13 +25,14 @@ pub struct StoragePoolDesired {
     pub kind: StoragePoolType,
     /// For people.
     pub name: Text,
-    /// The one host of a local pool. It goes with the host, once no volume is in it.
-    #[part(references = "host", on_delete = "cascade", scope = "follows")]
+    /// The one host of a local pool. It goes with the host, once no volume is in it. Without one, the pool is every
+    /// host's that reaches it.
+    #[part(references = "host", on_delete = "cascade", scope = "follows-or-all")]
     pub host: Option<Uuid>,
     /// Options of its type; `{"path": "/absolute"}` for `dir` and `btrfs`.
     #[part(default_json = "{}")]
     pub config: Json,
-    /// Whether several hosts may use its volumes at once.
+    /// Whether several instances may use one of its volumes at once, on one host or several: raw ones only.
     #[part(default = false)]
     pub shareable: bool,
     /// MiB that may be used, where that is less than there is.
@@ -193,7 +194,7 @@ pub struct VolumeDesired {
     #[part(references = "volume")]
     pub base_volume: Option<Uuid>,
     /// The image that it backs.
-    #[part(references = "image", scope = "brings")]
+    #[part(references = "image", scope = "brings-widely")]
     pub image: Option<Uuid>,
     /// Whose it is.
     #[part(references = "tenant")]
@@ -220,9 +221,14 @@ pub enum VolumeFormat {
     Qcow2,
 }
 
-/// A volume as one host sees it.
+/// A volume as one host sees it; and, where its pool is that of several hosts, what the host may do with it.
+///
+/// Nobody touches such a volume without a row here that says so. At most one host has it for itself, which the database
+/// sees to; the others that Sparkle may have let use it, where it can be shared, are written down as `sharer`. A host gives
+/// it back by its own word (`released`), or by being fenced, as with instances. One that lies there unused is kept an eye
+/// on by one host that only looks.
 #[derive(Debug, Clone, PartialEq, Entity)]
-#[entity(table = "host_volume", read_only, stored = "nowhere")]
+#[entity(table = "host_volume", read_only, unique_nulls_equal("volume", "sharer"))]
 #[entity(
     mount(path = "/host/volume", access = "protected"),
     mount(path = "/tenant/volume/host", access = "tenant/user")
@@ -230,13 +236,44 @@ pub enum VolumeFormat {
 #[entity(join("host", "volume"))]
 pub struct HostVolume {
     /// The host.
-    #[entity(key, references = "host", soft, scope = "follows")]
+    #[entity(key, references = "host", on_delete = "cascade", scope = "follows")]
     pub host: Uuid,
     /// The volume.
-    #[entity(key, references = "volume", soft)]
+    #[entity(key, references = "volume", on_delete = "cascade", scope = "brings")]
     pub volume: Uuid,
+    /// What the host may do with it. None in a pool of one host, which may do everything.
+    pub desired: Option<HostVolumeDesired>,
     /// What is.
     pub current: Option<HostVolumeCurrent>,
+}
+
+/// What a host may do with a volume of a pool that is not its own.
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostVolumeDesired {
+    /// What it may do.
+    pub hold: VolumeHold,
+    /// The host itself, where it is one of several that use the volume at once.
+    pub sharer: Option<Uuid>,
+    /// Whether the volume was whole once: should its data vanish, nothing empty is put in their place.
+    #[part(default = false)]
+    pub made: bool,
+    /// Which grant it is: never the same twice, so that a host's word about an earlier one is not taken for a word about
+    /// this one.
+    #[part(default = 0)]
+    pub serial: i64,
+}
+
+/// What a host may do with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+pub enum VolumeHold {
+    /// Everything: it makes, fills, grows and deletes it, and its instances use it. Nobody else does any of that.
+    Whole,
+    /// Its instances use it, as those of other hosts do.
+    Use,
+    /// Nothing any more: it lets go, and says so.
+    Released,
+    /// Nothing: it says what it sees.
+    Look,
 }
 
 /// What is, of a [`HostVolume`].
@@ -247,6 +284,11 @@ pub struct HostVolumeCurrent {
     /// Whether it was ordered deleted and every trace of it is gone. (`absent` alone may be older than that order.)
     #[part(default = false)]
     pub deleted: bool,
+    /// Whether the host has let go of it, as ordered: nothing there has it open, nor will.
+    #[part(default = false)]
+    pub released: bool,
+    /// The grant that the host speaks of.
+    pub serial: Option<i64>,
     /// How much of it is filled, 0 to 1.
     pub progress: Option<f64>,
     /// Its virtual size as found, MiB.
@@ -353,7 +395,8 @@ pub struct ImageDesired {
     /// Whose it is; everybody's when left out.
     #[part(references = "tenant", on_delete = "cascade")]
     pub tenant: Option<Uuid>,
-    /// Where its first backing volume is filled from (`http:`, `https:`, `file:`); nulled when that is done. An image
+    /// Where its first backing volume is filled from (`http:`, `https:`, `file:`); nulled when that is done. A fragment
+    /// `#sha256=…` or `#sha512=…` is the checksum of what is there. An image
     /// made from a volume has none: its backing volume names the `base_volume`.
     pub source_uri: Option<Text>,
 }

@@ -10,5 +10,6 @@ mod ports;
 mod rig;
 #[path = "../../../pony-state/tests/seeds/mod.rs"]
 mod seeds;
+mod shared;
 mod simulation;
 mod volumes;

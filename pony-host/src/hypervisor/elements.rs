@@ -180,6 +180,8 @@ pub(super) struct Disk {
     pub(super) target: DiskTarget,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) readonly: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shareable: Option<()>,
     pub(super) serial: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) boot: Option<BootOrder>,

@@ -151,6 +151,7 @@ impl Probe {
             place: Place::File(self.disk.clone()),
             format: VolumeFormat::Raw,
             read_only: false,
+            shared: false,
         };
         InstanceSpec {
             instance: self.guest,

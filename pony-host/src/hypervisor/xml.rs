@@ -255,6 +255,7 @@ fn disk_xml(disk: &DiskSpec, place: u32, boot: Option<usize>) -> Result<Disk> {
         source,
         target: DiskTarget { dev: format!("{prefix}{}", letters(place)), bus },
         readonly: disk.read_only.then_some(()),
+        shareable: disk.shared.then_some(()),
         serial: disk.vdisk.simple().to_string().chars().take(SERIAL_CHARS_MAX).collect(),
         boot: boot.map(|order| BootOrder { order }),
         alias: Alias { name: alias(disk.vdisk) },
@@ -390,6 +391,7 @@ mod tests {
             place: Place::File("/p'\"<>&/ü 𝕏".into()),
             format: VolumeFormat::Raw,
             read_only: false,
+            shared: false,
         };
         let text = quick_xml::se::to_string(&disk_xml(&disk, 0, Some(1)).unwrap()).unwrap();
         assert!(!text.contains("<>") && text.contains("&lt;") && text.contains("&quot;"), "{text}");

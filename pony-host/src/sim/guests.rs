@@ -194,7 +194,7 @@ impl World {
     pub(super) fn grow_disk(&mut self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()> {
         let guest = self.guest(instance)?;
         let has = guest.is_active() && guest.live.as_ref().is_some_and(|live| live.disks.contains(disk));
-        let volume = self.volumes.values_mut().find(|volume| has && volume.place == disk.place);
+        let volume = self.volumes.all().into_iter().find(|volume| has && volume.place == disk.place);
         let Some(volume) = volume else {
             return Err(transient(format!("instance {instance} has no disk {} now", disk.place)));
         };
@@ -203,7 +203,7 @@ impl World {
             return Err(order(format!("device {} has {has} MiB, and not {size_mib}", volume.place)));
         }
         if volume.size_mib < size_mib {
-            volume.size_mib = size_mib;
+            self.volumes.grow(volume.volume, size_mib);
             self.effect(SimOp::GrowDisk, instance);
         }
         Ok(())

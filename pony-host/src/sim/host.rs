@@ -112,7 +112,7 @@ impl SimHost {
     /// The finished volumes, likewise.
     #[must_use]
     pub fn finished_volumes(&self) -> Vec<VolumeFact> {
-        self.world().volumes.values().cloned().collect()
+        self.world().volumes.all()
     }
 
     /// The volumes that are being filled or were left half-filled, likewise.

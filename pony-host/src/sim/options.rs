@@ -1,6 +1,7 @@
 //! What a simulated host is like.
 
 use super::random::Random;
+use super::store::SimStore;
 use pony_core::host::{DiskFact, NicFact};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct SimOptions {
     pub nics: Vec<NicFact>,
     /// Its disks.
     pub disks: Vec<DiskFact>,
+    /// What pools hold that it shares with other hosts.
+    pub store: SimStore,
     /// What each operation takes.
     pub latency: Duration,
     /// What filling a volume from a URI or another volume takes on top of that.
@@ -79,6 +82,7 @@ impl SimOptions {
             address: Ipv4Addr::from_bits(FIRST_ADDRESS.to_bits() | number).into(),
             nics: nics(number),
             disks: disks(uuid),
+            store: SimStore::default(),
             latency: Duration::from_millis(1),
             fill: Duration::from_millis(20),
             shutdown: Duration::from_millis(10),

@@ -36,30 +36,28 @@ impl World {
     }
 
     fn allocated_mib(&self, pool: Uuid) -> i64 {
-        self.volumes.values().filter(|volume| volume.pool == pool).map(|volume| volume.size_mib).sum()
+        self.volumes.all().iter().filter(|volume| volume.pool == pool).map(|volume| volume.size_mib).sum()
     }
 
     pub(super) fn volume_facts(&self, pool: &PoolSpec) -> Result<Vec<VolumeFact>> {
         pool_path(pool)?;
-        Ok(self.volumes.values().filter(|volume| volume.pool == pool.pool).cloned().collect())
+        Ok(self.volumes.all().into_iter().filter(|volume| volume.pool == pool.pool).collect())
     }
 
     pub(super) fn volume_task(&self, spec: &VolumeSpec) -> Result<Task> {
         pool_path(&spec.pool)?;
-        Ok(match self.volumes.get(&spec.volume) {
+        Ok(match self.volumes.get(spec.volume) {
             Some(volume) if spec.size_mib.is_some_and(|size| size > volume.size_mib) => Task::Grow,
-            Some(volume) => Task::Nothing(volume.clone()),
+            Some(volume) => Task::Nothing(volume),
             None => Task::Fill,
         })
     }
 
     pub(super) fn grow_volume(&mut self, spec: &VolumeSpec) -> Result<VolumeFact> {
-        let volume = self.volumes.get(&spec.volume).ok_or_else(|| overtaken(spec.volume))?;
+        let volume = self.volumes.get(spec.volume).ok_or_else(|| overtaken(spec.volume))?;
         let size_mib = spec.size_mib.unwrap_or(volume.size_mib).max(volume.size_mib);
         self.check_space(spec, size_mib - volume.size_mib)?;
-        let volume = self.volumes.get_mut(&spec.volume).ok_or_else(|| overtaken(spec.volume))?;
-        volume.size_mib = size_mib;
-        let fact = volume.clone();
+        let fact = self.volumes.grow(spec.volume, size_mib).ok_or_else(|| overtaken(spec.volume))?;
         self.effect(SimOp::GrowVolume, spec.volume);
         Ok(fact)
     }
@@ -84,7 +82,7 @@ impl World {
             Source::Uri(_) => self.options.image_mib,
             Source::Volume(from) => self
                 .volumes
-                .get(&from.volume)
+                .get(from.volume)
                 .map(|volume| volume.size_mib)
                 .ok_or_else(|| transient(format!("volume {} to copy from is not there", from.volume)))?,
         };
@@ -138,7 +136,7 @@ impl World {
         let fact =
             VolumeFact { volume: spec.volume, pool: spec.pool.pool, size_mib, format: spec.format, place };
         self.fills.remove(&spec.volume);
-        self.volumes.insert(spec.volume, fact.clone());
+        self.volumes.put(fact.clone(), spec.pool.backend.can_be_shared());
         self.effect(SimOp::CreateVolume, spec.volume);
         Ok(fact)
     }
@@ -146,7 +144,7 @@ impl World {
     pub(super) fn delete_volume(&mut self, spec: &VolumeSpec) -> Result<()> {
         pool_path(&spec.pool)?;
         let half = self.fills.remove(&spec.volume).is_some();
-        let whole = self.volumes.remove(&spec.volume).is_some();
+        let whole = self.volumes.remove(spec.volume);
         if half || whole {
             self.effect(SimOp::DeleteVolume, spec.volume);
         }
@@ -154,7 +152,7 @@ impl World {
     }
 
     pub(super) fn has_volume_at(&self, place: &Place, format: VolumeFormat) -> bool {
-        self.volumes.values().any(|volume| volume.place == *place && volume.format == format)
+        self.volumes.all().iter().any(|volume| volume.place == *place && volume.format == format)
     }
 }
 

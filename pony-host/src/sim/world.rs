@@ -1,8 +1,9 @@
 //! What there is in the simulated world, and who is told of changes.
 
+use super::store::Volumes;
 use super::volumes::Fill;
 use super::{effects::Effects, faults::Faults, guests::Guest, links::Tap, op::SimOp, options::SimOptions};
-use pony_core::host::{GuestState, Overlay, VolumeFact};
+use pony_core::host::{GuestState, Overlay};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ pub(super) struct World {
     /// Switches, with what joins them with other hosts.
     pub(super) switches: BTreeMap<Uuid, Option<Overlay>>,
     pub(super) taps: BTreeMap<Uuid, Tap>,
-    pub(super) volumes: BTreeMap<Uuid, VolumeFact>,
+    pub(super) volumes: Volumes,
     pub(super) fills: BTreeMap<Uuid, Fill>,
     pub(super) tickets: u64,
     pub(super) boots: i64,
@@ -28,12 +29,12 @@ impl World {
     pub(super) fn new(options: SimOptions) -> Self {
         Self {
             faults: Faults::new(&options),
+            volumes: Volumes::new(options.store.clone()),
             options,
             effects: Effects::default(),
             guests: BTreeMap::new(),
             switches: BTreeMap::new(),
             taps: BTreeMap::new(),
-            volumes: BTreeMap::new(),
             fills: BTreeMap::new(),
             tickets: 0,
             boots: 0,

@@ -79,7 +79,7 @@ impl Shared {
             PoolBackend::Nfs { server, export, options } => {
                 let dir = self.options.mounts.join(spec.pool.to_string());
                 let pool = directory(&dir, Layout::Mounted);
-                Box::new(Nfs::new(pool, (server, export, options.as_deref()), self.mounting(&dir)))
+                Box::new(Nfs::new(pool, (server, export, options.as_deref()), self.mounts.used(&dir)))
             }
             PoolBackend::Unsupported(kind) => return Err(StorageError::Backend { kind: kind.clone() }),
         })

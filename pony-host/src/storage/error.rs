@@ -52,6 +52,8 @@ pub(super) enum StorageError {
     NotAnImage { origin: String, found: String },
     #[error("{origin} is refused: it is a qcow2 image {why}")]
     Refused { origin: String, why: String },
+    #[error("{origin} is not what was ordered: its {algorithm} is {found}")]
+    Checksum { origin: String, algorithm: &'static str, found: String },
     #[error("`{uri}` cannot be a source: {why}")]
     Uri { uri: String, why: String },
     #[error("{uri} was answered with {status}{hint}")]

@@ -10,8 +10,8 @@ use super::http::shown;
 use super::inspect::{Image, inspect};
 use super::pool::Found;
 use super::stage::Stage;
-use super::{local, size};
-use pony_core::host::{Source, VolumeSpec};
+use super::{checksum, local, size};
+use pony_core::host::{Checksum, Source, VolumeSpec};
 use reqwest::Url;
 use std::path::PathBuf;
 
@@ -43,6 +43,7 @@ impl Fill<'_> {
             StorageError::Uri { uri, why: format!("{why}; write http://…, https://… or file:///…") }
         };
         let uri = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        let checksum = Checksum::of_uri(text).map_err(|why| wrong(&why))?;
         let stage = self.stage.part(0.0, BRINGING);
         let (path, said_html) = match uri.scheme() {
             "http" | "https" => {
@@ -55,6 +56,9 @@ impl Fill<'_> {
             "file" => (self.bring_file(&uri, &stage).await?, false),
             _ => return Err(wrong("nothing here reads such an address")),
         };
+        if let Some(checksum) = checksum {
+            checksum::check(self.attempt, &path, checksum, shown(&uri)).await?;
+        }
         inspect(self.attempt, path, &shown(&uri), said_html).await
     }
 

@@ -1,6 +1,7 @@
 //! `Storage` over the pools of this host.
 
 use super::http::Http;
+use super::mounts::Mounts;
 use super::options::StorageOptions;
 use super::pool::LOOKS_MAX;
 use super::slots::Slots;
@@ -43,8 +44,7 @@ pub(super) struct Shared {
     pub(super) options: StorageOptions,
     pub(super) http: Http,
     pub(super) slots: Arc<Slots>,
-    /// Only one mounts at a time, for each mount point.
-    mounting: Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>,
+    pub(super) mounts: Arc<Mounts>,
     /// How many looks at each directory may go on. One entry per pool of this host: there are few.
     looks: Mutex<HashMap<PathBuf, Arc<Semaphore>>>,
 }
@@ -54,10 +54,10 @@ impl HostStorage {
     #[must_use]
     pub fn new(options: StorageOptions) -> Self {
         let shared = Shared {
+            mounts: Mounts::new(&options.mounts, options.mount_keep),
             options,
             http: Http::default(),
             slots: Arc::new(Slots::default()),
-            mounting: Mutex::default(),
             looks: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -71,11 +71,6 @@ impl Default for HostStorage {
 }
 
 impl Shared {
-    pub(super) fn mounting(&self, path: &Path) -> Arc<Mutex<()>> {
-        let mut mounting = self.mounting.lock().unwrap_or_else(PoisonError::into_inner);
-        mounting.entry(path.to_owned()).or_default().clone()
-    }
-
     pub(super) fn looks(&self, path: &Path) -> Arc<Semaphore> {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.entry(path.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LOOKS_MAX))).clone()

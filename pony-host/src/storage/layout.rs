@@ -76,6 +76,15 @@ impl Layout {
     /// Puts a finished file of a work directory into place, durably. The directory is used up where it becomes the
     /// subvolume.
     pub(super) fn put(self, work: &Path, volumes: &Path, to: &Path) -> Result<(), StorageError> {
+        if self == Self::Mounted {
+            // Another host that was taken to be off may have finished it: a volume is never replaced.
+            return match fs::hard_link(work, to) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+                linked => {
+                    linked.map_err(StorageError::io("put into place", to)).and_then(|()| sync_dir(volumes))
+                }
+            };
+        }
         if self != Self::Subvolumes {
             fs::rename(work, to).map_err(StorageError::io("put into place", to))?;
             return sync_dir(volumes);

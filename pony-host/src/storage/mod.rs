@@ -19,6 +19,7 @@
 mod attempt;
 mod backend;
 mod beneath;
+mod checksum;
 mod content;
 mod copy;
 mod create;
@@ -34,6 +35,7 @@ mod inspect;
 mod layout;
 mod local;
 mod lvm;
+mod mounts;
 mod nfs;
 mod options;
 mod partial;

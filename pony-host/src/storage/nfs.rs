@@ -27,8 +27,8 @@ const VERSION: &str = "vers=4.2";
 
 /// Options of every mount, after the pool's own, as the last word counts. What a server has is data: no programs, no
 /// devices. `hard`: a write is done or waited for, never lost because a server was slow; waiting is bounded by those
-/// who look.
-const OPTIONS: &str = "hard,nosuid,nodev,noexec";
+/// who look. Directories are asked for anew each time: another host may have made or removed a volume a moment ago.
+const OPTIONS: &str = "hard,nosuid,nodev,noexec,lookupcache=positive,acdirmin=0,acdirmax=0";
 
 /// A directory of a server, and where it is mounted.
 pub(super) struct Nfs {

@@ -21,9 +21,11 @@ pub struct StorageOptions {
     /// Where images are kept on their way into pools that are no directories: on a disk, with room for one of
     /// each fill that goes on. It is made when it is needed.
     pub scratch: PathBuf,
-    /// Where directories of servers are mounted. It is made when it is needed; what is mounted there stays, also when
-    /// its pool is no longer ordered.
+    /// Where directories of servers are mounted. It is made when it is needed.
     pub mounts: PathBuf,
+    /// How long what is mounted there stays that nobody asks for. What is open holds it longer; and as long as no such
+    /// pool is asked for at all after a start, what was mounted before stays.
+    pub mount_keep: Duration,
 }
 
 impl Default for StorageOptions {
@@ -37,6 +39,7 @@ impl Default for StorageOptions {
             partial_keep: Duration::from_secs(24 * 3600),
             scratch: PathBuf::from("/var/lib/pony/scratch"),
             mounts: PathBuf::from("/run/pony/mounts"),
+            mount_keep: Duration::from_secs(600),
         }
     }
 }

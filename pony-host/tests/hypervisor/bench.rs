@@ -77,6 +77,7 @@ impl Bench {
             place: Place::File(self.dir.path().join(format!("{instance}.img"))),
             format: VolumeFormat::Raw,
             read_only: false,
+            shared: false,
         };
         let spec = InstanceSpec {
             instance,

@@ -62,6 +62,7 @@ fn data_disk(bench: &Bench, name: &str, index: u32) -> DiskSpec {
         place: Place::File(path),
         format: VolumeFormat::Raw,
         read_only: false,
+        shared: false,
     }
 }
 

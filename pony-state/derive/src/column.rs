@@ -93,7 +93,13 @@ impl<'a> Column<'a> {
             }
             "scope" => {
                 self.needs_reference = Some(meta.path.span());
-                let scope = word(meta, &[("follows", "Follows"), ("brings", "Brings")])?;
+                let scopes = [
+                    ("follows", "Follows"),
+                    ("follows-or-all", "FollowsOrAll"),
+                    ("brings", "Brings"),
+                    ("brings-widely", "BringsWidely"),
+                ];
+                let scope = word(meta, &scopes)?;
                 quote!(.scope(::pony_state::Scope::#scope))
             }
             "index" => quote!(.indexed()),

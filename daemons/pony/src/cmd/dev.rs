@@ -8,7 +8,7 @@ use crate::session::{Session, note, say};
 use anyhow::Context;
 use clap::Parser;
 use pony_core::tables::{HostStoragePool, PoolStatus, StoragePool};
-use pony_host::{SimHost, SimOptions};
+use pony_host::{SimHost, SimOptions, SimStore};
 use pony_state::{Read, SharedState};
 use serde_json::{Value as Json, json};
 use sparkle::Sparkle;
@@ -94,9 +94,9 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle, session: &Session) -> an
         let twilight = Twilight::start(&config(twilight_dir, uuid), drivers)?;
         return Ok(vec![DevHost { uuid, twilight }]);
     };
-    let mut hosts = Vec::new();
+    let (mut hosts, store) = (Vec::new(), SimStore::default());
     for number in 1..=count {
-        let options = SimOptions::numbered(args.sim_seed, number);
+        let options = SimOptions { store: store.clone(), ..SimOptions::numbered(args.sim_seed, number) };
         let (uuid, name) = (options.uuid, options.hostname.clone());
         order_host(session, sparkle.state(), uuid, &name, &Path::new("/sim").join(&name)).await?;
         let drivers = Drivers::all(Arc::new(SimHost::new(options)));

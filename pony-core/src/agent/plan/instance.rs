@@ -188,7 +188,8 @@ impl View<'_> {
         };
         let fact = fact.map_err(Obstacle::Wait)?;
         let (place, format) = (fact.place.clone(), fact.format);
-        Ok(DiskSpec { vdisk: disk.vdisk, index: disk.index, place, format, read_only })
+        let shared = !read_only && self.is_shared(fact.pool, fact);
+        Ok(DiskSpec { vdisk: disk.vdisk, index: disk.index, place, format, read_only, shared })
     }
 
     fn usable_image(&self, image: Uuid) -> Result<&crate::host::VolumeFact, String> {

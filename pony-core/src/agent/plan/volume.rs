@@ -10,7 +10,7 @@ use super::{Obstacle, StepRuns, View};
 use crate::agent::facts::PoolState;
 use crate::agent::orders::{DiskData, VolumeOrder, VolumeWish};
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{DiskSpec, GuestState, Place, PoolBackend, Source, VolumeFact, VolumeSpec};
+use crate::host::{DiskSpec, GuestState, Place, PoolBackend, Source, VolumeFact, VolumeFormat, VolumeSpec};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -22,6 +22,19 @@ fn rounded_up(size_mib: i64, granule_mib: i64) -> i64 {
     let granule = granule_mib.max(1);
     let over = size_mib % granule;
     if over == 0 { size_mib } else { size_mib.saturating_add(granule - over) }
+}
+
+fn looking() -> Plan<Step> {
+    Plan::wait("looking at the storage pool")
+}
+
+/// Data that were there once are not made up for by something empty.
+fn data_gone(order: &VolumeOrder) -> Plan<Step> {
+    Plan::Cannot(format!(
+        "its data are gone from storage pool {}, and nothing empty is put in their place: \
+         bring them back, or order it deleted",
+        order.pool
+    ))
 }
 
 impl View<'_> {
@@ -52,26 +65,49 @@ impl View<'_> {
             Ok(pool) => pool,
             Err(obstacle) => return obstacle.into(),
         };
+        if !order.grant.is_whole() {
+            let is_vague = pool.volumes.is_vague(volume);
+            return if is_vague { looking() } else { self.plan_elsewhere(volume, order) };
+        }
         if order.wish == VolumeWish::Deleted {
             return self.plan_deletion(volume, order, runs);
         }
         if pool.volumes.is_vague(volume) {
-            return Plan::wait("looking at the storage pool");
+            return looking();
         }
         match pool.volumes.get(volume) {
             Some(fact) => self.plan_existing(volume, order, fact, runs),
-            None if self.memos.had_data.contains(&volume) => Plan::Cannot(format!(
-                "its data are gone from storage pool {}, and nothing empty is put in their place: \
-                 bring them back, or order it deleted",
-                order.pool
-            )),
+            None if order.grant.is_made() || self.memos.had_data.contains(&volume) => data_gone(order),
             None if order.wish == VolumeWish::Optional && !self.is_needed(volume, order) => Plan::Done,
             None => match (self.source(volume, order, Some(runs)), self.spec(volume, order)) {
                 (Ok(source), Some(spec)) => Plan::Step(Step::CreateVolume { spec, source }),
                 (Err(obstacle), _) => obstacle.into(),
-                (_, None) => Plan::wait("looking at the storage pool"),
+                (_, None) => looking(),
             },
         }
+    }
+
+    /// A volume that this host may not touch, but for its instances.
+    fn plan_elsewhere(&self, volume: Uuid, order: &VolumeOrder) -> Plan<Step> {
+        match self.volume_fact(volume) {
+            Some(fact) if order.size_mib.is_some_and(|size| size > fact.size_mib) => {
+                Plan::wait("grows once no instance has it open that shares it with others")
+            }
+            Some(_) => Plan::Done,
+            None if order.wish != VolumeWish::Present => Plan::Done,
+            None if order.grant.is_made() => data_gone(order),
+            None => Plan::wait("another host makes it"),
+        }
+    }
+
+    /// Whether nothing on this host has the volume open, nor will as long as it is ordered to let go of it.
+    pub(in crate::agent) fn lets_go(&self, volume: Uuid, order: &VolumeOrder, runs: &StepRuns) -> bool {
+        let idle = runs.of(ResourceId::Volume(volume)).next().is_none() && copy_of(volume, runs).is_none();
+        let pool = self.facts.pools.get(&order.pool);
+        // Which guest has it open is told by where it is; without guests that question does not come up.
+        let known = pool.is_some_and(|it| it.volumes.looked() && !it.volumes.is_vague(volume));
+        let clear = self.facts.guests.looked() && (known || self.usage.is_idle());
+        order.grant.is_released() && idle && clear && self.user_of_volume(volume, None, runs).is_none()
     }
 
     /// Whether this host never had a driver for the pool, so that nothing of the pool can be on it. (The type of
@@ -105,7 +141,7 @@ impl View<'_> {
         match self.spec(volume, order) {
             _ if self.memos.deleted.contains(&volume) => Plan::Done,
             Some(spec) => Plan::Step(Step::DeleteVolume(spec)),
-            None => Plan::wait("looking at the storage pool"),
+            None => looking(),
         }
     }
 
@@ -213,6 +249,9 @@ impl View<'_> {
                 "volume {base}, which it is to be filled from, is deleted"
             )));
         }
+        if order.image.is_none() && !order.grant.is_whole() {
+            return Err(Obstacle::wait(format!("waiting for other hosts to let go of volume {base}")));
+        }
         if !self.facts.guests.looked() {
             return Err(Obstacle::Wait(self.looking_at_guests()));
         }
@@ -272,13 +311,14 @@ impl View<'_> {
         let Some(order) = self.orders.volumes.get(&volume) else { return false };
         let same_place =
             self.orders.pools.get(&order.pool).is_some_and(|p| p.spec == spec.pool && p.fault.is_none());
+        let is_ours = order.grant.is_whole();
         let same_shape = order.format.is_none_or(|f| f == spec.format) && order.size_mib >= spec.size_mib;
         let is_wanted = match order.wish {
             VolumeWish::Present => true,
             VolumeWish::Optional => self.is_needed(volume, order),
             VolumeWish::Deleted => false,
         };
-        is_wanted && same_place && same_shape && self.source_serves(order, source)
+        is_ours && is_wanted && same_place && same_shape && self.source_serves(order, source)
     }
 
     fn source_serves(&self, order: &VolumeOrder, source: &Source) -> bool {
@@ -329,11 +369,21 @@ impl View<'_> {
         if let Some(copy) = copy_of(volume, runs) {
             return Err(format!("waiting for the copy of volume {volume} into {copy} to let go of it"));
         }
-        let shared = self.orders.pools.get(&order.pool).is_some_and(|p| p.shareable);
+        let shared = self.is_shared(order.pool, fact);
+        if !order.grant.may_use(shared) {
+            return Err(format!("waiting for other hosts to let go of volume {volume}"));
+        }
         match self.user_of_volume(volume, Some(for_guest), runs).filter(|_| !shared) {
-            Some(user) => Err(format!("volume {volume} is in use by instance {user}")),
+            Some(user) => Err(format!(
+                "volume {volume} is in use by instance {user}: only raw volumes of a pool that is `shareable` are shared"
+            )),
             None => Ok(fact),
         }
+    }
+
+    /// Whether several instances may have the volume open at once: one that is raw, in a pool that lets them.
+    pub(super) fn is_shared(&self, pool: Uuid, fact: &VolumeFact) -> bool {
+        fact.format == VolumeFormat::Raw && self.orders.pools.get(&pool).is_some_and(|it| it.shareable)
     }
 
     /// Why the volume is not ready.

@@ -32,6 +32,7 @@ pub(super) fn volume() -> VolumeOrder {
         base_image: None,
         base_volume: None,
         image: None,
+        grant: Grant::Own,
     }
 }
 

@@ -82,6 +82,25 @@ fn write(tx: &mut Transaction<'_>, schema: &Schema, random: &mut SplitMix64) {
 
 type Spread = BTreeMap<RowRef, BTreeSet<Uuid>>;
 
+fn hosts_of(state: &State) -> impl Iterator<Item = Uuid> {
+    let hosts = state.any("host").unwrap().iter().filter(|row| row.has(PartKind::Desired));
+    hosts.map(|row| row.key().values()[0].as_uuid().unwrap())
+}
+
+/// The columns of a scope, and whether the row has something in them.
+fn scoped<'a>(row: &'a AnyRow<'_>, scope: Scope) -> impl Iterator<Item = bool> + 'a {
+    let columns = row.def().schema().desired.iter().filter(move |it| it.scope == Some(scope));
+    columns.map(|it| row.value(PartKind::Desired, &it.name).is_some_and(|it| it != Value::Null))
+}
+
+fn everywhere(row: &AnyRow<'_>) -> bool {
+    scoped(row, Scope::FollowsOrAll).any(|is_set| !is_set)
+}
+
+fn widely(row: &AnyRow<'_>) -> bool {
+    scoped(row, Scope::BringsWidely).any(|is_set| is_set)
+}
+
 /// Where rows go, as the declarations say, until nothing is added any more.
 fn naive(state: &State) -> Spread {
     let mut spread = Spread::new();
@@ -102,16 +121,21 @@ fn naive(state: &State) -> Spread {
                 }
                 for column in table.def().schema().key.iter().chain(&table.def().schema().desired) {
                     let Some(scope) = column.scope else { continue };
-                    let Some(value) = row.value(PartKind::Desired, &column.name) else { continue };
+                    let value = row.value(PartKind::Desired, &column.name).unwrap_or(Value::Null);
                     if value == Value::Null {
+                        let all = hosts_of(state).filter(|_| scope == Scope::FollowsOrAll);
+                        spread.entry(this.clone()).or_default().extend(all);
                         continue;
                     }
                     let target = state.any(column.references.as_deref().unwrap()).unwrap();
                     let that = (target.def().id(), Key::one(value));
-                    if !target.get(&that.1).is_some_and(|row| row.has(PartKind::Desired)) {
-                        continue;
-                    }
-                    let (from, to) = if scope == Scope::Follows { (&that, &this) } else { (&this, &that) };
+                    let found = target.get(&that.1).filter(|row| row.has(PartKind::Desired));
+                    let Some(found) = found else { continue };
+                    let (from, to) = match scope {
+                        Scope::Follows if everywhere(&found) && !widely(&row) => continue,
+                        Scope::Follows | Scope::FollowsOrAll => (&that, &this),
+                        Scope::Brings | Scope::BringsWidely => (&this, &that),
+                    };
                     let hosts = spread.get(from).cloned().unwrap_or_default();
                     spread.entry(to.clone()).or_default().extend(hosts);
                 }

@@ -75,11 +75,13 @@ impl World {
             let fine = match op {
                 RowOp::Insert { table, row } => {
                     self.note_placement(table, row);
-                    matches!(&**table, "host_instance" | "event" | "metering")
+                    self.deeds.granted += u64::from(table == "host_volume");
+                    matches!(&**table, "host_instance" | "host_volume" | "event" | "metering")
                 }
                 RowOp::Update { table, columns, .. } => {
                     let may: &[&str] = match &**table {
                         "host_instance" => &["released"],
+                        "host_volume" => &["hold", "sharer", "made", "serial"],
                         "volume" => &["base_image", "base_volume"],
                         "image" => &["source_uri"],
                         "host" => &["fencing"],
@@ -91,6 +93,7 @@ impl World {
                 }
                 RowOp::Delete { table, key } => match &**table {
                     "host_instance" => self.has_let_go(key),
+                    "host_volume" => self.lets_volume_go(key),
                     "volume" => self.is_deleted(key),
                     "event" => true,
                     _ => false,
@@ -119,6 +122,14 @@ impl World {
         let guest =
             self.node(uuid_of(key, "host")).sim.world().guests.get(&uuid_of(key, "instance").unwrap());
         guest.is_none_or(|it| !is_up(it.state))
+    }
+
+    /// A grant ends once nothing of its host touches the volume.
+    fn lets_volume_go(&self, key: &Columns) -> bool {
+        let (there, volume) = (self.node(uuid_of(key, "host")).sim.world(), uuid_of(key, "volume").unwrap());
+        let Some(fact) = there.volumes.get(&volume) else { return true };
+        let guests = there.guests.values().filter(|it| is_up(it.state)).filter_map(|it| it.live.as_ref());
+        !guests.flat_map(|it| &it.disks).any(|it| it.place == fact.place)
     }
 
     fn is_deleted(&mut self, key: &Columns) -> bool {
@@ -216,7 +227,7 @@ impl World {
             .collect();
         let fits = |node: &&Node| {
             let present = database.get("host", node.uuid).is_some_and(|it| it["state"] == "present");
-            present && pools.iter().all(|pool| **pool == json!(node.pool))
+            present && pools.iter().all(|it| **it == json!(node.pool) || **it == json!(self.shelf.pool()))
         };
         self.nodes.iter().filter(fits).map(|it| it.uuid).collect()
     }
@@ -267,7 +278,8 @@ impl World {
             _ if status != Some(DataStatus::Ready) => say("is not ready"),
             _ if !order["base_image"].is_null() => say("still has its base"),
             _ => {
-                let node = self.nodes.iter().find(|it| json!(it.pool) == order["storage_pool"]).unwrap();
+                let node = self.nodes.iter().find(|it| json!(it.pool) == order["storage_pool"]);
+                let node = node.unwrap_or(&self.nodes[0]);
                 let there = node.sim.world().volumes.contains_key(&uuid);
                 if there { None } else { say("is not there") }
             }

@@ -1,6 +1,5 @@
 //! What users order.
 
-use super::node::Node;
 use super::world::World;
 use crate::database::{delete, insert, update};
 use pony_state::{Columns, RowOp};
@@ -55,14 +54,14 @@ impl Users {
         ops
     }
 
-    pub(super) fn first_copies(&self, nodes: &[Node]) -> Vec<RowOp> {
-        let copy = |image: Uuid, node: &Node, state: &str| {
-            let uuid = Uuid::from_u128(node.pool.as_u128() ^ image.as_u128());
-            let row = json!({ "uuid": uuid, "state": state, "storage_pool": node.pool, "image": image });
+    pub(super) fn first_copies(&self, pools: &[Uuid]) -> Vec<RowOp> {
+        let copy = |image: Uuid, pool: &Uuid, state: &str| {
+            let uuid = Uuid::from_u128(pool.as_u128() ^ image.as_u128());
+            let row = json!({ "uuid": uuid, "state": state, "storage_pool": pool, "image": image });
             insert("volume", row)
         };
-        let mut ops: Vec<RowOp> = nodes.iter().map(|it| copy(self.image, it, "optional")).collect();
-        ops.push(copy(self.rare_image, &nodes[0], "present"));
+        let mut ops: Vec<RowOp> = pools.iter().map(|it| copy(self.image, it, "optional")).collect();
+        ops.push(copy(self.rare_image, &pools[0], "present"));
         ops
     }
 }
@@ -129,7 +128,8 @@ impl World {
 
     fn volume(&mut self, volume: Uuid, image: Uuid) -> RowOp {
         let n = self.some_host();
-        let pool = self.nodes[n].pool;
+        let shared = self.random.below(3) == 0;
+        let pool = if shared { self.shelf.pool() } else { self.nodes[n].pool };
         insert("volume", json!({ "uuid": volume, "size": 200, "storage_pool": pool, "base_image": image }))
     }
 

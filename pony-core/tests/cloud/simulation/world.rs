@@ -7,7 +7,7 @@ use super::users::Users;
 use crate::database::insert;
 use pony_core::controller::Controller;
 use pony_core::reconcile::SplitMix64;
-use pony_core::sim::{SimConfig, SimHost};
+use pony_core::sim::{SimConfig, SimHost, SimShelf};
 use pony_state::RowOp;
 use pony_state::sync::Now;
 use serde_json::json;
@@ -33,6 +33,8 @@ pub(super) struct Deeds {
     pub(super) moves: u64,
     pub(super) fenced: u64,
     pub(super) volumes_deleted: u64,
+    /// Grants of volumes in the pool of all hosts.
+    pub(super) granted: u64,
     pub(super) converged_ms: u64,
 }
 
@@ -47,6 +49,7 @@ impl Deeds {
         self.moves += it.moves;
         self.fenced += it.fenced;
         self.volumes_deleted += it.volumes_deleted;
+        self.granted += it.granted;
         self.converged_ms = self.converged_ms.max(it.converged_ms);
     }
 
@@ -54,7 +57,10 @@ impl Deeds {
     pub(super) fn assert_something_happened(&self, lives: u64) {
         let often = self.orders > 80 * lives && self.faults > 30 * lives && self.steps > 80 * lives;
         let all = self.placements > 10 * lives && self.moves > 5 * lives && self.fenced > lives / 4;
-        assert!(lives < 10 || (often && all && self.volumes_deleted > 5 * lives), "{self:?}");
+        assert!(
+            lives < 10 || (often && all && self.volumes_deleted > 5 * lives && self.granted > 20 * lives),
+            "{self:?}"
+        );
     }
 }
 
@@ -70,6 +76,8 @@ pub(super) struct World {
     pub(super) net: Net,
     pub(super) nodes: Vec<Node>,
     pub(super) users: Users,
+    /// The pool that all hosts reach.
+    pub(super) shelf: SimShelf,
     pub(super) deeds: Deeds,
 }
 
@@ -84,9 +92,9 @@ impl World {
     pub(super) fn with(seed: u64, hosts: usize, sim: SimConfig) -> Self {
         let mut random = SplitMix64::new(seed ^ 0x5eed_c10d);
         let mut uuid = || Uuid::from_u64_pair(random.next_u64(), random.next_u64());
-        let nodes = (0..hosts)
-            .map(|n| Node::new(uuid(), uuid(), SimHost::new(seed * 1_000 + n as u64, sim)))
-            .collect();
+        let shelf = SimShelf::new(uuid());
+        let host = |n| SimHost::new(seed * 1_000 + n, sim).sharing(shelf.clone(), n);
+        let nodes = (0..hosts as u64).map(|n| Node::new(uuid(), uuid(), host(n))).collect();
         let users = Users::new(&mut uuid);
         let mut world = Self {
             seed,
@@ -99,6 +107,7 @@ impl World {
             net: Net::default(),
             nodes,
             users,
+            shelf,
             deeds: Deeds::default(),
         };
         let ops = world.first_orders();
@@ -108,6 +117,9 @@ impl World {
 
     fn first_orders(&self) -> Vec<RowOp> {
         let mut ops = self.users.first_orders();
+        let config = json!({ "server": "store", "export": "/all" });
+        let shared = json!({ "uuid": self.shelf.pool(), "type": "nfs", "name": "shared", "config": config });
+        ops.push(insert("storage_pool", shared));
         for (n, node) in self.nodes.iter().enumerate() {
             ops.push(insert("host", json!({ "uuid": node.uuid, "name": format!("h{n}") })));
             let (name, path) = (format!("p{n}"), json!({ "path": "/sim" }));
@@ -115,7 +127,8 @@ impl World {
                 json!({ "uuid": node.pool, "type": "dir", "name": name, "host": node.uuid, "config": path });
             ops.push(insert("storage_pool", pool));
         }
-        ops.extend(self.users.first_copies(&self.nodes));
+        let pools = self.nodes.iter().map(|it| it.pool).chain([self.shelf.pool()]);
+        ops.extend(self.users.first_copies(&pools.collect::<Vec<_>>()));
         ops
     }
 
@@ -256,6 +269,7 @@ impl World {
     fn serve(&mut self, n: usize) {
         let now = self.now();
         let sent = self.nodes[n].serve(now);
+        self.nodes.iter_mut().for_each(|it| it.sim.refresh());
         if now.ms >= self.nodes[n].cut_until_ms {
             for frames in sent {
                 self.net.send(now.ms, &mut self.random, Address::Sparkle(n), frames);

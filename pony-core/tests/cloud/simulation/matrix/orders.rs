@@ -14,6 +14,8 @@ pub(super) enum Order {
     Create,
     /// The same, but it shall stay off.
     CreateStopped,
+    /// One whose disk every host reaches.
+    CreateShared,
     /// An instance without a disk, hence of no host in particular.
     CreateDiskless,
     Start,
@@ -32,6 +34,8 @@ pub(super) enum Order {
     /// A volume from an image.
     CreateVolume,
     CreateEmptyVolume,
+    /// A volume from an image that every host reaches.
+    CreateSharedVolume,
     GrowVolume,
     DeleteVolume,
     /// Another one in its place.
@@ -47,7 +51,7 @@ pub(super) enum Order {
 impl Order {
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Create | Self::CreateVolume => "create",
+            Self::Create | Self::CreateVolume | Self::CreateShared | Self::CreateSharedVolume => "create",
             Self::CreateStopped => "create, off",
             Self::CreateDiskless => "create without a disk",
             Self::Start => "start",
@@ -78,6 +82,7 @@ impl Order {
             Self::Delete | Self::DeleteVolume | Self::DeleteCopy => scene.whole_difference(),
             Self::CreateVolume
             | Self::CreateEmptyVolume
+            | Self::CreateSharedVolume
             | Self::GrowVolume
             | Self::ReplaceVolume
             | Self::CopyImage => scene.volume_difference(),
@@ -91,9 +96,10 @@ impl Order {
         let state =
             |scene: &Scene, it: &str| vec![update("instance", scene.instance, json!({ "state": it }))];
         match self {
-            Self::Create | Self::CreateAgain => scene.create("running", true),
-            Self::CreateStopped => scene.create("stopped", true),
-            Self::CreateDiskless => scene.create("running", false),
+            Self::Create | Self::CreateAgain => scene.create("running", Some(scene.own_pool())),
+            Self::CreateStopped => scene.create("stopped", Some(scene.own_pool())),
+            Self::CreateShared => scene.create("running", Some(scene.shared_pool())),
+            Self::CreateDiskless => scene.create("running", None),
             Self::Start => state(scene, "running"),
             Self::Stop => state(scene, "stopped"),
             Self::Pause => state(scene, "paused"),
@@ -107,6 +113,10 @@ impl Order {
             Self::Delete => scene.world.removal(scene.instance, true),
             Self::CreateVolume => scene.volume(json!({ "base_image": scene.world.users.image })),
             Self::CreateEmptyVolume => scene.volume(json!({})),
+            Self::CreateSharedVolume => {
+                let (image, pool) = (scene.world.users.image, scene.shared_pool());
+                scene.volume(json!({ "base_image": image, "storage_pool": pool }))
+            }
             Self::GrowVolume => vec![update("volume", scene.volume, json!({ "size": 300 }))],
             Self::DeleteVolume | Self::DeleteCopy => {
                 vec![update("volume", scene.volume, json!({ "state": "deleted" }))]
@@ -127,15 +137,25 @@ impl Order {
 }
 
 impl Scene {
-    fn create(&mut self, state: &str, with_disk: bool) -> Vec<RowOp> {
+    fn own_pool(&self) -> Uuid {
+        self.world.nodes[0].pool
+    }
+
+    fn shared_pool(&self) -> Uuid {
+        self.world.shelf.pool()
+    }
+
+    /// An instance, with a disk in `pool`.
+    fn create(&mut self, state: &str, pool: Option<Uuid>) -> Vec<RowOp> {
         self.instance = self.world.uuid();
         let row = json!({
             "uuid": self.instance, "tenant": self.world.users.tenant(), "name": "web", "state": state,
             "vcpu": 1, "rcpu": 1.0, "mem": 512,
         });
         let mut ops = vec![insert("instance", row)];
-        if with_disk {
-            ops.extend(self.volume(json!({ "base_image": self.world.users.image })));
+        if let Some(pool) = pool {
+            let image = self.world.users.image;
+            ops.extend(self.volume(json!({ "base_image": image, "storage_pool": pool })));
             ops.push(self.disk(self.volume, 0));
         }
         ops.push(self.card(0));
@@ -199,9 +219,9 @@ pub(super) struct Transition {
 }
 
 use Order::{
-    CopyImage, Create, CreateAgain, CreateDiskless, CreateEmptyVolume, CreateStopped, CreateVolume, Delete,
-    DeleteCopy, DeleteVolume, Evacuate, GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return, Start, Stop,
-    Unplug,
+    CopyImage, Create, CreateAgain, CreateDiskless, CreateEmptyVolume, CreateShared, CreateSharedVolume,
+    CreateStopped, CreateVolume, Delete, DeleteCopy, DeleteVolume, Evacuate, GrowVolume, Pause, Plug,
+    ReplaceVolume, Resize, Return, Start, Stop, Unplug,
 };
 
 const fn to(
@@ -213,7 +233,7 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 17] = [
+pub(super) const TRANSITIONS: [Transition; 22] = [
     to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
@@ -229,6 +249,11 @@ pub(super) const TRANSITIONS: [Transition; 17] = [
     to("volume: grow", &[CreateVolume], GrowVolume, &[DeleteVolume, ReplaceVolume]),
     to("volume: grow while it is used", &[Create], GrowVolume, &[Stop, Delete]),
     to("volume: delete", &[CreateVolume], DeleteVolume, &[CreateVolume]),
+    to("instance on a pool of all hosts: create", &[], CreateShared, &[Stop, Delete]),
+    to("instance on a pool of all hosts: move", &[CreateShared], Evacuate, &[Return, Stop, Delete]),
+    to("volume in a pool of all hosts: create", &[], CreateSharedVolume, &[DeleteVolume, GrowVolume]),
+    to("volume in a pool of all hosts: grow", &[CreateSharedVolume], GrowVolume, &[DeleteVolume]),
+    to("volume in a pool of all hosts: delete", &[CreateSharedVolume], DeleteVolume, &[CreateSharedVolume]),
     to("image: copy", &[], CopyImage, &[DeleteCopy]),
     to("image: delete a copy", &[CopyImage], DeleteCopy, &[CopyImage]),
 ];

@@ -1,0 +1,451 @@
+//! Who touches a volume of a pool that several hosts reach: rows of `host_volume`, each a grant to one host.
+//!
+//! The rule that keeps a volume from being made, deleted or written to by two: a grant is taken back only by its host's
+//! own word, or by the host being fenced, and no other one that conflicts with it is given before. A volume that nobody
+//! uses, and with which nothing is to be done, is held by nobody: one host looks after it, which may change at any time.
+//! So a host that is away holds up only what it was at work on.
+//!
+//! Volumes of a pool that names its host need no grants.
+
+use super::damage::Changed;
+use super::instances::{Round, host_name, is_evacuated, is_fenced, is_present, placement_of};
+use super::ops;
+use crate::pool;
+use crate::tables::{
+    DataStatus, Host, HostInstance, HostStatus, HostStoragePool, HostVolume, HostVolumeCurrent,
+    HostVolumeDesired, Image, Instance, InstanceState, PoolStatus, StoragePool, StoragePoolDesired, Vdisk,
+    Volume, VolumeDesired, VolumeFormat, VolumeHold, VolumeState,
+};
+use pony_state::{Read, RowOp};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Calls `damaged` with the volumes whose grants may have become wrong by a change.
+pub(crate) fn note(view: &impl Read, change: &impl Changed, mut damaged: impl FnMut(Uuid)) {
+    if let Some(row) = change.row::<Volume>() {
+        row.before.iter().chain(&row.after).for_each(|it| with_sources(view, it, &mut damaged));
+    } else if let Some(row) = change.row::<HostVolume>() {
+        if let Some(row) = row.after.or(row.before) {
+            damaged(row.volume);
+            view.get::<Volume>(&row.volume).iter().for_each(|it| with_sources(view, it, &mut damaged));
+        }
+    } else if let Some(row) = change.row::<Vdisk>() {
+        let desired = row.before.iter().chain(&row.after).filter_map(|it| it.desired.as_ref());
+        desired.for_each(|it| {
+            it.volume.into_iter().for_each(&mut damaged);
+            it.image.into_iter().for_each(|image| backing(view, image).for_each(&mut damaged));
+        });
+    } else if let Some(row) = change.row::<HostInstance>() {
+        if let Some(row) = row.after.or(row.before) {
+            volumes_of(view, row.instance).for_each(&mut damaged);
+        }
+    } else if let Some(row) = change.row::<Instance>() {
+        let state = |row: Option<&Instance>| row.and_then(|it| Some(it.desired.as_ref()?.state));
+        if state(row.before) != state(row.after) {
+            row.after.or(row.before).iter().for_each(|it| volumes_of(view, it.uuid).for_each(&mut damaged));
+        }
+    } else if let Some(row) = change.row::<HostStoragePool>() {
+        let status = |row: Option<&HostStoragePool>| row.and_then(|it| Some(it.current.as_ref()?.status));
+        if status(row.before) != status(row.after) {
+            row.after.or(row.before).iter().for_each(|it| granted_to(view, it.host).for_each(&mut damaged));
+        }
+    } else if let Some(row) = change.row::<Host>() {
+        row.after.or(row.before).iter().for_each(|it| granted_to(view, it.uuid).for_each(&mut damaged));
+    } else if let Some(row) = change.row::<StoragePool>() {
+        let owner = |row: Option<&StoragePool>| row.and_then(|it| it.desired.as_ref()?.host);
+        if owner(row.before) != owner(row.after) {
+            let pool = row.after.or(row.before).map(|it| it.uuid);
+            let volumes = pool.into_iter().flat_map(|it| view.table::<Volume>().find("storage_pool", it));
+            volumes.for_each(|it| damaged(it.uuid));
+        }
+    }
+}
+
+/// A volume, and those that it is filled from.
+fn with_sources(view: &impl Read, row: &Volume, damaged: &mut impl FnMut(Uuid)) {
+    damaged(row.uuid);
+    let Some(order) = &row.desired else { return };
+    order.base_volume.into_iter().for_each(&mut *damaged);
+    order.base_image.into_iter().for_each(|image| backing(view, image).for_each(&mut *damaged));
+}
+
+fn backing(view: &impl Read, image: Uuid) -> impl Iterator<Item = Uuid> {
+    view.table::<Volume>().find("image", image).map(|row| row.uuid)
+}
+
+fn volumes_of(view: &impl Read, instance: Uuid) -> impl Iterator<Item = Uuid> {
+    view.table::<Vdisk>().find("instance", instance).filter_map(|row| row.desired.as_ref()?.volume)
+}
+
+fn granted_to(view: &impl Read, host: Uuid) -> impl Iterator<Item = Uuid> {
+    let rows = view.table::<HostVolume>().find("host", host);
+    rows.filter(|row| row.desired.is_some()).map(|row| row.volume)
+}
+
+/// What is to be written about a volume's grants, and why it waits.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) ops: Vec<RowOp>,
+    /// In words for whoever ordered it.
+    pub(crate) stuck: Option<String>,
+}
+
+/// The host that has the volume for itself at present, and its grant.
+pub(crate) fn holder(view: &impl Read, volume: Uuid) -> Option<(&HostVolume, &HostVolumeDesired)> {
+    let mut rows = view.table::<HostVolume>().find("volume", volume);
+    rows.find_map(|row| {
+        let grant = row.desired.as_ref().filter(|it| it.hold == VolumeHold::Whole)?;
+        Some((row, grant))
+    })
+}
+
+/// Decides about the grants of one volume.
+pub(crate) fn decide(view: &impl Read, round: &mut Round, volume: Uuid) -> Verdict {
+    let order = view.get::<Volume>(&volume).and_then(|row| row.desired.as_ref());
+    let Some((order, pool)) = order.and_then(|order| Some((order, pool_of(view, order)?))) else {
+        return Verdict::default();
+    };
+    let rows = view.table::<HostVolume>().find("volume", volume);
+    let rows = rows.filter_map(|row| Some(Grant { row, order: row.desired.as_ref()? })).collect();
+    let grants = Grants { view, volume, order, pool, rows };
+    grants.decide(round)
+}
+
+/// Whether the volume's pool is that of several hosts.
+pub(crate) fn is_shared_pool(view: &impl Read, order: &VolumeDesired) -> bool {
+    pool_of(view, order).is_some_and(|pool| pool.host.is_none())
+}
+
+fn pool_of<'a>(view: &'a impl Read, order: &VolumeDesired) -> Option<&'a StoragePoolDesired> {
+    view.get::<StoragePool>(&order.storage_pool)?.desired.as_ref()
+}
+
+/// A row of `host_volume` with a desired part.
+#[derive(Clone, Copy)]
+struct Grant<'a> {
+    row: &'a HostVolume,
+    order: &'a HostVolumeDesired,
+}
+
+impl Grant<'_> {
+    /// Whether the host may still touch the volume: it was let, and has not said that it let go since.
+    fn is_busy(self, view: &impl Read) -> bool {
+        let told = self.row.current.as_ref();
+        let let_go = || told.is_some_and(|it| it.released && it.serial == Some(self.order.serial));
+        let may = match self.order.hold {
+            VolumeHold::Look => false,
+            VolumeHold::Released => !let_go(),
+            VolumeHold::Whole | VolumeHold::Use => true,
+        };
+        may && !is_fenced(view, self.row.host)
+    }
+
+    /// Whether it is the one grant that there may be without a sharer.
+    fn is_sole(self) -> bool {
+        self.order.sharer.is_none()
+    }
+
+    /// Whether the volume is being made there, as far as is known, and nothing is wrong with that.
+    fn is_making(self) -> bool {
+        let serial = Some(self.order.serial);
+        let goes = |it: &HostVolumeCurrent| {
+            it.status == DataStatus::Initializing && it.error.is_none() && it.serial == serial
+        };
+        self.order.hold == VolumeHold::Whole && self.row.current.as_ref().is_some_and(goes)
+    }
+
+    fn key(self) -> [(&'static str, Json); 2] {
+        [("host", json!(self.row.host)), ("volume", json!(self.row.volume))]
+    }
+
+    fn delete(self) -> RowOp {
+        ops::delete("host_volume", self.key())
+    }
+
+    fn release(self, made: bool) -> RowOp {
+        let hold = ("hold", json!(VolumeHold::Released.as_str()));
+        ops::update("host_volume", self.key(), [hold, ("made", json!(made))])
+    }
+}
+
+/// What hosts should be granted.
+type Wanted = BTreeMap<Uuid, VolumeHold>;
+
+/// The grants of one volume, and what they follow from.
+struct Grants<'a, R> {
+    view: &'a R,
+    volume: Uuid,
+    order: &'a VolumeDesired,
+    pool: &'a StoragePoolDesired,
+    rows: Vec<Grant<'a>>,
+}
+
+impl<R: Read> Grants<'_, R> {
+    fn decide(&self, round: &mut Round) -> Verdict {
+        let wanted = match self.wanted(round) {
+            Ok(wanted) => wanted,
+            Err(why) => return Verdict { ops: Vec::new(), stuck: Some(why) },
+        };
+        let at_work = |it: &&Grant<'_>| it.is_making() && self.reaches(it.row.host);
+        if let Some(maker) = self.rows.iter().find(at_work)
+            && wanted.get(&maker.row.host) != Some(&VolumeHold::Whole)
+            && self.order.state != VolumeState::Deleted
+        {
+            // It goes on to its end, rather than begin anew elsewhere.
+            return Verdict::default();
+        }
+        let grants: Vec<(Uuid, VolumeHold)> = wanted.iter().map(|(host, hold)| (*host, *hold)).collect();
+        let (granted, open): (Vec<_>, Vec<_>) =
+            grants.into_iter().partition(|(host, hold)| self.hold_of(*host) == Some(*hold));
+        let (waiting, free): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|(host, hold)| self.conflicts(*host, *hold));
+        let is_settled = waiting.is_empty() && (!wanted.is_empty() || self.pool.host.is_some());
+        let mut ops: Vec<RowOp> = self.retired(&wanted, is_settled).collect();
+        ops.extend(self.noted(&granted));
+        ops.extend(free.into_iter().map(|(host, hold)| self.grant(host, hold, round)));
+        Verdict { ops, stuck: self.obstacle(&waiting, &granted) }
+    }
+
+    fn grant_of(&self, host: Uuid) -> Option<Grant<'_>> {
+        self.rows.iter().find(|it| it.row.host == host).copied()
+    }
+
+    fn hold_of(&self, host: Uuid) -> Option<VolumeHold> {
+        self.grant_of(host).map(|it| it.order.hold)
+    }
+
+    /// The grants that end. Those that nobody has use of any more go once what is wanted instead is there.
+    fn retired(&self, wanted: &Wanted, is_settled: bool) -> impl Iterator<Item = RowOp> {
+        self.rows.iter().filter_map(move |it| {
+            let ends = match wanted.get(&it.row.host) {
+                Some(hold) => *hold != it.order.hold && self.steps_down(*it, *hold),
+                None => true,
+            };
+            match it.order.hold {
+                _ if !ends => None,
+                _ if is_fenced(self.view, it.row.host) => Some(it.delete()),
+                VolumeHold::Whole | VolumeHold::Use => Some(it.release(self.is_made())),
+                VolumeHold::Look | VolumeHold::Released => {
+                    (is_settled && !it.is_busy(self.view)).then(|| it.delete())
+                }
+            }
+        })
+    }
+
+    /// Whether a host has to let go of what it has before it is granted something else.
+    fn steps_down(&self, own: Grant<'_>, hold: VolumeHold) -> bool {
+        own.is_busy(self.view)
+            && match hold {
+                VolumeHold::Look => true,
+                VolumeHold::Use => own.is_sole(),
+                VolumeHold::Whole | VolumeHold::Released => false,
+            }
+    }
+
+    /// Whether something stands in the way of a grant.
+    fn conflicts(&self, host: Uuid, hold: VolumeHold) -> bool {
+        self.rows.iter().any(|it| self.obstructs(*it, host, hold))
+    }
+
+    fn obstructs(&self, it: Grant<'_>, host: Uuid, hold: VolumeHold) -> bool {
+        if it.row.host == host {
+            return self.steps_down(it, hold);
+        }
+        it.is_busy(self.view) && (hold == VolumeHold::Whole || it.is_sole())
+    }
+
+    /// Writes down of grants that stay that the volume is whole now.
+    fn noted(&self, granted: &[(Uuid, VolumeHold)]) -> impl Iterator<Item = RowOp> {
+        let rows = granted.iter().filter_map(|(host, _)| self.grant_of(*host));
+        let unknown = rows.filter(|it| self.is_made() && !it.order.made);
+        unknown.map(|it| ops::update("host_volume", it.key(), [("made", json!(true))]))
+    }
+
+    fn grant(&self, host: Uuid, hold: VolumeHold, round: &mut Round) -> RowOp {
+        let sharer = (hold == VolumeHold::Use).then_some(host);
+        let columns = [
+            ("hold", json!(hold.as_str())),
+            ("sharer", json!(sharer)),
+            ("made", json!(self.is_made())),
+            ("serial", json!(round.next_serial())),
+        ];
+        match self.grant_of(host) {
+            Some(own) => ops::update("host_volume", own.key(), columns),
+            None => {
+                let [hold, sharer, made, serial] = columns;
+                let key = [("host", json!(host)), ("volume", json!(self.volume))];
+                let [host, volume] = key;
+                ops::insert("host_volume", [host, volume, hold, sharer, made, serial])
+            }
+        }
+    }
+
+    /// Why grants wait that only a silent host could let be given, or use.
+    fn obstacle(&self, waiting: &[(Uuid, VolumeHold)], granted: &[(Uuid, VolumeHold)]) -> Option<String> {
+        let obstructing =
+            |it: &&Grant<'_>| waiting.iter().any(|(host, hold)| self.obstructs(**it, *host, *hold));
+        let working = |it: &&Grant<'_>| granted.contains(&(it.row.host, VolumeHold::Whole));
+        let hosts = self.rows.iter().filter(|it| obstructing(it) || working(it)).map(|it| it.row.host);
+        let mut silent = hosts.filter_map(|it| self.view.get::<Host>(&it)).filter(|it| is_silent(it));
+        silent.next().map(|host| {
+            let name = host_name(host);
+            format!("host {name}, which has it, is silent; another one has it only once that one is known to be fenced")
+        })
+    }
+
+    /// Whether the volume was whole once.
+    fn is_made(&self) -> bool {
+        self.rows.iter().any(|it| {
+            it.order.made || it.row.current.as_ref().is_some_and(|it| it.status == DataStatus::Ready)
+        })
+    }
+
+    fn wanted(&self, round: &Round) -> Result<Wanted, String> {
+        if self.pool.host.is_some() {
+            return Ok(Wanted::new());
+        }
+        let users = self.users();
+        if self.is_shared() && self.is_made() && !users.is_empty() {
+            return Ok(users.into_iter().map(|host| (host, VolumeHold::Use)).collect());
+        }
+        let places = if users.is_empty() { self.readers() } else { users };
+        let sole = self.rows.iter().find(|it| it.is_sole()).map(|it| it.row.host);
+        if let Some(host) = sole.filter(|it| places.contains(it)).or(places.first().copied()) {
+            return Ok(Wanted::from([(host, VolumeHold::Whole)]));
+        }
+        let hold = if self.has_work() { VolumeHold::Whole } else { VolumeHold::Look };
+        let stays = |host: &Uuid| match hold {
+            VolumeHold::Look => self.may_look(*host),
+            _ => self.may_be_at_work(*host),
+        };
+        let home = sole.filter(stays).or_else(|| self.home(sole, round));
+        match home {
+            Some(host) => Ok(Wanted::from([(host, hold)])),
+            None if hold == VolumeHold::Look => Ok(Wanted::new()),
+            None => {
+                Err("no host that is there reaches its storage pool, and what it is filled from".to_owned())
+            }
+        }
+    }
+
+    /// Hosts of instances that are ordered to be up with it.
+    fn users(&self) -> Vec<Uuid> {
+        if self.order.state == VolumeState::Deleted {
+            return Vec::new();
+        }
+        let disks = self.view.table::<Vdisk>().find("volume", self.volume);
+        let up = |it: Uuid| {
+            let order = self.view.get::<Instance>(&it)?.desired.as_ref()?;
+            let (placed, released) = placement_of(self.view, it)?;
+            (!released && order.state != InstanceState::Stopped).then_some(placed.host)
+        };
+        let hosts = disks.filter_map(|row| up(row.desired.as_ref()?.instance));
+        hosts.filter(|it| !is_fenced(self.view, *it)).collect()
+    }
+
+    /// Hosts that make volumes which are filled from it.
+    fn readers(&self) -> Vec<Uuid> {
+        let filled = self.view.table::<Volume>().find("base_volume", self.volume);
+        let maker = |row: &Volume| {
+            let order = row.desired.as_ref().filter(|it| it.state != VolumeState::Deleted)?;
+            pool_of(self.view, order)?.host.or_else(|| Some(holder(self.view, row.uuid)?.0.host))
+        };
+        let hosts = filled.filter_map(maker);
+        hosts.filter(|it| self.order.state != VolumeState::Deleted && !is_fenced(self.view, *it)).collect()
+    }
+
+    /// Whether several instances may have it at once.
+    fn is_shared(&self) -> bool {
+        let usual = pool::backend(self.pool.kind, &self.pool.config).map(|it| it.usual_format());
+        let is_raw = match self.order.format {
+            Some(format) => format == VolumeFormat::Raw,
+            None => usual == Ok(crate::host::VolumeFormat::Raw),
+        };
+        self.pool.shareable && is_raw
+    }
+
+    /// Whether something is to be done with it. In doubt whatever was decided before holds: after a start of Sparkle its
+    /// hosts have not said anything yet.
+    fn has_work(&self) -> bool {
+        let sole = self.rows.iter().find(|it| it.is_sole());
+        let told = sole.and_then(|it| it.row.current.as_ref());
+        let is_wanted = match self.order.state {
+            VolumeState::Deleted => return true,
+            VolumeState::Present => true,
+            VolumeState::Optional => self.is_needed(),
+        };
+        let before = sole.is_none_or(|it| it.order.hold == VolumeHold::Whole);
+        let small = told.and_then(|it| it.size).zip(self.order.size).is_some_and(|(has, size)| has < size);
+        is_wanted && if self.is_made() { small } else { told.is_some() || before }
+    }
+
+    /// Whether somebody has use of an optional copy of an image.
+    fn is_needed(&self) -> bool {
+        let Some(image) = self.order.image else { return false };
+        let filled = self.view.table::<Volume>().find("base_image", image);
+        let mut filled = filled.filter_map(|row| row.desired.as_ref());
+        let disks = self.view.table::<Vdisk>().find("image", image);
+        filled.any(|it| it.state == VolumeState::Present)
+            || disks.filter(|it| it.desired.is_some()).count() > 0
+    }
+
+    /// Whether a host that looked after it so far may go on: it may be that it has not said anything yet.
+    fn may_look(&self, host: Uuid) -> bool {
+        let row = self.view.get::<HostStoragePool>(&(host, self.order.storage_pool));
+        let status = row.and_then(|it| Some(it.current.as_ref()?.status));
+        let is_there = self.view.get::<Host>(&host).is_some_and(|it| it.current.is_none() || is_present(it));
+        is_there && status.is_none_or(|it| matches!(it, PoolStatus::Ready | PoolStatus::Pending))
+    }
+
+    /// Whether the host may be making it, and nobody hears of that.
+    fn may_be_at_work(&self, host: Uuid) -> bool {
+        let is_there = self.view.get::<Host>(&host).is_some_and(is_present);
+        self.hold_of(host) == Some(VolumeHold::Whole) && !is_there && !is_fenced(self.view, host)
+    }
+
+    /// The host that makes it, or looks after it: the same as before, where that can be.
+    fn home(&self, before: Option<Uuid>, round: &Round) -> Option<Uuid> {
+        let disks = self.view.table::<Vdisk>().find("volume", self.volume);
+        let instances = disks.filter_map(|row| Some(row.desired.as_ref()?.instance));
+        let near: Vec<Uuid> = instances.filter_map(|it| round.host_of(self.view, it)).collect();
+        let hosts = self.view.table::<HostStoragePool>().find("storage_pool", self.order.storage_pool);
+        let fitting = hosts.map(|row| row.host).filter(|it| self.reaches(*it) && self.reaches_source(*it));
+        fitting.min_by_key(|host| {
+            let spread = host.as_u128() ^ self.volume.as_u128();
+            (!near.contains(host), is_evacuated(self.view, *host), Some(*host) != before, spread)
+        })
+    }
+
+    fn reaches(&self, host: Uuid) -> bool {
+        self.view.get::<Host>(&host).is_some_and(is_present) && self.sees_pool(host, self.order.storage_pool)
+    }
+
+    fn sees_pool(&self, host: Uuid, pool: Uuid) -> bool {
+        let row = self.view.get::<HostStoragePool>(&(host, pool));
+        row.and_then(|it| it.current.as_ref()).is_some_and(|it| it.status == PoolStatus::Ready)
+    }
+
+    /// Whether the host has what the volume is to be filled from, as far as anybody has.
+    fn reaches_source(&self, host: Uuid) -> bool {
+        let pool_of = |volume: Uuid| {
+            let order = self.view.get::<Volume>(&volume)?.desired.as_ref()?;
+            (order.state != VolumeState::Deleted).then_some(order.storage_pool)
+        };
+        if let Some(base) = self.order.base_volume {
+            return pool_of(base).is_none_or(|pool| self.sees_pool(host, pool));
+        }
+        let Some(image) = self.order.base_image.or(self.order.image) else { return true };
+        let row = self.view.get::<Image>(&image).and_then(|it| it.desired.as_ref());
+        let mut copies =
+            backing(self.view, image).filter(|it| *it != self.volume).filter_map(pool_of).peekable();
+        row.is_none_or(|it| it.source_uri.is_some())
+            || copies.peek().is_none()
+            || copies.any(|pool| self.sees_pool(host, pool))
+    }
+}
+
+/// Whether the host is known to be away, and not known to be off.
+fn is_silent(host: &Host) -> bool {
+    host.current.as_ref().is_some_and(|it| it.status == HostStatus::Missing)
+}
