@@ -249,6 +249,19 @@ CREATE TABLE "public"."volume" (
   CONSTRAINT "volume: base_image and base_volume exclude each other" CHECK ("base_image" IS NULL OR "base_volume" IS NULL)
 );
 
+CREATE TYPE "public"."host_volume.hold" AS ENUM ('whole', 'use', 'released', 'look');
+
+CREATE TABLE "public"."host_volume" (
+  "host" uuid NOT NULL,
+  "volume" uuid NOT NULL,
+  "hold" "public"."host_volume.hold" NOT NULL,
+  "sharer" uuid,
+  "made" boolean NOT NULL DEFAULT false,
+  "serial" bigint NOT NULL DEFAULT 0,
+  CONSTRAINT "host_volume: the key must be unique" PRIMARY KEY ("host", "volume"),
+  CONSTRAINT "host_volume.volume, sharer: must be unique" UNIQUE NULLS NOT DISTINCT ("volume", "sharer")
+);
+
 CREATE TABLE "public"."extent" (
   "uuid" uuid NOT NULL,
   "storage_pool" uuid NOT NULL,
@@ -997,6 +1010,45 @@ $body$;
 CREATE CONSTRAINT TRIGGER "quota storage insert" AFTER INSERT ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_volume_3"();
 
 CREATE CONSTRAINT TRIGGER "quota storage update" AFTER UPDATE ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."state" IS DISTINCT FROM NEW."state" OR OLD."storage_pool" IS DISTINCT FROM NEW."storage_pool" OR coalesce(NEW."size", 0) > coalesce(OLD."size", 0)) EXECUTE FUNCTION "public"."_quota_volume_3"();
+
+ALTER TABLE "public"."host_volume" ADD CONSTRAINT "host_volume.host: needs its host" FOREIGN KEY ("host") REFERENCES "public"."host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE "public"."host_volume" ADD CONSTRAINT "host_volume.volume: needs its volume" FOREIGN KEY ("volume") REFERENCES "public"."volume" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+CREATE INDEX "host_volume.volume: reference" ON "public"."host_volume" ("volume");
+
+CREATE FUNCTION "public"."_feed_host_volume"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  PERFORM "public"."_order"();
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'host_volume', jsonb_build_array(OLD."host", OLD."volume"), NULL);
+  ELSE
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'host_volume', jsonb_build_array(NEW."host", NEW."volume"), to_jsonb(NEW));
+  END IF;
+  PERFORM pg_notify('pony_desired', '');
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "feed" AFTER INSERT OR DELETE ON "public"."host_volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_feed_host_volume"();
+
+CREATE CONSTRAINT TRIGGER "feed update" AFTER UPDATE ON "public"."host_volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION "public"."_feed_host_volume"();
+
+CREATE TRIGGER "no truncate" BEFORE TRUNCATE ON "public"."host_volume" EXECUTE FUNCTION "public"."_no_truncate"();
+
+CREATE FUNCTION "public"."_keep_host_volume"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF OLD."host" IS DISTINCT FROM NEW."host" THEN
+    RAISE EXCEPTION 'host_volume.host: cannot be changed' USING ERRCODE = '23PY1', TABLE = 'host_volume', COLUMN = 'host';
+  END IF;
+  IF OLD."volume" IS DISTINCT FROM NEW."volume" THEN
+    RAISE EXCEPTION 'host_volume.volume: cannot be changed' USING ERRCODE = '23PY1', TABLE = 'host_volume', COLUMN = 'volume';
+  END IF;
+  RETURN NEW;
+END
+$body$;
+
+CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."host_volume" FOR EACH ROW WHEN (OLD."host" IS DISTINCT FROM NEW."host" OR OLD."volume" IS DISTINCT FROM NEW."volume") EXECUTE FUNCTION "public"."_keep_host_volume"();
 
 ALTER TABLE "public"."extent" ADD CONSTRAINT "extent.storage_pool: needs its storage_pool" FOREIGN KEY ("storage_pool") REFERENCES "public"."storage_pool" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 

@@ -788,6 +788,51 @@ CREATE TRIGGER "volume.after.delete" AFTER DELETE ON "volume" BEGIN
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'volume', json_array(OLD."uuid"), NULL FROM "_meta";
 END;
 
+CREATE TABLE "host_volume" (
+  "host" TEXT NOT NULL CONSTRAINT "host_volume.host: must be a UUID [type host_volume host]" CHECK ("host" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "volume" TEXT NOT NULL CONSTRAINT "host_volume.volume: must be a UUID [type host_volume volume]" CHECK ("volume" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "hold" TEXT NOT NULL CONSTRAINT "host_volume.hold: must be one of `whole`, `use`, `released`, `look` [type host_volume hold]" CHECK ("hold" IN ('whole', 'use', 'released', 'look')),
+  "sharer" TEXT CONSTRAINT "host_volume.sharer: must be a UUID [type host_volume sharer]" CHECK ("sharer" IS NULL OR "sharer" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "made" INTEGER NOT NULL DEFAULT 0 CONSTRAINT "host_volume.made: must be `true` or `false` [type host_volume made]" CHECK ("made" IN (0, 1)),
+  "serial" INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY ("host", "volume"),
+  FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("volume") REFERENCES "volume" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+
+CREATE UNIQUE INDEX "host_volume.unique.0" ON "host_volume" (ifnull("volume", x''), ifnull("sharer", x''));
+
+CREATE INDEX "host_volume.reference.volume" ON "host_volume" ("volume");
+
+CREATE TRIGGER "host_volume.before.insert" BEFORE INSERT ON "host_volume" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'host_volume.host, host_volume.volume: exists already [key host_volume]') WHERE EXISTS (SELECT 1 FROM "host_volume" WHERE "host" = NEW."host" AND "volume" = NEW."volume");
+  SELECT RAISE(ABORT, 'host_volume.volume, host_volume.sharer: exists already [unique host_volume 0]') WHERE EXISTS (SELECT 1 FROM "host_volume" WHERE ifnull("volume", x'') = ifnull(NEW."volume", x'') AND ifnull("sharer", x'') = ifnull(NEW."sharer", x''));
+END;
+
+CREATE TRIGGER "host_volume.before.update" BEFORE UPDATE ON "host_volume" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'host_volume.host: cannot be changed [immutable host_volume host]') WHERE OLD."host" IS NOT NEW."host";
+  SELECT RAISE(ABORT, 'host_volume.volume: cannot be changed [immutable host_volume volume]') WHERE OLD."volume" IS NOT NEW."volume";
+  SELECT RAISE(ABORT, 'host_volume.volume, host_volume.sharer: exists already [unique host_volume 0]') WHERE (OLD."volume" IS NOT NEW."volume" OR OLD."sharer" IS NOT NEW."sharer") AND EXISTS (SELECT 1 FROM "host_volume" WHERE ifnull("volume", x'') = ifnull(NEW."volume", x'') AND ifnull("sharer", x'') = ifnull(NEW."sharer", x''));
+END;
+
+CREATE TRIGGER "host_volume.before.delete" BEFORE DELETE ON "host_volume" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+END;
+
+CREATE TRIGGER "host_volume.after.insert" AFTER INSERT ON "host_volume" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_volume', json_array(NEW."host", NEW."volume"), json_object('host', NEW."host", 'volume', NEW."volume", 'hold', NEW."hold", 'sharer', NEW."sharer", 'made', NEW."made", 'serial', NEW."serial") FROM "_meta";
+END;
+
+CREATE TRIGGER "host_volume.after.update" AFTER UPDATE ON "host_volume" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_volume', json_array(NEW."host", NEW."volume"), json_object('host', NEW."host", 'volume', NEW."volume", 'hold', NEW."hold", 'sharer', NEW."sharer", 'made', NEW."made", 'serial', NEW."serial") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."volume" IS NOT NEW."volume" OR OLD."hold" IS NOT NEW."hold" OR OLD."sharer" IS NOT NEW."sharer" OR OLD."made" IS NOT NEW."made" OR OLD."serial" IS NOT NEW."serial";
+END;
+
+CREATE TRIGGER "host_volume.after.delete" AFTER DELETE ON "host_volume" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_volume', json_array(OLD."host", OLD."volume"), NULL FROM "_meta";
+END;
+
 CREATE TABLE "extent" (
   "uuid" TEXT NOT NULL CONSTRAINT "extent.uuid: must be a UUID [type extent uuid]" CHECK ("uuid" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "storage_pool" TEXT NOT NULL CONSTRAINT "extent.storage_pool: must be a UUID [type extent storage_pool]" CHECK ("storage_pool" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
