@@ -169,6 +169,8 @@ async fn what_lies_in_the_pool_is_there_for_the_others_when_a_host_is_gone() {
     let gone = cloud.twilights.remove(keeper);
     gone.shutdown().await;
     let uuid = cloud.hosts[keeper].uuid();
+    // That it says nothing is noticed after some keep-alives.
+    tokio::time::sleep(Duration::from_secs(30)).await;
     let missing = async || cloud.current(&format!("/host/{uuid}")).await["status"] == "missing";
     eventually("its silence", missing).await;
     let web = cloud.instance("web", &volume).await;
