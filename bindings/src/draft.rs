@@ -11,7 +11,9 @@ use crate::write::{Write, apply_all};
 use pony_state::{PartError, Read, RowValues, SharedState, TableDef, Transaction};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 #[pyclass(frozen)]
 pub(crate) struct Engine {
@@ -110,13 +112,23 @@ impl Engine {
         }
         drop(snapshot);
         let load = || {
-            let rows =
-                |(def, text): (Arc<TableDef>, Vec<u8>)| Ok((def.rows_from_text(utf8(&def, &text)?)?, def));
-            let rows = loads.into_iter().map(rows).collect::<Result<Vec<_>, PartError>>()?;
+            let rows = parse(loads)?;
             self.state.load(|tx| insert(tx, rows))
         };
         py.detach(load).map(|(count, _)| count).raise(py)
     }
+}
+
+type Loaded = Vec<(Vec<RowValues>, Arc<TableDef>)>;
+
+/// Tables beside each other, as far as there are processors; no more threads than tables.
+fn parse(texts: Vec<(Arc<TableDef>, Vec<u8>)>) -> Result<Loaded, PartError> {
+    let rows = |(def, text): (Arc<TableDef>, Vec<u8>)| Ok((def.rows_from_text(utf8(&def, &text)?)?, def));
+    thread::scope(|scope| {
+        let running: Vec<_> = texts.into_iter().map(|text| scope.spawn(move || rows(text))).collect();
+        let done = running.into_iter().map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        done.collect()
+    })
 }
 
 fn utf8<'t>(def: &TableDef, text: &'t [u8]) -> Result<&'t str, PartError> {
