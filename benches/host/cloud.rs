@@ -71,6 +71,7 @@ pub(crate) async fn start(dir: &Path) -> anyhow::Result<Cloud> {
         sparkle: sparkle.zmq().into(),
         sparkle_key: sparkle.key(),
         stop_grace: Duration::from_secs(1),
+        prove: twilight::PROVE,
         measuring: twilight::Measuring::default(),
     };
     let twilight = Twilight::start(&config, Drivers { hypervisor, ..Drivers::all(Arc::new(host)) })?;

@@ -1,9 +1,10 @@
 //! What a host takes for its work: one module for each kind of work, all in one report.
 //!
-//! `PONY_BENCH_ONLY` names the only part to measure: `fill`, `order`, `memory`.
+//! `PONY_BENCH_ONLY` names the only part to measure: `fill`, `order`, `memory`, `links`.
 
 mod cloud;
 mod fill;
+mod links;
 mod memory;
 mod order;
 mod recorder;
@@ -19,6 +20,9 @@ fn main() -> anyhow::Result<()> {
     let mut report = Report::new("host", "ms");
     if wanted("fill") {
         fill::measure(&mut report)?;
+    }
+    if wanted("links") {
+        links::measure(&mut report)?;
     }
     if wanted("order") {
         order::measure(&mut report)?;

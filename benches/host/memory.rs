@@ -48,6 +48,7 @@ pub(crate) fn be_agent() -> anyhow::Result<bool> {
             sparkle: sparkle.parse()?,
             sparkle_key: key.parse()?,
             stop_grace: Duration::from_secs(1),
+            prove: twilight::PROVE,
             measuring: twilight::Measuring::default(),
         };
         Twilight::start(&config, Drivers::all(Arc::new(host)))?.stopped().await;

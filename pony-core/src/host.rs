@@ -8,6 +8,7 @@ mod adjust;
 mod checksum;
 mod links;
 mod machine;
+mod uplinks;
 
 pub use adjust::adjusted;
 pub use checksum::{Checksum, ChecksumAlgorithm};
@@ -15,7 +16,12 @@ pub use links::{
     GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact,
     TapSpec,
 };
-pub use machine::{CpuFact, DiskFact, DiskTransport, Hba, HostFact, NicFact, NumaNode, VirtualFunctions};
+pub use machine::{
+    CpuFact, DiskFact, DiskTransport, Hba, HostFact, NicBond, NicFact, NumaNode, VirtualFunctions,
+};
+pub use uplinks::{
+    BondMode, BondSpec, HostAddress, SegmentSpec, UplinkFact, UplinkId, UplinkSpec, Uplinks, XmitHash,
+};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

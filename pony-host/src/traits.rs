@@ -9,7 +9,8 @@ use crate::{Console, GuestUsage, HostUsage};
 use async_trait::async_trait;
 use pony_core::host::{
     ConsoleKind, CpuSpec, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact,
-    PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec,
+    VolumeFact, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -63,6 +64,13 @@ pub trait Hypervisor: Send + Sync {
 /// Makes links.
 #[async_trait]
 pub trait Network: Send + Sync {
+    /// Makes the uplink be there and up. A card that a bond is given keeps what it had: its addresses and routes go
+    /// where the bond's untagged traffic ends, and come back when it is let go of.
+    async fn ensure_uplink(&self, spec: &UplinkSpec) -> Result<UplinkFact>;
+    /// Removes the uplink. What is on it must be gone.
+    async fn remove_uplink(&self, uplink: UplinkId) -> Result<()>;
+    /// The uplinks that this agent made.
+    async fn list_uplinks(&self) -> Result<Vec<UplinkFact>>;
     /// Makes the switch be there and up.
     async fn ensure_switch(&self, spec: &SwitchSpec) -> Result<SwitchFact>;
     /// Removes the switch. Links on it are left without one.

@@ -255,3 +255,52 @@ fn guests_are_told_of_themselves_as_long_as_they_are_there() {
         assert!(rules.is_empty(), "{}", String::from_utf8_lossy(&rules));
     });
 }
+
+/// What nft says.
+fn nft(args: &str) -> String {
+    let output = Command::new("nft").args(args.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "nft {args}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_rule_that_somebody_removed_is_missed() {
+    in_namespace(|network| async move {
+        let switch = switch();
+        network.ensure_switch(&switch).await.unwrap();
+        let taps = [tap(&switch), tap(&switch)];
+        for tap in &taps {
+            network.ensure_tap(tap).await.unwrap();
+        }
+        let guards = async || -> Vec<Option<u64>> {
+            let found = network.list_taps().await.unwrap();
+            let guard = |tap: &TapSpec| found.iter().find(|it| it.vnic == tap.vnic).unwrap().guard;
+            taps.iter().map(guard).collect()
+        };
+        let whole: Vec<_> = taps.iter().map(|tap| Some(tap.guard())).collect();
+        assert_eq!(guards().await, whole);
+        let before = nft("list ruleset");
+        let table = format!("bridge pony_{}", HOST.simple());
+        // One rule of the first tap's chain.
+        let link = network.ensure_tap(&taps[0]).await.unwrap().link;
+        let rules = nft(&format!("-a list table {table}"));
+        let chain = rules.split("\n\tchain ").find(|it| it.starts_with(&link)).unwrap();
+        let rule = chain.lines().find(|it| it.contains("drop") && it.contains("# handle")).unwrap();
+        let (name, handle) = (chain.split(' ').next().unwrap(), rule.rsplit(' ').next().unwrap());
+        nft(&format!("delete rule {table} {name} handle {handle}"));
+        assert_eq!(guards().await, [None, whole[1]]);
+        network.ensure_tap(&taps[0]).await.unwrap();
+        assert_eq!(
+            (guards().await, nft("list ruleset").lines().count()),
+            (whole.clone(), before.lines().count())
+        );
+        // What leads to all chains.
+        nft(&format!("flush chain {table} from_guests"));
+        assert_eq!(guards().await, [None, None]);
+        for tap in &taps {
+            network.ensure_tap(tap).await.unwrap();
+        }
+        assert_eq!(guards().await, whole);
+        assert_eq!(nft("list ruleset").lines().count(), before.lines().count());
+    });
+}

@@ -62,6 +62,7 @@ impl Cloud {
             sparkle_key: sparkle.key(),
             stop_grace: Duration::from_secs(1),
             measuring: twilight::Measuring::default(),
+            prove: twilight::PROVE,
         };
         let twilight = Twilight::start(&config, Drivers::all(Arc::new(host))).unwrap();
         let auth = std::fs::read_to_string(sparkle.credentials()).unwrap().trim().to_owned();

@@ -46,6 +46,7 @@ fn agent(dir: &Path, sparkle: &Sparkle, host: &SimHost) -> Twilight {
         sparkle_key: sparkle.key(),
         stop_grace: Duration::from_secs(1),
         measuring: twilight::Measuring::default(),
+        prove: twilight::PROVE,
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap()
 }

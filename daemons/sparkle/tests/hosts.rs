@@ -33,6 +33,7 @@ fn agent(dir: &Path, host: &SimHost, sparkle: SocketAddr, key: &Path) -> Twiligh
         sparkle_key: KeyPair::load_or_create(&key.join("sparkle.key")).unwrap().public(),
         stop_grace: Duration::from_secs(1),
         measuring: twilight::Measuring::default(),
+        prove: twilight::PROVE,
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap()
 }

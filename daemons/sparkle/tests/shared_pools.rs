@@ -41,6 +41,7 @@ impl Cloud {
                 sparkle: sparkle.zmq().into(),
                 sparkle_key: sparkle.key(),
                 stop_grace: Duration::from_secs(1),
+                prove: twilight::PROVE,
                 measuring: twilight::Measuring::default(),
             };
             twilights.push(Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap());

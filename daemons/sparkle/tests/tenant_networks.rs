@@ -44,6 +44,7 @@ impl Cloud {
                 sparkle_key: sparkle.key(),
                 stop_grace: Duration::from_secs(1),
                 measuring: twilight::Measuring::default(),
+                prove: twilight::PROVE,
             };
             let network = Arc::new(space.driver(host.uuid()));
             uuids.push(host.uuid().to_string());

@@ -3,7 +3,8 @@
 use crate::consoles::Consoles;
 use crate::epoch::EpochFile;
 use crate::executor::{Answer, Executor};
-use pony_core::agent::{Agent, AgentEvent, Hint};
+use crate::uplinks::UplinkFile;
+use pony_core::agent::{Agent, AgentEvent, Hint, UplinkRecord};
 use pony_core::channel::{Message, Say, Side, is_channel, is_old};
 use pony_net::{Client, Clock, Event};
 use pony_state::sync::{Now, Session};
@@ -11,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How long after a failed write of the epoch it is tried again.
-const EPOCH_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long after a failed write of what must not be forgotten it is tried again.
+const WRITE_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 pub(crate) struct Core {
     pub(crate) host: Uuid,
@@ -24,6 +25,9 @@ pub(crate) struct Core {
     pub(crate) epoch: EpochFile,
     /// An epoch that could not be written yet.
     pub(crate) epoch_unsaved: Option<u64>,
+    pub(crate) uplinks: UplinkFile,
+    /// What could not be written of uplinks yet.
+    pub(crate) uplinks_unsaved: Option<(u64, UplinkRecord)>,
 }
 
 /// What drivers noticed by themselves.
@@ -58,9 +62,7 @@ impl Core {
                     self.agent.handle_hint(Hint::Machine, now(self.clock));
                     self.agent.handle_hint(Hint::Links, now(self.clock));
                 }
-                () = tokio::time::sleep(EPOCH_RETRY), if self.epoch_unsaved.is_some() => {
-                    if let Some(epoch) = self.epoch_unsaved { self.save_epoch(epoch); }
-                }
+                () = tokio::time::sleep(WRITE_RETRY), if self.is_unsaved() => self.save(),
                 () = tokio::time::sleep_until(timeout) => self.agent.handle_timeout(now(self.clock)),
             }
         }
@@ -91,9 +93,39 @@ impl Core {
     fn report(&mut self, event: AgentEvent) {
         match event {
             AgentEvent::EpochRaised(epoch) => self.save_epoch(epoch),
+            AgentEvent::UplinksChanged { serial, record } => {
+                tracing::info!("uplinks: {}", uplinks(&record));
+                self.uplinks_unsaved = Some((serial, record));
+                self.save_uplinks();
+            }
             AgentEvent::Missing => tracing::warn!("Sparkle is silent; its last orders hold"),
             AgentEvent::Back => tracing::info!("Sparkle talks again"),
             other => tracing::warn!("{other:?}"),
+        }
+    }
+
+    fn is_unsaved(&self) -> bool {
+        self.epoch_unsaved.is_some() || self.uplinks_unsaved.is_some()
+    }
+
+    fn save(&mut self) {
+        if let Some(epoch) = self.epoch_unsaved {
+            self.save_epoch(epoch);
+        }
+        self.save_uplinks();
+    }
+
+    /// Until what is known of uplinks is durable, the agent touches none.
+    fn save_uplinks(&mut self) {
+        let Some((serial, record)) = self.uplinks_unsaved.take() else { return };
+        match self.uplinks.write(&record) {
+            Ok(()) => self.agent.uplinks_saved(serial, now(self.clock)),
+            Err(error) => {
+                tracing::error!(
+                    "{error} while writing down how to roll uplinks back; none is touched before"
+                );
+                self.uplinks_unsaved = Some((serial, record));
+            }
         }
     }
 
@@ -165,6 +197,23 @@ impl Core {
             Answer::Progress(run, fraction) => self.agent.handle_progress(run, fraction, now),
             Answer::Look(look, found) => self.agent.handle_look(look, found, now),
         }
+    }
+}
+
+/// What becomes of uplinks, for the log.
+fn uplinks(record: &UplinkRecord) -> String {
+    let count = record.proven.len();
+    match (&record.trial, &record.refused) {
+        (Some(trial), _) => {
+            format!("{} are on trial until Sparkle is reached; {count} were before", trial.len())
+        }
+        (None, Some(refused)) => {
+            format!(
+                "rolled back to the {count} before ({} times): Sparkle could not be reached",
+                refused.attempts
+            )
+        }
+        (None, None) => format!("Sparkle is reached over these {count}"),
     }
 }
 

@@ -41,6 +41,8 @@ impl Drivers {
                 }
                 self.hypervisor.grow_disk(*instance, disk, spec.size_mib.unwrap_or_default()).await?;
             }
+            Step::EnsureUplink(spec) => return self.network.ensure_uplink(spec).await.map(Output::Uplink),
+            Step::RemoveUplink(id) => self.network.remove_uplink(*id).await?,
             Step::EnsureSwitch(spec) => return self.network.ensure_switch(spec).await.map(Output::Switch),
             Step::RemoveSwitch(switch) => self.network.remove_switch(*switch).await?,
             Step::EnsureTap(spec) => return self.network.ensure_tap(spec).await.map(Output::Tap),
@@ -66,6 +68,7 @@ impl Drivers {
             Look::Disks => Found::Disks(self.discovery.disks().await?),
             Look::Cpus(cpus) => Found::Cpus(self.hypervisor.offers(cpus).await?),
             Look::Guests => Found::Guests(self.hypervisor.list().await?),
+            Look::Uplinks => Found::Uplinks(self.network.list_uplinks().await?),
             Look::Switches => Found::Switches(self.network.list_switches().await?),
             Look::Taps => Found::Taps(self.network.list_taps().await?),
             Look::Pool(pool) => Found::Pool(self.storage.open_pool(pool).await?),

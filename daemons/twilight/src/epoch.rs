@@ -1,38 +1,25 @@
 //! The highest controller epoch that this host ever accepted, kept so that an older controller cannot command it
 //! after a restart either.
 
+use crate::durable::Durable;
 use anyhow::Context;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-pub(crate) struct EpochFile(PathBuf);
+pub(crate) struct EpochFile(Durable);
 
 impl EpochFile {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self(dir.join("epoch"))
+        Self(Durable::new(dir, "epoch"))
     }
 
     /// The epoch; 0 when none was ever accepted.
     pub(crate) fn read(&self) -> anyhow::Result<u64> {
-        match std::fs::read_to_string(&self.0) {
-            Ok(text) => text
-                .trim()
-                .parse()
-                .with_context(|| format!("{}: it should hold one number", self.0.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error).with_context(|| format!("reading {}", self.0.display())),
-        }
+        let Some(text) = self.0.read()? else { return Ok(0) };
+        text.trim().parse().with_context(|| format!("{}: it should hold one number", self.0.path().display()))
     }
 
-    /// Writes it so that it survives a crash at any moment, as itself or as the one before.
     pub(crate) fn write(&self, epoch: u64) -> std::io::Result<()> {
-        let partial = self.0.with_extension("partial");
-        let mut file = std::fs::File::create(&partial)?;
-        writeln!(file, "{epoch}")?;
-        file.sync_all()?;
-        std::fs::rename(&partial, &self.0)?;
-        let dir = self.0.parent().unwrap_or(Path::new("."));
-        std::fs::File::open(dir)?.sync_all()
+        self.0.write(&epoch.to_string())
     }
 }
 

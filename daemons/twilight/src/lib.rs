@@ -6,10 +6,12 @@
 mod consoles;
 mod core;
 mod drivers;
+mod durable;
 mod epoch;
 mod executor;
 mod measure;
 mod real;
+mod uplinks;
 
 pub use drivers::Drivers;
 pub use measure::{Auth, Collectd, Measuring, NotLoopback};
@@ -26,10 +28,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uplinks::UplinkFile;
 use uuid::Uuid;
 
 /// How long a shutdown waits.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
+/// How long Sparkle may be out of reach after a change of the host's links, where nobody says otherwise: longer than a
+/// switch needs to let traffic through (30 s with the spanning tree), and to connect again after that.
+pub const PROVE: Duration = Duration::from_secs(60);
 
 /// What a Twilight is started with.
 #[derive(Debug, Clone)]
@@ -46,6 +53,8 @@ pub struct Config {
     pub stop_grace: Duration,
     /// Whom what is used is told.
     pub measuring: Measuring,
+    /// How long Sparkle may be out of reach after a change of the host's links before the change is rolled back.
+    pub prove: Duration,
 }
 
 /// A running Twilight.
@@ -64,15 +73,20 @@ impl Twilight {
         made.with_context(|| format!("making the state directory {}", config.dir.display()))?;
         let keys = KeyPair::load_or_create(&config.dir.join("twilight.key"))?;
         tracing::info!("host {}, key {}", config.host, keys.public());
-        let epoch = EpochFile::new(&config.dir);
+        let (epoch, uplinks) = (EpochFile::new(&config.dir), UplinkFile::new(&config.dir));
         let clock = Clock::start();
-        let grace_ms = u64::try_from(config.stop_grace.as_millis()).unwrap_or(u64::MAX);
+        let ms = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
         let options = AgentOptions {
             uuid: config.host,
             incarnation: Uuid::new_v4(),
             epoch_highest: epoch.read()?,
             seed: Uuid::new_v4().as_u64_pair().0,
-            config: AgentConfig { shutdown_grace_ms: grace_ms, ..AgentConfig::default() },
+            uplinks: uplinks.read()?,
+            config: AgentConfig {
+                shutdown_grace_ms: ms(config.stop_grace),
+                prove_ms: ms(config.prove),
+                ..AgentConfig::default()
+            },
             limits: pony_state::sync::Limits::default(),
         };
         let agent = Agent::new(options, core::now(clock))?;
@@ -87,7 +101,18 @@ impl Twilight {
         let (consoles, said) = Consoles::new(drivers.hypervisor.clone());
         let (executor, answers) = Executor::new(drivers.clone());
         let host = config.host;
-        let core = core::Core { host, clock, agent, client, executor, consoles, epoch, epoch_unsaved: None };
+        let core = core::Core {
+            host,
+            clock,
+            agent,
+            client,
+            executor,
+            consoles,
+            epoch,
+            epoch_unsaved: None,
+            uplinks,
+            uplinks_unsaved: None,
+        };
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(core.run(answers, hints, said, stop.clone()));

@@ -38,6 +38,9 @@ struct Options {
     /// Seconds between two words to collectd
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     collectd_interval: u64,
+    /// Seconds that Sparkle may be out of reach after a change of the host's links before the change is rolled back
+    #[arg(long, default_value_t = twilight::PROVE.as_secs())]
+    rollback_after: u64,
     #[command(flatten)]
     host: RealHost,
 }
@@ -64,6 +67,7 @@ async fn main() -> anyhow::Result<()> {
         sparkle: options.sparkle,
         sparkle_key: options.sparkle_key,
         stop_grace: Duration::from_secs(options.stop_grace),
+        prove: Duration::from_secs(options.rollback_after),
     };
     let mut twilight = Twilight::start(&config, drivers).context("starting")?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -71,6 +71,7 @@ fn try_twilight(dir: &Path, host: &SimHost, measuring: Measuring) -> anyhow::Res
         sparkle: SocketAddr::from(([127, 0, 0, 1], free_port())).into(),
         sparkle_key: KeyPair::load_or_create(&dir.join("sparkle.key")).unwrap().public(),
         stop_grace: Duration::from_secs(1),
+        prove: twilight::PROVE,
         measuring,
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone())))

@@ -30,6 +30,13 @@ pub struct Config {
     pub look_machine_ms: u64,
     /// A look that is not answered for this long has failed.
     pub look_timeout_ms: u64,
+    /// How long Sparkle may be out of reach after a change of uplinks before the change is rolled back. Longer than
+    /// a switch needs to let traffic through (30 s with the spanning tree), and to connect again after that.
+    pub prove_ms: u64,
+    /// What was rolled back is tried again after this; doubles with each time that it had to be.
+    pub refused_first_ms: u64,
+    /// The longest wait before that: each try cuts the host off for a while.
+    pub refused_cap_ms: u64,
     /// Progress of a fill is reported at most this often per volume, to keep messages few.
     pub progress_ms: u64,
     /// Notifications that wait to be sent; beyond it the oldest is dropped, as they are news, not state.
@@ -50,6 +57,9 @@ impl Default for Config {
             look_pools_ms: 30_000,
             look_machine_ms: 60_000,
             look_timeout_ms: 30_000,
+            prove_ms: 60_000,
+            refused_first_ms: 600_000,
+            refused_cap_ms: 6 * 3_600_000,
             progress_ms: 1_000,
             notifications_max: 256,
             notification_repeat_ms: 60_000,
@@ -61,7 +71,7 @@ impl Config {
     pub(super) fn look_period(&self, subject: Subject) -> u64 {
         match subject {
             Subject::Host | Subject::Nics | Subject::Disks | Subject::Cpus => self.look_machine_ms,
-            Subject::Guests | Subject::Switches | Subject::Taps => self.look_guests_ms,
+            Subject::Guests | Subject::Uplinks | Subject::Switches | Subject::Taps => self.look_guests_ms,
             Subject::Pool(_) | Subject::Volumes(_) => self.look_pools_ms,
         }
     }

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::connection::{self, Refused, Told};
 use super::keeper::Keeper;
 use super::step::{Command, Found, Hint, LookId, StepOutcome};
+use super::trial::UplinkRecord;
 use super::{rows, tell};
 use crate::host::DriverError;
 use crate::reconcile::RunId;
@@ -24,6 +25,8 @@ pub struct AgentOptions {
     pub epoch_highest: u64,
     /// Sets retries apart from other hosts'.
     pub seed: u64,
+    /// What was last to be written down by [`AgentEvent::UplinksChanged`]; else the default.
+    pub uplinks: UplinkRecord,
     /// Bounds of the work.
     pub config: Config,
     /// Bounds of messages.
@@ -35,6 +38,13 @@ pub struct AgentOptions {
 pub enum AgentEvent {
     /// To be written durably, and confirmed by [`Agent::epoch_saved`]: no command is given before.
     EpochRaised(u64),
+    /// To be written durably, and confirmed by [`Agent::uplinks_saved`]: no uplink is touched before.
+    UplinksChanged {
+        /// For the confirmation.
+        serial: u64,
+        /// What is to be read at the next start.
+        record: UplinkRecord,
+    },
     /// Sparkle has fallen silent. The last order stays in force.
     Missing,
     /// Sparkle talks again.
@@ -52,7 +62,7 @@ pub enum AgentEvent {
     Refused(Refused),
 }
 
-/// Events that nobody has asked for; beyond it the oldest is dropped, as all but the epoch are for the log.
+/// Events that nobody has asked for; beyond it the oldest is dropped, as all but what is to be written are for the log.
 const EVENTS_MAX: usize = 256;
 
 /// A difference between the two clocks beyond which times already told are told anew, ms.
@@ -82,9 +92,11 @@ impl Agent {
     /// # Errors
     /// [`SchemaError`], if the tables' declarations contradict each other; a test proves that they do not.
     pub fn new(options: AgentOptions, now: Now) -> Result<Self, SchemaError> {
+        let mut keeper = Keeper::new(options.config.clone(), options.seed, now.ms);
+        keeper.resume_uplinks(now.ms, &options.uplinks);
         Ok(Self {
             state: tables::new_state()?,
-            keeper: Keeper::new(options.config.clone(), options.seed, now.ms),
+            keeper,
             session: None,
             events: VecDeque::new(),
             epoch_unsaved: None,
@@ -154,6 +166,12 @@ impl Agent {
         }
     }
 
+    /// What was to be written down about uplinks was, durably.
+    pub fn uplinks_saved(&mut self, serial: u64, now: Now) {
+        self.keeper.uplinks_saved(serial);
+        self.drive(now);
+    }
+
     /// Something for the daemon itself.
     pub fn poll_event(&mut self) -> Option<AgentEvent> {
         self.events.pop_front()
@@ -196,7 +214,21 @@ impl Agent {
             let AgentOptions { uuid, epoch_highest, incarnation, limits, .. } = self.options.clone();
             self.session = Some(Session::new(Role::Peer { uuid, epoch_highest }, incarnation, limits, now));
         }
+        self.prove(now);
         self.tell(now);
+    }
+
+    /// Whether Sparkle can still be reached is found out by asking it for everything.
+    fn prove(&mut self, now: Now) {
+        // A session that begins asks by itself.
+        if self.keeper.poll_question(now.ms)
+            && let Some(session) = &mut self.session
+        {
+            session.ask(now);
+        }
+        if let Some((serial, record)) = self.keeper.poll_uplinks() {
+            self.emit(AgentEvent::UplinksChanged { serial, record });
+        }
     }
 
     /// Takes in what the session received.
@@ -210,6 +242,7 @@ impl Agent {
                         |row: &RowId, part: &sync::Part| connection::compare(&self.state, row, part);
                     let changes = full.diff(PartKind::Desired, ordered, compare);
                     self.apply(changes);
+                    self.keeper.hear_answer();
                     heard = true;
                 }
                 Event::Changes(changes) => {
@@ -272,8 +305,10 @@ impl Agent {
     fn emit(&mut self, event: AgentEvent) {
         self.events.push_back(event);
         if self.events.len() > EVENTS_MAX {
-            let epoch = |event: &AgentEvent| matches!(event, AgentEvent::EpochRaised(_));
-            let oldest = self.events.iter().position(|event| !epoch(event));
+            let kept = |event: &AgentEvent| {
+                matches!(event, AgentEvent::EpochRaised(_) | AgentEvent::UplinksChanged { .. })
+            };
+            let oldest = self.events.iter().position(|event| !kept(event));
             oldest.and_then(|at| self.events.remove(at));
         }
     }

@@ -5,7 +5,7 @@ use super::looks::Subject;
 use super::step::{Output, Step};
 use crate::host::{
     DiskFact, GuestState, HostFact, InstanceFact, NicFact, PoolFact, PoolSpec, SwitchFact, TapFact,
-    VolumeFact, VolumeSpec,
+    UplinkFact, UplinkId, VolumeFact, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -32,11 +32,13 @@ impl PoolState {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
     pub(super) host: Option<HostFact>,
-    pub(super) nics: Vec<NicFact>,
+    /// `None` until they were looked at.
+    pub(super) nics: Option<Vec<NicFact>>,
     pub(super) disks: Vec<DiskFact>,
     /// The CPU profiles that were looked at, and whether guests can have them.
     pub(super) cpus: BTreeMap<Uuid, bool>,
     pub(super) guests: Beliefs<Uuid, InstanceFact>,
+    pub(super) uplinks: Beliefs<UplinkId, UplinkFact>,
     pub(super) switches: Beliefs<Uuid, SwitchFact>,
     pub(super) taps: Beliefs<Uuid, TapFact>,
     pub(super) pools: BTreeMap<Uuid, PoolState>,
@@ -76,6 +78,8 @@ impl Facts {
     /// What a step promises that succeeded.
     pub(super) fn promise(&mut self, step: &Step, output: Output) {
         match (step, output) {
+            (Step::EnsureUplink(spec), Output::Uplink(fact)) => self.uplinks.promise(spec.id(), Some(fact)),
+            (Step::RemoveUplink(id), _) => self.uplinks.promise(*id, None),
             (Step::EnsureSwitch(spec), Output::Switch(fact)) => {
                 self.switches.promise(spec.switch, Some(SwitchFact { switch: spec.switch, ..fact }));
             }
@@ -89,7 +93,13 @@ impl Facts {
             }
             (Step::GrowDisk { spec, .. }, _) => self.promise_size(spec),
             (Step::DeleteVolume(spec), _) => self.volumes_of(&spec.pool).promise(spec.volume, None),
-            (Step::EnsureSwitch(_) | Step::EnsureTap(_) | Step::CreateVolume { .. }, _) => self.doubt(step),
+            (
+                Step::EnsureUplink(_)
+                | Step::EnsureSwitch(_)
+                | Step::EnsureTap(_)
+                | Step::CreateVolume { .. },
+                _,
+            ) => self.doubt(step),
             (step, _) => self.promise_guest(step),
         }
     }
@@ -130,6 +140,8 @@ impl Facts {
     /// A step ended in a way that tells nothing about its effect.
     pub(super) fn doubt(&mut self, step: &Step) {
         match step {
+            Step::EnsureUplink(spec) => self.uplinks.doubt(spec.id()),
+            Step::RemoveUplink(id) => self.uplinks.doubt(*id),
             Step::EnsureSwitch(spec) => self.switches.doubt(spec.switch),
             Step::RemoveSwitch(switch) => self.switches.doubt(*switch),
             Step::EnsureTap(spec) => self.taps.doubt(spec.vnic),

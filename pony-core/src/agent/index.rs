@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, is_up};
 use super::orders::{DiskData, Orders, Target, VolumeWish};
-use crate::host::Place;
+use crate::host::{Place, SwitchKind, UplinkId};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ pub(super) struct Index {
     pub(super) cards: BTreeMap<Uuid, (Uuid, usize)>,
     /// Switches that those are plugged into.
     pub(super) switches: BTreeSet<Uuid>,
+    /// Segments that are plugged into those.
+    pub(super) trunks: BTreeSet<UplinkId>,
     /// The volumes that back an image and are not on their way out.
     pub(super) backing: BTreeMap<Uuid, Vec<Uuid>>,
     /// Instances that are ordered to be up, by the volumes that they write to.
@@ -36,6 +38,8 @@ impl Index {
                 index.writers.extend(hardware.volumes().map(|volume| (volume, instance)));
             }
         }
+        let kinds = index.switches.iter().filter_map(|switch| orders.switches.get(switch));
+        index.trunks = kinds.filter_map(SwitchKind::segment).collect();
         for (volume, order) in &orders.volumes {
             if let Some(image) = order.image.filter(|_| order.wish != VolumeWish::Deleted) {
                 index.backing.entry(image).or_default().push(*volume);

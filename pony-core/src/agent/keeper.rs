@@ -12,6 +12,7 @@ use super::orders::Orders;
 use super::plan::View;
 use super::report::{Report, report};
 use super::step::{Command, Found, Hint, LookId, Output, ResourceId, Step, StepOutcome};
+use super::trial::{Trial, UplinkRecord};
 use crate::host::{DriverError, DriverErrorKind, Ending, GuestState, InstanceFact, Source};
 use crate::reconcile::{self, Engine, Outcome, RunId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,6 +34,7 @@ pub struct Keeper {
     index: Index,
     /// Whether there has been any order: without one nothing is done.
     ordered: bool,
+    trial: Trial,
     facts: Facts,
     memos: Memos,
     looks: Looks,
@@ -51,7 +53,8 @@ impl Keeper {
     pub fn new(config: Config, seed: u64, now_ms: u64) -> Self {
         let mut looks = Looks::default();
         let machine = [Subject::Host, Subject::Nics, Subject::Disks, Subject::Cpus];
-        let subjects = machine.into_iter().chain([Subject::Guests, Subject::Switches, Subject::Taps]);
+        let links = [Subject::Guests, Subject::Uplinks, Subject::Switches, Subject::Taps];
+        let subjects = machine.into_iter().chain(links);
         for subject in subjects {
             looks.watch(subject, now_ms);
         }
@@ -61,6 +64,7 @@ impl Keeper {
             orders: Orders::default(),
             index: Index::default(),
             ordered: false,
+            trial: Trial::default(),
             facts: Facts::default(),
             memos: Memos::default(),
             looks,
@@ -71,6 +75,11 @@ impl Keeper {
             dirty: true,
             changed: true,
         }
+    }
+
+    /// Goes on with uplinks where a process before this one was. To be called before anything else.
+    pub fn resume_uplinks(&mut self, now_ms: u64, record: &UplinkRecord) {
+        self.trial = Trial::resume(record, now_ms, &self.config);
     }
 
     /// Everything that is ordered from now on. The first call is what lets anything happen at all.
@@ -84,6 +93,7 @@ impl Keeper {
         let before = std::mem::replace(&mut self.orders, orders);
         (self.ordered, self.dirty) = (true, true);
         self.index = Index::of(&self.orders);
+        self.trial.order(now_ms, &self.orders.uplinks);
         let ordered = &self.orders.pools;
         for pool in self.facts.pools.keys().filter(|p| !ordered.contains_key(p)) {
             forget_pool(&mut self.looks, &mut self.facts.trouble, *pool);
@@ -122,6 +132,10 @@ impl Keeper {
             StepOutcome::Cancelled => (Outcome::Cancelled, None),
         };
         let Some(ended) = self.engine.handle_outcome(now_ms, run, &ending) else { return };
+        if ended.step.uplink().is_some() {
+            self.trial.touch(now_ms, &self.config);
+            self.looks.hint(Subject::Nics, now_ms);
+        }
         match output.filter(|_| !cancelled) {
             Some(output) => self.note_success(now_ms, &ended.step, output),
             None => {
@@ -161,6 +175,7 @@ impl Keeper {
     /// What a step that did not succeed brought about must be looked for.
     fn look_after(&mut self, now_ms: u64, step: &Step) {
         let subject = match step {
+            Step::EnsureUplink(_) | Step::RemoveUplink(_) => Subject::Uplinks,
             Step::EnsureSwitch(_) | Step::RemoveSwitch(_) => Subject::Switches,
             Step::EnsureTap(_) | Step::RemoveTap(_) => Subject::Taps,
             Step::CreateVolume { spec, .. } | Step::DeleteVolume(spec) | Step::GrowDisk { spec, .. } => {
@@ -208,8 +223,8 @@ impl Keeper {
         let again = match (subject, found) {
             (Subject::Host, Found::Host(host)) => return self.facts.host = Some(*host),
             (Subject::Nics, Found::Nics(nics)) => {
-                self.alarm(now_ms, alarms::nics(&self.facts.nics, &nics));
-                return self.facts.nics = nics;
+                self.alarm(now_ms, alarms::nics(self.facts.nics.as_deref().unwrap_or_default(), &nics));
+                return self.facts.nics = Some(nics);
             }
             (Subject::Disks, Found::Disks(disks)) => {
                 self.alarm(now_ms, alarms::disks(&self.facts.disks, &disks));
@@ -217,6 +232,9 @@ impl Keeper {
             }
             (Subject::Cpus, Found::Cpus(cpus)) => return self.facts.cpus = cpus,
             (Subject::Guests, Found::Guests(guests)) => self.accept_guests(now_ms, count, guests),
+            (Subject::Uplinks, Found::Uplinks(found)) => {
+                self.facts.uplinks.accept(count, found.into_iter().map(|it| (it.spec.id(), it))).again
+            }
             (Subject::Switches, Found::Switches(found)) => {
                 self.facts.switches.accept(count, found.into_iter().map(|s| (s.switch, s))).again
             }
@@ -279,7 +297,7 @@ impl Keeper {
         let subjects: &[Subject] = match hint {
             Hint::Instance(_) => &[Subject::Guests],
             Hint::Machine => &[Subject::Host, Subject::Nics, Subject::Disks],
-            Hint::Links => &[Subject::Switches, Subject::Taps],
+            Hint::Links => &[Subject::Nics, Subject::Uplinks, Subject::Switches, Subject::Taps],
         };
         // A disk that is gone takes its pool along.
         let pools =
@@ -293,11 +311,56 @@ impl Keeper {
     pub fn poll(&mut self, now_ms: u64) {
         self.look_around(now_ms);
         self.show_progress(now_ms);
+        self.mind_uplinks(now_ms);
         let due = self.engine.poll_timeout().is_none_or(|at| at <= now_ms);
-        if self.ordered && (self.dirty || due) {
+        if self.acts() && (self.dirty || due) {
             self.review(now_ms);
         }
         self.changed |= std::mem::take(&mut self.dirty);
+    }
+
+    /// Whether there is anything that may be done.
+    fn acts(&self) -> bool {
+        self.ordered || self.trial.is_known()
+    }
+
+    fn mind_uplinks(&mut self, now_ms: u64) {
+        let idle = self.are_uplinks_idle();
+        let done = self.trial.is_on()
+            && self.with_view(now_ms, &Usage::default(), |view| idle && view.uplinks_done());
+        let Some(refused) = self.trial.poll(now_ms, done, &self.config) else { return };
+        self.dirty = true;
+        for id in refused.keys() {
+            if let Some(refusal) = self.trial.refusal(*id) {
+                return self.news.rolled_back(now_ms, *id, refusal.attempts, &self.config);
+            }
+        }
+    }
+
+    fn are_uplinks_idle(&self) -> bool {
+        self.engine.runs().iter().all(|run| run.step.uplink().is_none())
+    }
+
+    /// Whether Sparkle is to be asked whether it can be reached; [`hear_answer`](Self::hear_answer) tells of its answer.
+    pub fn poll_question(&mut self, now_ms: u64) -> bool {
+        let idle = self.are_uplinks_idle();
+        self.trial.poll_question(now_ms, idle)
+    }
+
+    /// Sparkle has answered a question. Earlier ones do not count by themselves: see [`UplinkRecord`].
+    pub fn hear_answer(&mut self) {
+        self.dirty |= self.trial.hear();
+    }
+
+    /// What is to be written down about uplinks, with a number for [`uplinks_saved`](Self::uplinks_saved).
+    pub fn poll_uplinks(&mut self) -> Option<(u64, UplinkRecord)> {
+        self.trial.poll_record()
+    }
+
+    /// It was written down durably; before that no uplink is touched.
+    pub fn uplinks_saved(&mut self, serial: u64) {
+        self.trial.saved(serial);
+        self.dirty = true;
     }
 
     fn look_around(&mut self, now_ms: u64) {
@@ -322,6 +385,7 @@ impl Keeper {
     fn count(&mut self, subject: Subject) -> u64 {
         match subject {
             Subject::Guests => self.facts.guests.look(),
+            Subject::Uplinks => self.facts.uplinks.look(),
             Subject::Switches => self.facts.switches.look(),
             Subject::Taps => self.facts.taps.look(),
             Subject::Volumes(pool) => self.facts.pools.get_mut(&pool).map_or(0, |p| p.volumes.look()),
@@ -347,6 +411,8 @@ impl Keeper {
         let view = View {
             now_ms,
             config: &self.config,
+            ordered: self.ordered,
+            trial: &self.trial,
             orders: &self.orders,
             index: &self.index,
             usage: &usage,
@@ -359,7 +425,12 @@ impl Keeper {
         self.dirty = true;
         while let Some(command) = self.engine.poll_command() {
             self.commands.push_back(match command {
-                reconcile::Command::Run { run, step, .. } => Command::Run { run, step },
+                reconcile::Command::Run { run, step, .. } => {
+                    if step.uplink().is_some() {
+                        self.trial.touch(now_ms, &self.config);
+                    }
+                    Command::Run { run, step }
+                }
                 reconcile::Command::Cancel { run } => Command::Cancel { run },
             });
         }
@@ -399,7 +470,8 @@ impl Keeper {
         if self.dirty {
             return Some(0);
         }
-        let engine = self.engine.poll_timeout().filter(|_| self.ordered);
+        let engine = self.engine.poll_timeout().filter(|_| self.acts());
+        let engine = engine.into_iter().chain(self.trial.poll_timeout(self.are_uplinks_idle()));
         let pending = self.shown.values().filter(|s| s.pending.is_some());
         let progress = pending.map(|s| s.told_ms.saturating_add(self.config.progress_ms));
         progress.chain(engine).chain(self.looks.poll_timeout(&self.config)).min()
@@ -421,19 +493,26 @@ impl Keeper {
         // Who uses what is told only of volumes that are to be let go of.
         let lets_go = self.orders.volumes.values().any(|it| it.grant.is_released());
         let usage = if lets_go { Usage::of(&self.facts) } else { Usage::default() };
+        self.with_view(now_ms, &usage, |view| report(view, &self.engine, self.ordered))
+    }
+
+    /// Asks something about the present moment.
+    fn with_view<T>(&self, now_ms: u64, usage: &Usage, ask: impl FnOnce(&View<'_>) -> T) -> T {
         let failing = BTreeSet::new();
         let view = View {
             now_ms,
             config: &self.config,
+            ordered: self.ordered,
+            trial: &self.trial,
             orders: &self.orders,
             index: &self.index,
-            usage: &usage,
+            usage,
             facts: &self.facts,
             memos: &self.memos,
             failing: &failing,
             progress: &self.progress,
         };
-        report(&view, &self.engine, self.ordered)
+        ask(&view)
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) enum Subject {
     Disks,
     Cpus,
     Guests,
+    Uplinks,
     Switches,
     Taps,
     /// The pool itself; its volumes follow once it could be opened.
@@ -132,6 +133,7 @@ impl Subject {
             Self::Disks => Look::Disks,
             Self::Cpus => Look::Cpus(cpus.clone()),
             Self::Guests => Look::Guests,
+            Self::Uplinks => Look::Uplinks,
             Self::Switches => Look::Switches,
             Self::Taps => Look::Taps,
             Self::Pool(uuid) => Look::Pool(pool(uuid)?),

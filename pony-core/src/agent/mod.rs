@@ -10,7 +10,8 @@
 //!   links that this software made (they belong elsewhere, or nowhere), and never data: only a volume that is
 //!   ordered `deleted` is deleted, and only once no guest can have it open.
 //! - A later order wins in bounded time: what is under way and no longer serves is cancelled at once.
-//! - Nothing is remembered that matters: after a restart, what is found decides. What a step brought about that
+//! - A change of the host's uplinks under which Sparkle cannot be reached is taken back ([`UplinkRecord`]).
+//! - Nothing else is remembered that matters: after a restart, what is found decides. What a step brought about that
 //!   failed or was abandoned is looked for before anything is decided on it.
 //! - An instance is told to be let go of (or, without an order, no longer told at all) only after a look found its
 //!   guest gone, while nothing is under way that could bring it back, and its taps are gone: this is what lets
@@ -41,6 +42,8 @@ mod rows;
 mod step;
 mod tell;
 mod tell_machine;
+mod tell_uplinks;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +59,7 @@ pub use orders::{
 };
 pub use report::{
     DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,
-    SwitchReport, VolumeReport,
+    SwitchReport, UplinkHealth, UplinkReport, VolumeReport,
 };
 pub use step::{Command, Found, Hint, Look, LookId, Output, ResourceId, Step, StepOutcome};
+pub use trial::{RefusedUplinks, UplinkRecord};

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::step::ResourceId;
+use crate::host::UplinkId;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, VecDeque};
 use uuid::Uuid;
@@ -14,7 +15,8 @@ pub struct Notification {
     /// What happened, a word: `instance-stopped` (the guest switched itself off), `instance-panicked`,
     /// `instance-killed` (its emulator was, or broke down), `instance-destroyed` (somebody at the host pulled its
     /// plug), `instance-crashed` (nobody saw how), `volume-filled`, `step-failing`, `link-down`, `nic-gone`, `disk-gone`,
-    /// `disk-failing`, `pool-broken`, `pool-filling`.
+    /// `disk-failing`, `pool-broken`, `pool-filling`, `uplinks-rolled-back` (Sparkle could not be reached any more after a
+    /// change of the host's links).
     pub kind: &'static str,
     /// The rest.
     pub data: Json,
@@ -71,6 +73,7 @@ impl News {
     ) {
         let (kind, uuid) = match id {
             ResourceId::Volume(uuid) => ("volume", uuid),
+            ResourceId::Uplink(uplink) => ("bond", uplink.bond()),
             ResourceId::Switch(uuid) => ("switch", uuid),
             ResourceId::Tap(uuid) => ("vnic", uuid),
             ResourceId::Instance(uuid) => ("instance", uuid),
@@ -79,6 +82,13 @@ impl News {
         let data = json!({ kind: uuid, "step": verb, "error": error });
         let news = Notification { instance, kind: "step-failing", data };
         self.tell(now_ms, Thing::Resource(id), news, config);
+    }
+
+    /// A change of uplinks was taken back; `uplink`: one of them.
+    pub(super) fn rolled_back(&mut self, now_ms: u64, uplink: UplinkId, attempts: u32, config: &Config) {
+        let data = json!({ "bond": uplink.bond(), "attempts": attempts });
+        let news = Notification { instance: None, kind: "uplinks-rolled-back", data };
+        self.tell(now_ms, Thing::Resource(ResourceId::Uplink(uplink)), news, config);
     }
 
     /// Something happened to a thing.

@@ -2,7 +2,9 @@
 //!
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
-use crate::host::{Boot, CpuSpec, Firmware, GuestConfig, PoolSpec, SwitchKind, VolumeFormat};
+use crate::host::{
+    Boot, CpuSpec, Firmware, GuestConfig, PoolSpec, SwitchKind, UplinkId, Uplinks, VolumeFormat,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,8 +19,18 @@ pub struct Orders {
     pub volumes: BTreeMap<Uuid, VolumeOrder>,
     /// Images that those refer to.
     pub images: BTreeMap<Uuid, ImageOrder>,
+    /// The host's cards that somebody ordered something of, by `nic.hwaddr`.
+    pub nics: BTreeSet<String>,
+    /// Bonds and what is on them.
+    pub uplinks: Uplinks,
+    /// `vlan` rows: bond and tag.
+    pub vlans: BTreeSet<(Uuid, u16)>,
+    /// `net_role` rows, by what they are made of.
+    pub roles: BTreeMap<Uuid, UplinkId>,
     /// Switches that its instances are plugged into.
     pub switches: BTreeMap<Uuid, SwitchKind>,
+    /// Why not all of a switch can be reached from here, in words.
+    pub left_out: BTreeMap<Uuid, String>,
     /// Instances that are placed here, and those that it is to let go of.
     pub instances: BTreeMap<Uuid, InstanceOrder>,
     /// CPUs that instances may ask for: whether this host can offer them is to be told.

@@ -6,7 +6,10 @@ use super::facts::is_up;
 use super::orders::{Target, VolumeOrder, VolumeWish};
 use super::plan::{View, live_differences};
 use super::step::{ResourceId, Step};
-use crate::host::{DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind, adjusted};
+use super::trial::Refusal;
+use crate::host::{
+    DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind, UplinkId, UplinkSpec, adjusted,
+};
 use crate::reconcile::{Engine, Phase, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -18,6 +21,14 @@ pub struct Report {
     pub host: Option<crate::host::HostFact>,
     /// Its network cards.
     pub nics: Vec<crate::host::NicFact>,
+    /// Network cards that something is ordered of, and that are not there.
+    pub nics_missing: BTreeSet<String>,
+    /// Bonds, and what is on them.
+    pub uplinks: BTreeMap<UplinkId, UplinkReport>,
+    /// `vlan` rows: bond and tag.
+    pub vlans: BTreeSet<(Uuid, u16)>,
+    /// `net_role` rows, by what they are made of.
+    pub roles: BTreeMap<Uuid, UplinkId>,
     /// Its disks.
     pub disks: Vec<crate::host::DiskFact>,
     /// CPU profiles that are ordered and were looked at, and whether guests can have them.
@@ -167,12 +178,44 @@ type StepEngine = Engine<ResourceId, Step>;
 /// Allocation of a pool is told in steps of this, MiB: guests write all the time, and each change costs a message.
 const ALLOCATED_STEP_MIB: i64 = 64;
 
+/// A bond, or what is on one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UplinkReport {
+    /// How it does.
+    pub status: UplinkHealth,
+    /// The link that carries its frames: a bond, or a VLAN on one.
+    pub below: Option<String>,
+    /// The link that ends it: the same, or a bridge.
+    pub link: Option<String>,
+    /// How it goes.
+    pub order: Progress,
+}
+
+/// How an uplink does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UplinkHealth {
+    /// It is not there yet.
+    Missing,
+    /// It is as ordered, without a card that hears anything.
+    Inactive,
+    /// It is as ordered.
+    Active,
+    /// It could not be made so.
+    Broken,
+    /// This host cannot make such a thing.
+    Unsupported,
+}
+
 /// Puts together what is told. `ordered`: whether there is any order at all yet.
 pub(super) fn report(view: &View<'_>, engine: &StepEngine, ordered: bool) -> Report {
     let reporter = Reporter { view, engine, ordered };
     Report {
         host: view.facts.host.clone(),
-        nics: view.facts.nics.clone(),
+        nics: view.facts.nics.clone().unwrap_or_default(),
+        nics_missing: reporter.nics_missing(),
+        uplinks: view.orders.uplinks.keys().map(|id| (*id, reporter.uplink(*id))).collect(),
+        vlans: view.orders.vlans.clone(),
+        roles: view.orders.roles.clone(),
         disks: view.facts.disks.clone(),
         cpus: reporter.cpus(),
         pools: view.orders.pools.keys().map(|pool| (*pool, reporter.pool(*pool))).collect(),
@@ -281,13 +324,53 @@ impl Reporter<'_> {
         DataReport { status, error }
     }
 
+    fn nics_missing(&self) -> BTreeSet<String> {
+        let Some(found) = &self.view.facts.nics else { return BTreeSet::new() };
+        let is_there = |mac: &&String| found.iter().any(|nic| nic.hwaddr == **mac);
+        self.view.orders.nics.iter().filter(|mac| !is_there(mac)).cloned().collect()
+    }
+
+    fn uplink(&self, id: UplinkId) -> UplinkReport {
+        let fact = self.view.facts.uplinks.get(id);
+        let wish = self.view.uplink_wish(id);
+        let state = self.engine.status(ResourceId::Uplink(id));
+        let unsupported = state.as_ref().and_then(|it| it.error.as_ref());
+        let unsupported = unsupported.is_some_and(|it| it.kind == DriverErrorKind::Unsupported);
+        let mut order = progress(state);
+        let refusal = self.view.trial.refusal(id);
+        if let Some(refusal) = refusal {
+            order = rolled_back(refusal, self.view.config.prove_ms);
+        }
+        let as_ordered = fact.filter(|it| wish.as_ref().is_some_and(|wish| it.is_as_ordered(wish)));
+        let status = match as_ordered {
+            _ if refusal.is_some() => UplinkHealth::Broken,
+            Some(fact) if fact.carrier => UplinkHealth::Active,
+            Some(_) => UplinkHealth::Inactive,
+            None if unsupported => UplinkHealth::Unsupported,
+            None if order.attempts > 0 => UplinkHealth::Broken,
+            None => UplinkHealth::Missing,
+        };
+        order.error = order.error.or_else(|| self.cards_missing(id));
+        let (below, link) = (fact.map(|it| it.below.clone()), fact.map(|it| it.link.clone()));
+        UplinkReport { status, below, link, order }
+    }
+
+    fn cards_missing(&self, id: UplinkId) -> Option<String> {
+        let Some(UplinkSpec::Bond(order)) = self.view.orders.uplinks.get(&id) else { return None };
+        let missing = self.nics_missing();
+        let mac = order.nics.iter().find(|mac| missing.contains(*mac))?;
+        Some(format!("card {mac} is not in this host"))
+    }
+
     fn switch(&self, switch: Uuid, kind: &SwitchKind) -> SwitchReport {
         let fact = self.view.facts.switches.get(switch);
         SwitchReport {
             ready: fact.is_some(),
             unsupported: matches!(kind, SwitchKind::Unsupported(_)),
             bridge: fact.map(|f| f.bridge.clone()),
-            error: progress(self.engine.status(ResourceId::Switch(switch))).error,
+            error: progress(self.engine.status(ResourceId::Switch(switch)))
+                .error
+                .or_else(|| self.view.orders.left_out.get(&switch).cloned()),
         }
     }
 
@@ -364,6 +447,16 @@ fn pending_restart(guest: &InstanceFact) -> Option<String> {
 fn is_lasting(status: &Status) -> bool {
     let lasting = |kind| matches!(kind, DriverErrorKind::Order | DriverErrorKind::Unsupported);
     matches!(status.phase, Phase::Cannot(_)) || status.error.as_ref().is_some_and(|e| lasting(e.kind))
+}
+
+/// Why the order before is in force.
+fn rolled_back(refusal: Refusal, prove_ms: u64) -> Progress {
+    let seconds = prove_ms / 1_000;
+    let error = format!(
+        "rolled back: Sparkle could not be reached within {seconds} s under this order; the one before holds until it \
+         is tried again, which is at once when it changes"
+    );
+    Progress { error: Some(error), attempts: refusal.attempts, next_retry_ms: Some(refusal.next_ms) }
 }
 
 fn progress(status: Option<Status>) -> Progress {

@@ -1,5 +1,9 @@
 //! From the replicated desired rows to [`Orders`]. The only place in the agent that reads tables.
 
+mod uplinks;
+
+use uplinks::Core;
+
 use super::orders::{
     DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, NicOrder, Orders, Placement,
     PoolOrder, Target, VolumeOrder, VolumeWish,
@@ -21,17 +25,22 @@ use uuid::Uuid;
 
 /// Everything that the rows order of the host.
 pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
+    let mut orders = uplinks::orders(rows, host);
+    let core = uplinks::core(rows, host);
+    for row in rows.table::<Switch>().iter() {
+        switch(rows, host, row, &core, &mut orders);
+    }
     Orders {
         pools: rows.table::<StoragePool>().iter().filter_map(|row| pool_order(row, host)).collect(),
         volumes: rows.table::<Volume>().iter().filter_map(|row| volume(rows, host, row)).collect(),
         images: rows.table::<Image>().iter().filter_map(image).collect(),
-        switches: rows.table::<Switch>().iter().filter_map(|row| switch(rows, host, row)).collect(),
         instances: instances(rows, host),
         cpus: rows
             .table::<CpuProfile>()
             .iter()
             .filter_map(|row| Some((row.uuid, cpu(rows, row.uuid)?)))
             .collect(),
+        ..orders
     }
 }
 
@@ -98,41 +107,52 @@ fn image(row: &Image) -> Option<(Uuid, ImageOrder)> {
     Some((row.uuid, ImageOrder { source_uri: order.source_uri.as_deref().map(str::to_owned) }))
 }
 
-/// `None` for one that joins hosts, as long as Sparkle has not said where this host's end is.
-fn switch(rows: &impl Read, host: Uuid, row: &Switch) -> Option<(Uuid, SwitchKind)> {
-    let order = row.desired.as_ref()?;
+/// Nothing for one that joins hosts, as long as Sparkle has not said where this host's end is.
+fn switch(rows: &impl Read, host: Uuid, row: &Switch, core: &Core, orders: &mut Orders) {
+    let Some(order) = row.desired.as_ref() else { return };
     let kind = match (order.kind, order.tag) {
         (tables::SwitchType::Bridge, None) => SwitchKind::Bridge,
-        (tables::SwitchType::Bridge, Some(tag)) => {
-            SwitchKind::Unsupported(format!("this host is not connected to VLAN {tag} of a core network"))
-        }
+        (tables::SwitchType::Bridge, Some(tag)) => core.segment(tag, &orders.uplinks),
         (tables::SwitchType::Vxlan, Some(tag)) => {
-            let vni = u32::try_from(tag).ok()?;
-            SwitchKind::Vxlan(overlay(vni, host, rows.table::<SwitchPort>().find("switch", row.uuid))?)
+            let Ok(vni) = u32::try_from(tag) else { return };
+            let ports = rows.table::<SwitchPort>().find("switch", row.uuid);
+            let Some((overlay, left_out)) = overlay(vni, host, ports) else { return };
+            orders.left_out.extend(left_out.map(|why| (row.uuid, why)));
+            SwitchKind::Vxlan(overlay)
         }
         (tables::SwitchType::Vxlan, None) => {
             SwitchKind::Unsupported("it has no VXLAN network identifier: order a tag".to_owned())
         }
     };
-    Some((row.uuid, kind))
+    orders.switches.insert(row.uuid, kind);
 }
 
-/// What this host must know of a VXLAN switch with these ports. Where two claim one address, the one with the greater
-/// key has it: every host decides alike.
-fn overlay<'a>(vni: u32, host: Uuid, ports: impl Iterator<Item = &'a SwitchPort>) -> Option<Overlay> {
+/// What this host must know of a VXLAN switch with these ports, and why some are left out. Where two claim one address,
+/// the one with the greater key has it: every host decides alike.
+fn overlay<'a>(
+    vni: u32,
+    host: Uuid,
+    ports: impl Iterator<Item = &'a SwitchPort>,
+) -> Option<(Overlay, Option<String>)> {
     let mut ports: Vec<_> = ports.filter_map(|port| Some((port.vnic, port.desired.as_ref()?))).collect();
     ports.sort_by_key(|(vnic, _)| *vnic);
     let local = ports.iter().rev().find(|(_, port)| port.host == host)?.1.address.addr();
     let mut overlay = Overlay { vni, local, stations: BTreeMap::new(), neighbours: BTreeMap::new() };
+    let mut left_out = None;
     for (_, port) in ports.into_iter().filter(|(_, port)| port.host != host) {
         let (mac, via) = (port.macaddr.to_string(), port.address.addr());
-        // Tunnels lead to addresses of one family only.
-        if via.is_ipv4() == local.is_ipv4() && via != local {
+        if via.is_ipv4() != local.is_ipv4() {
+            left_out = Some(format!(
+                "host {} cannot be reached in it: tunnels lead to addresses of one family only, its end is {via}, and \
+                 this host's is {local}; give both a role `virtual` with addresses of one family",
+                port.host
+            ));
+        } else if via != local {
             overlay.neighbours.extend(port.ips.iter().map(|ip| (ip.addr(), mac.clone())));
             overlay.stations.insert(mac, via);
         }
     }
-    Some(overlay)
+    Some((overlay, left_out))
 }
 
 fn instances(rows: &impl Read, host: Uuid) -> BTreeMap<Uuid, InstanceOrder> {

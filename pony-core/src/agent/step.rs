@@ -2,7 +2,8 @@
 
 use crate::host::{
     CpuSpec, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact,
-    PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, VolumeFact, VolumeSpec,
+    PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec, VolumeFact,
+    VolumeSpec,
 };
 use crate::reconcile::RunId;
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use uuid::Uuid;
 pub enum ResourceId {
     /// `volume.uuid`.
     Volume(Uuid),
+    /// A bond, or the traffic on it under one tag.
+    Uplink(UplinkId),
     /// `switch.uuid`.
     Switch(Uuid),
     /// `vnic.uuid` of the tap's card.
@@ -51,6 +54,10 @@ pub enum Step {
         /// The volume, with the size that it is to have.
         spec: VolumeSpec,
     },
+    /// `Network::ensure_uplink`.
+    EnsureUplink(UplinkSpec),
+    /// `Network::remove_uplink`.
+    RemoveUplink(UplinkId),
     /// `Network::ensure_switch`.
     EnsureSwitch(SwitchSpec),
     /// `Network::remove_switch`.
@@ -71,6 +78,15 @@ pub enum Step {
 }
 
 impl Step {
+    /// The uplink that is made or removed.
+    pub fn uplink(&self) -> Option<UplinkId> {
+        match self {
+            Self::EnsureUplink(spec) => Some(spec.id()),
+            Self::RemoveUplink(id) => Some(*id),
+            _ => None,
+        }
+    }
+
     /// What is done, for people.
     pub fn verb(&self) -> &'static str {
         match self {
@@ -83,6 +99,10 @@ impl Step {
             Self::Undefine(_) => "undefine",
             Self::Adjust(_) => "change while it runs",
             Self::GrowDisk { .. } => "grow while it is used",
+            Self::EnsureUplink(UplinkSpec::Bond(_)) => "make the bond",
+            Self::EnsureUplink(UplinkSpec::Segment(_)) => "make the uplink",
+            Self::RemoveUplink(UplinkId::Bond(_)) => "remove the bond",
+            Self::RemoveUplink(UplinkId::Segment { .. }) => "remove the uplink",
             Self::EnsureSwitch(_) => "make the switch",
             Self::RemoveSwitch(_) => "remove the switch",
             Self::EnsureTap(_) => "make the tap",
@@ -107,6 +127,8 @@ pub enum Look {
     Cpus(BTreeMap<Uuid, CpuSpec>),
     /// `Hypervisor::list`.
     Guests,
+    /// `Network::list_uplinks`.
+    Uplinks,
     /// `Network::list_switches`.
     Switches,
     /// `Network::list_taps`.
@@ -130,6 +152,8 @@ pub enum Found {
     Cpus(BTreeMap<Uuid, bool>),
     /// For [`Look::Guests`].
     Guests(Vec<InstanceFact>),
+    /// For [`Look::Uplinks`].
+    Uplinks(Vec<UplinkFact>),
     /// For [`Look::Switches`].
     Switches(Vec<SwitchFact>),
     /// For [`Look::Taps`].
@@ -185,6 +209,8 @@ pub enum StepOutcome {
 pub enum Output {
     /// Nothing.
     None,
+    /// Of [`Step::EnsureUplink`].
+    Uplink(UplinkFact),
     /// Of [`Step::EnsureSwitch`].
     Switch(SwitchFact),
     /// Of [`Step::EnsureTap`].
@@ -200,6 +226,6 @@ pub enum Hint {
     Instance(Uuid),
     /// `Discovery::events`: something about cards or disks.
     Machine,
-    /// Something about bridges or taps.
+    /// Something about uplinks, bridges or taps.
     Links,
 }

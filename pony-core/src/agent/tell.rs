@@ -6,7 +6,8 @@ use super::report::{
     DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,
     SwitchReport, VolumeReport,
 };
-use super::tell_machine::{disk, machine, nic};
+use super::tell_machine::{disk, machine, missing_nic, nic};
+use super::tell_uplinks::uplinks;
 use crate::tables::{
     DataStatus, Host, HostCpuProfile, HostCpuProfileCurrent, HostDisk, HostImage, HostImageCurrent,
     HostInstance, HostInstanceCurrent, HostStoragePool, HostStoragePoolCurrent, HostSwitch,
@@ -21,7 +22,9 @@ pub(super) fn write(state: &mut State, host: Uuid, report: Report, unix_ms: impl
     let due = |order: &Progress| order.next_retry_ms.map(|at| seconds(unix_ms(at)));
     let mut tx = state.transaction();
     put::<Host>(&mut tx, report.host.map(|fact| (host, machine(fact))));
-    put::<Nic>(&mut tx, report.nics.into_iter().filter_map(|fact| nic(host, fact)));
+    let missing = report.nics_missing.iter().filter_map(|mac| missing_nic(host, mac));
+    put::<Nic>(&mut tx, report.nics.into_iter().filter_map(|fact| nic(host, fact)).chain(missing));
+    uplinks(&mut tx, &report.uplinks, &report.vlans, &report.roles, due);
     put::<HostDisk>(&mut tx, report.disks.into_iter().map(|fact| disk(host, fact)));
     let cpus = report.cpus.into_iter();
     put::<HostCpuProfile>(
@@ -45,7 +48,10 @@ pub(super) fn write(state: &mut State, host: Uuid, report: Report, unix_ms: impl
 }
 
 /// Makes the table's current parts exactly these.
-fn put<R: Entity>(tx: &mut Transaction<'_>, parts: impl IntoIterator<Item = (R::Key, R::Current)>) {
+pub(super) fn put<R: Entity>(
+    tx: &mut Transaction<'_>,
+    parts: impl IntoIterator<Item = (R::Key, R::Current)>,
+) {
     let mut told = BTreeSet::new();
     for (key, part) in parts {
         tx.set_current::<R>(&key, part);

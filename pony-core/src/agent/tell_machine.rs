@@ -38,8 +38,12 @@ pub(super) fn nic(host: Uuid, fact: NicFact) -> Option<(Mac, NicCurrent)> {
     let part = NicCurrent {
         host,
         link_name: Some(fact.link_name.into()),
-        bond_name: None,
-        status: if fact.up { NicStatus::Ready } else { NicStatus::Inactive },
+        status: match &fact.bond {
+            None => NicStatus::Ready,
+            Some(bond) if bond.active => NicStatus::Active,
+            Some(_) => NicStatus::Inactive,
+        },
+        bond_name: fact.bond.map(|bond| bond.name.into()),
         carrier: Some(fact.carrier),
         speed: fact.speed_mbit,
         driver: text(fact.driver),
@@ -48,6 +52,23 @@ pub(super) fn nic(host: Uuid, fact: NicFact) -> Option<(Mac, NicCurrent)> {
         vf_of: text(fact.part_of),
     };
     Some((fact.hwaddr.parse().ok()?, part))
+}
+
+/// A card that something is ordered of, and that is not there.
+pub(super) fn missing_nic(host: Uuid, mac: &str) -> Option<(Mac, NicCurrent)> {
+    let part = NicCurrent {
+        host,
+        link_name: None,
+        bond_name: None,
+        status: NicStatus::Missing,
+        carrier: None,
+        speed: None,
+        driver: None,
+        vf_count: None,
+        vf_max: None,
+        vf_of: None,
+    };
+    Some((mac.parse().ok()?, part))
 }
 
 pub(super) fn disk(host: Uuid, fact: DiskFact) -> ((Uuid, Text), HostDiskCurrent) {

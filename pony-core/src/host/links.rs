@@ -1,5 +1,6 @@
 //! Switches, taps, and what guests are told through them.
 
+use super::UplinkId;
 use crate::reconcile::stamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,6 +21,8 @@ pub struct SwitchSpec {
 pub enum SwitchKind {
     /// A bridge of this host, with nothing but taps on it.
     Bridge,
+    /// A bridge that a VLAN of the core network joins with those of other hosts.
+    Vlan(UplinkId),
     /// A bridge that VXLAN tunnels join with those of other hosts.
     Vxlan(Overlay),
     /// Declared in the model, but this host cannot make it; says why.
@@ -54,7 +57,16 @@ impl SwitchKind {
     pub fn overlay(&self) -> Option<&Overlay> {
         match self {
             Self::Vxlan(overlay) => Some(overlay),
-            Self::Bridge | Self::Unsupported(_) => None,
+            Self::Bridge | Self::Vlan(_) | Self::Unsupported(_) => None,
+        }
+    }
+
+    /// The segment that is plugged into it.
+    #[must_use]
+    pub fn segment(&self) -> Option<UplinkId> {
+        match self {
+            Self::Vlan(segment) => Some(*segment),
+            Self::Bridge | Self::Vxlan(_) | Self::Unsupported(_) => None,
         }
     }
 }
@@ -68,6 +80,16 @@ pub struct SwitchFact {
     pub bridge: String,
     /// What joins it with other hosts, where that is whole.
     pub overlay: Option<Overlay>,
+    /// The segment that is plugged into it.
+    pub segment: Option<UplinkId>,
+}
+
+impl SwitchFact {
+    /// Whether it is joined with other hosts as ordered.
+    #[must_use]
+    pub fn is_joined(&self, kind: &SwitchKind) -> bool {
+        self.overlay.as_ref() == kind.overlay() && self.segment == kind.segment()
+    }
 }
 
 /// The host's end of a vnic.

@@ -91,6 +91,17 @@ pub struct NicFact {
     pub functions: Option<VirtualFunctions>,
     /// The link of the card that it is a virtual function of.
     pub part_of: Option<String>,
+    /// The bond that it is part of.
+    pub bond: Option<NicBond>,
+}
+
+/// What a card is to its bond.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicBond {
+    /// The name of the bond's link.
+    pub name: String,
+    /// Whether the card carries its traffic.
+    pub active: bool,
 }
 
 /// The virtual functions of a network card.

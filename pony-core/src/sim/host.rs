@@ -395,10 +395,11 @@ impl SimHost {
     fn see(&self, what: &Look) -> Result<Found, DriverError> {
         Ok(match what {
             Look::Host => Found::Host(Box::new(self.host_fact())),
-            Look::Nics => Found::Nics(Vec::new()),
+            Look::Nics => Found::Nics(self.world.nics.clone()),
             Look::Cpus(cpus) => Found::Cpus(cpus.keys().map(|profile| (*profile, true)).collect()),
             Look::Disks => Found::Disks(Vec::new()),
             Look::Guests => Found::Guests(self.world.list_guests()),
+            Look::Uplinks => Found::Uplinks(self.world.uplinks.values().cloned().collect()),
             Look::Switches => Found::Switches(self.world.switches.values().cloned().collect()),
             Look::Taps => Found::Taps(self.world.taps.values().cloned().collect()),
             Look::Pool(spec) => match &spec.backend {

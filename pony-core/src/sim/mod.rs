@@ -13,6 +13,7 @@ mod config;
 mod host;
 mod job;
 mod shelf;
+mod uplinks;
 mod world;
 
 #[cfg(test)]

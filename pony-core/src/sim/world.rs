@@ -3,8 +3,9 @@
 use super::shelf::{Doings, SimShelf};
 use crate::agent::{Output, Step};
 use crate::host::{
-    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, Place, PoolBackend, Room,
-    Source, SwitchFact, SwitchKind, TapFact, TapSpec, VolumeFact, VolumeSpec, adjusted,
+    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, NicFact, Place,
+    PoolBackend, Room, Source, SwitchFact, SwitchKind, TapFact, TapSpec, UplinkFact, UplinkId, VolumeFact,
+    VolumeSpec, adjusted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,6 +32,10 @@ const IMAGE_MIB: i64 = 100;
 pub struct SimWorld {
     /// Guests by instance.
     pub guests: BTreeMap<Uuid, SimGuest>,
+    /// Network cards.
+    pub nics: Vec<NicFact>,
+    /// Bonds, and what is on them.
+    pub uplinks: BTreeMap<UplinkId, UplinkFact>,
     /// Bridges by switch.
     pub switches: BTreeMap<Uuid, SwitchFact>,
     /// Taps by card.
@@ -55,7 +60,7 @@ fn told(spec: &TapSpec) -> Option<u64> {
 
 pub(super) type Effect = Result<Output, DriverError>;
 
-fn refuse(message: String) -> DriverError {
+pub(super) fn refuse(message: String) -> DriverError {
     DriverError { kind: DriverErrorKind::Transient, message }
 }
 
@@ -121,6 +126,8 @@ impl SimWorld {
             Step::Undefine(instance) => self.undefine(*instance),
             Step::Adjust(spec) => self.adjust(spec),
             Step::GrowDisk { instance, disk, spec } => self.grow_disk(*instance, disk, spec),
+            Step::EnsureUplink(spec) => self.ensure_uplink(spec),
+            Step::RemoveUplink(id) => self.remove_uplink(*id),
             Step::EnsureSwitch(spec) => self.ensure_switch(spec.switch, &spec.kind),
             Step::RemoveSwitch(switch) => self.remove_switch(*switch),
             Step::EnsureTap(spec) => self.ensure_tap(spec),
@@ -130,17 +137,17 @@ impl SimWorld {
         }
     }
 
-    fn count(&mut self, what: &'static str, uuid: Uuid) {
+    pub(super) fn count(&mut self, what: &'static str, uuid: Uuid) {
         *self.effects.entry((what, uuid)).or_default() += 1;
     }
 
     /// Nothing to do.
-    fn redundant(&mut self, output: Output) -> Effect {
+    pub(super) fn redundant(&mut self, output: Output) -> Effect {
         self.redundant += 1;
         Ok(output)
     }
 
-    fn violation(&mut self, what: String) {
+    pub(super) fn violation(&mut self, what: String) {
         self.violations.push(what);
     }
 
@@ -284,8 +291,16 @@ impl SimWorld {
         if let SwitchKind::Unsupported(why) = kind {
             return Err(DriverError { kind: DriverErrorKind::Unsupported, message: why.clone() });
         }
-        let fact =
-            SwitchFact { switch, bridge: format!("bridge-{switch}"), overlay: kind.overlay().cloned() };
+        let segment = kind.segment();
+        if segment.is_some_and(|it| !self.is_plain(it)) {
+            return Err(refuse(format!("switch {switch} has no VLAN to be joined by")));
+        }
+        let fact = SwitchFact {
+            switch,
+            bridge: format!("bridge-{switch}"),
+            overlay: kind.overlay().cloned(),
+            segment,
+        };
         if self.switches.get(&switch) == Some(&fact) {
             return self.redundant(Output::Switch(fact));
         }
@@ -433,6 +448,7 @@ impl SimWorld {
         for guest in self.guests.values_mut() {
             (guest.state, guest.live) = (GuestState::Off, None);
         }
+        self.uplinks.clear();
         self.switches.clear();
         self.taps.clear();
     }

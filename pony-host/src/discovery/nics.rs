@@ -2,7 +2,7 @@
 
 use super::files;
 use super::own_address::OwnAddresses;
-use pony_core::host::{NicFact, VirtualFunctions};
+use pony_core::host::{NicBond, NicFact, VirtualFunctions};
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
@@ -36,6 +36,7 @@ fn nic(name: &str, link: &Path, own: &OwnAddresses) -> Option<NicFact> {
         driver: files::target(&device.join("driver")),
         functions: functions(&device),
         part_of: files::entries(&device.join("physfn/net")).ok()?.into_iter().map(|(name, _)| name).next(),
+        bond: bond(link),
     })
 }
 
@@ -50,6 +51,15 @@ fn hwaddr(name: &str, link: &Path, own: &OwnAddresses) -> Option<String> {
     let slave = files::known(&link.join("bonding_slave/perm_hwaddr"));
     let own = slave.map(|address| address.to_ascii_lowercase()).or_else(|| own.of(name, &shown));
     Some(own.unwrap_or(shown))
+}
+
+/// The bond that it is part of, with what it is there.
+fn bond(link: &Path) -> Option<NicBond> {
+    let port = link.join("bonding_slave");
+    let name = std::fs::read_link(link.join("master")).ok()?.file_name()?.to_str()?.to_owned();
+    let active = files::known(&port.join("state"))? == "active"
+        && files::known(&port.join("mii_status")).is_some_and(|status| status == "up");
+    Some(NicBond { name, active })
 }
 
 fn flags(link: &Path) -> u32 {

@@ -2,8 +2,8 @@
 //!
 //! The table is named after the host, and says whose it is; tables of others are neither read nor touched. Each change is
 //! one transaction of the kernel: a tap has its old rules or its new ones, never none. Changes that wait share a
-//! transaction, since each takes a process. The name of a tap's chain holds a stamp of what is allowed, so that a look
-//! at the map from taps to chains tells what is in force.
+//! transaction, since each takes a process. The name of a tap's chain holds a stamp of what is allowed, and how many rules
+//! that takes, so that a look at the table tells what is in force, and where somebody removed a rule.
 
 use super::error::{order, transient, unsupported};
 use super::namespace::Namespace;
@@ -59,18 +59,26 @@ pub(super) struct Firewall {
     host: Uuid,
     waiting: Mutex<Vec<Waiting>>,
     turn: tokio::sync::Mutex<()>,
+    /// Taps whose rules were found not to be what their chains' names say.
+    broken: Mutex<BTreeSet<String>>,
 }
 
 impl Firewall {
     pub(super) fn new(host: Uuid) -> Self {
         let table = format!("pony_{}", host.simple());
-        Self { table, host, waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self {
+            table,
+            host,
+            waiting: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            broken: Mutex::default(),
+        }
     }
 
     /// Lets the guest behind a tap send as `spec` says, and as nobody else.
     pub(super) async fn guard(&self, namespace: &Namespace, link: &str, spec: &TapSpec) -> Result<()> {
-        let chain = format!("{link}_{:016x}", spec.guard());
         let rules = rules::of(spec).map_err(order)?;
+        let chain = format!("{link}_{:016x}_{}", spec.guard(), rules.len());
         self.change(namespace, Change::Guard { link: link.to_owned(), chain, rules }).await
     }
 
@@ -84,14 +92,24 @@ impl Firewall {
         self.change(namespace, Change::Release(link.to_owned())).await
     }
 
-    /// The stamps of what is allowed, by tap.
+    /// The stamps of what is allowed, by tap; none for a tap whose rules are not what its chain says.
     pub(super) async fn guards(&self, namespace: &Namespace) -> Result<BTreeMap<String, u64>> {
-        let force = self.force(namespace).await?;
-        let stamp = |(link, chain): (String, String)| {
-            let stamp = u64::from_str_radix(chain.strip_prefix(&link)?.strip_prefix('_')?, 16).ok()?;
-            Some((link, stamp))
-        };
-        Ok(force.chains.into_iter().filter_map(stamp).collect())
+        let args = ["-j", "list", "table", "bridge", &self.table];
+        let Some(table) = self.read(namespace, &args).await? else { return Ok(BTreeMap::new()) };
+        let rules = count_rules(&table);
+        let count = |chain: &str| rules.get(chain).copied().unwrap_or_default();
+        let entered = count("from_guests") == 1 && count("to_host") == 1;
+        let (mut guards, mut broken) = (BTreeMap::new(), BTreeSet::new());
+        for (link, chain) in chains(&elements(&table, "map", Some("guests"))) {
+            match promise(&link, &chain) {
+                Some((stamp, promised)) if entered && promised == count(&chain) => {
+                    guards.insert(link, stamp);
+                }
+                _ => drop(broken.insert(link)),
+            }
+        }
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = broken;
+        Ok(guards)
     }
 
     async fn change(&self, namespace: &Namespace, change: Change) -> Result<()> {
@@ -177,7 +195,8 @@ impl Firewall {
             Change::Guard { link, chain, rules } => {
                 let old = force.chains.insert(link.clone(), chain.clone());
                 let listed = !force.ports.insert(link.clone());
-                if old.as_ref() == Some(chain) && listed {
+                let is_broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).remove(link);
+                if old.as_ref() == Some(chain) && listed && !is_broken {
                     return false;
                 }
                 line(format_args!("add chain bridge {table} {chain}\nflush chain bridge {table} {chain}"));
@@ -213,10 +232,7 @@ impl Firewall {
         let mut force = Force::default();
         let Some(guests) = self.list(namespace, "map", "guests").await? else { return Ok(force) };
         force.table = true;
-        for element in guests {
-            let (link, chain) = (element[0].as_str(), element[1]["jump"]["target"].as_str());
-            force.chains.extend(link.zip(chain).map(|(link, chain)| (link.to_owned(), chain.to_owned())));
-        }
+        force.chains = chains(&guests);
         let ports = self.list(namespace, "set", "ports").await?.unwrap_or_default();
         force.ports = ports.iter().filter_map(|port| port.as_str().map(str::to_owned)).collect();
         Ok(force)
@@ -224,17 +240,20 @@ impl Firewall {
 
     /// The elements of a map or set; `None` where there is no such.
     async fn list(&self, namespace: &Namespace, kind: &'static str, name: &str) -> Result<Option<Vec<Json>>> {
-        let args = ["-j", "list", kind, "bridge", &self.table, name];
-        let output = self.run(namespace, &args, String::new()).await?;
+        let found = self.read(namespace, &["-j", "list", kind, "bridge", &self.table, name]).await?;
+        Ok(found.map(|found| elements(&found, kind, None)))
+    }
+
+    /// What `nft` answers; `None` where there is no such thing.
+    async fn read(&self, namespace: &Namespace, args: &[&str]) -> Result<Option<Vec<Json>>> {
+        let output = self.run(namespace, args, String::new()).await?;
         if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("No such file") {
             return Ok(None);
         }
         let output = succeeded(output)?;
         let json: Json = serde_json::from_slice(&output.stdout)
             .map_err(|error| transient(format!("cannot read the firewall: nft answers no JSON: {error}")))?;
-        let items = json["nftables"].as_array().into_iter().flatten();
-        let found = items.filter_map(|item| item.get(kind)).flat_map(|it| it["elem"].as_array()).flatten();
-        Ok(Some(found.cloned().collect()))
+        Ok(Some(json["nftables"].as_array().cloned().unwrap_or_default()))
     }
 
     async fn is_installed(&self, namespace: &Namespace) -> bool {
@@ -261,6 +280,37 @@ impl Firewall {
             Err(_) => Err(transient(format!("nft did not end within {} s", NFT_TIMEOUT.as_secs()))),
         }
     }
+}
+
+/// The elements of the maps or sets, or of the one of this name.
+fn elements(found: &[Json], kind: &str, name: Option<&str>) -> Vec<Json> {
+    let items = found.iter().filter_map(|item| item.get(kind));
+    let named = items.filter(|item| name.is_none_or(|name| item["name"] == name));
+    named.flat_map(|it| it["elem"].as_array()).flatten().cloned().collect()
+}
+
+/// The chains of taps.
+fn chains(guests: &[Json]) -> BTreeMap<String, String> {
+    let pair = |element: &Json| {
+        let (link, chain) = (element[0].as_str()?, element[1]["jump"]["target"].as_str()?);
+        Some((link.to_owned(), chain.to_owned()))
+    };
+    guests.iter().filter_map(pair).collect()
+}
+
+/// How many rules each chain has.
+fn count_rules(found: &[Json]) -> BTreeMap<&str, usize> {
+    let mut rules = BTreeMap::new();
+    for chain in found.iter().filter_map(|item| item["rule"]["chain"].as_str()) {
+        *rules.entry(chain).or_default() += 1;
+    }
+    rules
+}
+
+/// What the name of a tap's chain says: the stamp, and how many rules there are.
+fn promise(link: &str, chain: &str) -> Option<(u64, usize)> {
+    let (stamp, rules) = chain.strip_prefix(link)?.strip_prefix('_')?.split_once('_')?;
+    Some((u64::from_str_radix(stamp, 16).ok()?, rules.parse().ok()?))
 }
 
 fn start(args: &[String]) -> io::Result<Child> {

@@ -1,14 +1,14 @@
 //! Links as the kernel has them, through rtnetlink.
 
 use super::error::{from_io, transient};
+use super::link::{Kind, Link};
+use super::name;
 use super::namespace::Namespace;
 use super::tun::NewTap;
-use super::{name, overlay};
 use crate::Result;
 use futures::TryStreamExt as _;
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoData, InfoKind, InfoVxlan,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, LinkAttribute, LinkMessage,
 };
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec};
 use std::fs::File;
@@ -21,51 +21,6 @@ use uuid::Uuid;
 
 /// Time for one request. A list of thousands of links takes milliseconds; see also `namespace::JOB_TIMEOUT`.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a link is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A bridge; whether it forwards at once, without the spanning tree protocol.
-    Bridge {
-        /// It does.
-        prompt: bool,
-    },
-    /// A tap or tun.
-    Tap,
-    /// A link of VXLAN tunnels.
-    Vxlan {
-        /// Its network identifier.
-        vni: u32,
-        /// This host's end.
-        local: Option<IpAddr>,
-        /// It learns nothing from traffic, and uses the port that all hosts use.
-        fixed: bool,
-    },
-    /// Anything else.
-    Other,
-}
-
-impl Kind {
-    pub(super) fn is_bridge(self) -> bool {
-        matches!(self, Self::Bridge { .. })
-    }
-}
-
-/// A link as it was found.
-#[derive(Debug, Clone)]
-pub(super) struct Link {
-    pub(super) index: u32,
-    pub(super) name: String,
-    pub(super) alias: Option<String>,
-    pub(super) kind: Kind,
-    pub(super) up: bool,
-    /// Whether ARP is spoken on it.
-    pub(super) arp: bool,
-    /// The largest frame that it carries, bytes.
-    pub(super) mtu: u32,
-    /// Index of the bridge that it is on.
-    pub(super) bridge: Option<u32>,
-}
 
 /// The links of one network namespace.
 #[derive(Debug)]
@@ -91,6 +46,18 @@ impl Links {
             |handle: Handle| async move { handle.link().get().execute().try_collect::<Vec<_>>().await };
         let found = self.request("list the links", list).await?;
         Ok(found.into_iter().map(Link::from).collect())
+    }
+
+    /// Those that are part of a bridge or bond.
+    pub(super) async fn on(&self, above: &Link) -> Result<Vec<Link>> {
+        let index = above.index;
+        let list = |handle: Handle| async move {
+            let mut request = handle.link().get();
+            request.message_mut().attributes.push(LinkAttribute::Controller(index));
+            request.execute().try_collect::<Vec<_>>().await
+        };
+        let found = self.request(&format!("list what is part of link {}", above.name), list).await?;
+        Ok(found.into_iter().map(Link::from).filter(|link| link.above == Some(index)).collect())
     }
 
     pub(super) async fn find(&self, name: &str) -> Result<Option<Link>> {
@@ -130,14 +97,19 @@ impl Links {
             let name = link.name.clone();
             self.namespace.run(move || answer_for_others(&name)).await?;
         }
-        if link.kind != (Kind::Bridge { prompt: true }) {
-            // Before the rest: with the protocol on, the kernel refuses not to wait before forwarding.
-            let off = LinkMessageBuilder::<LinkBridge>::new(&link.name).index(link.index);
-            let off = off.stp_state(BridgeStpState::Disabled).build();
-            self.change(&format!("turn the spanning tree off on bridge {}", link.name), off).await?;
-        }
+        self.stop_waiting(link).await?;
         let message = bridge_settings(&link.name).index(link.index).alias(alias).arp(answers).up().build();
         self.change(&format!("set up bridge {}", link.name), message).await
+    }
+
+    /// Turns the spanning tree off, before a bridge is set up: with it, the kernel refuses not to wait before forwarding.
+    pub(super) async fn stop_waiting(&self, link: &Link) -> Result<()> {
+        if link.kind == (Kind::Bridge { prompt: true }) {
+            return Ok(());
+        }
+        let off = LinkMessageBuilder::<LinkBridge>::new(&link.name).index(link.index);
+        let off = off.stp_state(BridgeStpState::Disabled).build();
+        self.change(&format!("turn the spanning tree off on bridge {}", link.name), off).await
     }
 
     /// Makes a tap that stays only if it is kept.
@@ -179,7 +151,20 @@ impl Links {
 
     /// Without this a guest could hand the host addresses and routes by IPv6 router advertisements.
     pub(super) async fn keep_host_off(&self, link: &Link) -> Result<()> {
-        let no_addresses = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+        self.generate_addresses(link, In6AddrGenMode::None).await?;
+        let name = link.name.clone();
+        self.namespace.run(move || set(&name, "ipv6", "disable_ipv6", "1")).await
+    }
+
+    /// Takes that back.
+    pub(super) async fn let_host_on(&self, link: &Link) -> Result<()> {
+        self.generate_addresses(link, In6AddrGenMode::Eui64).await?;
+        let name = link.name.clone();
+        self.namespace.run(move || set(&name, "ipv6", "disable_ipv6", "0")).await
+    }
+
+    async fn generate_addresses(&self, link: &Link, mode: In6AddrGenMode) -> Result<()> {
+        let no_addresses = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]);
         let message = LinkUnspec::new_with_index(link.index)
             .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![no_addresses]))
             .build();
@@ -190,9 +175,7 @@ impl Links {
                 changed => changed,
             }
         };
-        self.request(&format!("keep addresses off link {}", link.name), change).await?;
-        let name = link.name.clone();
-        self.namespace.run(move || disable_ipv6(&name)).await
+        self.request(&format!("set the addresses of link {}", link.name), change).await
     }
 
     pub(super) async fn change(&self, doing: &str, message: LinkMessage) -> Result<()> {
@@ -260,13 +243,8 @@ impl Links {
     }
 }
 
-fn bridge_settings(name: &str) -> LinkMessageBuilder<LinkBridge> {
+pub(super) fn bridge_settings(name: &str) -> LinkMessageBuilder<LinkBridge> {
     LinkMessageBuilder::<LinkBridge>::new(name).stp_state(BridgeStpState::Disabled).forward_delay(0)
-}
-
-/// In the namespace of the calling thread.
-fn disable_ipv6(link: &str) {
-    set(link, "ipv6", "disable_ipv6", "1");
 }
 
 /// Lets a bridge keep neighbours, though it gives the host neither an address nor a route, and answers to nothing that
@@ -291,25 +269,6 @@ fn set(link: &str, protocol: &str, what: &str, value: &str) {
     }
 }
 
-fn vxlan(infos: &[LinkInfo]) -> Kind {
-    let (mut vni, mut local, mut fixed) = (0, None, true);
-    let settings = infos.iter().filter_map(|info| match info {
-        LinkInfo::Data(InfoData::Vxlan(settings)) => Some(settings),
-        _ => None,
-    });
-    for setting in settings.flatten() {
-        match setting {
-            InfoVxlan::Id(id) => vni = *id,
-            InfoVxlan::Local(ip) => local = Some(IpAddr::from(*ip)),
-            InfoVxlan::Local6(ip) => local = Some(IpAddr::from(*ip)),
-            InfoVxlan::Learning(learning) => fixed &= !learning,
-            InfoVxlan::Port(port) => fixed &= *port == overlay::PORT,
-            _ => {}
-        }
-    }
-    Kind::Vxlan { vni, local, fixed }
-}
-
 pub(super) fn errno(error: &rtnetlink::Error) -> Option<i32> {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.code.map(|code| -code.get()),
@@ -319,55 +278,4 @@ pub(super) fn errno(error: &rtnetlink::Error) -> Option<i32> {
 
 fn is_absent(error: &rtnetlink::Error) -> bool {
     errno(error) == Some(nix::libc::ENODEV)
-}
-
-impl From<LinkMessage> for Link {
-    fn from(message: LinkMessage) -> Self {
-        let up = message.header.flags.contains(LinkFlags::Up);
-        let mut link = Self {
-            index: message.header.index,
-            name: String::new(),
-            alias: None,
-            kind: Kind::Other,
-            up,
-            arp: !message.header.flags.contains(LinkFlags::Noarp),
-            mtu: 0,
-            bridge: None,
-        };
-        for attribute in message.attributes {
-            match attribute {
-                LinkAttribute::IfName(name) => link.name = name,
-                LinkAttribute::IfAlias(alias) => link.alias = Some(alias).filter(|alias| !alias.is_empty()),
-                LinkAttribute::Controller(bridge) => link.bridge = Some(bridge).filter(|bridge| *bridge != 0),
-                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
-                LinkAttribute::LinkInfo(infos) => link.kind = kind(&infos),
-                _ => {}
-            }
-        }
-        link
-    }
-}
-
-fn kind(infos: &[LinkInfo]) -> Kind {
-    let is =
-        |wanted: &InfoKind| infos.iter().any(|info| matches!(info, LinkInfo::Kind(kind) if kind == wanted));
-    if is(&InfoKind::Tun) {
-        return Kind::Tap;
-    }
-    if is(&InfoKind::Vxlan) {
-        return vxlan(infos);
-    }
-    if !is(&InfoKind::Bridge) {
-        return Kind::Other;
-    }
-    let settings = infos.iter().filter_map(|info| match info {
-        LinkInfo::Data(InfoData::Bridge(settings)) => Some(settings),
-        _ => None,
-    });
-    let slow = |setting: &InfoBridge| match setting {
-        InfoBridge::StpState(state) => *state != BridgeStpState::Disabled,
-        InfoBridge::ForwardDelay(delay) => *delay != 0,
-        _ => false,
-    };
-    Kind::Bridge { prompt: !settings.flatten().any(slow) }
 }

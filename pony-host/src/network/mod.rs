@@ -8,11 +8,13 @@
 //!
 //! Neighbours: `netlink` (the driver) orders links from `links` (rtnetlink), which opens its socket on the thread
 //! of `namespace`; `overlay` joins bridges with those of other hosts, by the tables of `neighbours`; `firewall` holds
-//! guests to `rules`; `service` tells them of themselves; `tun` is the only
+//! guests to `rules`; `service` tells them of themselves; `uplinks` are the
+//! host's own way to the outside; `tun` is the only
 //! unsafe code.
 
 mod error;
 mod firewall;
+mod link;
 mod links;
 mod name;
 mod namespace;
@@ -23,5 +25,6 @@ mod rules;
 mod service;
 #[allow(unsafe_code)]
 mod tun;
+mod uplinks;
 
 pub use netlink::Netlink;

@@ -12,6 +12,9 @@ use uuid::Uuid;
 const BRIDGE_PREFIX: &str = "pb";
 const TAP_PREFIX: &str = "pt";
 const VXLAN_PREFIX: &str = "pv";
+const BOND_PREFIX: &str = "po";
+const VLAN_PREFIX: &str = "pl";
+const SEGMENT_PREFIX: &str = "pr";
 const SERVICE_PREFIX: &str = "pm";
 const SERVICE_PEER_PREFIX: &str = "pn";
 
@@ -23,6 +26,21 @@ pub(super) fn bridge(switch: Uuid) -> String {
 /// The link through which a switch reaches other hosts.
 pub(super) fn vxlan(switch: Uuid) -> String {
     format!("{VXLAN_PREFIX}{:012x}", fold(switch))
+}
+
+/// A bond.
+pub(super) fn bond(bond: Uuid) -> String {
+    format!("{BOND_PREFIX}{:012x}", fold(bond))
+}
+
+/// What a bond carries under a tag.
+pub(super) fn vlan(bond: Uuid, tag: u16) -> String {
+    format!("{VLAN_PREFIX}{:012x}", fold_segment(bond, tag))
+}
+
+/// The bridge of the host's own that ends a segment.
+pub(super) fn segment(bond: Uuid, tag: u16) -> String {
+    format!("{SEGMENT_PREFIX}{:012x}", fold_segment(bond, tag))
 }
 
 /// The link through which guests of a switch reach what tells them of themselves.
@@ -47,6 +65,10 @@ pub(super) fn bridge_mac(switch: Uuid) -> Vec<u8> {
     mac
 }
 
+fn fold_segment(bond: Uuid, tag: u16) -> u64 {
+    fold(Uuid::from_u128(bond.as_u128() ^ (u128::from(tag) << 48)))
+}
+
 /// 48 bits of a mix of all 128 (the finalizer of SplitMix64). Names on running hosts depend on it: never change it.
 fn fold(uuid: Uuid) -> u64 {
     let (high, low) = uuid.as_u64_pair();
@@ -67,6 +89,31 @@ pub(super) fn taken(name: &str, what: &str, uuid: Uuid) -> DriverError {
 /// What a link of `host` for `uuid` says about itself.
 pub(super) fn alias(host: Uuid, uuid: Uuid) -> String {
     format!("pony:{host}:{uuid}")
+}
+
+/// What a bond of `host` says about itself; `home`: the card that gets back what the bond has from others.
+pub(super) fn bond_alias(host: Uuid, bond: Uuid, home: Option<&str>) -> String {
+    let alias = alias(host, bond);
+    home.map_or_else(|| alias.clone(), |home| format!("{alias}@{home}"))
+}
+
+/// The bond and its home; `None` for all others.
+pub(super) fn parse_bond_alias(host: Uuid, alias: &str) -> Option<(Uuid, Option<String>)> {
+    match alias.split_once('@') {
+        Some((alias, home)) => Some((parse_alias(host, alias)?, Some(home.to_owned()))),
+        None => Some((parse_alias(host, alias)?, None)),
+    }
+}
+
+/// What a link of `host` for the traffic of a bond under a tag says about itself.
+pub(super) fn segment_alias(host: Uuid, bond: Uuid, tag: u16) -> String {
+    format!("{}/{tag}", alias(host, bond))
+}
+
+/// The bond and the tag that a link of `host` is for; `None` for all others.
+pub(super) fn parse_segment_alias(host: Uuid, alias: &str) -> Option<(Uuid, u16)> {
+    let (bond, tag) = alias.rsplit_once('/')?;
+    Some((parse_alias(host, bond)?, tag.parse().ok()?))
 }
 
 /// The uuid that a link of `host` is for; `None` for all others.
@@ -96,6 +143,13 @@ mod tests {
         let (host, vnic) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(parse_alias(host, &alias(host, vnic)), Some(vnic));
         assert_eq!(parse_alias(vnic, &alias(host, vnic)), None);
+        assert_eq!(parse_segment_alias(host, &segment_alias(host, vnic, 7)), Some((vnic, 7)));
+        for home in [None, Some("02:00:00:00:00:01")] {
+            let alias = bond_alias(host, vnic, home);
+            assert_eq!(parse_bond_alias(host, &alias), Some((vnic, home.map(str::to_owned))));
+        }
+        assert_eq!(parse_alias(host, &segment_alias(host, vnic, 7)), None);
+        assert_eq!(parse_segment_alias(host, &alias(host, vnic)), None);
         for foreign in ["", "pony", "pony:", "pony::", "eth0 to the world", &format!("pony:{host}:")] {
             assert_eq!(parse_alias(host, foreign), None);
         }

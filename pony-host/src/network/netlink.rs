@@ -2,12 +2,17 @@
 
 use super::error::{transient, unsupported};
 use super::firewall::Firewall;
-use super::links::{Kind, Link, Links};
+use super::link::{Kind, Link};
+use super::links::Links;
 use super::name::{self, taken};
 use super::service::Services;
+use super::uplinks::{self, Uplinks};
 use crate::{Network, Result};
 use async_trait::async_trait;
-use pony_core::host::{DriverErrorKind, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use pony_core::host::{
+    DriverErrorKind, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec,
+};
+use rtnetlink::LinkUnspec;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -39,6 +44,7 @@ pub struct Netlink {
     links: Links,
     firewall: Firewall,
     services: Services,
+    uplink_turn: tokio::sync::Mutex<()>,
 }
 
 impl Netlink {
@@ -53,7 +59,12 @@ impl Netlink {
             links: Links::current()?,
             firewall: Firewall::new(host),
             services: Services::default(),
+            uplink_turn: tokio::sync::Mutex::default(),
         })
+    }
+
+    fn uplinks(&self) -> Uplinks<'_> {
+        Uplinks { links: &self.links, host: self.host, turn: &self.uplink_turn }
     }
 
     fn is_ours(&self, link: &Link, uuid: Uuid) -> bool {
@@ -121,6 +132,40 @@ impl Netlink {
         }
     }
 
+    /// Nothing of an uplink is plugged into a switch any more.
+    async fn unplugged(&self, uplink: UplinkId) -> Result<()> {
+        match uplink {
+            UplinkId::Segment { bond, tag } if tag != 0 => {
+                self.firewall.release(&self.links.namespace, &name::vlan(bond, tag)).await
+            }
+            UplinkId::Segment { .. } | UplinkId::Bond(_) => Ok(()),
+        }
+    }
+
+    /// Plugs a segment, and no other, into the bridge of a switch; what comes from there is not for this host.
+    async fn plug(&self, switch: Uuid, bridge: &Link, segment: Option<UplinkId>) -> Result<()> {
+        for link in self.links.on(bridge).await? {
+            if uplinks::plugged(self.host, &link).is_some_and(|it| Some(it) != segment) {
+                let message = LinkUnspec::new_with_index(link.index).nocontroller().build();
+                self.links.change(&format!("take {} out of its switch", link.name), message).await?;
+            }
+        }
+        let Some(UplinkId::Segment { bond, tag }) = segment else { return Ok(()) };
+        let name = name::vlan(bond, tag);
+        let found = self.links.find(&name).await?.filter(|it| uplinks::plugged(self.host, it) == segment);
+        let Some(link) = found else {
+            return Err(transient(format!(
+                "VLAN {tag} of bond {bond}, which joins switch {switch}, is not there"
+            )));
+        };
+        self.firewall.uplink(&self.links.namespace, &name).await?;
+        if link.above == Some(bridge.index) {
+            return Ok(());
+        }
+        let message = LinkUnspec::new_with_index(link.index).controller(bridge.index).up().build();
+        self.links.change(&format!("plug {name} into its switch"), message).await
+    }
+
     async fn guards(&self) -> Result<BTreeMap<String, u64>> {
         match self.firewall.guards(&self.links.namespace).await {
             // Said where a tap is to be guarded; what there is can be listed without.
@@ -136,6 +181,23 @@ impl Netlink {
 
 #[async_trait]
 impl Network for Netlink {
+    async fn ensure_uplink(&self, spec: &UplinkSpec) -> Result<UplinkFact> {
+        if matches!(spec, UplinkSpec::Segment(segment) if segment.bridged) {
+            // What a switch was joined by becomes the host's own.
+            self.unplugged(spec.id()).await?;
+        }
+        self.uplinks().ensure(spec).await
+    }
+
+    async fn remove_uplink(&self, uplink: UplinkId) -> Result<()> {
+        self.uplinks().remove(uplink).await?;
+        self.unplugged(uplink).await
+    }
+
+    async fn list_uplinks(&self) -> Result<Vec<UplinkFact>> {
+        self.uplinks().list().await
+    }
+
     async fn ensure_switch(&self, spec: &SwitchSpec) -> Result<SwitchFact> {
         let switch = spec.switch;
         if let SwitchKind::Unsupported(why) = &spec.kind {
@@ -158,7 +220,12 @@ impl Network for Netlink {
             self.links.ensure_overlay(self.host, switch, &link, overlay).await?;
             self.services.resize(&self.links, self.host, switch, &link.name).await?;
         }
-        Ok(SwitchFact { switch, bridge: link.name, overlay: overlay.cloned() })
+        self.plug(switch, &link, spec.kind.segment()).await?;
+        if spec.kind.segment().is_some() {
+            self.services.resize(&self.links, self.host, switch, &link.name).await?;
+        }
+        let (overlay, segment) = (overlay.cloned(), spec.kind.segment());
+        Ok(SwitchFact { switch, bridge: link.name, overlay, segment })
     }
 
     async fn remove_switch(&self, switch: Uuid) -> Result<()> {
@@ -166,7 +233,7 @@ impl Network for Netlink {
         self.remove(&uplink, switch, |kind| matches!(kind, Kind::Vxlan { .. })).await?;
         self.firewall.release(&self.links.namespace, &uplink).await?;
         // Left by a service of a process that ended half-way.
-        self.remove(&name::service(switch), switch, |kind| kind == Kind::Other).await?;
+        self.remove(&name::service(switch), switch, |kind| kind == Kind::Veth).await?;
         self.remove(&name::bridge(switch), switch, Kind::is_bridge).await
     }
 
@@ -174,19 +241,27 @@ impl Network for Netlink {
         let links = self.links.all().await?;
         let mut overlays = self.links.overlays(&links).await?;
         let mut facts = BTreeMap::new();
+        let plugged = |link: &Link| Some((link.above?, uplinks::plugged(self.host, link)?));
+        let segments: BTreeMap<u32, UplinkId> = links.iter().filter_map(plugged).collect();
         for link in &links {
             let Some(switch) = self.uuid_of(link) else { continue };
             let bridge = name::bridge(switch);
             match link.kind {
                 Kind::Bridge { .. } => {
                     let overlay = overlays.remove(&link.index);
-                    facts.insert(switch, SwitchFact { switch, bridge: link.name.clone(), overlay });
+                    let (bridge, segment) = (link.name.clone(), segments.get(&link.index).copied());
+                    facts.insert(switch, SwitchFact { switch, bridge, overlay, segment });
                 }
                 // What is left of a switch whose bridge somebody removed.
                 Kind::Vxlan { .. } => {
-                    facts.entry(switch).or_insert(SwitchFact { switch, bridge, overlay: None });
+                    facts.entry(switch).or_insert(SwitchFact {
+                        switch,
+                        bridge,
+                        overlay: None,
+                        segment: None,
+                    });
                 }
-                Kind::Tap | Kind::Other => {}
+                _ => {}
             }
         }
         Ok(facts.into_values().collect())
@@ -203,7 +278,7 @@ impl Network for Netlink {
         self.firewall.guard(&self.links.namespace, &name::tap(vnic), spec).await?;
         match found {
             None => self.add_tap(vnic, &bridge).await?,
-            Some(link) if link.up && link.bridge == Some(bridge.index) && link.mtu == bridge.mtu => {}
+            Some(link) if link.up && link.above == Some(bridge.index) && link.mtu == bridge.mtu => {}
             Some(link) => self.links.set_up_tap(&link, name::alias(self.host, vnic), &bridge).await?,
         }
         self.services.serve(&self.links, self.host, &bridge, spec).await?;
@@ -226,7 +301,7 @@ impl Network for Netlink {
         let name_of =
             |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
         let fact = |link: &Link| {
-            let bridge = link.bridge.and_then(name_of);
+            let bridge = link.above.and_then(name_of);
             let (vnic, guard) = (self.uuid_of(link)?, guards.get(&link.name).copied());
             Some(TapFact { vnic, link: link.name.clone(), bridge, guard, told: told.get(&vnic).copied() })
         };

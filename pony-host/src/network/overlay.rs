@@ -4,7 +4,8 @@
 //! other host ([`Overlay`]). Unknown ones lead nowhere; broadcasts go to each peer. The bridge answers in the place of those
 //! whose addresses are known, from its table of neighbours.
 
-use super::links::{Kind, Link, Links};
+use super::link::{Kind, Link};
+use super::links::Links;
 use super::neighbours::{Entry, Station, Tables};
 use super::{error::transient, name};
 use crate::Result;
@@ -55,7 +56,7 @@ impl Links {
             if found.alias.as_ref().is_some_and(|it| *it != alias) {
                 return Err(name::taken(&name, "switch", switch));
             }
-            if found.kind == wanted && found.up && found.bridge == Some(bridge.index) && found.mtu == mtu {
+            if found.kind == wanted && found.up && found.above == Some(bridge.index) && found.mtu == mtu {
                 return Ok(found);
             }
             if found.kind != wanted {
@@ -133,7 +134,7 @@ impl Links {
         let mut all = self.tables().await?;
         for link in links.iter().filter(|link| link.up) {
             let (Kind::Vxlan { vni, local: Some(local), fixed: true }, Some(bridge)) =
-                (link.kind, link.bridge)
+                (link.kind, link.above)
             else {
                 continue;
             };

@@ -29,7 +29,7 @@ impl Discovery for SimHost {
     }
 
     async fn nics(&self) -> Result<Vec<NicFact>> {
-        self.step(SimOp::Discover, |world| Ok(world.options.nics.clone())).await
+        self.step(SimOp::Discover, |world| Ok(world.nic_facts())).await
     }
 
     async fn disks(&self) -> Result<Vec<DiskFact>> {

@@ -2,7 +2,7 @@
 
 use super::{errors::transient, errors::unsupported, op::SimOp, world::World};
 use crate::Result;
-use pony_core::host::{Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use pony_core::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
 use uuid::Uuid;
 
 /// The host's end of a vnic.
@@ -15,7 +15,7 @@ pub(super) struct Tap {
 }
 
 /// A link's name: a letter for its kind and what fits of the uuid into the kernel's 15 characters.
-fn link_name(kind: char, uuid: Uuid) -> String {
+pub(super) fn link_name(kind: char, uuid: Uuid) -> String {
     let hex = uuid.simple().to_string();
     format!("sim{kind}{}", &hex[hex.len() - 11..])
 }
@@ -25,11 +25,14 @@ impl World {
         if let SwitchKind::Unsupported(why) = &spec.kind {
             return Err(unsupported(format!("switch {} cannot be made here: {why}", spec.switch)));
         }
-        let overlay = spec.kind.overlay().cloned();
-        if self.switches.insert(spec.switch, overlay.clone()).as_ref() != Some(&overlay) {
+        if spec.kind.segment().is_some_and(|it| !self.is_plain(it)) {
+            let switch = spec.switch;
+            return Err(transient(format!("the VLAN that is to join switch {switch} is not there")));
+        }
+        if self.switches.insert(spec.switch, spec.kind.clone()).as_ref() != Some(&spec.kind) {
             self.effect(SimOp::EnsureSwitch, spec.switch);
         }
-        Ok(switch_fact(spec.switch, overlay))
+        Ok(switch_fact(spec.switch, &spec.kind))
     }
 
     pub(super) fn remove_switch(&mut self, switch: Uuid) {
@@ -67,7 +70,7 @@ impl World {
     }
 
     pub(super) fn switch_facts(&self) -> Vec<SwitchFact> {
-        self.switches.iter().map(|(switch, overlay)| switch_fact(*switch, overlay.clone())).collect()
+        self.switches.iter().map(|(switch, kind)| switch_fact(*switch, kind)).collect()
     }
 
     pub(super) fn tap_facts(&self) -> Vec<TapFact> {
@@ -79,8 +82,9 @@ impl World {
     }
 }
 
-fn switch_fact(switch: Uuid, overlay: Option<Overlay>) -> SwitchFact {
-    SwitchFact { switch, bridge: link_name('b', switch), overlay }
+fn switch_fact(switch: Uuid, kind: &SwitchKind) -> SwitchFact {
+    let (overlay, segment) = (kind.overlay().cloned(), kind.segment());
+    SwitchFact { switch, bridge: link_name('b', switch), overlay, segment }
 }
 
 fn tap_fact(vnic: Uuid, tap: &Tap) -> TapFact {

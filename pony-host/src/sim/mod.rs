@@ -23,6 +23,7 @@ mod options;
 mod random;
 mod storage;
 mod store;
+mod uplinks;
 mod usage;
 mod volumes;
 mod world;

@@ -3,11 +3,23 @@
 use super::{host::SimHost, op::SimOp};
 use crate::{Network, Result};
 use async_trait::async_trait;
-use pony_core::host::{SwitchFact, SwitchSpec, TapFact, TapSpec};
+use pony_core::host::{SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec};
 use uuid::Uuid;
 
 #[async_trait]
 impl Network for SimHost {
+    async fn ensure_uplink(&self, spec: &UplinkSpec) -> Result<UplinkFact> {
+        self.step(SimOp::EnsureUplink, |world| world.ensure_uplink(spec)).await
+    }
+
+    async fn remove_uplink(&self, uplink: UplinkId) -> Result<()> {
+        self.step(SimOp::RemoveUplink, |world| world.remove_uplink(uplink)).await
+    }
+
+    async fn list_uplinks(&self) -> Result<Vec<UplinkFact>> {
+        self.step(SimOp::ListLinks, |world| Ok(world.uplinks.values().cloned().collect())).await
+    }
+
     async fn ensure_switch(&self, spec: &SwitchSpec) -> Result<SwitchFact> {
         self.step(SimOp::EnsureSwitch, |world| world.ensure_switch(spec)).await
     }

@@ -25,6 +25,10 @@ pub enum SimOp {
     GrowDisk,
     /// `Hypervisor::list`.
     ListGuests,
+    /// `Network::ensure_uplink`.
+    EnsureUplink,
+    /// `Network::remove_uplink`.
+    RemoveUplink,
     /// `Network::ensure_switch`.
     EnsureSwitch,
     /// `Network::remove_switch`.
@@ -33,7 +37,7 @@ pub enum SimOp {
     EnsureTap,
     /// `Network::remove_tap`.
     RemoveTap,
-    /// `Network::list_switches` and `Network::list_taps`.
+    /// The lists of `Network`.
     ListLinks,
     /// `Storage::open_pool`.
     OpenPool,
@@ -51,7 +55,7 @@ pub enum SimOp {
 
 impl SimOp {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Define,
         Self::Start,
         Self::Pause,
@@ -63,6 +67,8 @@ impl SimOp {
         Self::Adjust,
         Self::GrowDisk,
         Self::ListGuests,
+        Self::EnsureUplink,
+        Self::RemoveUplink,
         Self::EnsureSwitch,
         Self::RemoveSwitch,
         Self::EnsureTap,

@@ -3,7 +3,7 @@
 use super::store::Volumes;
 use super::volumes::Fill;
 use super::{effects::Effects, faults::Faults, guests::Guest, links::Tap, op::SimOp, options::SimOptions};
-use pony_core::host::{GuestState, Overlay};
+use pony_core::host::{GuestState, SwitchKind, UplinkFact, UplinkId};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -14,8 +14,9 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) effects: Effects,
     pub(super) guests: BTreeMap<Uuid, Guest>,
-    /// Switches, with what joins them with other hosts.
-    pub(super) switches: BTreeMap<Uuid, Option<Overlay>>,
+    pub(super) uplinks: BTreeMap<UplinkId, UplinkFact>,
+    /// Switches, with how they are joined with other hosts.
+    pub(super) switches: BTreeMap<Uuid, SwitchKind>,
     pub(super) taps: BTreeMap<Uuid, Tap>,
     pub(super) volumes: Volumes,
     pub(super) fills: BTreeMap<Uuid, Fill>,
@@ -33,6 +34,7 @@ impl World {
             options,
             effects: Effects::default(),
             guests: BTreeMap::new(),
+            uplinks: BTreeMap::new(),
             switches: BTreeMap::new(),
             taps: BTreeMap::new(),
             fills: BTreeMap::new(),
@@ -69,6 +71,7 @@ impl World {
     /// Guests are off, links and unfinished fills are gone; definitions and finished volumes are there.
     pub(super) fn reboot(&mut self) {
         self.boots += 1;
+        self.uplinks.clear();
         self.switches.clear();
         self.taps.clear();
         self.fills.clear();

@@ -222,6 +222,21 @@ impl Session {
         self.outgoing.greet(now.ms, &mut self.timers);
     }
 
+    /// Asks the other side for everything that it originates, as after a lost message. The [`Event::Full`] that answers
+    /// shows that messages get through in both directions.
+    ///
+    /// ```
+    /// # use pony_state::{sync::*, *};
+    /// # use pony_state_docs::*;
+    /// # let (mut state, mut sparkle, mut peer) = conversation()?;
+    /// peer.ask(Now::default());
+    /// assert!(peer.is_awaiting_full());
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    pub fn ask(&mut self, now: Now) {
+        self.resync.want(now.ms, &mut self.timers);
+    }
+
     /// Does what has fallen due. Calling it early or late does no harm.
     ///
     /// ```

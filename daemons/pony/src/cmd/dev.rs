@@ -83,6 +83,7 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle, session: &Session) -> an
         sparkle_key: sparkle.key(),
         stop_grace: Duration::from_secs(args.stop_grace),
         measuring: twilight::Measuring::default(),
+        prove: twilight::PROVE,
     };
     let Some(count) = args.sim else {
         let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), make_pool_dir(&dir)?);

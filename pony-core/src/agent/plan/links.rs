@@ -9,7 +9,7 @@ use crate::agent::facts::is_up;
 use crate::agent::index::Card;
 use crate::agent::orders::NicOrder;
 use crate::agent::step::Step;
-use crate::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use crate::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec, UplinkFact};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -42,7 +42,10 @@ impl View<'_> {
             (Some(None), _) => Plan::wait(format!("switch {switch} is not known on this host yet")),
             (Some(Some(SwitchKind::Unsupported(why))), None) => Plan::Cannot(why.clone()),
             (Some(Some(SwitchKind::Unsupported(_))), Some(_)) => Plan::Done,
-            (Some(Some(kind)), Some(fact)) if fact.overlay.as_ref() == kind.overlay() => Plan::Done,
+            (Some(Some(kind)), Some(fact)) if fact.is_joined(kind) => Plan::Done,
+            (Some(Some(kind)), _) if !self.has_segment(kind) => {
+                Plan::wait("waiting for its VLAN on the core network")
+            }
             (Some(Some(kind)), _) => {
                 Plan::Step(Step::EnsureSwitch(SwitchSpec { switch, kind: kind.clone() }))
             }
@@ -53,6 +56,16 @@ impl View<'_> {
                 None => Plan::Step(Step::RemoveSwitch(switch)),
             },
         }
+    }
+
+    /// Whether what is to be plugged into a switch is there, and nobody else's.
+    fn has_segment(&self, kind: &SwitchKind) -> bool {
+        kind.segment().is_none_or(|it| self.facts.uplinks.get(it).is_some_and(UplinkFact::is_plain))
+    }
+
+    pub(super) fn switch_circumstances(&self, switch: Uuid) -> Stamp {
+        let kind = self.orders.switches.get(&switch);
+        stamp(&kind.map(|kind| self.has_segment(kind)))
     }
 
     /// A tap that is plugged into the switch, or may be.

@@ -5,6 +5,7 @@
 mod instance;
 mod links;
 mod text;
+mod uplinks;
 mod usage;
 mod volume;
 
@@ -14,6 +15,7 @@ use super::index::{Index, Usage};
 use super::memo::Memos;
 use super::orders::Orders;
 use super::step::{ResourceId, Step};
+use super::trial::Trial;
 use crate::reconcile::{Plan, Run, Runs, Stamp, World, stamp};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -58,6 +60,9 @@ impl From<Obstacle> for Plan<Step> {
 pub(super) struct View<'a> {
     pub(super) now_ms: u64,
     pub(super) config: &'a Config,
+    /// Whether there has been any order. Before that only uplinks are minded, as they were last proven.
+    pub(super) ordered: bool,
+    pub(super) trial: &'a Trial,
     pub(super) orders: &'a Orders,
     pub(super) index: &'a Index,
     pub(super) usage: &'a Usage,
@@ -74,18 +79,23 @@ impl World for View<'_> {
     type Step = Step;
 
     fn ids(&self) -> Vec<ResourceId> {
+        let uplinks = self.uplink_ids().map(ResourceId::Uplink);
+        if !self.ordered {
+            return uplinks.collect();
+        }
         let volumes = self.orders.volumes.keys().copied().map(ResourceId::Volume);
         let switches =
             self.facts.switches.keys().chain(self.index.switches.iter().copied()).map(ResourceId::Switch);
         let taps = self.facts.taps.keys().chain(self.index.cards.keys().copied()).map(ResourceId::Tap);
         let placed = self.orders.instances.keys().copied();
         let instances = self.facts.guests.keys().chain(placed).map(ResourceId::Instance);
-        volumes.chain(switches).chain(taps).chain(instances).collect()
+        volumes.chain(uplinks).chain(switches).chain(taps).chain(instances).collect()
     }
 
     fn order(&self, id: ResourceId) -> Stamp {
         match id {
             ResourceId::Volume(volume) => self.volume_order(volume),
+            ResourceId::Uplink(uplink) => self.uplink_order(uplink),
             ResourceId::Switch(switch) => self.switch_order(switch),
             ResourceId::Tap(vnic) => stamp(&self.tap_wish(vnic)),
             ResourceId::Instance(instance) => self.instance_order(instance),
@@ -95,7 +105,8 @@ impl World for View<'_> {
     fn circumstances(&self, id: ResourceId) -> Stamp {
         match id {
             ResourceId::Volume(volume) => self.volume_circumstances(volume),
-            ResourceId::Switch(_) => 0,
+            ResourceId::Uplink(uplink) => self.uplink_circumstances(uplink),
+            ResourceId::Switch(switch) => self.switch_circumstances(switch),
             ResourceId::Tap(vnic) => self.tap_circumstances(vnic),
             ResourceId::Instance(instance) => self.instance_circumstances(instance),
         }
@@ -104,6 +115,7 @@ impl World for View<'_> {
     fn plan(&self, id: ResourceId, runs: &StepRuns) -> Plan<Step> {
         match id {
             ResourceId::Volume(volume) => self.plan_volume(volume, runs),
+            ResourceId::Uplink(uplink) => self.plan_uplink(uplink, runs),
             ResourceId::Switch(switch) => self.plan_switch(switch, runs),
             ResourceId::Tap(vnic) => self.plan_tap(vnic, runs),
             ResourceId::Instance(instance) => self.plan_instance(instance, runs),
@@ -113,7 +125,9 @@ impl World for View<'_> {
     fn due(&self, id: ResourceId) -> Option<u64> {
         match id {
             ResourceId::Instance(instance) => self.grace_ends_ms(instance),
-            ResourceId::Volume(_) | ResourceId::Switch(_) | ResourceId::Tap(_) => None,
+            ResourceId::Volume(_) | ResourceId::Uplink(_) | ResourceId::Switch(_) | ResourceId::Tap(_) => {
+                None
+            }
         }
     }
 
@@ -142,6 +156,8 @@ impl World for View<'_> {
             Step::Shutdown(_)
             | Step::Destroy(_)
             | Step::Undefine(_)
+            | Step::EnsureUplink(_)
+            | Step::RemoveUplink(_)
             | Step::EnsureSwitch(_)
             | Step::RemoveSwitch(_)
             | Step::EnsureTap(_)

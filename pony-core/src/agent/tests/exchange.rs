@@ -142,6 +142,7 @@ fn agent(now: Now, epoch_highest: u64) -> Agent {
         incarnation: Uuid::from_u128(u128::from(now.ms) + 7),
         epoch_highest,
         seed: 1,
+        uplinks: UplinkRecord::default(),
         config: Config::default(),
         limits: Limits::default(),
     };

@@ -47,6 +47,7 @@ fn nothing(what: &Look) -> Found {
         Look::Disks => Found::Disks(Vec::new()),
         Look::Cpus(_) => Found::Cpus(BTreeMap::new()),
         Look::Guests => Found::Guests(Vec::new()),
+        Look::Uplinks => Found::Uplinks(Vec::new()),
         Look::Switches => Found::Switches(Vec::new()),
         Look::Taps => Found::Taps(Vec::new()),
         Look::Pool(spec) => Found::Pool(pool(spec, 0)),

@@ -6,4 +6,5 @@ mod later_order;
 mod machine;
 mod random;
 mod rig;
+mod uplinks;
 mod volumes;

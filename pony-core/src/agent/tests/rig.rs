@@ -87,6 +87,13 @@ pub(super) struct Rig {
     pub(super) news: Vec<Notification>,
     /// Steps asked for since the last look at it.
     pub(super) steps: Vec<(RunId, Step)>,
+    /// Whether Sparkle answers.
+    pub(super) answers: bool,
+    /// Whether nothing can be written down.
+    pub(super) disk_full: bool,
+    record: UplinkRecord,
+    unsaved: Option<(u64, UplinkRecord)>,
+    asked: bool,
     config: Config,
 }
 
@@ -98,7 +105,19 @@ impl Rig {
     pub(super) fn with_config(seed: u64, sim: SimConfig, config: Config) -> Self {
         let sim = SimHost::new(seed, sim);
         let keeper = Keeper::new(config.clone(), seed, 0);
-        Self { keeper, sim, now_ms: 0, news: Vec::new(), steps: Vec::new(), config }
+        Self {
+            keeper,
+            sim,
+            now_ms: 0,
+            news: Vec::new(),
+            steps: Vec::new(),
+            answers: false,
+            disk_full: false,
+            record: UplinkRecord::default(),
+            unsaved: None,
+            asked: false,
+            config,
+        }
     }
 
     pub(super) fn order(&mut self, orders: Orders) {
@@ -110,6 +129,8 @@ impl Rig {
     pub(super) fn restart_agent(&mut self) {
         self.sim.kill_agent(self.now_ms);
         self.keeper = Keeper::new(self.config.clone(), self.now_ms, self.now_ms);
+        self.keeper.resume_uplinks(self.now_ms, &self.record);
+        (self.unsaved, self.asked) = (None, false);
     }
 
     /// Everything that happens at this moment.
@@ -121,7 +142,7 @@ impl Rig {
                 self.deliver(answer);
             }
             self.keeper.poll(self.now_ms);
-            let mut idle = quiet;
+            let mut idle = !self.mind_uplinks() && quiet;
             while let Some(command) = self.keeper.poll_command() {
                 if let Command::Run { run, step } = &command {
                     self.steps.push((*run, step.clone()));
@@ -135,6 +156,27 @@ impl Rig {
                 return;
             }
         }
+    }
+
+    /// Writes down what is to be, and lets Sparkle answer. Returns whether the keeper has something to think about.
+    fn mind_uplinks(&mut self) -> bool {
+        self.unsaved = self.keeper.poll_uplinks().or(self.unsaved.take());
+        let saved = self.unsaved.take_if(|_| !self.disk_full);
+        if let Some((serial, record)) = &saved {
+            self.record = record.clone();
+            self.keeper.uplinks_saved(*serial);
+        }
+        self.asked |= self.keeper.poll_question(self.now_ms);
+        let answered = self.asked && self.answers;
+        if answered {
+            self.asked = false;
+            self.keeper.hear_answer();
+        }
+        answered || saved.is_some()
+    }
+
+    pub(super) fn record(&self) -> &UplinkRecord {
+        &self.record
     }
 
     fn deliver(&mut self, answer: SimAnswer) {

@@ -1,6 +1,6 @@
 //! A host: the simulated machine, and the agent on it while it runs.
 
-use pony_core::agent::{Agent, AgentEvent, AgentOptions, Command, Config, Lane, Step};
+use pony_core::agent::{Agent, AgentEvent, AgentOptions, Command, Config, Lane, Step, UplinkRecord};
 use pony_core::reconcile;
 use pony_core::sim::{SimAnswer, SimHost};
 use pony_state::sync::{Frames, Limits, Now};
@@ -19,6 +19,7 @@ pub(super) struct Node {
     pub(super) cut_until_ms: u64,
     /// What the agent wrote down.
     epoch: u64,
+    uplinks: UplinkRecord,
     pub(super) steps: u64,
     /// The steps that were begun, where somebody wants to know them.
     pub(super) begun: Option<Vec<Step>>,
@@ -45,6 +46,7 @@ impl Node {
             start_ms: Some(0),
             cut_until_ms: 0,
             epoch: 0,
+            uplinks: UplinkRecord::default(),
             steps: 0,
             begun: None,
         }
@@ -58,6 +60,7 @@ impl Node {
             incarnation,
             epoch_highest: self.epoch,
             seed: incarnation.as_u64_pair().0,
+            uplinks: self.uplinks.clone(),
             config: config(),
             limits: Limits::default(),
         };
@@ -108,9 +111,17 @@ impl Node {
                 agent.handle_timeout(now);
             }
             while let Some(event) = agent.poll_event() {
-                if let AgentEvent::EpochRaised(epoch) = event {
-                    self.epoch = epoch;
-                    agent.epoch_saved(epoch);
+                match event {
+                    AgentEvent::EpochRaised(epoch) => {
+                        self.epoch = epoch;
+                        agent.epoch_saved(epoch);
+                    }
+                    AgentEvent::UplinksChanged { serial, record } => {
+                        self.uplinks = record;
+                        agent.uplinks_saved(serial, now);
+                        idle = false;
+                    }
+                    _ => {}
                 }
             }
             while let Some(command) = agent.poll_command() {

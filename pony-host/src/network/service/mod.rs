@@ -14,7 +14,8 @@ mod dhcp;
 mod http;
 
 use super::error::{from_io, transient};
-use super::links::{Link, Links};
+use super::link::Link;
+use super::links::Links;
 use super::name;
 use crate::Result;
 use pony_core::host::{GuestConfig, TapSpec};
@@ -69,7 +70,7 @@ impl Services {
         let bridge = &links.get(&bridge.name).await?;
         let guest = Guest { mac: spec.mac.to_lowercase(), mtu: bridge.mtu, config };
         let found = links.find(&name::service(spec.switch)).await?;
-        let joined = found.is_some_and(|it| it.up && it.bridge == Some(bridge.index));
+        let joined = found.is_some_and(|it| it.up && it.above == Some(bridge.index));
         let mut guests = BTreeMap::new();
         if let Some(service) = self.running().get(&spec.switch) {
             let mut all = service.guests.write().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +129,7 @@ impl Services {
         let mut stamps = BTreeMap::new();
         for (switch, service) in &*self.running() {
             let name = name::service(*switch);
-            if links.iter().any(|link| link.name == name && link.up && link.bridge.is_some()) {
+            if links.iter().any(|link| link.name == name && link.up && link.above.is_some()) {
                 let guests = service.guests.read().unwrap_or_else(PoisonError::into_inner);
                 stamps.extend(guests.iter().map(|(vnic, guest)| (*vnic, guest.config.stamp())));
             }

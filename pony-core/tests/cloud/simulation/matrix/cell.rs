@@ -138,7 +138,7 @@ fn tells_why(scene: &Scene, cell: &Cell, stuck_ms: u64) {
     if cell.fault != Fault::Fails || stuck_ms < TOLD_MS {
         return;
     }
-    if let Some(what) = scene.silence(cell.transition().name.starts_with("instance")) {
+    if let Some(what) = scene.silence(cell.transition().name) {
         scene.world.fail(&format!("{}: nobody says why: {what}", cell.name()));
     }
 }

@@ -16,6 +16,7 @@ use crate::seeds;
 use cell::Cell;
 use paths::Paths;
 use pony_core::agent::Step;
+use pony_core::host::{UplinkId, UplinkSpec};
 use std::collections::BTreeSet;
 
 /// Cells that `make test` runs.
@@ -37,6 +38,10 @@ fn name(step: &Step) -> &'static str {
         Step::Undefine(_) => "undefine",
         Step::Adjust(_) => "adjust",
         Step::GrowDisk { .. } => "grow disk",
+        Step::EnsureUplink(UplinkSpec::Bond(_)) => "ensure bond",
+        Step::EnsureUplink(UplinkSpec::Segment(_)) => "ensure segment",
+        Step::RemoveUplink(UplinkId::Bond(_)) => "remove bond",
+        Step::RemoveUplink(UplinkId::Segment { .. }) => "remove segment",
         Step::EnsureSwitch(_) => "ensure switch",
         Step::RemoveSwitch(_) => "remove switch",
         Step::EnsureTap(_) => "ensure tap",
@@ -46,7 +51,7 @@ fn name(step: &Step) -> &'static str {
     }
 }
 
-const STEPS: [&str; 15] = [
+const STEPS: [&str; 19] = [
     "define",
     "start",
     "pause",
@@ -56,6 +61,10 @@ const STEPS: [&str; 15] = [
     "undefine",
     "adjust",
     "grow disk",
+    "ensure bond",
+    "ensure segment",
+    "remove bond",
+    "remove segment",
     "ensure switch",
     "remove switch",
     "ensure tap",

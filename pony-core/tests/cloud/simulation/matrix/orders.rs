@@ -46,12 +46,22 @@ pub(super) enum Order {
     /// The host of the instance shall have none.
     Evacuate,
     Return,
+    /// A bond of a host, with an address on what it carries.
+    CreateBond,
+    /// Another way to share the work, and another VLAN.
+    ChangeBond,
+    /// The bond and all on it.
+    DeleteBond,
 }
 
 impl Order {
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Create | Self::CreateVolume | Self::CreateShared | Self::CreateSharedVolume => "create",
+            Self::Create
+            | Self::CreateVolume
+            | Self::CreateShared
+            | Self::CreateSharedVolume
+            | Self::CreateBond => "create",
             Self::CreateStopped => "create, off",
             Self::CreateDiskless => "create without a disk",
             Self::Start => "start",
@@ -60,7 +70,8 @@ impl Order {
             Self::Resize => "resize",
             Self::Plug => "plug a card and a disk in",
             Self::Unplug => "unplug the cards",
-            Self::Delete | Self::DeleteVolume | Self::DeleteCopy => "delete",
+            Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteBond => "delete",
+            Self::ChangeBond => "change",
             Self::CreateAgain => "create again",
             Self::CreateEmptyVolume => "create empty",
             Self::GrowVolume => "grow",
@@ -73,7 +84,7 @@ impl Order {
 
     /// Whether what was ordered is up in the end, for which guests and their disks have to be made.
     pub(super) const fn makes(self) -> bool {
-        !matches!(self, Self::Stop | Self::Delete | Self::DeleteVolume | Self::DeleteCopy)
+        !matches!(self, Self::Stop | Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteBond)
     }
 
     /// What is not yet as it says.
@@ -87,6 +98,7 @@ impl Order {
             | Self::ReplaceVolume
             | Self::CopyImage => scene.volume_difference(),
             Self::Stop => scene.running(),
+            Self::CreateBond | Self::ChangeBond | Self::DeleteBond => scene.uplink_difference(),
             _ => scene.instance_difference(),
         }
     }
@@ -132,6 +144,12 @@ impl Order {
             }
             Self::Evacuate => scene.host_state("evacuated"),
             Self::Return => scene.host_state("present"),
+            Self::CreateBond => scene.bond(),
+            Self::ChangeBond => vec![
+                update("bond", scene.bond, json!({ "mode": "802.3ad" })),
+                update("net_role", scene.role, json!({ "vlan_id": 7 })),
+            ],
+            Self::DeleteBond => vec![delete("net_role", scene.role), delete("bond", scene.bond)],
         }
     }
 }
@@ -196,6 +214,16 @@ impl Scene {
         vec![insert("volume", row)]
     }
 
+    /// A new bond of the first host.
+    fn bond(&mut self) -> Vec<RowOp> {
+        (self.bond, self.role) = (self.world.uuid(), self.world.uuid());
+        let bond = json!({ "uuid": self.bond, "host": self.world.nodes[0].uuid, "mode": "active-backup" });
+        let role = json!({
+            "uuid": self.role, "bond": self.bond, "role": "storage", "address": "10.9.0.1/24",
+        });
+        vec![insert("bond", bond), insert("net_role", role)]
+    }
+
     fn host_state(&mut self, state: &str) -> Vec<RowOp> {
         let database = &self.world.store.database;
         let placed = database.table("host_instance").find(|it| it["instance"] == json!(self.instance));
@@ -219,9 +247,9 @@ pub(super) struct Transition {
 }
 
 use Order::{
-    CopyImage, Create, CreateAgain, CreateDiskless, CreateEmptyVolume, CreateShared, CreateSharedVolume,
-    CreateStopped, CreateVolume, Delete, DeleteCopy, DeleteVolume, Evacuate, GrowVolume, Pause, Plug,
-    ReplaceVolume, Resize, Return, Start, Stop, Unplug,
+    ChangeBond, CopyImage, Create, CreateAgain, CreateBond, CreateDiskless, CreateEmptyVolume, CreateShared,
+    CreateSharedVolume, CreateStopped, CreateVolume, Delete, DeleteBond, DeleteCopy, DeleteVolume, Evacuate,
+    GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return, Start, Stop, Unplug,
 };
 
 const fn to(
@@ -233,7 +261,7 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 22] = [
+pub(super) const TRANSITIONS: [Transition; 25] = [
     to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
@@ -254,6 +282,9 @@ pub(super) const TRANSITIONS: [Transition; 22] = [
     to("volume in a pool of all hosts: create", &[], CreateSharedVolume, &[DeleteVolume, GrowVolume]),
     to("volume in a pool of all hosts: grow", &[CreateSharedVolume], GrowVolume, &[DeleteVolume]),
     to("volume in a pool of all hosts: delete", &[CreateSharedVolume], DeleteVolume, &[CreateSharedVolume]),
+    to("bond: create", &[], CreateBond, &[ChangeBond, DeleteBond]),
+    to("bond: change", &[CreateBond], ChangeBond, &[DeleteBond]),
+    to("bond: delete", &[CreateBond], DeleteBond, &[CreateBond]),
     to("image: copy", &[], CopyImage, &[DeleteCopy]),
     to("image: delete a copy", &[CopyImage], DeleteCopy, &[CopyImage]),
 ];

@@ -4,8 +4,9 @@ use super::super::users::uuid_of;
 use super::super::world::World;
 use super::orders::Order;
 use pony_core::agent::Step;
+use pony_core::host::{BondMode, BondSpec, UplinkSpec};
 use pony_core::sim::SimConfig;
-use pony_core::tables::{Instance, Volume};
+use pony_core::tables::{Bond, Instance, NetRole, Volume};
 use pony_state::Read;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -24,6 +25,8 @@ pub(super) struct Scene {
     pub(super) instance: Uuid,
     pub(super) volume: Uuid,
     pub(super) evacuated: Uuid,
+    pub(super) bond: Uuid,
+    pub(super) role: Uuid,
 }
 
 impl Scene {
@@ -31,7 +34,8 @@ impl Scene {
     pub(super) fn new(seed: u64, sim: SimConfig) -> Self {
         let mut world = World::with(seed, HOSTS, sim);
         world.nodes.iter_mut().for_each(|it| it.begun = Some(Vec::new()));
-        let mut scene = Self { world, instance: Uuid::nil(), volume: Uuid::nil(), evacuated: Uuid::nil() };
+        let nil = Uuid::nil();
+        let mut scene = Self { world, instance: nil, volume: nil, evacuated: nil, bond: nil, role: nil };
         scene.settle();
         scene
     }
@@ -79,6 +83,7 @@ impl Scene {
     pub(super) fn whole_difference(&self) -> Option<String> {
         let hosts = || (0..HOSTS).find_map(|n| self.left_over(n));
         let ours = || self.instance_difference().or_else(|| self.volume_difference());
+        let ours = || ours().or_else(|| self.uplink_difference());
         self.world.difference().or_else(ours).or_else(|| self.held()).or_else(hosts)
     }
 
@@ -104,15 +109,43 @@ impl Scene {
         self.world.volume_difference(order).or_else(unlike)
     }
 
+    pub(super) fn uplink_difference(&self) -> Option<String> {
+        let database = &self.world.store.database;
+        let there = &self.world.nodes[0].sim.world().uplinks;
+        let (bond, role) = (database.get("bond", self.bond), database.get("net_role", self.role));
+        let ours: Vec<_> = there.values().filter(|it| it.spec.id().bond() == self.bond).collect();
+        let (Some(bond), Some(role)) = (bond, role) else {
+            return ours.first().map(|it| format!("{it:?} is there, which nobody orders"));
+        };
+        let has_mode =
+            |spec: &BondSpec| (spec.mode == BondMode::ActiveBackup) == (bond["mode"] == "active-backup");
+        let tag = role["vlan_id"].as_u64().unwrap_or(0);
+        let is = |spec: &UplinkSpec| match spec {
+            UplinkSpec::Bond(spec) => has_mode(spec),
+            UplinkSpec::Segment(spec) => {
+                u64::from(spec.tag) == tag && spec.bridged && spec.addresses.len() == 1
+            }
+        };
+        (ours.len() != 2 || !ours.iter().all(|it| is(&it.spec)))
+            .then(|| format!("{ours:?} are there, {bond:?} and {role:?} are ordered"))
+    }
+
     /// Whether Sparkle is there, and has heard of all orders.
     pub(super) fn is_heard(&self) -> bool {
         self.world.controller.is_some() && self.world.store.next_ms().is_none()
     }
 
-    /// What of the instance, or of the volume, is not as ordered, without a word why.
-    pub(super) fn silence(&self, of_instance: bool) -> Option<String> {
+    /// What of the instance, of the bond, or of the volume, is not as ordered, without a word why.
+    pub(super) fn silence(&self, of: &str) -> Option<String> {
         let snapshot = self.world.controller.as_ref()?.snapshot();
-        let (difference, word) = if of_instance {
+        let (difference, word) = if of.starts_with("bond") {
+            let of_bond = snapshot.get::<Bond>(&self.bond).and_then(|it| it.current.as_ref()?.error.as_ref());
+            let of_role =
+                snapshot.get::<NetRole>(&self.role).and_then(|it| it.current.as_ref()?.error.as_ref());
+            // What is to go has no row any more that could tell.
+            let ordered = self.world.store.database.get("bond", self.bond).is_some();
+            (self.uplink_difference().filter(|_| ordered), of_bond.or(of_role))
+        } else if of.starts_with("instance") {
             let row = snapshot.get::<Instance>(&self.instance);
             (self.instance_difference(), row.and_then(|it| it.current.as_ref()?.error.as_ref()))
         } else {
@@ -152,6 +185,10 @@ impl Scene {
         };
         let cards = database.table("vnic").filter(|it| placed(&it["instance"]));
         let wanted: BTreeSet<Uuid> = cards.filter_map(|it| uuid_of(it, "switch")).collect();
+        let is_bond = |it: &Uuid| database.get("bond", it).is_some();
+        if let Some(id) = there.uplinks.keys().find(|it| !is_bond(&it.bond())) {
+            return Some(format!("host {n} has {id:?}, which nobody orders"));
+        }
         let switches: BTreeSet<Uuid> = there.switches.keys().copied().collect();
         if wanted != switches {
             return Some(format!("host {n} has switches {switches:?}, it needs {wanted:?}"));

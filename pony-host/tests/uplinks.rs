@@ -1,0 +1,324 @@
+//! Bonds, VLANs and bridges of the host itself: in a guest, since not every kernel has bonds and VLANs. Hosts are network
+//! namespaces, their cards the ends of pairs, and "far" is what they are joined with.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![cfg(feature = "network")]
+
+mod namespace;
+mod suite;
+
+use namespace::{in_guest, is_inside, run};
+use nix::sched::{CloneFlags, unshare};
+use pony_core::host::{
+    BondMode, BondSpec, DriverErrorKind, SegmentSpec, SwitchKind, SwitchSpec, UplinkId, UplinkSpec, XmitHash,
+};
+use pony_host::{Netlink, Network as _};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::process::Command;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const HOST: Uuid = Uuid::from_u128(0xa);
+const BOND: Uuid = Uuid::from_u128(0xb);
+const MODULES: &str = "bonding 8021q veth bridge nft_meta_bridge nf_tables";
+const ONE: &str = "02:00:00:00:00:01";
+const TWO: &str = "02:00:00:00:00:02";
+
+/// Within this a bond notices what became of its cards, on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+
+#[test]
+fn uplinks_are_made_and_what_cards_were_used_for_goes_on() {
+    in_guest("uplinks_inside", MODULES, "", 500);
+}
+
+fn ip(line: &str) -> String {
+    run("ip", &line.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Two cards, `one` with an address and a way out, and far away a switch that they are plugged into.
+fn cables() {
+    ip("link set lo up");
+    ip("netns add far");
+    for (near, far, mac) in [("one", "far1", ONE), ("two", "far2", TWO)] {
+        ip(&format!("link add {near} address {mac} type veth peer name {far} netns far"));
+    }
+    ip("-n far link add far type bridge forward_delay 0 mcast_snooping 0");
+    for far in ["far1", "far2"] {
+        ip(&format!("-n far link set {far} master far up"));
+    }
+    ip("-n far address add 10.9.0.1/24 dev far");
+    ip("-n far link set far up");
+    ip("-n far link add link far name far.7 type vlan id 7");
+    ip("-n far address add 10.7.0.1/24 dev far.7");
+    ip("-n far link set far.7 up");
+    ip("link set one up");
+    ip("address add 10.9.0.5/24 dev one");
+    ip("route add default via 10.9.0.1");
+    ip("route add 172.16.0.0/12 via 10.9.0.1 metric 7");
+}
+
+fn no_cables() {
+    for link in ["one", "two"] {
+        ip(&format!("link delete {link}"));
+    }
+    ip("netns delete far");
+}
+
+fn reaches(address: &str) -> bool {
+    Command::new("busybox").args(["ping", "-c", "1", "-W", "1", address]).output().unwrap().status.success()
+}
+
+#[track_caller]
+fn soon_reaches(address: &str) {
+    let began = Instant::now();
+    while !reaches(address) {
+        assert!(began.elapsed() < SOON, "{address} cannot be reached: {}{}", ip("address"), ip("route"));
+    }
+}
+
+fn bond(mode: BondMode, nics: &[&str]) -> UplinkSpec {
+    let nics: BTreeSet<String> = nics.iter().map(|mac| (*mac).to_owned()).collect();
+    UplinkSpec::Bond(BondSpec { bond: BOND, mode, nics })
+}
+
+fn segment(tag: u16, addresses: &[(&str, u8)]) -> UplinkSpec {
+    let addresses = addresses.iter().map(|(ip, prefix)| (ip.parse().unwrap(), *prefix)).collect();
+    UplinkSpec::Segment(SegmentSpec { bond: BOND, tag, bridged: true, addresses })
+}
+
+const BACKUP: BondMode = BondMode::ActiveBackup;
+const LACP: BondMode = BondMode::Lacp { fast: true, hash: XmitHash::Layer34 };
+
+/// Makes it; it is as ordered then, and making it again changes nothing.
+async fn make(network: &Netlink, spec: &UplinkSpec) -> String {
+    let fact = network.ensure_uplink(spec).await.unwrap();
+    assert!(fact.is_as_ordered(spec), "{fact:?}");
+    let list = network.list_uplinks().await.unwrap();
+    let listed = list.iter().find(|it| it.spec.id() == spec.id()).unwrap();
+    assert!(listed.is_as_ordered(spec), "{listed:?} is not {spec:?}");
+    assert_eq!((&listed.link, &listed.below), (&fact.link, &fact.below));
+    let before = [ip("-o -br link"), ip("-o -br address"), ip("route")];
+    network.ensure_uplink(spec).await.unwrap();
+    assert_eq!([ip("-o -br link"), ip("-o -br address"), ip("route")], before);
+    fact.link
+}
+
+async fn remove_all(network: &Netlink) {
+    let list = network.list_uplinks().await.unwrap();
+    let (bonds, rest): (Vec<_>, Vec<_>) =
+        list.iter().map(|it| it.spec.id()).partition(|it| matches!(it, UplinkId::Bond(_)));
+    for uplink in rest.into_iter().chain(bonds) {
+        network.remove_uplink(uplink).await.unwrap();
+        network.remove_uplink(uplink).await.unwrap();
+    }
+    assert_eq!(network.list_uplinks().await.unwrap(), []);
+}
+
+/// As it was before anything was ordered.
+#[track_caller]
+fn assert_as_before() {
+    assert!(ip("-o -4 address show dev one").contains("10.9.0.5/24"), "{}", ip("address"));
+    assert!(ip("route").contains("default via 10.9.0.1 dev one"), "{}", ip("route"));
+    assert!(ip("route").contains("172.16.0.0/12 via 10.9.0.1 dev one metric 7"), "{}", ip("route"));
+    assert!(!ip("-d link").contains("alias pony:"), "{}", ip("-d link"));
+    soon_reaches("10.9.0.1");
+}
+
+/// Each part in a namespace of its own.
+fn part<F: Future<Output = ()>>(test: impl FnOnce(Netlink) -> F + Send + 'static) {
+    let isolated = move || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        cables();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test(Netlink::new(HOST).unwrap()));
+        no_cables();
+    };
+    std::thread::spawn(isolated).join().unwrap();
+}
+
+#[test]
+#[ignore = "is run by another test, in a guest"]
+fn uplinks_inside() {
+    if !is_inside() {
+        return;
+    }
+    part(|network| async move { what_a_card_was_used_for_goes_on(&network).await });
+    part(|network| async move { cards_stand_in_for_each_other(&network).await });
+    part(|network| async move { modes_and_options(&network).await });
+    part(|network| async move { vlans_join_hosts_and_switches(&network).await });
+    part(|network| async move { others_are_left_alone(&network).await });
+    part(|network| async move { dropped_anywhere(&network).await });
+}
+
+async fn what_a_card_was_used_for_goes_on(network: &Netlink) {
+    ip("link set one mtu 1400");
+    let link = make(network, &bond(BACKUP, &[ONE])).await;
+    assert!(ip("route").contains(&format!("default via 10.9.0.1 dev {link}")), "{}", ip("route"));
+    assert_eq!(ip("-o -4 address show dev one"), "");
+    assert!(ip(&format!("link show {link}")).contains(ONE), "neighbours would have to learn another address");
+    soon_reaches("10.9.0.1");
+
+    let bridge = make(network, &segment(0, &[("10.9.0.6", 24), ("fd00::6", 64)])).await;
+    assert!(ip("route").contains(&format!("default via 10.9.0.1 dev {bridge}")), "{}", ip("route"));
+    for address in ["10.9.0.5/24", "10.9.0.6/24", "fd00::6/64"] {
+        assert!(ip(&format!("-o address show dev {bridge}")).contains(address), "{address}");
+    }
+    for link in [&link, &bridge] {
+        assert!(ip(&format!("link show {link}")).contains("mtu 1400"), "{link}");
+    }
+    soon_reaches("10.9.0.1");
+    // Another address, and one that is both ordered and somebody's.
+    let spec = segment(0, &[("10.9.0.5", 24)]);
+    make(network, &spec).await;
+    assert!(!ip("address").contains("10.9.0.6"));
+    ip(&format!("address add 10.9.0.77/24 dev {bridge}"));
+    make(network, &segment(0, &[])).await;
+    assert!(
+        ip(&format!("-o address show dev {bridge}")).contains("10.9.0.77/24"),
+        "somebody's address is gone"
+    );
+    ip(&format!("address del 10.9.0.77/24 dev {bridge}"));
+    remove_all(network).await;
+    assert_as_before();
+}
+
+async fn cards_stand_in_for_each_other(network: &Netlink) {
+    let link = make(network, &bond(BACKUP, &[ONE, TWO])).await;
+    soon_reaches("10.9.0.1");
+    for far in ["far1", "far2"] {
+        ip(&format!("-n far link set {far} down"));
+        soon_reaches("10.9.0.1");
+        ip(&format!("-n far link set {far} up"));
+        let began = Instant::now();
+        while ip(&format!("-o link show master {link}")).contains("NO-CARRIER") {
+            assert!(began.elapsed() < SOON);
+        }
+    }
+    // One is let go of, and what remains goes on.
+    make(network, &bond(BACKUP, &[TWO])).await;
+    assert!(!ip("-o link show one").contains("master"));
+    soon_reaches("10.9.0.1");
+    // The one that had the addresses gets them back.
+    remove_all(network).await;
+    assert_as_before();
+}
+
+async fn modes_and_options(network: &Netlink) {
+    ip("-n far link set far1 nomaster down");
+    ip("-n far link set far2 nomaster down");
+    ip("-n far address flush dev far");
+    ip("-n far link add partner type bond mode 802.3ad lacp_rate fast miimon 100");
+    ip("-n far link set far1 master partner");
+    ip("-n far link set far2 master partner");
+    ip("-n far link set partner up");
+    ip("-n far address add 10.9.0.1/24 dev partner");
+    let link = make(network, &bond(LACP, &[ONE, TWO])).await;
+    soon_reaches("10.9.0.1");
+    let said = std::fs::read_to_string(format!("/proc/thread-self/net/bonding/{link}")).unwrap();
+    for word in ["802.3ad", "LACP rate: fast", "layer3+4"] {
+        assert!(said.contains(word), "{word} is not in {said}");
+    }
+    let began = Instant::now();
+    while ip(&format!("-d link show {link}")).contains("ad_partner_mac 00:00:00:00:00:00") {
+        assert!(began.elapsed() < SOON, "no partner is found");
+    }
+    make(network, &bond(BondMode::Lacp { fast: false, hash: XmitHash::Layer23 }, &[ONE, TWO])).await;
+    assert!(ip("route").contains(&format!("default via 10.9.0.1 dev {link}")), "{}", ip("route"));
+    soon_reaches("10.9.0.1");
+    make(network, &bond(BACKUP, &[ONE, TWO])).await;
+    assert!(ip(&format!("-d link show {link}")).contains("mode active-backup"));
+    remove_all(network).await;
+}
+
+async fn vlans_join_hosts_and_switches(network: &Netlink) {
+    make(network, &bond(BACKUP, &[ONE])).await;
+    make(network, &segment(0, &[])).await;
+    let spec = segment(7, &[("10.7.0.5", 24)]);
+    make(network, &spec).await;
+    soon_reaches("10.7.0.1");
+    soon_reaches("10.9.0.1");
+    // Somebody breaks it.
+    let below = network.ensure_uplink(&spec).await.unwrap().below;
+    ip(&format!("link delete {below}"));
+    let broken = network.list_uplinks().await.unwrap();
+    assert!(broken.iter().any(|it| it.spec.id() == spec.id() && !it.whole), "{broken:?}");
+    make(network, &spec).await;
+    soon_reaches("10.7.0.1");
+
+    // A switch of guests is another VLAN: nothing of the host is on it.
+    let plain = UplinkSpec::Segment(SegmentSpec::plain(BOND, 8));
+    let below = make(network, &plain).await;
+    let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Vlan(plain.id()) };
+    let fact = network.ensure_switch(&switch).await.unwrap();
+    assert!(fact.is_joined(&switch.kind));
+    assert_eq!(network.list_switches().await.unwrap(), [fact.clone()]);
+    assert!(ip(&format!("-o link show {below}")).contains(&format!("master {}", fact.bridge)));
+    let rules = run("nft", &["list", "ruleset"]);
+    assert!(rules.contains(&below), "what comes from the VLAN would be for this host: {rules}");
+    assert_eq!(ip(&format!("-o address show dev {}", fact.bridge)), "");
+    network.remove_switch(switch.switch).await.unwrap();
+    remove_all(network).await;
+    assert!(!run("nft", &["list", "ruleset"]).contains("pony"));
+    assert_as_before();
+}
+
+async fn others_are_left_alone(network: &Netlink) {
+    ip("link add foreign type bridge");
+    ip("link set two master foreign");
+    let refused = network.ensure_uplink(&bond(BACKUP, &[TWO])).await;
+    assert!(suite::assert_refused(refused, DriverErrorKind::Order).contains("foreign"));
+    let refused = network.ensure_uplink(&segment(7, &[])).await;
+    suite::assert_refused(refused, DriverErrorKind::Transient);
+    let absent = network.ensure_uplink(&bond(BACKUP, &["02:00:00:00:00:99"])).await;
+    assert!(suite::assert_refused(absent, DriverErrorKind::Transient).contains("02:00:00:00:00:99"));
+    let other = Netlink::new(Uuid::from_u128(0xff)).unwrap();
+    make(&other, &bond(BACKUP, &[ONE])).await;
+    assert_eq!(network.list_uplinks().await.unwrap(), []);
+    network.remove_uplink(UplinkId::Bond(BOND)).await.unwrap();
+    let refused = network.ensure_uplink(&bond(BACKUP, &[])).await;
+    suite::assert_refused(refused, DriverErrorKind::Order);
+    remove_all(&other).await;
+    ip("link delete foreign");
+    assert_as_before();
+}
+
+/// Lets a future go on so often, and drops it then. Returns whether it came to its end.
+async fn up_to<F: Future>(polls: usize, future: F) -> bool {
+    let mut future = pin!(future);
+    let mut polled = 0;
+    std::future::poll_fn(|context| {
+        if polled == polls {
+            return Poll::Ready(false);
+        }
+        polled += 1;
+        future.as_mut().poll(context).map(|_| true)
+    })
+    .await
+}
+
+/// Every step, dropped at every place where it waits; and then taken up again.
+async fn dropped_anywhere(network: &Netlink) {
+    let steps = [bond(BACKUP, &[ONE, TWO]), segment(0, &[("10.9.0.6", 24)]), segment(7, &[("10.7.0.5", 24)])];
+    let mut polls = 0;
+    loop {
+        polls += 1;
+        let mut whole = true;
+        for step in &steps {
+            whole &= up_to(polls, network.ensure_uplink(step)).await;
+            make(network, step).await;
+        }
+        soon_reaches("10.9.0.1");
+        for step in steps.iter().rev() {
+            whole &= up_to(polls, network.remove_uplink(step.id())).await;
+            network.remove_uplink(step.id()).await.unwrap();
+        }
+        assert_as_before();
+        if whole {
+            return;
+        }
+    }
+}
