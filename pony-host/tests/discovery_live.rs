@@ -6,7 +6,7 @@
 mod namespace;
 mod suite;
 
-use namespace::{in_guest, is_inside, run};
+use namespace::{in_guest_with, is_inside, run};
 use pony_core::host::{DiskFact, NicFact, PoolBackend, PoolSpec};
 use pony_host::{Discovery, HostStorage, Machine, MachineOptions, Storage, StorageOptions};
 use std::fs;
@@ -64,10 +64,20 @@ async fn the_kernel_tells_of_block_devices() {
     assert_eq!(word.unwrap(), Some(()));
 }
 
+/// A card without a cable.
+const NIC: &str = "-device virtio-net-pci,mac=52:54:00:00:07:01";
+
+const HWADDR: &str = "52:54:00:00:07:01";
+
 #[test]
 fn hardware_comes_and_goes() {
-    let modules = "sd_mod scsi_debug ext4 netdevsim sg";
-    in_guest("hardware_comes_and_goes_inside", modules, "smartmontools sdparm", 600);
+    let wishes = [
+        ("GUEST_MODULES", "sd_mod scsi_debug ext4 virtio_net sg"),
+        ("GUEST_PACKAGES", "smartmontools sdparm libsgutils2-1.46-2"),
+        ("GUEST_QEMU", NIC),
+        ("GUEST_SECONDS", "600"),
+    ];
+    in_guest_with("hardware_comes_and_goes_inside", &wishes);
 }
 
 fn write(path: &str, text: &str) {
@@ -79,22 +89,27 @@ fn link_of<'a>(nics: &'a [NicFact], hwaddr: &str) -> Option<&'a str> {
 }
 
 async fn cards_come_and_go(machine: &Machine, events: &mut mpsc::Receiver<()>) {
-    assert_eq!(machine.nics().await.unwrap(), []);
-    write("/sys/bus/netdevsim/new_device", "7 1");
-    let look = || async { machine.nics().await.unwrap() };
-    let (nics, took) = told(events, look, |nics| !nics.is_empty()).await;
-    println!("a card came after {took:?}: {nics:?}");
-    let (own, name) = (nics[0].hwaddr.clone(), nics[0].link_name.clone());
+    let nics = machine.nics().await.unwrap();
+    assert_eq!((nics.len(), nics[0].hwaddr.as_str()), (1, HWADDR), "{nics:?}");
+    let (name, look) = (nics[0].link_name.clone(), || async { machine.nics().await.unwrap() });
     run("ip", &["link", "set", &name, "name", "uplink"]);
-    let (_, took) = told(events, look, |nics| link_of(nics, &own) == Some("uplink")).await;
+    let (_, took) = told(events, look, |nics| link_of(nics, HWADDR) == Some("uplink")).await;
     println!("it was renamed after {took:?}");
+    run("ip", &["link", "set", "uplink", "address", "52:54:00:00:07:99"]);
     run("ip", &["link", "set", "uplink", "up"]);
     let (nics, _) = told(events, look, |nics| nics.iter().any(|nic| nic.up)).await;
-    assert_eq!(nics.len(), 1);
-    run("ip", &["link", "set", "uplink", "down"]);
-    write("/sys/bus/netdevsim/del_device", "7");
+    assert_eq!(
+        link_of(&nics, HWADDR),
+        Some("uplink"),
+        "it goes by the address that it was made with: {nics:?}"
+    );
+    let device = fs::canonicalize("/sys/class/net/uplink/device/..").unwrap();
+    write(device.join("remove").to_str().unwrap(), "1");
     let (_, took) = told(events, look, Vec::is_empty).await;
     println!("it went after {took:?}");
+    write("/sys/bus/pci/rescan", "1");
+    let (nics, took) = told(events, look, |nics| !nics.is_empty()).await;
+    println!("it came back after {took:?}: {nics:?}");
 }
 
 fn scsi_disk(disks: &[DiskFact]) -> Option<&DiskFact> {

@@ -29,17 +29,19 @@ pub fn in_namespace(test: &str) {
 
 /// Runs an ignored test of this program in a guest, with these modules and packages, for so long at most.
 pub fn in_guest(test: &str, modules: &str, packages: &str, seconds_max: u32) {
+    let seconds_max = seconds_max.to_string();
+    let wishes = [("GUEST_PACKAGES", packages), ("GUEST_MODULES", modules), ("GUEST_SECONDS", &seconds_max)];
+    in_guest_with(test, &wishes);
+}
+
+/// The same, with all that `examples/guest/within` can be told.
+pub fn in_guest_with(test: &str, wishes: &[(&str, &str)]) {
     let own = std::env::current_exe().unwrap();
     let kept = own.ancestors().nth(3).unwrap().join("guest");
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let within = above.map(|it| it.join("examples/guest/within")).find(|it| it.exists()).unwrap();
+    let within = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/guest/within");
     let mut guest = Command::new(within);
     guest.arg(kept).args(["env", &format!("{INSIDE}=1")]).arg(own).args(one(test));
-    let guest = guest
-        .env("GUEST_PACKAGES", packages)
-        .env("GUEST_MODULES", modules)
-        .env("GUEST_SECONDS", seconds_max.to_string());
-    let output = guest.output().unwrap();
+    let output = guest.envs(wishes.iter().copied()).output().unwrap();
     match output.status.code() {
         Some(NO_GUEST) => suite::skipped(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
         _ => passed(&output),
