@@ -112,6 +112,7 @@ fn write(state: &pony_state::SharedState, instances: &[uuid::Uuid], epoch: Insta
             next_retry: None,
             console: None,
             pending_restart: None,
+            progress: None,
         };
         let written = state.write(|tx| {
             tx.set_current::<Instance>(instance, current);

@@ -345,6 +345,18 @@ pub enum GuestState {
     Paused,
     /// It was told to shut itself down and has not finished.
     ShuttingDown,
+    /// It is let in from another host, on its way here or not yet: nothing of it runs on this host, and all that it
+    /// needs is held for it.
+    Incoming,
+}
+
+/// Where a guest is sent that moves to another host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// `host.uuid`.
+    pub host: Uuid,
+    /// How that host is reached, in the words of its own driver ([`HostFact::migration`]).
+    pub way: String,
 }
 
 /// A guest as it was found. Only guests that this agent made are ever facts.
@@ -364,6 +376,8 @@ pub struct InstanceFact {
     pub ending: Option<Ending>,
     /// Where its serial console can be opened (a pty or socket path).
     pub console: Option<String>,
+    /// By what this host knows the one that a guest comes from, for one that is let in.
+    pub origin: Option<String>,
 }
 
 /// A way to use a guest by hand.

@@ -17,16 +17,16 @@ mod usage;
 
 pub use console::Console;
 #[cfg(feature = "discovery")]
-pub use discovery::{Machine, MachineOptions, machine_uuid};
+pub use discovery::{Machine, MachineOptions, local_address, machine_uuid};
 #[cfg(feature = "hypervisor")]
 pub use hypervisor::{
-    Accel, BOOT_SECTOR_BYTES, DaemonFound, Libvirt, LibvirtOptions, ensure_libvirtd, marker_boot_sector,
-    probe_accel,
+    Accel, BOOT_SECTOR_BYTES, DaemonFound, Libvirt, LibvirtOptions, MoveOptions, ensure_libvirtd,
+    marker_boot_sector, probe_accel,
 };
 #[cfg(feature = "network")]
 pub use network::Netlink;
 #[cfg(feature = "sim")]
-pub use sim::{SimHost, SimOp, SimOptions, SimStore};
+pub use sim::{SimFabric, SimHost, SimOp, SimOptions, SimStore};
 #[cfg(feature = "storage")]
 pub use storage::{HostStorage, StorageOptions};
 pub use traits::{Discovery, Hypervisor, Network, Progress, Result, Storage};

@@ -8,9 +8,9 @@
 use crate::{Console, GuestUsage, HostUsage};
 use async_trait::async_trait;
 use pony_core::host::{
-    ConsoleKind, CpuSpec, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact,
-    PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec,
-    VolumeFact, VolumeSpec,
+    ConsoleKind, CpuSpec, Destination, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec,
+    NicFact, PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId,
+    UplinkSpec, VolumeFact, VolumeSpec,
 };
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -46,6 +46,16 @@ pub trait Hypervisor: Send + Sync {
     async fn adjust(&self, spec: &InstanceSpec) -> Result<()>;
     /// Grows the volume behind a disk of a guest that is up, and tells the guest.
     async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()>;
+    /// Lets a guest in that `origin`, another host by its own [way](pony_core::host::HostFact::migration), is to send: it
+    /// will be `spec` here. It is listed as [`Incoming`](pony_core::host::GuestState::Incoming) until it has arrived or was
+    /// destroyed. A guest that has arrived already stays as it is.
+    async fn expect(&self, spec: &InstanceSpec, origin: &str) -> Result<()>;
+    /// Sends a guest that is up to another host, which lets it in. When this returns without an error the guest is there,
+    /// where it stands still until it is [resumed](Self::resume), and nothing of it is here. After an error it is where it
+    /// is found. Dropping the future does not end it: see [`call_off`](Self::call_off).
+    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()>;
+    /// Has a [`migrate`](Self::migrate) that is under way end soon, with the guest still here unless it has arrived already.
+    async fn call_off(&self, instance: Uuid) -> Result<()>;
     /// All guests that this agent made, whether they run or not. Others on the same hypervisor are never named.
     async fn list(&self) -> Result<Vec<InstanceFact>>;
     /// What it is, with versions, for people.

@@ -44,9 +44,12 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove rows of a table, and what belongs to them, in one transaction
     Delete(DeleteArgs),
-    /// Create, start, stop, pause, delete instances; open their consoles
+    /// Create, start, stop, pause, move, delete instances; open their consoles
     #[command(subcommand)]
     Instance(InstanceCommand),
+    /// Say whether hosts may have instances
+    #[command(subcommand)]
+    Host(HostCommand),
     /// Add images
     #[command(subcommand)]
     Image(ImageCommand),
@@ -183,6 +186,8 @@ pub enum InstanceCommand {
     Pause(InstancesArgs),
     /// Remove instances
     Delete(DeleteInstancesArgs),
+    /// Order an instance to be on a host, as long as that host can have it; one that runs moves there while it runs
+    Move(MoveArgs),
     /// Use an instance's serial console, whichever host it is on (Ctrl-] leaves)
     Console(ConsoleArgs),
 }
@@ -245,6 +250,39 @@ pub struct DeleteInstancesArgs {
     /// Also delete their volumes, but those that other instances use
     #[arg(long)]
     pub volumes: bool,
+}
+
+/// `pony instance move`
+#[derive(Debug, Args)]
+pub struct MoveArgs {
+    /// A name, a UUID, or the beginning of one
+    pub instance: String,
+    /// The host, likewise
+    #[arg(required_unless_present = "anywhere")]
+    pub host: Option<String>,
+    /// It may be anywhere again, and stays where it is
+    #[arg(long, conflicts_with = "host")]
+    pub anywhere: bool,
+    /// Waiting.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// `pony host`
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// Order hosts to have no instances: those that run move to others while they run, where that can be
+    Evacuate(HostsArgs),
+    /// Let hosts have instances again
+    Return(HostsArgs),
+}
+
+/// Some hosts.
+#[derive(Debug, Args)]
+pub struct HostsArgs {
+    /// Names, UUIDs, or beginnings of some
+    #[arg(required = true)]
+    pub hosts: Vec<String>,
 }
 
 /// `pony instance console`

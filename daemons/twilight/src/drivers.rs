@@ -34,6 +34,8 @@ impl Drivers {
             Step::Destroy(instance) => self.hypervisor.destroy(*instance).await?,
             Step::Undefine(instance) => self.hypervisor.undefine(*instance).await?,
             Step::Adjust(spec) => self.hypervisor.adjust(spec).await?,
+            Step::Expect { spec, origin } => self.hypervisor.expect(spec, origin).await?,
+            Step::Migrate { instance, to } => self.hypervisor.migrate(*instance, to, progress).await?,
             Step::GrowDisk { instance, disk, spec } => {
                 // The emulator grows a file itself; of a device it can only take what is there.
                 if matches!(disk.place, Place::Block(_)) {
@@ -59,6 +61,15 @@ impl Drivers {
     async fn machine(&self) -> Result<HostFact, DriverError> {
         let (machine, version) = tokio::join!(self.discovery.host(), self.hypervisor.version());
         Ok(HostFact { hypervisor: version.ok(), ..machine? })
+    }
+
+    /// Asks a step to end that must not be dropped but can be called off.
+    pub(crate) async fn call_off(&self, step: &Step) {
+        if let Step::Migrate { instance, .. } = step
+            && let Err(error) = self.hypervisor.call_off(*instance).await
+        {
+            tracing::warn!(%instance, %error, "a move could not be called off: its end is waited for");
+        }
     }
 
     pub(crate) async fn look(&self, what: &Look) -> Result<Found, DriverError> {

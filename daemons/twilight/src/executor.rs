@@ -89,7 +89,14 @@ async fn carry_out(
             () = token.cancelled() => return StepOutcome::Cancelled,
         }
     } else {
-        work.await
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            result = &mut work => result,
+            () = token.cancelled() => {
+                drivers.call_off(&step).await;
+                work.await
+            }
+        }
     };
     match result {
         Ok(output) => StepOutcome::Done(output),

@@ -3,11 +3,11 @@
 use crate::drivers::Drivers;
 use anyhow::Context;
 use pony_host::{
-    HostStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, Netlink, StorageOptions, ensure_libvirtd,
-    probe_accel,
+    HostStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, MoveOptions, Netlink, StorageOptions,
+    ensure_libvirtd, local_address, probe_accel,
 };
 use pony_net::Endpoint;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -24,6 +24,17 @@ pub struct RealHost {
     /// The host's end of overlay networks, where no role says so [default: the address from which it reaches Sparkle]
     #[arg(long)]
     pub address: Option<IpAddr>,
+    /// Where other hosts send guests that run; they prove who they are [default: the address above, port 9851]
+    #[arg(long)]
+    pub migration: Option<SocketAddr>,
+}
+
+/// Where hosts let guests in, unless told otherwise: next to Sparkle's port.
+const MIGRATION_PORT: u16 = 9_851;
+
+/// `name:port` of Sparkle.
+fn name_of(sparkle: &Endpoint) -> Option<String> {
+    sparkle.to_string().strip_prefix("tcp://").map(str::to_owned)
 }
 
 impl RealHost {
@@ -33,6 +44,24 @@ impl RealHost {
     /// When the machine has none of its own and none was given.
     pub fn uuid(&self) -> anyhow::Result<Uuid> {
         Ok(Machine::new(MachineOptions { uuid: self.host_uuid, ..MachineOptions::default() }).uuid()?)
+    }
+
+    /// Where guests are let in from other hosts.
+    fn moves(&self, sparkle: &Endpoint) -> Option<MoveOptions> {
+        let address = self.address.or_else(|| local_address(&name_of(sparkle)?));
+        let default = || address.map(|ip| SocketAddr::new(ip, MIGRATION_PORT));
+        Some(MoveOptions { listen: self.migration.or_else(default)?, root: None })
+    }
+
+    /// Guests run also where none can be let in: then they stay where they are.
+    async fn connect(&self, options: LibvirtOptions) -> pony_host::Result<Libvirt> {
+        match Libvirt::connect(&self.libvirt, options.clone()).await {
+            Err(error) if options.moves.is_some() => {
+                tracing::warn!(%error, "guests that run cannot move between this host and others");
+                Libvirt::connect(&self.libvirt, LibvirtOptions { moves: None, ..options }).await
+            }
+            connected => connected,
+        }
     }
 
     /// The drivers. Starts libvirt where no service manager does, and finds out by a probe guest whether guests run
@@ -47,7 +76,8 @@ impl RealHost {
         tracing::info!("guests run under {accel}");
         // Absolute: libvirt opens the files, from its own working directory.
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
-        let libvirt = Libvirt::connect(&self.libvirt, LibvirtOptions { host, accel, console_dir }).await?;
+        let options = LibvirtOptions { host, accel, console_dir, moves: self.moves(sparkle) };
+        let libvirt = self.connect(options).await?;
         let network = Netlink::new(host).context("opening netlink")?;
         let scratch = std::path::absolute(dir)?.join("scratch");
         let storage = HostStorage::new(StorageOptions { scratch, ..StorageOptions::default() });
@@ -56,7 +86,8 @@ impl RealHost {
             accel: accel.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             address: self.address,
-            sparkle: sparkle.to_string().strip_prefix("tcp://").map(str::to_owned),
+            migration: libvirt.migration(),
+            sparkle: name_of(sparkle),
             ..MachineOptions::default()
         });
         Ok(Drivers {

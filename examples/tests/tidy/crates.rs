@@ -46,7 +46,7 @@ const KNOWN_TO: [(&str, &[&str]); 12] = [
     ("zmq", &["pony-net"]),
     ("rusqlite", &["pony-store"]),
     ("tokio-postgres", &["pony-store"]),
-    ("tokio-rustls", &["pony-store", "daemons/sparkle"]),
+    ("tokio-rustls", &["pony-store", "pony-host", "daemons/sparkle"]),
     ("virt", &["pony-host"]),
     ("virt-sys", &["pony-host"]),
     ("rtnetlink", &["pony-host"]),

@@ -12,6 +12,8 @@ pub enum Lane {
     Guest = 1,
     /// Filling volumes: minutes to hours.
     Fill = 2,
+    /// Sending guests to other hosts: minutes. Few at a time, since they share the way.
+    Move = 3,
 }
 
 /// The agent's bounds.
@@ -50,8 +52,12 @@ impl Default for Config {
         let quick = LaneConfig { slots: 16, stall_ms: 60_000 };
         let guest = LaneConfig { slots: 8, stall_ms: 120_000 };
         let fill = LaneConfig { slots: 4, stall_ms: 300_000 };
+        let moves = LaneConfig { slots: 2, stall_ms: 120_000 };
         Self {
-            engine: reconcile::Config { lanes: vec![quick, guest, fill], ..reconcile::Config::default() },
+            engine: reconcile::Config {
+                lanes: vec![quick, guest, fill, moves],
+                ..reconcile::Config::default()
+            },
             shutdown_grace_ms: 10_000,
             look_guests_ms: 10_000,
             look_pools_ms: 30_000,

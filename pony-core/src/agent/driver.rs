@@ -10,7 +10,7 @@ use crate::host::DriverError;
 use crate::reconcile::RunId;
 use crate::tables;
 use pony_state::sync::{self, Dropped, Event, Frames, Limits, Now, Role, RowId, Session};
-use pony_state::{Commit, PartKind, SchemaError, State};
+use pony_state::{Commit, Inet, PartKind, SchemaError, State};
 use std::collections::VecDeque;
 use uuid::Uuid;
 
@@ -84,6 +84,8 @@ pub struct Agent {
     epoch_unsaved: Option<u64>,
     /// From the agent's clock to Unix time.
     unix_offset_ms: u64,
+    /// This host's end of overlays, as the orders have it.
+    address: Option<Inet>,
 }
 
 impl Agent {
@@ -101,6 +103,7 @@ impl Agent {
             events: VecDeque::new(),
             epoch_unsaved: None,
             unix_offset_ms: offset(now),
+            address: None,
             options,
         })
     }
@@ -261,7 +264,10 @@ impl Agent {
                 Event::Notifications(_) => {}
             }
         }
-        if heard {
+        // The end of an overlay may be where the host itself says.
+        let address = tables::overlay_address(&self.state, self.options.uuid);
+        if heard || (self.address != address && self.keeper.is_ordered()) {
+            self.address = address;
             self.keeper.set_orders(now.ms, rows::orders(&self.state, self.options.uuid));
         }
     }

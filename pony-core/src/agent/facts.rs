@@ -121,6 +121,7 @@ impl Facts {
             room: None,
             ending: None,
             console: None,
+            origin: None,
         });
         match step {
             Step::Define(spec) => fact.spec = Some(spec.clone()),
@@ -130,6 +131,13 @@ impl Facts {
             Step::Adjust(spec) => fact.live = Some(spec.clone()),
             Step::Pause(_) => fact.state = GuestState::Paused,
             Step::Resume(_) => fact.state = GuestState::Running,
+            Step::Expect { spec, origin } => {
+                (fact.state, fact.spec) = (GuestState::Incoming, Some(spec.clone()));
+                fact.origin = Some(origin.clone());
+            }
+            // Whether it is gone must be seen: another host gets it by that.
+            Step::Migrate { .. } => return self.guests.doubt(instance),
+            Step::Destroy(_) if fact.state == GuestState::Incoming => return self.guests.doubt(instance),
             Step::Destroy(_) => (fact.state, fact.live, fact.console) = (GuestState::Off, None, None),
             Step::Undefine(_) => return self.guests.promise(instance, None),
             _ => {}
@@ -163,14 +171,15 @@ impl Facts {
 pub(super) fn is_up(state: GuestState) -> bool {
     match state {
         GuestState::Off | GuestState::Crashed => false,
-        GuestState::Running | GuestState::Paused | GuestState::ShuttingDown => true,
+        GuestState::Running | GuestState::Paused | GuestState::ShuttingDown | GuestState::Incoming => true,
     }
 }
 
 /// The instance that a step is about, where it is about one.
 pub(super) fn guest_of(step: &Step) -> Option<Uuid> {
     match step {
-        Step::Define(spec) | Step::Adjust(spec) => Some(spec.instance),
+        Step::Define(spec) | Step::Adjust(spec) | Step::Expect { spec, .. } => Some(spec.instance),
+        Step::Migrate { instance, .. } => Some(*instance),
         Step::Start(i)
         | Step::Pause(i)
         | Step::Resume(i)

@@ -18,7 +18,7 @@ use crate::reconcile::{self, Engine, Outcome, RunId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
 
-/// How far a fill has come, as told.
+/// How far a fill or a move has come, as told.
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     told_ms: u64,
@@ -42,6 +42,7 @@ pub struct Keeper {
     news: News,
     /// Bounded: one look per subject, one step per resource, and each step is cancelled once.
     commands: VecDeque<Command>,
+    /// By volume and by instance.
     progress: BTreeMap<Uuid, f64>,
     shown: BTreeMap<Uuid, Shown>,
     dirty: bool,
@@ -90,6 +91,7 @@ impl Keeper {
         if orders.cpus != self.orders.cpus {
             self.looks.hint(Subject::Cpus, now_ms);
         }
+        self.doubt_arrivals(now_ms, &orders);
         let before = std::mem::replace(&mut self.orders, orders);
         (self.ordered, self.dirty) = (true, true);
         self.index = Index::of(&self.orders);
@@ -123,6 +125,17 @@ impl Keeper {
         }
     }
 
+    /// A guest that was let in may have arrived by the time that it is ordered otherwise: it must be looked at first.
+    fn doubt_arrivals(&mut self, now_ms: u64, orders: &Orders) {
+        let incoming = self.facts.guests.iter().filter(|(_, it)| it.state == GuestState::Incoming);
+        let other = |it: &Uuid| self.orders.placement(*it) != orders.placement(*it);
+        let doubtful: Vec<Uuid> = incoming.map(|(instance, _)| instance).filter(other).collect();
+        if !doubtful.is_empty() {
+            self.looks.hint(Subject::Guests, now_ms);
+        }
+        doubtful.into_iter().for_each(|it| self.facts.guests.doubt(it));
+    }
+
     /// A step ended.
     pub fn handle_outcome(&mut self, now_ms: u64, run: RunId, outcome: StepOutcome) {
         let cancelled = self.engine.runs().get(run).is_none_or(reconcile::Run::is_cancelled);
@@ -143,9 +156,9 @@ impl Keeper {
                 self.look_after(now_ms, &ended.step);
             }
         }
-        if let ResourceId::Volume(volume) = ended.id {
-            self.progress.remove(&volume);
-            self.shown.remove(&volume);
+        if let ResourceId::Volume(uuid) | ResourceId::Instance(uuid) = ended.id {
+            self.progress.remove(&uuid);
+            self.shown.remove(&uuid);
         }
         self.dirty = true;
     }
@@ -189,10 +202,10 @@ impl Keeper {
     /// A step has come so far, from 0 to 1. Cheap.
     pub fn handle_progress(&mut self, now_ms: u64, run: RunId, fraction: f64) {
         let id = self.engine.handle_progress(now_ms, run, fraction);
-        let Some(ResourceId::Volume(volume)) = id else { return };
-        let Some(fraction) = self.engine.runs().progress(ResourceId::Volume(volume)) else { return };
-        let shown = self.shown.entry(volume).or_insert(Shown { told_ms: now_ms, pending: None });
-        let first = !self.progress.contains_key(&volume);
+        let Some(id @ (ResourceId::Volume(uuid) | ResourceId::Instance(uuid))) = id else { return };
+        let Some(fraction) = self.engine.runs().progress(id) else { return };
+        let shown = self.shown.entry(uuid).or_insert(Shown { told_ms: now_ms, pending: None });
+        let first = !self.progress.contains_key(&uuid);
         shown.pending = Some(fraction);
         if first {
             shown.told_ms = now_ms.saturating_sub(self.config.progress_ms);
@@ -276,7 +289,9 @@ impl Keeper {
             let ending = self.facts.guest(instance).and_then(|g| g.ending);
             let was_up = before.is_some_and(|b| matches!(b.state, GuestState::Running | GuestState::Paused));
             let busy = self.engine.runs().of(ResourceId::Instance(instance)).next().is_some();
-            if was_up && !now.is_some_and(is_up) && !busy && self.orders.target(instance).is_up() {
+            let is_gone = now.is_none() && self.orders.placement(instance).is_leaving();
+            let went_off = was_up && !now.is_some_and(is_up) && !is_gone;
+            if went_off && !busy && self.orders.target(instance).is_up() {
                 self.note_incident(now_ms, instance, now == Some(GuestState::Crashed), ending);
             }
         }
@@ -394,12 +409,12 @@ impl Keeper {
     }
 
     fn show_progress(&mut self, now_ms: u64) {
-        for (volume, shown) in &mut self.shown {
+        for (uuid, shown) in &mut self.shown {
             if now_ms >= shown.told_ms.saturating_add(self.config.progress_ms)
                 && let Some(fraction) = shown.pending.take()
             {
                 shown.told_ms = now_ms;
-                self.dirty |= self.progress.insert(*volume, fraction) != Some(fraction);
+                self.dirty |= self.progress.insert(*uuid, fraction) != Some(fraction);
             }
         }
     }
@@ -475,6 +490,11 @@ impl Keeper {
         let pending = self.shown.values().filter(|s| s.pending.is_some());
         let progress = pending.map(|s| s.told_ms.saturating_add(self.config.progress_ms));
         progress.chain(engine).chain(self.looks.poll_timeout(&self.config)).min()
+    }
+
+    /// Whether there has been any order.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.ordered
     }
 
     /// Whether it is known which guests there are. Before that nothing may be told: a report without an

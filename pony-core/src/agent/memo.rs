@@ -71,7 +71,8 @@ impl Memo {
     fn update(&mut self, instance: Uuid, now_ms: u64, orders: &Orders, facts: &Facts, busy: bool) {
         let target = orders.target(instance);
         let state = facts.guest(instance).map(|g| g.state);
-        let goes_off = state.is_some_and(is_up) && target == Target::Stopped;
+        let goes_off =
+            state.is_some_and(|it| is_up(it) && it != GuestState::Incoming) && target == Target::Stopped;
         if goes_off || state == Some(GuestState::ShuttingDown) {
             self.stopping_since_ms.get_or_insert(now_ms);
         } else {

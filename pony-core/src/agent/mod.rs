@@ -54,8 +54,8 @@ pub use driver::{Agent, AgentEvent, AgentOptions};
 pub use keeper::Keeper;
 pub use news::Notification;
 pub use orders::{
-    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, NicOrder, Orders, Placement,
-    PoolOrder, Target, VolumeOrder, VolumeWish,
+    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, Moving, NicOrder, Orders,
+    Placement, PoolOrder, Target, VolumeOrder, VolumeWish,
 };
 pub use report::{
     DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,

@@ -3,7 +3,7 @@
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
 use crate::host::{
-    Boot, CpuSpec, Firmware, GuestConfig, PoolSpec, SwitchKind, UplinkId, Uplinks, VolumeFormat,
+    Boot, CpuSpec, Destination, Firmware, GuestConfig, PoolSpec, SwitchKind, UplinkId, Uplinks, VolumeFormat,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -170,13 +170,44 @@ pub struct InstanceOrder {
 }
 
 /// How an instance was placed on this host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Placement {
     /// `host_instance.serial`.
     pub serial: i64,
     /// Whether the host was told to let go of it. An instance may have to go without that, when the rest of its
     /// order is not there; but then the host does not say that it let go: the rest may still be on its way.
     pub released: bool,
+    /// Whether it moves between this host and another one.
+    pub moving: Option<Moving>,
+}
+
+/// How an instance moves, as seen by one of the two hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Moving {
+    /// This host has it, until it has let go: it starts it no more, and sends it away while it runs.
+    Away {
+        /// Where to; `None`: the other host is not ready, or is not to get it after all.
+        to: Option<Destination>,
+        /// Whether the move is off, and the guest stays if it is still here.
+        stays: bool,
+    },
+    /// Another host has it: this one lets it in, and does nothing else to it before the placement is its own.
+    Here {
+        /// By what this host knows the other one.
+        origin: String,
+    },
+}
+
+impl Placement {
+    /// Whether the host has the instance and is to have it no more, whichever way it goes.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.moving, Some(Moving::Away { .. }))
+    }
+
+    /// Whether another host still has the instance.
+    pub fn is_coming(&self) -> bool {
+        matches!(self.moving, Some(Moving::Here { .. }))
+    }
 }
 
 /// What an instance should be doing.
@@ -188,6 +219,8 @@ pub enum Target {
     Paused,
     /// Be off.
     Stopped,
+    /// Come from another host, which has it still.
+    Incoming,
     /// Be off, and forgotten by this host.
     Released,
 }
@@ -195,7 +228,7 @@ pub enum Target {
 impl Target {
     /// Whether it needs its disks and links.
     pub fn is_up(self) -> bool {
-        matches!(self, Self::Running | Self::Paused)
+        matches!(self, Self::Running | Self::Paused | Self::Incoming)
     }
 }
 
@@ -266,6 +299,11 @@ impl Orders {
     /// removed while this host was not listening.
     pub fn target(&self, instance: Uuid) -> Target {
         self.instances.get(&instance).map_or(Target::Released, |o| o.target)
+    }
+
+    /// How the instance was placed; as if never, where it was not.
+    pub fn placement(&self, instance: Uuid) -> Placement {
+        self.instances.get(&instance).map(|o| o.placement.clone()).unwrap_or_default()
     }
 
     /// What the instance is made of.

@@ -3,7 +3,7 @@
 //! Times are the agent's clock in milliseconds; whoever writes rows turns them into Unix time.
 
 use super::facts::is_up;
-use super::orders::{Target, VolumeOrder, VolumeWish};
+use super::orders::{Placement, Target, VolumeOrder, VolumeWish};
 use super::plan::{View, live_differences};
 use super::step::{ResourceId, Step};
 use super::trial::Refusal;
@@ -139,12 +139,12 @@ pub struct SwitchReport {
 }
 
 /// An instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InstanceReport {
     /// What it is doing.
     pub status: InstanceHealth,
-    /// It was ordered to be let go of, and was: its guest was seen to be gone, nothing that could bring it back
-    /// is under way, and its taps are gone. This is what lets it be placed elsewhere.
+    /// It was ordered to be let go of, or to move to another host, and was let go of: its guest was seen to be gone, and
+    /// nothing that could bring it back is under way. This is what lets it be placed elsewhere.
     pub released: bool,
     /// The placement that this is about; none where it is not placed here.
     pub serial: Option<i64>,
@@ -152,6 +152,8 @@ pub struct InstanceReport {
     pub console: Option<String>,
     /// What of its order takes effect only when it is stopped and started again.
     pub pending_restart: Option<String>,
+    /// How far it has come on its way to another host, from 0 to 1.
+    pub progress: Option<f64>,
     /// How it goes.
     pub order: Progress,
 }
@@ -169,6 +171,8 @@ pub enum InstanceHealth {
     Stopping,
     /// It is off, as ordered.
     Stopped,
+    /// It moves to another host, or may; or this host is ready to let it in.
+    Migrating,
     /// It cannot be made to do as ordered.
     Broken,
 }
@@ -387,21 +391,19 @@ impl Reporter<'_> {
     fn instance(&self, instance: Uuid) -> Option<InstanceReport> {
         let target = self.view.orders.target(instance);
         let guest = self.view.facts.guest(instance);
-        if target == Target::Released && self.view.holds(instance, self.engine.runs()).is_none() {
-            let placement = self.view.orders.instances.get(&instance)?.placement;
-            return Some(InstanceReport {
-                status: InstanceHealth::Stopped,
-                released: placement.released,
-                serial: Some(placement.serial),
-                console: None,
-                pending_restart: None,
-                order: Progress::default(),
-            });
+        let placement = self.view.orders.placement(instance);
+        let is_to_go = target == Target::Released || placement.is_leaving();
+        if is_to_go && self.view.holds(instance, self.engine.runs()).is_none() {
+            self.view.orders.instances.get(&instance)?;
+            return Some(let_go(target, &placement));
         }
         let status = self.engine.status(ResourceId::Instance(instance)).filter(|_| self.ordered);
         let health = match guest.map(|g| g.state).filter(|s| is_up(*s)) {
             Some(state) if !self.ordered => as_found(state),
             _ if !self.ordered => InstanceHealth::Stopped,
+            _ if placement.is_leaving() && self.is_moving(instance) => InstanceHealth::Migrating,
+            _ if target == Target::Incoming && self.is_expected(instance) => InstanceHealth::Migrating,
+            Some(GuestState::Incoming) if target.is_up() => InstanceHealth::Starting,
             Some(state) if target.is_up() => as_found(state),
             _ if target == Target::Released => InstanceHealth::Stopping,
             Some(_) => InstanceHealth::Stopping,
@@ -416,8 +418,22 @@ impl Reporter<'_> {
             serial: self.view.orders.instances.get(&instance).map(|order| order.placement.serial),
             console: guest.and_then(|g| g.console.clone()),
             pending_restart: guest.filter(|_| target.is_up()).and_then(pending_restart),
+            progress: self.view.progress.get(&instance).copied(),
             order: progress(status),
         })
+    }
+
+    /// Whether the guest is being sent away, or may have gone.
+    fn is_moving(&self, instance: Uuid) -> bool {
+        let mut runs = self.engine.runs().of(ResourceId::Instance(instance));
+        self.view.facts.guests.is_vague(instance) || runs.any(|it| matches!(it.step, Step::Migrate { .. }))
+    }
+
+    /// Whether the guest is let in, with all that it needs.
+    fn is_expected(&self, instance: Uuid) -> bool {
+        let guest = self.view.facts.guest(instance).filter(|_| !self.view.facts.guests.is_vague(instance));
+        let phase = self.engine.status(ResourceId::Instance(instance)).map(|it| it.phase);
+        guest.is_some_and(|it| it.state == GuestState::Incoming) && phase == Some(Phase::Done)
     }
 
     fn is_unsettled(&self, instance: Uuid) -> bool {
@@ -426,11 +442,26 @@ impl Reporter<'_> {
     }
 }
 
+/// Nothing of it is here.
+fn let_go(target: Target, placement: &Placement) -> InstanceReport {
+    let is_sent = target.is_up();
+    InstanceReport {
+        status: if is_sent { InstanceHealth::Migrating } else { InstanceHealth::Stopped },
+        released: placement.released || target != Target::Released,
+        serial: Some(placement.serial),
+        console: None,
+        pending_restart: None,
+        progress: None,
+        order: Progress::default(),
+    }
+}
+
 /// What a guest that is up does.
 fn as_found(state: GuestState) -> InstanceHealth {
     match state {
         GuestState::Paused => InstanceHealth::Paused,
         GuestState::ShuttingDown => InstanceHealth::Stopping,
+        GuestState::Incoming => InstanceHealth::Migrating,
         GuestState::Running | GuestState::Off | GuestState::Crashed => InstanceHealth::Running,
     }
 }

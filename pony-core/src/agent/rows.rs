@@ -5,12 +5,12 @@ mod uplinks;
 use uplinks::Core;
 
 use super::orders::{
-    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, NicOrder, Orders, Placement,
-    PoolOrder, Target, VolumeOrder, VolumeWish,
+    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, Moving, NicOrder, Orders,
+    Placement, PoolOrder, Target, VolumeOrder, VolumeWish,
 };
 use crate::host::{
-    Boot, CpuSpec, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, PoolBackend,
-    PoolSpec, SwitchKind, VolumeFormat,
+    Boot, CpuSpec, Destination, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay,
+    PoolBackend, PoolSpec, SwitchKind, VolumeFormat,
 };
 use crate::tables::{
     Address, CpuProfile, HostInstance, HostVolume, Image, Instance, Network, Route, StoragePool, Switch,
@@ -115,8 +115,7 @@ fn switch(rows: &impl Read, host: Uuid, row: &Switch, core: &Core, orders: &mut 
         (tables::SwitchType::Bridge, Some(tag)) => core.segment(tag, &orders.uplinks),
         (tables::SwitchType::Vxlan, Some(tag)) => {
             let Ok(vni) = u32::try_from(tag) else { return };
-            let ports = rows.table::<SwitchPort>().find("switch", row.uuid);
-            let Some((overlay, left_out)) = overlay(vni, host, ports) else { return };
+            let Some((overlay, left_out)) = overlay(rows, vni, host, row.uuid) else { return };
             orders.left_out.extend(left_out.map(|why| (row.uuid, why)));
             SwitchKind::Vxlan(overlay)
         }
@@ -129,14 +128,13 @@ fn switch(rows: &impl Read, host: Uuid, row: &Switch, core: &Core, orders: &mut 
 
 /// What this host must know of a VXLAN switch with these ports, and why some are left out. Where two claim one address,
 /// the one with the greater key has it: every host decides alike.
-fn overlay<'a>(
-    vni: u32,
-    host: Uuid,
-    ports: impl Iterator<Item = &'a SwitchPort>,
-) -> Option<(Overlay, Option<String>)> {
+fn overlay(rows: &impl Read, vni: u32, host: Uuid, switch: Uuid) -> Option<(Overlay, Option<String>)> {
+    let ports = rows.table::<SwitchPort>().find("switch", switch);
     let mut ports: Vec<_> = ports.filter_map(|port| Some((port.vnic, port.desired.as_ref()?))).collect();
     ports.sort_by_key(|(vnic, _)| *vnic);
-    let local = ports.iter().rev().find(|(_, port)| port.host == host)?.1.address.addr();
+    let own = ports.iter().rev().find(|(_, port)| port.host == host).map(|(_, port)| port.address);
+    // A host that has no card there yet, but whose first is on its way.
+    let local = own.or_else(|| tables::overlay_address(rows, host))?.addr();
     let mut overlay = Overlay { vni, local, stations: BTreeMap::new(), neighbours: BTreeMap::new() };
     let mut left_out = None;
     for (_, port) in ports.into_iter().filter(|(_, port)| port.host != host) {
@@ -155,23 +153,44 @@ fn overlay<'a>(
     Some((overlay, left_out))
 }
 
+/// Those that are placed here, and those that move here.
 fn instances(rows: &impl Read, host: Uuid) -> BTreeMap<Uuid, InstanceOrder> {
-    let placed = rows.table::<HostInstance>().find("host", host);
-    placed
-        .filter_map(|row| Some((row.instance, instance(rows, row.instance, row.desired.as_ref()?))))
-        .collect()
+    let table = rows.table::<HostInstance>();
+    let placed = table.find("target", host).chain(table.find("host", host));
+    placed.filter_map(|row| Some((row.instance, instance(rows, host, row, row.desired.as_ref()?)?))).collect()
 }
 
-fn instance(rows: &impl Read, uuid: Uuid, placement: &tables::HostInstanceDesired) -> InstanceOrder {
-    let order = rows.get::<Instance>(&uuid).and_then(|row| row.desired.as_ref());
+/// `None` for one that is neither placed on this host nor to come here.
+fn instance(
+    rows: &impl Read,
+    host: Uuid,
+    row: &HostInstance,
+    placement: &tables::HostInstanceDesired,
+) -> Option<InstanceOrder> {
+    let moving = match placement.target {
+        Some(to) if row.host == host => Some(away(placement, to)),
+        _ if row.host == host => None,
+        Some(to) if to == host => Some(Moving::Here { origin: placement.origin.as_deref()?.to_owned() }),
+        _ => return None,
+    };
+    let is_coming = matches!(moving, Some(Moving::Here { .. }));
+    let order = rows.get::<Instance>(&row.instance).and_then(|it| it.desired.as_ref());
     let target = match order.map(|o| o.state).filter(|_| !placement.released) {
+        Some(tables::InstanceState::Running | tables::InstanceState::Paused) if is_coming => Target::Incoming,
         Some(tables::InstanceState::Running) => Target::Running,
         Some(tables::InstanceState::Paused) => Target::Paused,
         Some(tables::InstanceState::Stopped) => Target::Stopped,
         None => Target::Released,
     };
-    let placement = Placement { serial: placement.serial, released: placement.released };
-    InstanceOrder { target, placement, hardware: order.map(|order| hardware(rows, uuid, order)) }
+    let placement = Placement { serial: placement.serial, released: placement.released, moving };
+    let hardware = order.map(|order| hardware(rows, row.instance, order));
+    Some(InstanceOrder { target, placement, hardware })
+}
+
+fn away(placement: &tables::HostInstanceDesired, host: Uuid) -> Moving {
+    let way = placement.way.as_deref().map(str::to_owned);
+    let to = way.map(|way| Destination { host, way });
+    Moving::Away { to: to.filter(|_| !placement.cancelled), stays: placement.cancelled }
 }
 
 fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Hardware {

@@ -1,9 +1,9 @@
 //! The agent's side of the drivers: steps, which map one to one on their methods, and looks.
 
 use crate::host::{
-    CpuSpec, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact, PoolFact,
-    PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec, VolumeFact,
-    VolumeSpec,
+    CpuSpec, Destination, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact,
+    PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec,
+    VolumeFact, VolumeSpec,
 };
 use crate::reconcile::RunId;
 use std::collections::BTreeMap;
@@ -45,6 +45,20 @@ pub enum Step {
     Undefine(Uuid),
     /// `Hypervisor::adjust`.
     Adjust(InstanceSpec),
+    /// `Hypervisor::expect`.
+    Expect {
+        /// What it is on this host.
+        spec: InstanceSpec,
+        /// By what this host knows the one that sends it.
+        origin: String,
+    },
+    /// `Hypervisor::migrate`.
+    Migrate {
+        /// The instance.
+        instance: Uuid,
+        /// Where to.
+        to: Destination,
+    },
     /// `Hypervisor::grow_disk`.
     GrowDisk {
         /// The instance that has the volume open.
@@ -98,6 +112,8 @@ impl Step {
             Self::Destroy(_) => "switch off",
             Self::Undefine(_) => "undefine",
             Self::Adjust(_) => "change while it runs",
+            Self::Expect { .. } => "let in",
+            Self::Migrate { .. } => "send to another host",
             Self::GrowDisk { .. } => "grow while it is used",
             Self::EnsureUplink(UplinkSpec::Bond(_)) => "make the bond",
             Self::EnsureUplink(UplinkSpec::Segment(_)) => "make the uplink",

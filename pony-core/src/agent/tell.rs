@@ -135,11 +135,13 @@ fn instance(told: InstanceReport, next_retry: Option<i64>) -> HostInstanceCurren
         InstanceHealth::Paused => InstanceStatus::Paused,
         InstanceHealth::Stopping => InstanceStatus::Stopping,
         InstanceHealth::Stopped => InstanceStatus::Stopped,
+        InstanceHealth::Migrating => InstanceStatus::Migrating,
         InstanceHealth::Broken => InstanceStatus::Broken,
     };
     HostInstanceCurrent {
         status,
         released: told.released,
+        progress: told.progress,
         serial: told.serial,
         error: text(told.order.error),
         attempts: told.order.attempts.into(),

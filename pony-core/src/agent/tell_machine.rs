@@ -26,6 +26,7 @@ pub(super) fn machine(fact: HostFact) -> HostCurrent {
         boot_time: Some(fact.boot_time),
         accel: Some(fact.accel.into()),
         address: fact.address.map(Inet::from),
+        migration: text(fact.migration),
     }
 }
 

@@ -10,7 +10,7 @@ use super::volumes;
 use super::writes::{Subject, Writes};
 use crate::tables::{
     Address, AffinityGroup, AffinityGroupInstance, Disk, Host, HostDisk, HostInstance, HostVolume, Image,
-    Instance, Metering, StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
+    Instance, Metering, Pin, StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
 };
 use pony_state::{AnyRow, Change, Key, Read, Row, RowChange, RowOp, Text};
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,8 +107,13 @@ impl Damage {
             self.hosts_changed |= mem(row.before).is_some() && mem(row.before) != mem(row.after);
         } else if let Some(row) = change.row::<HostInstance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.instance));
-            // A placement that ends leaves room for others.
-            self.hosts_changed |= row.after.is_none_or(|it| it.desired.is_none());
+            // A placement that ends leaves room for others, and so does a move.
+            let target = |row: Option<&HostInstance>| row.and_then(|it| it.desired.as_ref()?.target);
+            let is_back = target(row.before).is_some() && target(row.before) != target(row.after);
+            self.hosts_changed |= is_back || row.after.is_none_or(|it| it.desired.is_none());
+        } else if let Some(row) = change.row::<Pin>() {
+            let desired = row.before.iter().chain(&row.after).filter_map(|it| it.desired.as_ref());
+            self.instances(desired.map(|it| it.instance));
         } else if let Some(row) = change.row::<Vdisk>() {
             let desired = row.before.iter().chain(&row.after).filter_map(|it| it.desired.as_ref());
             self.instances(desired.map(|it| it.instance));
@@ -177,7 +182,9 @@ impl Damage {
     fn host(&mut self, view: &impl Read, host: Uuid) {
         self.hosts_changed = true;
         self.subjects.insert(Subject::Host(host));
-        self.instances(view.table::<HostInstance>().find("host", host).map(|row| row.instance));
+        for column in ["host", "target"] {
+            self.instances(view.table::<HostInstance>().find(column, host).map(|row| row.instance));
+        }
         for pool in view.table::<StoragePool>().find("host", host) {
             let deleted =
                 |row: &&Volume| row.desired.as_ref().is_some_and(|it| it.state == VolumeState::Deleted);
@@ -232,7 +239,7 @@ impl<R: Read> Deciding<'_, R> {
             Subject::Host(uuid) => (self.hosts.decide(self.view, uuid), None),
             Subject::Instance(uuid) => match instances::decide(self.view, round, uuid) {
                 Decision::Nothing => (None, None),
-                Decision::Write(op) => (Some(op), None),
+                Decision::Write(ops) => return ops,
                 Decision::Stuck(why) => (None, Some(why)),
             },
             Subject::Volume(uuid) => {

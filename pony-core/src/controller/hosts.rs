@@ -99,6 +99,7 @@ pub(crate) fn with_status(row: &Host, status: HostStatus) -> HostCurrent {
             boot_time: None,
             accel: None,
             address: None,
+            migration: None,
         },
     }
 }

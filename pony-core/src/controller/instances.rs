@@ -5,11 +5,11 @@
 //! word, `released` in its current part: silence, or the absence of a part, proves nothing, since the order to run
 //! may still be on its way there.
 
-use super::ops;
+use super::{moves, ops};
 use crate::placement::{self, Candidate, Fitness, NoHost, Request};
 use crate::tables::{
     AffinityGroup, AffinityGroupInstance, AffinityType, Host, HostCpuProfile, HostInstance, HostState,
-    HostStatus, HostStoragePool, Instance, InstanceDesired, InstanceState, PoolStatus, Vdisk, Volume,
+    HostStatus, HostStoragePool, Instance, InstanceDesired, InstanceState, Pin, PoolStatus, Vdisk, Volume,
 };
 use pony_state::{Read, RowOp};
 use serde_json::json;
@@ -21,8 +21,8 @@ use uuid::Uuid;
 pub(crate) enum Decision {
     /// All is as it should be, or waits for a host.
     Nothing,
-    /// To be written.
-    Write(RowOp),
+    /// To be written, as one.
+    Write(Vec<RowOp>),
     /// It cannot be placed, or moved off its host; in words for whoever ordered it.
     Stuck(String),
 }
@@ -46,13 +46,35 @@ impl Round {
         Self { pending, candidates: None, serial }
     }
 
-    /// Chooses a host.
-    fn choose(&mut self, view: &impl Read, request: &Request, not: Option<Uuid>) -> Result<Uuid, NoHost> {
-        let candidates = self.candidates.get_or_insert_with(|| gather(view, &self.pending));
-        placement::choose(candidates.iter().filter(|candidate| Some(candidate.host) != not), request)
+    /// Chooses a host: the wished one, where it fits.
+    fn choose(
+        &mut self,
+        view: &impl Read,
+        request: &Request,
+        not: Option<Uuid>,
+        wished: Option<Uuid>,
+    ) -> Result<Uuid, NoHost> {
+        self.choose_only(view, request, wished).or_else(|_| {
+            let others = self.candidates(view).iter().filter(|candidate| Some(candidate.host) != not);
+            placement::choose(others, request)
+        })
     }
 
-    fn reserve(&mut self, host: Uuid, instance: Uuid, mem_mib: i64) -> i64 {
+    /// That host, or none.
+    fn choose_only(
+        &mut self,
+        view: &impl Read,
+        request: &Request,
+        host: Option<Uuid>,
+    ) -> Result<Uuid, NoHost> {
+        placement::choose(self.candidates(view).iter().filter(|it| Some(it.host) == host), request)
+    }
+
+    fn candidates(&mut self, view: &impl Read) -> &[Candidate] {
+        self.candidates.get_or_insert_with(|| gather(view, &self.pending))
+    }
+
+    pub(super) fn reserve(&mut self, host: Uuid, instance: Uuid, mem_mib: i64) -> i64 {
         self.pending.insert(instance, host);
         let candidates = self.candidates.iter_mut().flatten();
         candidates.filter(|it| it.host == host).for_each(|it| it.mem_used_mib += mem_mib);
@@ -68,8 +90,9 @@ impl Round {
 
     /// Where an instance is placed, or is about to be.
     pub(crate) fn host_of(&self, view: &impl Read, instance: Uuid) -> Option<Uuid> {
-        let placed = placement_of(view, instance).map(|(row, _)| row.host);
-        placed.or_else(|| self.pending.get(&instance).copied())
+        let home = |row: &HostInstance| row.desired.as_ref().and_then(|it| it.target).unwrap_or(row.host);
+        let placed = placement_of(view, instance).map(|(row, _)| home(row));
+        self.pending.get(&instance).copied().or(placed)
     }
 }
 
@@ -77,7 +100,8 @@ fn gather(view: &impl Read, pending: &BTreeMap<Uuid, Uuid>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> =
         view.table::<Host>().ordered().filter_map(|host| candidate(view, host)).collect();
     for (instance, host) in pending {
-        let placed = placement_of(view, *instance).is_some();
+        let is_at = |row: &HostInstance| row.desired.as_ref().is_some_and(|it| it.target == Some(*host));
+        let placed = placement_of(view, *instance).is_some_and(|(row, _)| row.host == *host || is_at(row));
         let order = view.get::<Instance>(instance).and_then(|row| row.desired.as_ref());
         if let Some(order) = order.filter(|_| !placed)
             && let Ok(at) = candidates.binary_search_by_key(host, |it| it.host)
@@ -106,9 +130,12 @@ fn candidate(view: &impl Read, host: &Host) -> Option<Candidate> {
     })
 }
 
+/// The instances that a host has, and those that move there.
 fn placed_on(view: &impl Read, host: Uuid) -> impl Iterator<Item = &InstanceDesired> {
-    view.table::<HostInstance>()
+    let table = view.table::<HostInstance>();
+    table
         .find("host", host)
+        .chain(table.find("target", host))
         .filter(|row| row.desired.is_some())
         .filter_map(|row| view.get::<Instance>(&row.instance)?.desired.as_ref())
 }
@@ -138,29 +165,41 @@ pub(crate) fn decide(view: &impl Read, round: &mut Round, instance: Uuid) -> Dec
         (None, None) => Decision::Nothing,
         (_, Some((row, true))) => forget_when_let_go(view, row),
         (None, Some((row, false))) => release_or_forget(view, row),
+        (Some(_), Some((row, false))) if moves::target_of(row).is_some() => moves::go_on(view, round, row),
         (Some(order), Some((row, false))) => keep_or_move(view, round, instance, order, row),
         (Some(order), None) => place(view, round, instance, order),
     }
 }
 
-fn key_of(row: &HostInstance) -> [(&'static str, serde_json::Value); 2] {
+pub(super) fn key_of(row: &HostInstance) -> [(&'static str, serde_json::Value); 2] {
     [("host", json!(row.host)), ("instance", json!(row.instance))]
 }
 
 fn release_or_forget(view: &impl Read, row: &HostInstance) -> Decision {
-    if is_fenced(view, row.host) {
-        return Decision::Write(ops::delete("host_instance", key_of(row)));
+    if is_fenced(view, row.host) && moves::target_of(row).is_none() {
+        return forget(row);
     }
-    Decision::Write(ops::update("host_instance", key_of(row), [("released", json!(true))]))
+    Decision::Write(vec![ops::update("host_instance", key_of(row), [("released", json!(true))])])
+}
+
+fn forget(row: &HostInstance) -> Decision {
+    Decision::Write(vec![ops::delete("host_instance", key_of(row))])
+}
+
+/// Whether a host has let go of what the placement orders.
+pub(super) fn has_let_go(view: &impl Read, host: Uuid, row: &HostInstance) -> bool {
+    let serial = row.desired.as_ref().map(|desired| desired.serial);
+    let said = view.get::<HostInstance>(&(host, row.instance)).and_then(|it| it.current.as_ref());
+    said.is_some_and(|it| it.released && it.serial == serial) || is_fenced(view, host)
 }
 
 fn forget_when_let_go(view: &impl Read, row: &HostInstance) -> Decision {
-    let serial = row.desired.as_ref().map(|desired| desired.serial);
-    let let_go = row.current.as_ref().is_some_and(|current| current.released && current.serial == serial);
-    if let_go || is_fenced(view, row.host) {
-        return Decision::Write(ops::delete("host_instance", key_of(row)));
+    let holding = [Some(row.host), moves::target_of(row)].into_iter().flatten();
+    let mut holding = holding.filter(|host| !has_let_go(view, *host, row)).peekable();
+    if holding.peek().is_none() {
+        return forget(row);
     }
-    match view.get::<Host>(&row.host).filter(|host| !is_present(host)) {
+    match holding.filter_map(|host| view.get::<Host>(&host)).find(|host| !is_present(host)) {
         Some(host) => Decision::Stuck(silent(host)),
         None => Decision::Nothing,
     }
@@ -177,7 +216,7 @@ pub(crate) fn is_present(host: &Host) -> bool {
     host.current.as_ref().is_some_and(|current| current.status == HostStatus::Present)
 }
 
-fn silent(host: &Host) -> String {
+pub(super) fn silent(host: &Host) -> String {
     let name = host_name(host);
     match host.current {
         Some(_) => format!(
@@ -201,23 +240,40 @@ fn keep_or_move(
     row: &HostInstance,
 ) -> Decision {
     if is_fenced(view, row.host) {
-        return Decision::Write(ops::delete("host_instance", key_of(row)));
+        return forget(row);
     }
     let Some(host) = view.get::<Host>(&row.host) else { return Decision::Nothing };
     if !is_present(host) {
         return Decision::Stuck(silent(host));
     }
-    if !is_evacuated(view, row.host) {
+    let pinned = pin_of(view, instance).filter(|pin| *pin != row.host);
+    let is_evacuated = is_evacuated(view, row.host);
+    if pinned.is_none() && !is_evacuated {
         return Decision::Nothing;
     }
     if order.state == InstanceState::Stopped {
         return release_or_forget(view, row);
     }
     let request = request(view, round, instance, order);
-    match round.choose(view, &request, Some(row.host)) {
-        Ok(_) => release_or_forget(view, row),
-        Err(none) => Decision::Stuck(format!("its host {} is to be evacuated, but {none}", host_name(host))),
+    let chosen = if is_evacuated {
+        round.choose(view, &request, Some(row.host), pinned)
+    } else {
+        // It stays where it is unless the wished host fits.
+        round.choose_only(view, &request, pinned)
+    };
+    match (chosen, pinned.and_then(|it| view.get::<Host>(&it))) {
+        (Ok(to), _) => moves::begin(view, round, order, row, to),
+        (Err(none), _) if is_evacuated => {
+            Decision::Stuck(format!("its host {} is to be evacuated, but {none}", host_name(host)))
+        }
+        (Err(none), Some(to)) => Decision::Stuck(format!("it is to be on host {}: {none}", host_name(to))),
+        (Err(none), None) => Decision::Stuck(none.to_string()),
     }
+}
+
+/// Where the instance is to be.
+pub(super) fn pin_of(view: &impl Read, instance: Uuid) -> Option<Uuid> {
+    view.table::<Pin>().find("instance", instance).find_map(|row| row.desired.as_ref().map(|it| it.host))
 }
 
 /// What people call a host.
@@ -235,12 +291,12 @@ fn place(view: &impl Read, round: &mut Round, instance: Uuid, order: &InstanceDe
         return Decision::Stuck("it is a template (it has no tenant): templates do not run".to_owned());
     }
     let request = request(view, round, instance, order);
-    match round.choose(view, &request, None) {
+    match round.choose(view, &request, None, pin_of(view, instance)) {
         Ok(host) => {
             let serial = round.reserve(host, instance, order.mem);
             let [host, instance] = [("host", json!(host)), ("instance", json!(instance))];
             let row = [host, instance, ("released", json!(false)), ("serial", json!(serial))];
-            Decision::Write(ops::insert("host_instance", row))
+            Decision::Write(vec![ops::insert("host_instance", row)])
         }
         Err(none) => Decision::Stuck(none.to_string()),
     }

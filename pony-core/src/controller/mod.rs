@@ -18,6 +18,7 @@ mod hosts;
 mod instances;
 mod load;
 mod metering;
+mod moves;
 mod ops;
 mod peers;
 mod ports;

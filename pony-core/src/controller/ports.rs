@@ -6,8 +6,8 @@
 use super::damage::Changed;
 use super::ops;
 use crate::tables::{
-    Address, Bond, Host, HostInstance, NetRole, NetRoleKind, Switch, SwitchPort, SwitchPortDesired,
-    SwitchType, Vnic, mac_of,
+    Address, Bond, Host, HostInstance, NetRole, Switch, SwitchPort, SwitchPortDesired, SwitchType, Vnic,
+    mac_of, overlay_address,
 };
 use pony_state::{Inet, Read, RowOp};
 use serde_json::{Value as Json, json};
@@ -91,20 +91,6 @@ fn wanted(view: &impl Read, vnic: Uuid, held: Option<&SwitchPortDesired>) -> Opt
         macaddr: mac_of(vnic, card),
         ips: ips.into_iter().collect(),
     })
-}
-
-/// A host's end of the overlay: the address of a `virtual` role, or else the one from which the host reaches Sparkle.
-fn overlay_address(view: &impl Read, host: Uuid) -> Option<Inet> {
-    let bonds = view.table::<Bond>().find("host", host);
-    let roles = bonds.flat_map(|bond| view.table::<NetRole>().find("bond", bond.uuid));
-    let of_role = |row: &NetRole| {
-        let order = row.desired.as_ref().filter(|it| it.role == NetRoleKind::Virtual)?;
-        order.address.map(|address| (row.uuid, address))
-    };
-    // Of several, always the same.
-    let declared = roles.filter_map(of_role).min().map(|(_, address)| address);
-    let told = || view.get::<Host>(&host)?.current.as_ref()?.address;
-    declared.or_else(told).map(|address| Inet::from(address.addr()))
 }
 
 fn cards(view: &impl Read, instance: Uuid) -> impl Iterator<Item = Uuid> {

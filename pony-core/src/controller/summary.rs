@@ -49,6 +49,7 @@ fn instance(view: &impl Read, uuid: Uuid, stuck: Option<&str>) -> Option<Instanc
             next_retry: None,
             console: None,
             pending_restart: None,
+            progress: None,
         },
     })
 }
@@ -69,6 +70,7 @@ fn from_host(reported: &HostInstanceCurrent, host: Option<Uuid>, stuck: Option<T
         next_retry: reported.next_retry,
         console: reported.console.clone(),
         pending_restart: reported.pending_restart.clone(),
+        progress: reported.progress,
     }
 }
 

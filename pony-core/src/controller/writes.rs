@@ -163,11 +163,17 @@ impl Writes {
     }
 }
 
-/// (host, instance), if that is a placement.
+/// (host, instance), if that is a placement, or the beginning of a move.
 fn placement(op: &RowOp) -> Option<(Uuid, Uuid)> {
-    let RowOp::Insert { table, row } = op else { return None };
-    let uuid = |column: &str| row.get(column).and_then(Json::as_str)?.parse().ok();
-    (table == "host_instance").then(|| Some((uuid("host")?, uuid("instance")?)))?
+    let uuid = |of: Option<&Json>| of.and_then(Json::as_str)?.parse().ok();
+    let (host, instance) = match op {
+        RowOp::Insert { table, row } if table == "host_instance" => (row.get("host"), row.get("instance")),
+        RowOp::Update { table, key, columns } if table == "host_instance" => {
+            (columns.get("target"), key.get("instance"))
+        }
+        _ => return None,
+    };
+    Some((uuid(host)?, uuid(instance)?))
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ pub struct HostFact {
     pub accel: String,
     /// Its address on the network on which it reaches Sparkle, where known.
     pub address: Option<IpAddr>,
+    /// How other hosts send guests here that run, and whom they then speak with, in words that only drivers
+    /// understand; `None`: they cannot.
+    pub migration: Option<String>,
 }
 
 /// The CPUs of a machine: of one kind, as the first says it is.

@@ -24,6 +24,8 @@ pub struct SimConfig {
     pub step_ms: u64,
     /// How long filling a volume takes, ms.
     pub fill_ms: u64,
+    /// How long sending a guest to another host takes, ms.
+    pub move_ms: u64,
     /// How long a look takes at the most, ms.
     pub look_ms: u64,
     /// How long a guest takes to shut down after its button was pressed, ms.
@@ -53,6 +55,7 @@ impl Default for SimConfig {
         Self {
             step_ms: 20,
             fill_ms: 2_000,
+            move_ms: 1_000,
             look_ms: 10,
             shutdown_ms: 1_500,
             cancel_ms: 20,

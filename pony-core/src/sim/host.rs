@@ -2,12 +2,13 @@
 
 use super::config::{Fate, SimConfig};
 use super::job::Job;
+use super::moves::Departure;
 use super::shelf::SimShelf;
-use super::world::{SimWorld, granule_mib};
+use super::world::{Effect, SimWorld, granule_mib, refuse};
 use crate::agent::{Command, Found, Hint, Look, LookId, Output, Step, StepOutcome};
 use crate::host::{DriverError, DriverErrorKind, GuestState, HostFact, PoolBackend, PoolFact, Source};
 use crate::reconcile::{RunId, SplitMix64};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
 
 /// Something for the agent, as its input of the same name.
@@ -42,19 +43,22 @@ pub struct SimHost {
     config: SimConfig,
     faults: bool,
     random: SplitMix64,
-    world: SimWorld,
-    jobs: BTreeMap<RunId, Job>,
+    pub(super) world: SimWorld,
+    pub(super) jobs: BTreeMap<RunId, Job>,
     looks: Vec<PendingLook>,
     /// When a guest goes off by itself, and how.
-    endings: BTreeMap<Uuid, (u64, GuestState)>,
+    pub(super) endings: BTreeMap<Uuid, (u64, GuestState)>,
+    pub(super) departures: VecDeque<Departure>,
     /// Steps that go a certain way, by [`Step::verb`].
     fates: BTreeMap<&'static str, Fate>,
     dead_uris: BTreeSet<String>,
-    answers: Vec<SimAnswer>,
+    pub(super) answers: Vec<SimAnswer>,
     progress_ms: u64,
     boot_ms: u64,
     /// A pool that it shares with others, and what it is called there.
     shelf: Option<(SimShelf, u64)>,
+    /// How often the agent was killed.
+    pub(super) starts: u64,
 }
 
 impl SimHost {
@@ -68,11 +72,13 @@ impl SimHost {
             jobs: BTreeMap::new(),
             looks: Vec::new(),
             endings: BTreeMap::new(),
+            departures: VecDeque::new(),
             fates: BTreeMap::new(),
             dead_uris: BTreeSet::new(),
             answers: Vec::new(),
             progress_ms: 0,
             boot_ms: 0,
+            starts: 0,
             shelf: None,
         }
     }
@@ -169,14 +175,17 @@ impl SimHost {
     pub fn kill_agent(&mut self, now_ms: u64) {
         self.refresh();
         self.looks.clear();
-        for job in std::mem::take(&mut self.jobs).into_values() {
+        for (run, job) in std::mem::take(&mut self.jobs) {
             let fills = matches!(job.step, Step::CreateVolume { .. });
             if !fills && job.has_effect() && self.random.below(2) == 0 {
-                let effect = self.world.apply(&job.step);
-                self.follow(now_ms, &job.step, effect.is_ok());
+                // Nobody is there any more who could be told.
+                let _ = self.take_effect(now_ms, run, &job.step);
             }
         }
         self.answers.clear();
+        // Whom it lets in the agent's process knows, and nobody else.
+        self.world.guests.retain(|_, it| it.state != GuestState::Incoming);
+        self.starts += 1;
         self.put();
     }
 
@@ -208,7 +217,9 @@ impl SimHost {
         self.refresh();
         let fate = self.fate(&step);
         let fills = matches!(&step, Step::CreateVolume { source, .. } if *source != Source::Empty);
-        let base = if fills { self.config.fill_ms } else { 0 } + self.random.below(self.config.step_ms + 1);
+        let moves = matches!(&step, Step::Migrate { .. });
+        let least = if fills { self.config.fill_ms } else { u64::from(moves) * self.config.move_ms };
+        let base = least + self.random.below(self.config.step_ms + 1);
         let takes = if fate == Fate::Slow { base * 10 } else { base };
         if let Step::CreateVolume { spec, source } = &step {
             self.check_fill(spec.volume);
@@ -225,7 +236,7 @@ impl SimHost {
             step,
             fate,
             started_ms: now_ms,
-            effect_ms: if fills { now_ms + takes } else { now_ms + takes / 2 },
+            effect_ms: if fills || moves { now_ms + takes } else { now_ms + takes / 2 },
             end_ms: now_ms + takes,
             cancelled_end_ms: None,
             effect: None,
@@ -330,8 +341,7 @@ impl SimHost {
         let Some(job) = self.jobs.get(&run) else { return };
         if job.has_effect() && job.effect_ms <= at {
             let step = job.step.clone();
-            let effect = self.world.apply(&step);
-            self.follow(at, &step, effect.is_ok());
+            let effect = self.take_effect(at, run, &step);
             if let Some(job) = self.jobs.get_mut(&run) {
                 job.effect = Some(effect);
             }
@@ -340,6 +350,16 @@ impl SimHost {
         if let Some(job) = self.jobs.remove(&run) {
             self.answers.push(SimAnswer::Outcome(run, answer(job)));
         }
+    }
+
+    fn take_effect(&mut self, at: u64, run: RunId, step: &Step) -> Effect {
+        if let Step::Migrate { instance, to } = step {
+            self.departures.push_back(Departure { run, instance: *instance, to: to.clone() });
+            return Err(refuse("nobody let it go".to_owned()));
+        }
+        let effect = self.world.apply(step);
+        self.follow(at, step, effect.is_ok());
+        effect
     }
 
     /// What a step sets in motion.
@@ -431,6 +451,7 @@ impl SimHost {
             mem_mib: self.config.mem_mib,
             boot_time: i64::try_from(self.boot_ms / 1_000).unwrap_or(0),
             accel: "sim".to_owned(),
+            migration: Some(self.way()),
             ..HostFact::default()
         }
     }

@@ -35,9 +35,9 @@ impl Job {
         effect.into_iter().chain(end).min()
     }
 
-    /// How far a fill has come.
+    /// How far a fill or a move has come.
     pub(super) fn progress(&self, now_ms: u64) -> Option<f64> {
-        let fills = matches!(self.step, Step::CreateVolume { .. });
+        let fills = matches!(self.step, Step::CreateVolume { .. } | Step::Migrate { .. });
         let moves = !self.hangs() && self.cancelled_end_ms.is_none();
         let took = u32::try_from(now_ms.saturating_sub(self.started_ms)).ok()?;
         let takes = u32::try_from(self.end_ms.saturating_sub(self.started_ms).max(1)).ok()?;

@@ -12,6 +12,7 @@
 mod config;
 mod host;
 mod job;
+mod moves;
 mod shelf;
 mod uplinks;
 mod world;
@@ -21,5 +22,6 @@ mod tests;
 
 pub use config::{Fate, SimConfig};
 pub use host::{SimAnswer, SimHost};
+pub use moves::Departure;
 pub use shelf::SimShelf;
 pub use world::{SimGuest, SimWorld};

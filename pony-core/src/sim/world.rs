@@ -22,6 +22,8 @@ pub struct SimGuest {
     pub state: GuestState,
     /// The memory that it was started with, MiB.
     pub mem_started_mib: i64,
+    /// The host that it is let in from.
+    pub origin: Option<String>,
 }
 
 /// The size of what comes from a URI, MiB.
@@ -84,14 +86,19 @@ fn rounded(spec: &VolumeSpec, size_mib: i64) -> i64 {
 }
 
 impl SimGuest {
+    fn off(spec: &InstanceSpec) -> Self {
+        Self { spec: spec.clone(), live: None, state: GuestState::Off, mem_started_mib: 0, origin: None }
+    }
+
     /// How far it can be changed while it runs.
     fn room(&self) -> Room {
         Room { vcpu_min: 1, vcpu_max: 8, mem_max_mib: self.mem_started_mib }
     }
 }
 
-fn is_up(state: GuestState) -> bool {
-    !matches!(state, GuestState::Off | GuestState::Crashed)
+/// Whether it has its disks open.
+pub(super) fn is_up(state: GuestState) -> bool {
+    !matches!(state, GuestState::Off | GuestState::Crashed | GuestState::Incoming)
 }
 
 impl SimWorld {
@@ -110,6 +117,7 @@ impl SimWorld {
             room: guest.live.as_ref().map(|_| guest.room()),
             ending: None,
             console: is_up(guest.state).then(|| format!("/sim/{instance}.console")),
+            origin: guest.origin.clone(),
         };
         self.guests.iter().map(fact).collect()
     }
@@ -125,6 +133,8 @@ impl SimWorld {
             Step::Destroy(instance) => self.destroy(*instance),
             Step::Undefine(instance) => self.undefine(*instance),
             Step::Adjust(spec) => self.adjust(spec),
+            Step::Expect { spec, origin } => self.expect(spec, origin),
+            Step::Migrate { instance, .. } => Err(refuse(format!("instance {instance} has nowhere to go"))),
             Step::GrowDisk { instance, disk, spec } => self.grow_disk(*instance, disk, spec),
             Step::EnsureUplink(spec) => self.ensure_uplink(spec),
             Step::RemoveUplink(id) => self.remove_uplink(*id),
@@ -156,9 +166,7 @@ impl SimWorld {
             Some(guest) if guest.spec == *spec => return self.redundant(Output::None),
             Some(guest) => guest.spec = spec.clone(),
             None => {
-                let guest =
-                    SimGuest { spec: spec.clone(), live: None, state: GuestState::Off, mem_started_mib: 0 };
-                self.guests.insert(spec.instance, guest);
+                self.guests.insert(spec.instance, SimGuest::off(spec));
             }
         }
         self.count("define", spec.instance);
@@ -174,11 +182,7 @@ impl SimWorld {
         }
         let spec = guest.spec.clone();
         self.check_disks(&spec);
-        for nic in &spec.nics {
-            if !self.taps.values().any(|t| t.link == nic.tap && t.bridge.is_some()) {
-                return Err(refuse(format!("link {} is not there, or on no bridge", nic.tap)));
-            }
-        }
+        self.check_links(&spec)?;
         if let Some(guest) = self.guests.get_mut(&instance) {
             guest.mem_started_mib = spec.mem_mib;
             (guest.state, guest.live) = (GuestState::Running, Some(spec));
@@ -187,7 +191,32 @@ impl SimWorld {
         Ok(Output::None)
     }
 
-    fn check_disks(&mut self, spec: &InstanceSpec) {
+    pub(super) fn check_links(&self, spec: &InstanceSpec) -> Result<(), DriverError> {
+        let is_there = |link: &str| self.taps.values().any(|it| it.link == link && it.bridge.is_some());
+        match spec.nics.iter().find(|nic| !is_there(&nic.tap)) {
+            Some(nic) => Err(refuse(format!("link {} is not there, or on no bridge", nic.tap))),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a guest in from another host.
+    fn expect(&mut self, spec: &InstanceSpec, origin: &str) -> Effect {
+        self.check_links(spec)?;
+        let guest = self.guests.get(&spec.instance);
+        if guest.is_some_and(|it| is_up(it.state)) {
+            return self.redundant(Output::None);
+        }
+        if guest.is_some_and(|it| it.spec == *spec && it.origin.as_deref() == Some(origin)) {
+            return self.redundant(Output::None);
+        }
+        let origin = Some(origin.to_owned());
+        let guest = SimGuest { state: GuestState::Incoming, origin, ..SimGuest::off(spec) };
+        self.guests.insert(spec.instance, guest);
+        self.count("expect", spec.instance);
+        Ok(Output::None)
+    }
+
+    pub(super) fn check_disks(&mut self, spec: &InstanceSpec) {
         for disk in &spec.disks {
             if self.elsewhere.contains(&disk.place) && !disk.shared {
                 self.violation(format!("{} is opened by {} and on another host", disk.place, spec.instance));
@@ -230,6 +259,8 @@ impl SimWorld {
     fn destroy(&mut self, instance: Uuid) -> Effect {
         match self.guests.get_mut(&instance) {
             Some(guest) if is_up(guest.state) => (guest.state, guest.live) = (GuestState::Off, None),
+            // What has not arrived leaves nothing behind.
+            Some(guest) if guest.state == GuestState::Incoming => drop(self.guests.remove(&instance)),
             _ => return self.redundant(Output::None),
         }
         self.count("destroy", instance);
@@ -338,8 +369,10 @@ impl SimWorld {
 
     fn remove_tap(&mut self, vnic: Uuid) -> Effect {
         let Some(fact) = self.taps.remove(&vnic) else { return self.redundant(Output::None) };
-        let uses = |g: &SimGuest| g.live.iter().any(|s| s.nics.iter().any(|n| n.tap == fact.link));
-        if let Some((instance, _)) = self.guests.iter().find(|(_, g)| is_up(g.state) && uses(g)) {
+        let comes = |g: &SimGuest| (g.state == GuestState::Incoming).then(|| g.spec.clone());
+        let has = |s: &InstanceSpec| s.nics.iter().any(|n| n.tap == fact.link);
+        let uses = |g: &SimGuest| g.live.iter().filter(|_| is_up(g.state)).chain(&comes(g)).any(has);
+        if let Some((instance, _)) = self.guests.iter().find(|(_, g)| uses(g)) {
             self.violation(format!("tap {} is removed under instance {instance}", fact.link));
         }
         self.count("remove-tap", vnic);
@@ -445,6 +478,7 @@ impl SimWorld {
 
     /// The machine starts anew: guests are off, links and unfinished data are as after a power cut.
     pub(super) fn reboot(&mut self) {
+        self.guests.retain(|_, it| it.state != GuestState::Incoming);
         for guest in self.guests.values_mut() {
             (guest.state, guest.live) = (GuestState::Off, None);
         }

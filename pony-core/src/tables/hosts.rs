@@ -82,6 +82,8 @@ pub struct HostCurrent {
     pub accel: Option<Text>,
     /// Its address on the network on which it reaches Sparkle. Overlays use it where no `virtual` role has one.
     pub address: Option<Inet>,
+    /// How guests that run get to it from other hosts, in words that only its driver understands; none: they cannot.
+    pub migration: Option<Text>,
 }
 
 /// Whether a host is heard of.

@@ -76,6 +76,8 @@ pub struct InstanceCurrent {
     pub console: Option<Text>,
     /// What of its order takes effect only when it is stopped and started again.
     pub pending_restart: Option<Text>,
+    /// How far it has come on its way to another host, from 0 to 1.
+    pub progress: Option<f64>,
 }
 
 /// What an instance should be doing.
@@ -114,7 +116,7 @@ pub enum Firmware {
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "host_instance", read_only, unique("instance"))]
 #[entity(
-    mount(path = "/host/instance", access = "protected"),
+    mount(path = "/host/instance", access = "protected", via = "host"),
     mount(path = "/tenant/instance/host", access = "tenant/user")
 )]
 #[entity(join("host", "instance"))]
@@ -141,6 +143,17 @@ pub struct HostInstanceDesired {
     /// a word about this one.
     #[part(default = 0)]
     pub serial: i64,
+    /// The host that it moves to while it runs. That one is told of the placement too and lets the guest in; the placement is
+    /// handed over to it once this host has let go.
+    #[part(references = "host", scope = "follows")]
+    pub target: Option<Uuid>,
+    /// Whether it is to stay after all: this host ends the move, and says whether the guest is still here.
+    #[part(default = false)]
+    pub cancelled: bool,
+    /// How the target is reached, in its own words; none as long as it is not ready to let the guest in.
+    pub way: Option<Text>,
+    /// By what the target knows this host when it is reached by it.
+    pub origin: Option<Text>,
 }
 
 /// What is, of a [`HostInstance`].
@@ -163,6 +176,34 @@ pub struct HostInstanceCurrent {
     pub console: Option<Text>,
     /// What of its order takes effect only when it is stopped and started again.
     pub pending_restart: Option<Text>,
+    /// How far it has come on its way to another host, from 0 to 1.
+    pub progress: Option<f64>,
+}
+
+/// The host that an instance is to be on, as long as that host can have it. A guest that runs moves there.
+#[derive(Debug, Clone, PartialEq, Entity)]
+#[entity(table = "pin", unique("instance"))]
+#[entity(
+    mount(path = "/tenant/instance/pin", access = "protected"),
+    mount(path = "/host/pin", access = "protected")
+)]
+pub struct Pin {
+    /// Its identity.
+    #[entity(key)]
+    pub uuid: Uuid,
+    /// What was ordered.
+    pub desired: Option<PinDesired>,
+}
+
+/// What is ordered of a [`Pin`].
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct PinDesired {
+    /// The instance.
+    #[part(references = "instance", on_delete = "cascade")]
+    pub instance: Uuid,
+    /// Where it is to be.
+    #[part(references = "host", on_delete = "cascade")]
+    pub host: Uuid,
 }
 
 /// What an instance is doing.
@@ -178,7 +219,7 @@ pub enum InstanceStatus {
     Stopping,
     /// It is off.
     Stopped,
-    /// It is on its way to another host.
+    /// It is on its way to another host (or this host is ready to let it in).
     Migrating,
     /// It could not be made to do as ordered; `error` says why.
     Broken,

@@ -31,7 +31,7 @@ macro_rules! for_each_table {
             StoragePool, HostStoragePool, Disk, HostDisk, Image, HostImage, Volume, HostVolume, Extent, HostExtent,
             Switch, HostSwitch, SwitchTenant, Network, Route,
             Quota, Metering,
-            Instance, HostInstance, Vdisk, Vnic, SwitchPort, Address, AffinityGroup, AffinityGroupInstance, Event,
+            Instance, HostInstance, Pin, Vdisk, Vnic, SwitchPort, Address, AffinityGroup, AffinityGroupInstance, Event,
         }
     };
 }

@@ -1,6 +1,7 @@
 //! Virtual networks: switches, who shares them, address spaces, routes, addresses.
 
-use pony_state::{Cidr, Entity, Enum, Inet, Mac, Part, Text};
+use super::hosts::{Bond, Host, NetRole, NetRoleKind};
+use pony_state::{Cidr, Entity, Enum, Inet, Mac, Part, Read, Text};
 use uuid::Uuid;
 
 /// A virtual L2 switch. One without a tenant is public.
@@ -106,6 +107,21 @@ pub struct SwitchPortDesired {
     /// The card's addresses.
     #[part(default_json = "[]")]
     pub ips: Vec<Inet>,
+}
+
+/// A host's end of overlays: the address of a `virtual` role, or else the one from which the host reaches Sparkle.
+#[must_use]
+pub fn overlay_address(rows: &impl Read, host: Uuid) -> Option<Inet> {
+    let bonds = rows.table::<Bond>().find("host", host);
+    let roles = bonds.flat_map(|bond| rows.table::<NetRole>().find("bond", bond.uuid));
+    let of_role = |row: &NetRole| {
+        let order = row.desired.as_ref().filter(|it| it.role == NetRoleKind::Virtual)?;
+        order.address.map(|address| (row.uuid, address))
+    };
+    // Of several, always the same.
+    let declared = roles.filter_map(of_role).min().map(|(_, address)| address);
+    let told = || rows.get::<Host>(&host)?.current.as_ref()?.address;
+    declared.or_else(told).map(|address| Inet::from(address.addr()))
 }
 
 /// A private switch shared with a further tenant.

@@ -3,9 +3,10 @@
 use pony_core::controller::StoredRow;
 use pony_core::tables::table_schemas;
 use pony_state::{ColumnSchema, Columns, OnDelete, RowOp, Rule, TableSchema};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The table, and the key as JSON text.
 type RowKey = (String, String);
@@ -189,6 +190,11 @@ pub(crate) fn update(table: &str, key: impl serde::Serialize, columns: Json) -> 
 
 pub(crate) fn delete(table: &str, key: impl serde::Serialize) -> RowOp {
     RowOp::Delete { table: table.to_owned(), key: uuid_key(key) }
+}
+
+/// The wish that an instance be on a host; its key is the instance's.
+pub(crate) fn pin(instance: Uuid, host: Uuid) -> RowOp {
+    insert("pin", json!({ "uuid": instance, "instance": instance, "host": host }))
 }
 
 fn uuid_key(key: impl serde::Serialize) -> Columns {

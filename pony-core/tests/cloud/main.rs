@@ -5,6 +5,7 @@ mod database;
 mod events;
 mod hosts;
 mod metering;
+mod moves;
 mod placement;
 mod ports;
 mod rig;

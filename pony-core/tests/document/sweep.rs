@@ -147,6 +147,7 @@ fn tenants(cloud: &mut Cloud, at: &str, pool: &str) {
     cloud.post(&format!("{network_at}/route/"), json!({"route": "0.0.0.0/0", "via": "10.0.0.1"}));
     let vnic = cloud.post(&format!("{at}/instance/{instance}/vnic/"), json!({"switch": switch, "index": 0}));
     cloud.post(&format!("{network_at}/address/"), json!({"ip": "10.0.0.2", "vnic": vnic}));
+    cloud.post(&format!("{at}/instance/{instance}/pin/"), json!({"host": id(HOST)}));
     let group = json!({"name": "g", "type": "anti-affinity"});
     let group = cloud.post(&format!("{at}/affinity-group/"), group);
     cloud.post(&format!("{at}/affinity-group/{group}/instance/"), json!({"instance": instance}));

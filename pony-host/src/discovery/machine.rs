@@ -23,6 +23,8 @@ const LOOKS_MAX: usize = 4;
 /// How to look at the machine.
 #[derive(Debug, Clone)]
 pub struct MachineOptions {
+    /// How other hosts send guests here that run; `None`: they cannot.
+    pub migration: Option<String>,
     /// What `/` is; another directory in tests.
     pub root: PathBuf,
     /// The machine's uuid where it was configured, instead of [`machine_uuid`].
@@ -50,6 +52,7 @@ pub struct MachineOptions {
 impl Default for MachineOptions {
     fn default() -> Self {
         Self {
+            migration: None,
             root: PathBuf::from("/"),
             uuid: None,
             accel: "tcg".into(),
@@ -200,12 +203,14 @@ fn host(options: &MachineOptions) -> io::Result<HostFact> {
         mem_mib: field(&root.join("proc/meminfo"), "MemTotal:")? / KIB_PER_MIB,
         boot_time: field(&root.join("proc/stat"), "btime")?,
         accel: options.accel.clone(),
-        address: options.address.or_else(|| source(options.sparkle.as_deref()?)),
+        address: options.address.or_else(|| local_address(options.sparkle.as_deref()?)),
+        migration: options.migration.clone(),
     })
 }
 
-/// The address from which packets to `server` leave. Sends none.
-fn source(server: &str) -> Option<IpAddr> {
+/// The address of this host from which packets to `server` (`name:port`) leave. Sends none.
+#[must_use]
+pub fn local_address(server: &str) -> Option<IpAddr> {
     let server = server.to_socket_addrs().ok()?.next()?;
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

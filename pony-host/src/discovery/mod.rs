@@ -17,5 +17,5 @@ mod usage;
 mod uuid;
 mod watch;
 
-pub use machine::{Machine, MachineOptions};
+pub use machine::{Machine, MachineOptions, local_address};
 pub use uuid::machine_uuid;

@@ -53,6 +53,11 @@ impl Maker {
         self.recipe.accel
     }
 
+    /// The directory of consoles.
+    pub(super) fn consoles(&self) -> Option<&Path> {
+        self.console_dir.as_deref()
+    }
+
     /// `ours` is called once it is clear that the domain is ours to make, and before it is made.
     pub(super) fn define(&self, conn: &Connect, spec: &InstanceSpec, ours: impl FnOnce()) -> Result<()> {
         let found = lookup(conn, spec.instance)?;
@@ -164,6 +169,14 @@ impl Maker {
         Ok(())
     }
 
+    /// Forgets a guest of the same name that is off.
+    pub(super) fn make_room(&self, conn: &Connect, instance: Uuid) -> Result<()> {
+        match self.find(conn, instance)? {
+            Some(domain) if !is_active(&domain, instance)? => self.undefine(conn, instance),
+            _ => Ok(()),
+        }
+    }
+
     /// Where the serial console of a guest that is on can be opened.
     pub(super) fn serial_place(&self, conn: &Connect, instance: Uuid) -> Result<Place> {
         let domain = self.running(conn, instance, "open the serial console of")?;
@@ -225,7 +238,7 @@ impl Maker {
         }
     }
 
-    fn remove_console(&self, instance: Uuid) {
+    pub(super) fn remove_console(&self, instance: Uuid) {
         let Some(dir) = &self.console_dir else { return };
         let log = log_path(dir, instance);
         let parts = (0..CONSOLE_LOG_PARTS_MAX).map(|n| dir.join(format!("{instance}.log.{n}")));

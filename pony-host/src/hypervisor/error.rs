@@ -16,6 +16,11 @@ pub(super) fn order(message: impl Into<String>) -> DriverError {
     DriverError { kind: DriverErrorKind::Order, message: message.into() }
 }
 
+/// What this host cannot do at all.
+pub(super) fn unsupported(message: impl Into<String>) -> DriverError {
+    DriverError { kind: DriverErrorKind::Unsupported, message: message.into() }
+}
+
 /// `doing` failed at libvirt: "cannot {doing}: {reason}".
 pub(super) fn from_virt(doing: &str, error: &Error) -> DriverError {
     let detail = one_line(error.message());

@@ -44,6 +44,13 @@ pub(super) fn state(domain: &Domain) -> std::result::Result<GuestState, Error> {
         sys::VIR_DOMAIN_RUNNING | sys::VIR_DOMAIN_BLOCKED if is_stopping(domain)? => GuestState::ShuttingDown,
         sys::VIR_DOMAIN_RUNNING | sys::VIR_DOMAIN_BLOCKED => GuestState::Running,
         sys::VIR_DOMAIN_SHUTDOWN => GuestState::ShuttingDown,
+        // It comes from another host, where it is still. (One that leaves this host stands still for a moment likewise, but
+        // has a definition here.)
+        sys::VIR_DOMAIN_PAUSED
+            if reason == sys::VIR_DOMAIN_PAUSED_MIGRATION && !domain.is_persistent()? =>
+        {
+            GuestState::Incoming
+        }
         // Its memory is being set up: it does not run before its start is through.
         sys::VIR_DOMAIN_PAUSED if reason == sys::VIR_DOMAIN_PAUSED_STARTING_UP => GuestState::Off,
         sys::VIR_DOMAIN_PAUSED if reason == sys::VIR_DOMAIN_PAUSED_CRASHED => GuestState::Crashed,
@@ -88,10 +95,10 @@ fn read(domain: &Domain, host: Uuid) -> std::result::Result<Option<InstanceFact>
     let spec = if domain.is_persistent()? { owner.spec() } else { None };
     let state = state(domain)?;
     let (live, room, console) = match state {
-        GuestState::Off | GuestState::Crashed => (None, None, None),
+        GuestState::Off | GuestState::Crashed | GuestState::Incoming => (None, None, None),
         _ => running(domain)?,
     };
-    Ok(Some(InstanceFact { instance, state, spec, live, room, ending: None, console }))
+    Ok(Some(InstanceFact { instance, state, spec, live, room, ending: None, console, origin: None }))
 }
 
 /// What a guest runs with, how far that can be changed, and its console.

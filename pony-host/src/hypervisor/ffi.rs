@@ -185,6 +185,17 @@ unsafe fn stat(of: &sys::virTypedParameter) -> Option<(String, Stat)> {
     Some((name.to_string_lossy().into_owned(), value))
 }
 
+/// Has a job of the domain end that takes long, such as its being sent to another host.
+///
+/// # Errors
+///
+/// libvirt's refusal, also where there is none.
+pub(super) fn abort_job(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: `domain` is alive.
+    let done = unsafe { sys::virDomainAbortJob(domain.as_ptr()) };
+    if done == 0 { Ok(()) } else { Err(Error::last_error()) }
+}
+
 type Lifecycle =
     unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, c_int, *mut c_void) -> c_int;
 type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);

@@ -3,24 +3,32 @@
 use super::accel::Accel;
 use super::console;
 use super::cpus;
+use super::depart::Road;
 use super::domain::Maker;
-use super::error::{from_virt, order, transient};
+use super::error::{from_virt, order, transient, unsupported};
 use super::facts;
 use super::ffi;
+use super::gate::Gate;
 use super::hub::Hub;
+use super::identity::Identity;
 use super::link::{Kind, Link};
+use super::passage::{self, Passage};
+use super::rooms::Rooms;
 use super::turns::Turns;
 use super::usage;
+use super::way::Way;
 use super::xml::Recipe;
 use crate::console::Lines;
-use crate::{Console, GuestUsage, Hypervisor, Result};
+use crate::{Console, GuestUsage, Hypervisor, Progress, Result};
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, CpuSpec, DiskSpec, InstanceFact, InstanceSpec};
-use std::collections::{BTreeMap, BTreeSet};
+use pony_core::host::{ConsoleKind, CpuSpec, Destination, DiskSpec, DriverError, InstanceFact, InstanceSpec};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use virt::connect::Connect;
 
@@ -38,6 +46,12 @@ const ADJUST_LOOK_PERIOD: Duration = Duration::from_millis(200);
 /// again.
 const ADJUST_LOOKS_MAX: u32 = 100;
 
+/// Time for sending a guest away, as long as bytes flow: the agent notices sooner that none do.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often it is looked how far that has come.
+const MOVE_LOOK_PERIOD: Duration = Duration::from_millis(500);
+
 /// How a [`Libvirt`] makes guests.
 #[derive(Debug, Clone)]
 pub struct LibvirtOptions {
@@ -49,6 +63,39 @@ pub struct LibvirtOptions {
     /// missing, for root's eyes only. `None`: a pty, and no log. (A path that is too long for a socket's address,
     /// about 65 characters, also means a pty.)
     pub console_dir: Option<PathBuf>,
+    /// How guests that run move between this host and others. `None`: not at all.
+    pub moves: Option<MoveOptions>,
+}
+
+/// How guests that run move between hosts.
+#[derive(Debug, Clone)]
+pub struct MoveOptions {
+    /// Where this host lets guests in: an address that the others reach. Port 0: any. What comes there has to prove, by TLS,
+    /// that it is a host from which a guest is expected just now.
+    pub listen: SocketAddr,
+    /// What `/` of libvirt is for this process, where it is not the same.
+    pub root: Option<PathBuf>,
+}
+
+/// What [`MoveOptions`] become.
+#[derive(Debug)]
+struct Moves {
+    gate: Arc<Gate>,
+    identity: Identity,
+    rooms: Rooms,
+    way: String,
+    /// Guests on their way, and what ends that.
+    leaving: Mutex<HashMap<Uuid, CancellationToken>>,
+}
+
+impl Moves {
+    fn leaving(&self) -> MutexGuard<'_, HashMap<Uuid, CancellationToken>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn no_moves() -> DriverError {
+    unsupported("guests that run do not move between this host and others: it has no address for that")
 }
 
 /// Guests as libvirt domains; see the trait for what each step promises.
@@ -64,7 +111,8 @@ pub struct LibvirtOptions {
 /// ensure_libvirtd(uri).await?;
 /// let accel = probe_accel(uri).await?;
 /// let host = uuid::Uuid::from_u128(1);
-/// let libvirt = Libvirt::connect(uri, LibvirtOptions { host, accel, console_dir: None }).await?;
+/// let options = LibvirtOptions { host, accel, console_dir: None, moves: None };
+/// let libvirt = Libvirt::connect(uri, options).await?;
 /// for guest in libvirt.list().await? {
 ///     println!("{} {:?}", guest.instance, guest.state);
 /// }
@@ -77,6 +125,7 @@ pub struct Libvirt {
     maker: Arc<Maker>,
     turns: Turns,
     lines: Lines,
+    moves: Option<Moves>,
 }
 
 impl Libvirt {
@@ -92,11 +141,39 @@ impl Libvirt {
         }
         let hub = Arc::new(Hub::default());
         let link = Link::new(uri, Arc::clone(&hub));
+        let consoles = options.console_dir.clone();
         let recipe = Recipe { host: options.host, accel: options.accel, quota: true };
         let maker = Arc::new(Maker::new(recipe, options.console_dir));
         link.listen().await?;
+        let moves = match options.moves {
+            Some(moves) => Some(Moves::open(moves, uri, consoles).await?),
+            None => None,
+        };
         tokio::spawn(Link::watch(Arc::downgrade(&link)));
-        Ok(Self { link, hub, maker, turns: Turns::default(), lines: Lines::default() })
+        Ok(Self { link, hub, maker, turns: Turns::default(), lines: Lines::default(), moves })
+    }
+
+    /// How other hosts send guests here, once they can.
+    #[must_use]
+    pub fn migration(&self) -> Option<String> {
+        self.moves.as_ref().map(|moves| moves.way.clone())
+    }
+
+    /// Tells how far a move has come whenever something went. Never ends.
+    async fn tell_progress(&self, instance: Uuid, progress: Progress) -> std::convert::Infallible {
+        let mut bytes = 0;
+        loop {
+            tokio::time::sleep(MOVE_LOOK_PERIOD).await;
+            let maker = Arc::clone(&self.maker);
+            let look = move |conn: &Connect| maker.sent(conn, instance);
+            let sent = self.link.call(Kind::Vital, "look how far a move has come", (), look).await;
+            if let Ok(Some(sent)) = sent
+                && sent.bytes != bytes
+            {
+                bytes = sent.bytes;
+                progress(sent.fraction);
+            }
+        }
     }
 
     /// A step for one guest, after all earlier ones for it.
@@ -128,6 +205,16 @@ impl Libvirt {
     async fn pull_plug<H: Send + 'static>(&self, instance: Uuid, held: H) -> Result<()> {
         let destroy = move |maker: &Maker, conn: &Connect| maker.destroy(conn, instance);
         self.run(Kind::Vital, "stop", instance, held, destroy).await
+    }
+}
+
+impl Moves {
+    async fn open(options: MoveOptions, uri: &str, consoles: Option<PathBuf>) -> Result<Self> {
+        let (identity, rooms) = (Identity::new()?, Rooms::new(options.root.as_deref()));
+        let gate = Gate::new(rooms.clone(), passage::libvirt_socket(uri).into());
+        let at = gate.open(&identity, options.listen).await?;
+        let way = Way { at, key: identity.public.clone(), consoles }.text();
+        Ok(Self { gate, identity, rooms, way, leaving: Mutex::default() })
     }
 }
 
@@ -169,6 +256,9 @@ impl Hypervisor for Libvirt {
     }
 
     async fn destroy(&self, instance: Uuid) -> Result<()> {
+        if let Some(moves) = &self.moves {
+            moves.gate.forget(instance);
+        }
         let mut turn = std::pin::pin!(self.turns.take(instance));
         for _ in 0..DESTROY_TRIES_MAX {
             match tokio::time::timeout(DESTROY_PATIENCE, &mut turn).await {
@@ -213,6 +303,46 @@ impl Hypervisor for Libvirt {
         .await
     }
 
+    async fn expect(&self, spec: &InstanceSpec, origin: &str) -> Result<()> {
+        let Some(moves) = &self.moves else { return Err(no_moves()) };
+        let instance = spec.instance;
+        // What is left of an earlier stay would be in the way.
+        let clear = move |maker: &Maker, conn: &Connect| maker.make_room(conn, instance);
+        self.step("make room for", instance, clear).await?;
+        self.hub.know(instance);
+        moves.gate.expect(spec, origin)
+    }
+
+    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()> {
+        let Some(moves) = &self.moves else { return Err(no_moves()) };
+        let way = Way::parse(&to.way)?;
+        let turn = self.turns.take(instance).await;
+        let closed = CancellationToken::new();
+        moves.leaving().insert(instance, closed.clone());
+        let passage = Passage::open(&moves.rooms, &moves.identity, instance, &way, &closed)?;
+        let (control, memory) = (moves.rooms.control(instance), moves.rooms.memory(instance));
+        let road = Road { host: to.host, way, control, memory };
+        let (maker, doing) = (Arc::clone(&self.maker), format!("send instance {instance} away"));
+        let depart = move |conn: &Connect| maker.depart(conn, instance, &road);
+        let sending = self.link.call_within(MOVE_TIMEOUT, Kind::Step, &doing, (turn, passage), depart);
+        let sent = tokio::select! {
+            sent = sending => sent,
+            never = self.tell_progress(instance, progress) => match never {},
+        };
+        moves.leaving().remove(&instance);
+        sent
+    }
+
+    async fn call_off(&self, instance: Uuid) -> Result<()> {
+        let keep = move |maker: &Maker, conn: &Connect| maker.call_off(conn, instance);
+        let kept = self.run(Kind::Vital, "keep", instance, (), keep).await;
+        // What libvirt waits for from the other one, it does not break off.
+        if let Some(closed) = self.moves.as_ref().and_then(|it| it.leaving().remove(&instance)) {
+            closed.cancel();
+        }
+        kept
+    }
+
     async fn list(&self) -> Result<Vec<InstanceFact>> {
         let asked_at = self.hub.before_list();
         let host = self.maker.host();
@@ -220,6 +350,9 @@ impl Hypervisor for Libvirt {
         let mut facts = self.link.call(Kind::Vital, "list the guests", (), list).await?;
         for fact in facts.iter_mut().filter(|fact| fact.live.is_none()) {
             fact.ending = self.hub.ending(fact.instance);
+        }
+        if let Some(moves) = &self.moves {
+            moves.gate.complete(&mut facts);
         }
         self.hub.know_exactly(facts.iter().map(|fact| fact.instance), asked_at);
         Ok(facts)
@@ -263,5 +396,8 @@ impl Drop for Libvirt {
     fn drop(&mut self) {
         self.hub.close();
         self.link.close();
+        if let Some(moves) = &self.moves {
+            moves.gate.close();
+        }
     }
 }

@@ -115,11 +115,32 @@ impl Link {
         H: Send + 'static,
         F: FnOnce(&Connect) -> Result<T> + Send + 'static,
     {
+        self.call_within(CALL_TIMEOUT, kind, doing, held, step).await
+    }
+
+    /// As [`call`](Self::call), with another time for it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(super) async fn call_within<T, H, F>(
+        self: &Arc<Self>,
+        limit: Duration,
+        kind: Kind,
+        doing: &str,
+        held: H,
+        step: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        H: Send + 'static,
+        F: FnOnce(&Connect) -> Result<T> + Send + 'static,
+    {
         let places = match kind {
             Kind::Step => &self.steps,
             Kind::Vital => &self.vital,
         };
-        self.in_time(doing, async {
+        self.in_time(limit, doing, async {
             let Ok(place) = Arc::clone(places).acquire_owned().await else {
                 return Err(transient("the hypervisor driver is closed"));
             };
@@ -133,9 +154,14 @@ impl Link {
         .await
     }
 
-    async fn in_time<T>(&self, doing: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::time::timeout(CALL_TIMEOUT, work).await.unwrap_or_else(|_| {
-            let (uri, limit) = (&self.uri, CALL_TIMEOUT.as_secs());
+    async fn in_time<T>(
+        &self,
+        limit: Duration,
+        doing: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            let (uri, limit) = (&self.uri, limit.as_secs());
             Err(transient(format!("cannot {doing}: libvirt at {uri} did not answer within {limit} s")))
         })
     }
@@ -186,7 +212,7 @@ impl Link {
     ///
     /// `Transient` when libvirt does not answer.
     pub(super) async fn listen(self: &Arc<Self>) -> Result<()> {
-        self.in_time("listen for events", self.on_a_thread(Self::ensure_listening)).await
+        self.in_time(CALL_TIMEOUT, "listen for events", self.on_a_thread(Self::ensure_listening)).await
     }
 
     fn ensure_listening(&self) -> Result<()> {

@@ -7,6 +7,10 @@
 //!
 //! Neighbours: `libvirt` (the driver) asks `link` (the connection) to run the blocking steps of `domain` and
 //! `adjust` (which changes guests that run), which speak the texts of `xml`, `live` and `metadata`; `ffi` is the only unsafe code, `hub` spreads what it hears.
+//!
+//! Guests move between hosts by libvirt itself (`depart`), through sockets (`rooms`) which two of these drivers join by an
+//! encrypted connection: `passage` at the host that a guest leaves, `gate` at the one that it comes to, `identity` for who is
+//! let in, `way` for what they tell each other.
 
 mod accel;
 mod adjust;
@@ -14,25 +18,31 @@ mod boot_sector;
 mod console;
 mod cpus;
 mod daemon;
+mod depart;
 mod domain;
 mod elements;
 mod error;
 mod facts;
 #[allow(unsafe_code)]
 mod ffi;
+mod gate;
 mod hub;
+mod identity;
 mod kvm;
 mod libvirt;
 mod link;
 mod live;
 mod metadata;
+mod passage;
 mod probe;
+mod rooms;
 mod turns;
 mod usage;
+mod way;
 mod xml;
 
 pub use accel::Accel;
 pub use boot_sector::{BOOT_SECTOR_BYTES, marker_boot_sector};
 pub use daemon::{DaemonFound, ensure_libvirtd};
-pub use libvirt::{Libvirt, LibvirtOptions};
+pub use libvirt::{Libvirt, LibvirtOptions, MoveOptions};
 pub use probe::probe_accel;

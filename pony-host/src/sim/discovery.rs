@@ -22,6 +22,7 @@ impl Discovery for SimHost {
                 boot_time: options.boot_time + world.boots * BOOT_APART_S,
                 accel: "sim".into(),
                 address: Some(options.address),
+                migration: world.way(),
                 ..HostFact::default()
             })
         })

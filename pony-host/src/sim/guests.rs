@@ -23,14 +23,30 @@ pub(super) struct Guest {
     pub(super) ending: Option<Ending>,
     /// Whether it ignores the power button, and lets go of no disk.
     pub(super) deaf: bool,
+    /// By what the host is known that it is let in from.
+    pub(super) origin: Option<String>,
     /// There while it is on: its consoles end with it.
-    power: Option<watch::Sender<()>>,
+    pub(super) power: Option<watch::Sender<()>>,
 }
 
 /// The most virtual CPUs of a guest that runs.
 const VCPU_MAX: u32 = 8;
 
 impl Guest {
+    pub(super) fn off(spec: &InstanceSpec) -> Self {
+        Self {
+            spec: spec.clone(),
+            state: GuestState::Off,
+            live: None,
+            run: 0,
+            mem_started_mib: 0,
+            ending: None,
+            deaf: false,
+            origin: None,
+            power: None,
+        }
+    }
+
     /// How far it can be changed while it runs.
     fn room(&self) -> Room {
         Room { vcpu_min: 1, vcpu_max: VCPU_MAX, mem_max_mib: self.mem_started_mib }
@@ -53,17 +69,7 @@ impl World {
         if self.guests.get(&spec.instance).is_some_and(|guest| guest.spec == *spec) {
             return Ok(());
         }
-        let fresh = || Guest {
-            spec: spec.clone(),
-            state: GuestState::Off,
-            live: None,
-            run: 0,
-            mem_started_mib: 0,
-            ending: None,
-            deaf: false,
-            power: None,
-        };
-        self.guests.entry(spec.instance).or_insert_with(fresh).spec = spec.clone();
+        self.guests.entry(spec.instance).or_insert_with(|| Guest::off(spec)).spec = spec.clone();
         self.effect(SimOp::Define, spec.instance);
         Ok(())
     }
@@ -89,7 +95,7 @@ impl World {
     }
 
     /// A real emulator opens its disks and its taps, and ends when it cannot.
-    fn check_parts(&self, spec: &InstanceSpec) -> Result<()> {
+    pub(super) fn check_parts(&self, spec: &InstanceSpec) -> Result<()> {
         for disk in &spec.disks {
             if !self.has_volume_at(&disk.place, disk.format) {
                 let path = &disk.place;
@@ -102,7 +108,7 @@ impl World {
         }
     }
 
-    fn check_memory(&self, spec: &InstanceSpec) -> Result<()> {
+    pub(super) fn check_memory(&self, spec: &InstanceSpec) -> Result<()> {
         let live = self.guests.values().filter(|guest| guest.is_active()).filter_map(|g| g.live.as_ref());
         let used: i64 = live.map(|live| live.mem_mib).sum();
         let left = self.options.mem_mib - used;
@@ -150,6 +156,12 @@ impl World {
     /// A guest that nobody knows does not run: that is what was asked for.
     pub(super) fn destroy(&mut self, instance: Uuid) -> Result<()> {
         let Some(guest) = self.guests.get_mut(&instance) else { return Ok(()) };
+        if guest.state == GuestState::Incoming {
+            // What has not arrived leaves nothing behind.
+            self.guests.remove(&instance);
+            self.effect(SimOp::Destroy, instance);
+            return Ok(());
+        }
         let was_active = guest.is_active();
         guest.end(GuestState::Off);
         if was_active {
@@ -218,6 +230,7 @@ impl World {
             room: guest.is_active().then(|| guest.room()),
             ending: guest.ending.filter(|_| !guest.is_active()),
             console: guest.is_active().then(|| format!("/sim/console/{instance}")),
+            origin: guest.origin.clone(),
         };
         self.guests.iter().map(fact).collect()
     }
@@ -245,7 +258,7 @@ impl World {
         }
     }
 
-    fn guest(&mut self, instance: Uuid) -> Result<&mut Guest> {
+    pub(super) fn guest(&mut self, instance: Uuid) -> Result<&mut Guest> {
         self.guests.get_mut(&instance).ok_or_else(|| undefined(instance))
     }
 }

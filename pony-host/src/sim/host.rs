@@ -24,11 +24,11 @@ use uuid::Uuid;
 /// ```
 #[derive(Clone)]
 pub struct SimHost {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    world: Mutex<World>,
+pub(super) struct Shared {
+    pub(super) world: Mutex<World>,
     /// Told when an operation that hung is let go.
     released: watch::Sender<()>,
     lines: Lines,

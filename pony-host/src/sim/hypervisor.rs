@@ -2,9 +2,9 @@
 
 use super::echo::{RFB_GREETING, echo};
 use super::{host::SimHost, op::SimOp};
-use crate::{Console, GuestUsage, Hypervisor, Result};
+use crate::{Console, GuestUsage, Hypervisor, Progress, Result};
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, CpuSpec, DiskSpec, GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{ConsoleKind, CpuSpec, Destination, DiskSpec, GuestState, InstanceFact, InstanceSpec};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -62,6 +62,19 @@ impl Hypervisor for SimHost {
 
     async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()> {
         self.step(SimOp::GrowDisk, |world| world.grow_disk(instance, disk, size_mib)).await
+    }
+
+    async fn expect(&self, spec: &InstanceSpec, origin: &str) -> Result<()> {
+        self.step(SimOp::Expect, |world| world.expect(spec, origin)).await
+    }
+
+    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()> {
+        self.send(instance, to, progress).await
+    }
+
+    async fn call_off(&self, instance: Uuid) -> Result<()> {
+        self.world().staying.insert(instance);
+        Ok(())
     }
 
     async fn list(&self) -> Result<Vec<InstanceFact>> {

@@ -17,6 +17,7 @@ mod guests;
 mod host;
 mod hypervisor;
 mod links;
+mod moves;
 mod network;
 mod op;
 mod options;
@@ -29,6 +30,7 @@ mod volumes;
 mod world;
 
 pub use host::SimHost;
+pub use moves::SimFabric;
 pub use op::SimOp;
 pub use options::SimOptions;
 pub use store::SimStore;

@@ -23,6 +23,10 @@ pub enum SimOp {
     Adjust,
     /// `Hypervisor::grow_disk`.
     GrowDisk,
+    /// `Hypervisor::expect`.
+    Expect,
+    /// `Hypervisor::migrate`.
+    Migrate,
     /// `Hypervisor::list`.
     ListGuests,
     /// `Network::ensure_uplink`.
@@ -66,6 +70,8 @@ impl SimOp {
         Self::OpenConsole,
         Self::Adjust,
         Self::GrowDisk,
+        Self::Expect,
+        Self::Migrate,
         Self::ListGuests,
         Self::EnsureUplink,
         Self::RemoveUplink,

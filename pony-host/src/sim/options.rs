@@ -49,6 +49,8 @@ pub struct SimOptions {
     pub latency: Duration,
     /// What filling a volume from a URI or another volume takes on top of that.
     pub fill: Duration,
+    /// How long a guest takes to move to another host.
+    pub migrate: Duration,
     /// How long a guest takes to obey the power button.
     pub shutdown: Duration,
     /// A guest that will crash does so within this time of its start.
@@ -85,6 +87,7 @@ impl SimOptions {
             store: SimStore::default(),
             latency: Duration::from_millis(1),
             fill: Duration::from_millis(20),
+            migrate: Duration::from_millis(50),
             shutdown: Duration::from_millis(10),
             crash_within: Duration::from_millis(200),
             failure_rate: 0.0,

@@ -1,10 +1,11 @@
 //! What there is in the simulated world, and who is told of changes.
 
+use super::moves::SimFabric;
 use super::store::Volumes;
 use super::volumes::Fill;
 use super::{effects::Effects, faults::Faults, guests::Guest, links::Tap, op::SimOp, options::SimOptions};
 use pony_core::host::{GuestState, SwitchKind, UplinkFact, UplinkId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -24,6 +25,10 @@ pub(super) struct World {
     pub(super) boots: i64,
     pub(super) guest_watchers: Vec<mpsc::Sender<Uuid>>,
     pub(super) machine_watchers: Vec<mpsc::Sender<()>>,
+    /// The hosts that it can send guests to.
+    pub(super) fabric: Option<SimFabric>,
+    /// Guests whose move was called off.
+    pub(super) staying: BTreeSet<Uuid>,
 }
 
 impl World {
@@ -42,6 +47,8 @@ impl World {
             boots: 0,
             guest_watchers: Vec::new(),
             machine_watchers: Vec::new(),
+            fabric: None,
+            staying: BTreeSet::new(),
         }
     }
 
@@ -75,6 +82,7 @@ impl World {
         self.switches.clear();
         self.taps.clear();
         self.fills.clear();
+        self.guests.retain(|_, guest| guest.state != GuestState::Incoming);
         let running: Vec<Uuid> = self.active().collect();
         for instance in running {
             if let Some(guest) = self.guests.get_mut(&instance) {

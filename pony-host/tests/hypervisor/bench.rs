@@ -4,7 +4,7 @@ use crate::daemon::Daemon;
 use pony_core::host::{
     Boot, DiskSpec, Ending, Firmware, GuestState, InstanceFact, InstanceSpec, Place, VolumeFormat,
 };
-use pony_host::{Accel, Console, Hypervisor as _, Libvirt, LibvirtOptions, marker_boot_sector};
+use pony_host::{Accel, Console, Hypervisor as _, Libvirt, LibvirtOptions, MoveOptions, marker_boot_sector};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -50,12 +50,21 @@ impl Bench {
     }
 
     pub async fn on(daemon: Arc<Daemon>) -> Self {
+        Self::with_moves(daemon, None).await
+    }
+
+    pub async fn with_moves(daemon: Arc<Daemon>, moves: Option<MoveOptions>) -> Self {
         let dir = tempfile::Builder::new().prefix("pony-test-").tempdir().unwrap();
         // The emulator's user has to get to the disks.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let host = Uuid::new_v4();
-        let libvirt = Libvirt::connect(&daemon.uri(), options(host, &dir)).await.unwrap();
+        let options = LibvirtOptions { moves, ..options(host, &dir) };
+        let libvirt = Libvirt::connect(&daemon.uri(), options).await.unwrap();
         Self { libvirt, marker: format!("marker {host}"), daemon, host, dir, made: Mutex::default() }
+    }
+
+    pub fn host(&self) -> Uuid {
+        self.host
     }
 
     pub fn options(&self) -> LibvirtOptions {
@@ -206,7 +215,7 @@ pub async fn next(events: &mut Receiver<Uuid>) -> Option<Uuid> {
 }
 
 fn options(host: Uuid, dir: &TempDir) -> LibvirtOptions {
-    LibvirtOptions { host, accel: Accel::Tcg, console_dir: Some(dir.path().join("console")) }
+    LibvirtOptions { host, accel: Accel::Tcg, console_dir: Some(dir.path().join("console")), moves: None }
 }
 
 /// What a console shows within a while.

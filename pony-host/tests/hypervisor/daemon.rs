@@ -24,12 +24,16 @@ namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
 EOF
+# Guests move between hosts only that are not the same by this.
+echo "host_uuid = \"$(cat /proc/sys/kernel/random/uuid)\"" >> $dir/etc/libvirtd.conf
 mkdir -p $dir/etc/hooks
 cat > $dir/etc/hooks/qemu <<EOF
 #!/bin/sh
 while [ "\$2" = prepare ] && [ -e $dir/hold ]; do sleep 0.1; done
 EOF
 chmod +x $dir/etc/hooks/qemu
+mkdir -p $dir/root/var/lib
+ln -s $dir/lib $dir/root/var/lib/libvirt
 mount --bind $dir/run /run
 for part in lib cache log; do
     case $part in lib) of=/var/lib/libvirt;; cache) of=/var/cache/libvirt;; log) of=/var/log/libvirt;; esac
@@ -119,6 +123,11 @@ impl Daemon {
 
     pub fn uri(&self) -> String {
         format!("qemu+unix:///system?socket={}/run/libvirt/libvirt-sock", self.dir.path().display())
+    }
+
+    /// What `/` is for it, as far as guests that move are concerned.
+    pub fn root(&self) -> std::path::PathBuf {
+        self.dir.path().join("root")
     }
 
     /// Its network namespace.

@@ -382,8 +382,20 @@ CREATE TABLE "public"."host_instance" (
   "instance" uuid NOT NULL,
   "released" boolean NOT NULL DEFAULT false,
   "serial" bigint NOT NULL DEFAULT 0,
+  "target" uuid,
+  "cancelled" boolean NOT NULL DEFAULT false,
+  "way" text COLLATE "C",
+  "origin" text COLLATE "C",
   CONSTRAINT "host_instance: the key must be unique" PRIMARY KEY ("host", "instance"),
   CONSTRAINT "host_instance.instance: must be unique" UNIQUE ("instance")
+);
+
+CREATE TABLE "public"."pin" (
+  "uuid" uuid NOT NULL,
+  "instance" uuid NOT NULL,
+  "host" uuid NOT NULL,
+  CONSTRAINT "pin: the key must be unique" PRIMARY KEY ("uuid"),
+  CONSTRAINT "pin.instance: must be unique" UNIQUE ("instance")
 );
 
 CREATE TABLE "public"."vdisk" (
@@ -1525,6 +1537,10 @@ CREATE CONSTRAINT TRIGGER "quota ips of address" AFTER INSERT OR UPDATE OF "tena
 
 ALTER TABLE "public"."host_instance" ADD CONSTRAINT "host_instance.host: needs its host" FOREIGN KEY ("host") REFERENCES "public"."host" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
 
+ALTER TABLE "public"."host_instance" ADD CONSTRAINT "host_instance.target: needs its host" FOREIGN KEY ("target") REFERENCES "public"."host" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
+
+CREATE INDEX "host_instance.target: reference" ON "public"."host_instance" ("target");
+
 CREATE FUNCTION "public"."_feed_host_instance"() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
   PERFORM "public"."_order"();
@@ -1557,6 +1573,42 @@ END
 $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."host_instance" FOR EACH ROW WHEN (OLD."host" IS DISTINCT FROM NEW."host" OR OLD."instance" IS DISTINCT FROM NEW."instance") EXECUTE FUNCTION "public"."_keep_host_instance"();
+
+ALTER TABLE "public"."pin" ADD CONSTRAINT "pin.instance: needs its instance" FOREIGN KEY ("instance") REFERENCES "public"."instance" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE "public"."pin" ADD CONSTRAINT "pin.host: needs its host" FOREIGN KEY ("host") REFERENCES "public"."host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+CREATE INDEX "pin.host: reference" ON "public"."pin" ("host");
+
+CREATE FUNCTION "public"."_feed_pin"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  PERFORM "public"."_order"();
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'pin', jsonb_build_array(OLD."uuid"), NULL);
+  ELSE
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'pin', jsonb_build_array(NEW."uuid"), to_jsonb(NEW));
+  END IF;
+  PERFORM pg_notify('pony_desired', '');
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "feed" AFTER INSERT OR DELETE ON "public"."pin" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_feed_pin"();
+
+CREATE CONSTRAINT TRIGGER "feed update" AFTER UPDATE ON "public"."pin" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION "public"."_feed_pin"();
+
+CREATE TRIGGER "no truncate" BEFORE TRUNCATE ON "public"."pin" EXECUTE FUNCTION "public"."_no_truncate"();
+
+CREATE FUNCTION "public"."_keep_pin"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF OLD."uuid" IS DISTINCT FROM NEW."uuid" THEN
+    RAISE EXCEPTION 'pin.uuid: cannot be changed' USING ERRCODE = '23PY1', TABLE = 'pin', COLUMN = 'uuid';
+  END IF;
+  RETURN NEW;
+END
+$body$;
+
+CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."pin" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid") EXECUTE FUNCTION "public"."_keep_pin"();
 
 ALTER TABLE "public"."vdisk" ADD CONSTRAINT "vdisk.instance: needs its instance" FOREIGN KEY ("instance") REFERENCES "public"."instance" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 

@@ -1224,11 +1224,18 @@ CREATE TABLE "host_instance" (
   "instance" TEXT NOT NULL CONSTRAINT "host_instance.instance: must be a UUID [type host_instance instance]" CHECK ("instance" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "released" INTEGER NOT NULL DEFAULT 0 CONSTRAINT "host_instance.released: must be `true` or `false` [type host_instance released]" CHECK ("released" IN (0, 1)),
   "serial" INTEGER NOT NULL DEFAULT 0,
+  "target" TEXT CONSTRAINT "host_instance.target: must be a UUID [type host_instance target]" CHECK ("target" IS NULL OR "target" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "cancelled" INTEGER NOT NULL DEFAULT 0 CONSTRAINT "host_instance.cancelled: must be `true` or `false` [type host_instance cancelled]" CHECK ("cancelled" IN (0, 1)),
+  "way" TEXT CONSTRAINT "host_instance.way: must be text [type host_instance way]" CHECK ("way" IS NULL OR instr("way", char(0)) = 0),
+  "origin" TEXT CONSTRAINT "host_instance.origin: must be text [type host_instance origin]" CHECK ("origin" IS NULL OR instr("origin", char(0)) = 0),
   PRIMARY KEY ("host", "instance"),
-  FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED
+  FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("target") REFERENCES "host" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 
 CREATE UNIQUE INDEX "host_instance.unique.0" ON "host_instance" ("instance");
+
+CREATE INDEX "host_instance.reference.target" ON "host_instance" ("target");
 
 CREATE TRIGGER "host_instance.before.insert" BEFORE INSERT ON "host_instance" BEGIN
   SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
@@ -1248,15 +1255,56 @@ CREATE TRIGGER "host_instance.before.delete" BEFORE DELETE ON "host_instance" BE
 END;
 
 CREATE TRIGGER "host_instance.after.insert" AFTER INSERT ON "host_instance" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released", 'serial', NEW."serial") FROM "_meta";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released", 'serial', NEW."serial", 'target', NEW."target", 'cancelled', NEW."cancelled", 'way', NEW."way", 'origin', NEW."origin") FROM "_meta";
 END;
 
 CREATE TRIGGER "host_instance.after.update" AFTER UPDATE ON "host_instance" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released", 'serial', NEW."serial") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."instance" IS NOT NEW."instance" OR OLD."released" IS NOT NEW."released" OR OLD."serial" IS NOT NEW."serial";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(NEW."host", NEW."instance"), json_object('host', NEW."host", 'instance', NEW."instance", 'released', NEW."released", 'serial', NEW."serial", 'target', NEW."target", 'cancelled', NEW."cancelled", 'way', NEW."way", 'origin', NEW."origin") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."instance" IS NOT NEW."instance" OR OLD."released" IS NOT NEW."released" OR OLD."serial" IS NOT NEW."serial" OR OLD."target" IS NOT NEW."target" OR OLD."cancelled" IS NOT NEW."cancelled" OR OLD."way" IS NOT NEW."way" OR OLD."origin" IS NOT NEW."origin";
 END;
 
 CREATE TRIGGER "host_instance.after.delete" AFTER DELETE ON "host_instance" BEGIN
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_instance', json_array(OLD."host", OLD."instance"), NULL FROM "_meta";
+END;
+
+CREATE TABLE "pin" (
+  "uuid" TEXT NOT NULL CONSTRAINT "pin.uuid: must be a UUID [type pin uuid]" CHECK ("uuid" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "instance" TEXT NOT NULL CONSTRAINT "pin.instance: must be a UUID [type pin instance]" CHECK ("instance" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "host" TEXT NOT NULL CONSTRAINT "pin.host: must be a UUID [type pin host]" CHECK ("host" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  PRIMARY KEY ("uuid"),
+  FOREIGN KEY ("instance") REFERENCES "instance" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+
+CREATE UNIQUE INDEX "pin.unique.0" ON "pin" ("instance");
+
+CREATE INDEX "pin.reference.host" ON "pin" ("host");
+
+CREATE TRIGGER "pin.before.insert" BEFORE INSERT ON "pin" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'pin.uuid: exists already [key pin]') WHERE EXISTS (SELECT 1 FROM "pin" WHERE "uuid" = NEW."uuid");
+  SELECT RAISE(ABORT, 'pin.instance: exists already [unique pin 0]') WHERE EXISTS (SELECT 1 FROM "pin" WHERE "instance" = NEW."instance");
+END;
+
+CREATE TRIGGER "pin.before.update" BEFORE UPDATE ON "pin" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'pin.uuid: cannot be changed [immutable pin uuid]') WHERE OLD."uuid" IS NOT NEW."uuid";
+  SELECT RAISE(ABORT, 'pin.instance: exists already [unique pin 0]') WHERE (OLD."instance" IS NOT NEW."instance") AND EXISTS (SELECT 1 FROM "pin" WHERE "instance" = NEW."instance");
+END;
+
+CREATE TRIGGER "pin.before.delete" BEFORE DELETE ON "pin" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+END;
+
+CREATE TRIGGER "pin.after.insert" AFTER INSERT ON "pin" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'pin', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'instance', NEW."instance", 'host', NEW."host") FROM "_meta";
+END;
+
+CREATE TRIGGER "pin.after.update" AFTER UPDATE ON "pin" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'pin', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'instance', NEW."instance", 'host', NEW."host") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."instance" IS NOT NEW."instance" OR OLD."host" IS NOT NEW."host";
+END;
+
+CREATE TRIGGER "pin.after.delete" AFTER DELETE ON "pin" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'pin', json_array(OLD."uuid"), NULL FROM "_meta";
 END;
 
 CREATE TABLE "vdisk" (

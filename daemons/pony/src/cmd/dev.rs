@@ -8,7 +8,7 @@ use crate::session::{Session, note, say};
 use anyhow::Context;
 use clap::Parser;
 use pony_core::tables::{HostStoragePool, PoolStatus, StoragePool};
-use pony_host::{SimHost, SimOptions, SimStore};
+use pony_host::{SimFabric, SimHost, SimOptions, SimStore};
 use pony_state::{Read, SharedState};
 use serde_json::{Value as Json, json};
 use sparkle::Sparkle;
@@ -95,12 +95,14 @@ async fn start_hosts(args: &DevArgs, sparkle: &Sparkle, session: &Session) -> an
         let twilight = Twilight::start(&config(twilight_dir, uuid), drivers)?;
         return Ok(vec![DevHost { uuid, twilight }]);
     };
-    let (mut hosts, store) = (Vec::new(), SimStore::default());
+    let (mut hosts, store, fabric) = (Vec::new(), SimStore::default(), SimFabric::default());
     for number in 1..=count {
         let options = SimOptions { store: store.clone(), ..SimOptions::numbered(args.sim_seed, number) };
         let (uuid, name) = (options.uuid, options.hostname.clone());
         order_host(session, sparkle.state(), uuid, &name, &Path::new("/sim").join(&name)).await?;
-        let drivers = Drivers::all(Arc::new(SimHost::new(options)));
+        let host = SimHost::new(options);
+        host.join(&fabric);
+        let drivers = Drivers::all(Arc::new(host));
         let twilight = Twilight::start(&config(dir.join("sim").join(&name), uuid), drivers)?;
         hosts.push(DevHost { uuid, twilight });
     }

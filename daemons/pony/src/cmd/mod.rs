@@ -11,6 +11,7 @@ mod get;
 mod image;
 mod instance;
 mod login;
+mod moves;
 mod token;
 mod volume;
 
@@ -49,6 +50,8 @@ async fn give(session: &Session, command: Command) -> anyhow::Result<()> {
         Command::Instance(InstanceCommand::Pause(args)) => instance::order(session, &args, "paused").await,
         Command::Instance(InstanceCommand::Delete(args)) => instance::delete(session, &args).await,
         Command::Instance(InstanceCommand::Console(args)) => console::run(session, &args).await,
+        Command::Instance(InstanceCommand::Move(args)) => moves::instance(session, &args).await,
+        Command::Host(command) => moves::hosts(session, &command).await,
         Command::Image(ImageCommand::Add(args)) => image::add(session, &args).await,
         Command::Volume(VolumeCommand::Add(args)) => volume::add(session, &args).await,
         Command::Explain(args) => explain::run(session, &args).await,

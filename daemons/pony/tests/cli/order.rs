@@ -236,3 +236,27 @@ fn a_tenants_user_works_within_the_tenant() {
     assert!(stderr(&output).starts_with("pony: "), "{}", stderr(&output));
     assert_eq!(pony("instance stop theirs").status.code(), Some(1));
 }
+
+#[test]
+fn an_instance_is_wished_on_a_host_and_a_host_is_emptied() {
+    let cloud = Cloud::start();
+    let ((first, _), (second, _)) = (cloud.host("box-1"), cloud.host("box-2"));
+    let tenant = tenant(&cloud);
+    let web = json!({"name": "web", "vcpu": 1, "rcpu": 1, "mem": 64});
+    let instance = cloud.post(&format!("/tenant/{tenant}/instance/"), web);
+    let pins = format!("/tenant/{tenant}/instance/{instance}/pin/");
+    for host in [("box-1", &first), ("box-2", &second)] {
+        let said = cloud.pony(&format!("instance move web {}", host.0));
+        assert_eq!(said, format!("ordered instance web to be on host {}\n", host.0));
+        let (_, pin) = cloud.row(&pins);
+        assert_eq!(pin["desired"]["host"], host.1.as_str());
+    }
+    cloud.pony("instance move web --anywhere");
+    assert_eq!(cloud.rows(&pins).len(), 0);
+    cloud.pony("instance move web --anywhere");
+    cloud.refused("instance move web", 2);
+    for (verb, state) in [("evacuate", "evacuated"), ("return", "present")] {
+        cloud.pony(&format!("host {verb} box-1"));
+        assert_eq!(cloud.rows("/host/")[&first]["desired"]["state"], state);
+    }
+}

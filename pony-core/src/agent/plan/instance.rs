@@ -4,9 +4,9 @@ use super::usage::is_starting;
 use super::{Obstacle, StepRuns, View};
 use crate::agent::facts::is_up;
 use crate::agent::looks::Subject;
-use crate::agent::orders::{DiskData, DiskOrder, Hardware, Target};
+use crate::agent::orders::{DiskData, DiskOrder, Hardware, Moving, Target};
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec, adjusted};
+use crate::host::{Destination, DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec, adjusted};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -15,7 +15,8 @@ impl View<'_> {
     /// disturbed by a change of it.
     pub(super) fn instance_order(&self, instance: Uuid) -> Stamp {
         let target = self.orders.target(instance);
-        stamp(&(target, self.orders.hardware(instance).filter(|_| target.is_up())))
+        let moving = self.orders.placement(instance).moving.filter(|_| target.is_up());
+        stamp(&(target, moving, self.orders.hardware(instance).filter(|_| target.is_up())))
     }
 
     pub(super) fn instance_circumstances(&self, instance: Uuid) -> Stamp {
@@ -42,6 +43,7 @@ impl View<'_> {
             (Target::Released, _) => self.plan_release(instance, guest, runs),
             (Target::Stopped, _) => self.plan_stop(instance, guest, runs),
             (_, None) => Plan::wait("the rest of its order has not arrived yet"),
+            (Target::Incoming, Some(hardware)) => self.plan_incoming(instance, hardware, guest, runs),
             (_, Some(hardware)) => self.plan_up(instance, target, hardware, guest, runs),
         }
     }
@@ -58,29 +60,33 @@ impl View<'_> {
         }
     }
 
-    /// Why this host cannot yet say that it let go of the instance. `None`: a look found nothing of it, nothing
-    /// that may bring it back is under way, and its taps are gone.
+    /// Why this host cannot yet say that it let go of the instance. `None`: a look found nothing of it, and nothing
+    /// that may bring it back is under way.
     pub(in crate::agent) fn holds(&self, instance: Uuid, runs: &StepRuns) -> Option<String> {
         use crate::agent::belief::Certainty;
         let seen = self.facts.guests.certainty(instance) == Certainty::Seen;
         if !seen || self.facts.guest(instance).is_some() {
             return Some(self.looking_at_guests());
         }
-        if runs.of(ResourceId::Instance(instance)).next().is_some() {
-            return Some("waiting for an earlier step to end".to_owned());
-        }
-        let vnic =
-            self.memos.instances.get(&instance)?.vnics.iter().find(|v| self.facts.taps.get(**v).is_some())?;
-        Some(format!("waiting for the tap of vnic {vnic} to go"))
+        let is_busy = runs.of(ResourceId::Instance(instance)).next().is_some();
+        is_busy.then(|| "waiting for an earlier step to end".to_owned())
     }
 
     fn plan_stop(&self, instance: Uuid, guest: Option<&InstanceFact>, runs: &StepRuns) -> Plan<Step> {
+        let placement = self.orders.placement(instance);
         let Some(guest) = guest.filter(|g| is_up(g.state)) else {
-            let starting = is_starting(instance, runs);
-            return if starting { Plan::Step(Step::Destroy(instance)) } else { Plan::Done };
+            return match is_starting(instance, runs) {
+                true => Plan::Step(Step::Destroy(instance)),
+                false if placement.is_leaving() => self.plan_release(instance, guest, runs),
+                false => Plan::Done,
+            };
         };
         if self.is_grace_over(instance) {
             return Plan::Step(Step::Destroy(instance));
+        }
+        if guest.state == GuestState::Incoming {
+            // As long as another host has it, it may be about to arrive, and is to be shut down then.
+            return if placement.is_coming() { Plan::Done } else { Plan::Step(Step::Destroy(instance)) };
         }
         let memo = self.memos.instances.get(&instance);
         match guest.state {
@@ -117,9 +123,16 @@ impl View<'_> {
             }
             Some(GuestState::Running) if target == Target::Paused => Plan::Step(Step::Pause(instance)),
             Some(GuestState::Paused) if target == Target::Running => Plan::Step(Step::Resume(instance)),
+            // What was on its way when the other host let go will never be here.
+            Some(GuestState::Incoming) => Plan::Step(Step::Destroy(instance)),
             Some(GuestState::Running | GuestState::Paused) => {
-                self.plan_redefine(instance, hardware, guest, runs)
+                let redefine = self.plan_redefine(instance, hardware, guest, runs);
+                match self.orders.placement(instance).moving {
+                    Some(Moving::Away { to, stays: false }) => plan_departure(instance, to, redefine),
+                    _ => redefine,
+                }
             }
+            _ if self.orders.placement(instance).is_leaving() => self.plan_release(instance, guest, runs),
             Some(GuestState::Off | GuestState::Crashed) | None => {
                 match self.instance_spec(instance, hardware, runs) {
                     Err(obstacle) => obstacle.into(),
@@ -129,6 +142,29 @@ impl View<'_> {
                     Ok(spec) => Plan::Step(Step::Define(spec)),
                 }
             }
+        }
+    }
+
+    /// The guest is let in once all is there that it needs. What came of it is left alone.
+    fn plan_incoming(
+        &self,
+        instance: Uuid,
+        hardware: &Hardware,
+        guest: Option<&InstanceFact>,
+        runs: &StepRuns,
+    ) -> Plan<Step> {
+        let Some(Moving::Here { origin }) = self.orders.placement(instance).moving else { return Plan::Done };
+        if guest.is_some_and(|it| is_up(it.state) && it.state != GuestState::Incoming) {
+            return Plan::Done;
+        }
+        let is_let_in = |spec: &InstanceSpec| {
+            let guest = guest.filter(|it| it.state == GuestState::Incoming);
+            guest.is_some_and(|it| it.spec.as_ref() == Some(spec) && it.origin.as_ref() == Some(&origin))
+        };
+        match self.instance_spec(instance, hardware, runs) {
+            Err(obstacle) => obstacle.into(),
+            Ok(spec) if is_let_in(&spec) => Plan::Done,
+            Ok(spec) => Plan::Step(Step::Expect { spec, origin }),
         }
     }
 
@@ -200,6 +236,15 @@ impl View<'_> {
                 format!("image {image} has no copy on this host: order a volume with `image` set to it here")
             }
         })
+    }
+}
+
+/// A guest that is to be on another host goes there once that host is ready, after what can be done to it here.
+fn plan_departure(instance: Uuid, to: Option<Destination>, redefine: Plan<Step>) -> Plan<Step> {
+    match (redefine, to) {
+        (Plan::Step(step), _) => Plan::Step(step),
+        (_, Some(to)) => Plan::Step(Step::Migrate { instance, to }),
+        (_, None) => Plan::wait("waiting for the host that it moves to"),
     }
 }
 

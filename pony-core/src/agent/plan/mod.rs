@@ -70,7 +70,7 @@ pub(super) struct View<'a> {
     pub(super) memos: &'a Memos,
     /// Volumes whose last try failed: nobody should wait for them.
     pub(super) failing: &'a BTreeSet<Uuid>,
-    /// How far fills have come, as last reported.
+    /// How far fills and moves have come, as last reported.
     pub(super) progress: &'a BTreeMap<Uuid, f64>,
 }
 
@@ -147,11 +147,13 @@ impl World for View<'_> {
     fn lane(&self, step: &Step) -> usize {
         let lane = match step {
             Step::CreateVolume { .. } => Lane::Fill,
+            Step::Migrate { .. } => Lane::Move,
             Step::Define(_)
             | Step::Start(_)
             | Step::Pause(_)
             | Step::Resume(_)
             | Step::Adjust(_)
+            | Step::Expect { .. }
             | Step::GrowDisk { .. } => Lane::Guest,
             Step::Shutdown(_)
             | Step::Destroy(_)

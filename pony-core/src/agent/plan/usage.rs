@@ -31,9 +31,10 @@ impl View<'_> {
         let other = |instance: &Uuid| Some(*instance) != except;
         let remembered = |instance: &Uuid| self.memos.instances.get(instance).is_some_and(&may_have);
         let starting = runs.iter().filter_map(|run| match (run.id, &run.step) {
-            (ResourceId::Instance(instance), Step::Start(_) | Step::Resume(_) | Step::Adjust(_)) => {
-                Some(instance)
-            }
+            (
+                ResourceId::Instance(instance),
+                Step::Start(_) | Step::Resume(_) | Step::Adjust(_) | Step::Expect { .. },
+            ) => Some(instance),
             _ => None,
         });
         let uncertain = self.usage.uncertain.iter().copied().chain(starting);

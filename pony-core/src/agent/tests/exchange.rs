@@ -378,8 +378,16 @@ fn rows_say_the_same_as_orders() {
     sparkle.place(true);
     let read = super::super::rows::orders(&sparkle.state, id(HOST));
     assert_eq!(read.instances[&id(INST)].target, Target::Released);
+    let placement = HostInstanceDesired {
+        released: false,
+        serial: 0,
+        target: None,
+        cancelled: false,
+        way: None,
+        origin: None,
+    };
     let mut tx = sparkle.state.transaction();
-    tx.set_desired::<HostInstance>(&(id(HOST), id(INST)), HostInstanceDesired { released: false, serial: 0 });
+    tx.set_desired::<HostInstance>(&(id(HOST), id(INST)), placement);
     tx.update_desired::<Instance>(&id(INST), |part| part.state = InstanceState::Paused);
     tx.commit();
     let read = super::super::rows::orders(&sparkle.state, id(HOST));

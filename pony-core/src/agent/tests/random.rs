@@ -103,6 +103,7 @@ fn converged(rig: &Rig, orders: &Orders) -> Result<(), String> {
             Target::Running | Target::Paused if deleted => true,
             Target::Running => state == Some(GuestState::Running),
             Target::Paused => state == Some(GuestState::Paused),
+            Target::Incoming => state == Some(GuestState::Incoming),
             Target::Stopped => !matches!(state, Some(GuestState::Running | GuestState::Paused)),
             Target::Released => {
                 state.is_none() && rig.report().instances.get(&instance(n)).is_none_or(|told| told.released)

@@ -55,7 +55,7 @@ pub(super) fn orders(target: Target) -> Orders {
 }
 
 pub(super) fn placed(target: Target) -> Placement {
-    Placement { serial: 0, released: target == Target::Released }
+    Placement { serial: 0, released: target == Target::Released, moving: None }
 }
 
 pub(super) fn hardware() -> Hardware {
@@ -264,6 +264,9 @@ pub(super) fn is(rig: &Rig, target: Target) -> bool {
             rig.guest() == Some(GuestState::Running) && health == Some(InstanceHealth::Running)
         }
         Target::Paused => rig.guest() == Some(GuestState::Paused) && health == Some(InstanceHealth::Paused),
+        Target::Incoming => {
+            rig.guest() == Some(GuestState::Incoming) && health == Some(InstanceHealth::Migrating)
+        }
         Target::Stopped => {
             !rig.sim.world().up().any(|i| i == id(INST)) && health == Some(InstanceHealth::Stopped)
         }

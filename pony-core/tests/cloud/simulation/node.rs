@@ -31,6 +31,7 @@ fn config() -> Config {
     lanes[Lane::Quick as usize].stall_ms = 8_000;
     lanes[Lane::Guest as usize].stall_ms = 12_000;
     lanes[Lane::Fill as usize].stall_ms = 15_000;
+    lanes[Lane::Move as usize].stall_ms = 12_000;
     let engine = reconcile::Config { lanes, backoff_cap_ms: 10_000, settle_ms: 15_000, ..config.engine };
     Config { engine, shutdown_grace_ms: 3_000, look_timeout_ms: 10_000, ..config }
 }

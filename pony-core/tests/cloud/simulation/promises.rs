@@ -24,7 +24,7 @@ const CONVERGE_MS_MAX: u64 = 180_000;
 const FLIGHTS_MAX: usize = 500;
 
 fn is_up(state: GuestState) -> bool {
-    !matches!(state, GuestState::Off | GuestState::Crashed)
+    !matches!(state, GuestState::Off | GuestState::Crashed | GuestState::Incoming)
 }
 
 impl World {
@@ -80,7 +80,7 @@ impl World {
                 }
                 RowOp::Update { table, columns, .. } => {
                     let may: &[&str] = match &**table {
-                        "host_instance" => &["released"],
+                        "host_instance" => &["released", "serial", "target", "cancelled", "way", "origin"],
                         "host_volume" => &["hold", "sharer", "made", "serial"],
                         "volume" => &["base_image", "base_volume"],
                         "image" => &["source_uri"],
@@ -106,10 +106,10 @@ impl World {
     }
 
     fn note_placement(&mut self, table: &str, row: &Columns) {
-        if table == "host_instance"
-            && self.store.database.table(table).all(|it| it["instance"] != row["instance"])
-        {
-            self.deeds.placements += 1;
+        if table == "host_instance" {
+            let is_placed = self.store.database.table(table).any(|it| it["instance"] == row["instance"]);
+            self.deeds.handovers += u64::from(is_placed);
+            self.deeds.placements += u64::from(!is_placed);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What users order.
 
 use super::world::World;
-use crate::database::{delete, insert, update};
+use crate::database::{delete, insert, pin, update};
 use pony_state::{Columns, RowOp};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -76,12 +76,13 @@ impl World {
     }
 
     pub(super) fn order_something(&mut self) {
-        let ops = match self.random.below(20) {
+        let ops = match self.random.below(23) {
             0..=5 => self.create_instance(),
             6..=11 => self.switch_instance(),
             12..=14 => self.delete_instance(),
             15 | 16 => self.create_volume(),
             17 => self.delete_volume(),
+            18..=20 => self.pin(),
             _ => self.evacuate(),
         };
         self.order(&ops);
@@ -165,6 +166,19 @@ impl World {
         let used: Vec<Json> = self.store.database.table("vdisk").map(|row| row["volume"].clone()).collect();
         let volume = self.pick("volume", |row| row["image"].is_null() && !used.contains(&row["uuid"]));
         volume.into_iter().map(|it| update("volume", it, json!({ "state": "deleted" }))).collect()
+    }
+
+    /// An instance is wished on a host, or no longer.
+    fn pin(&mut self) -> Vec<RowOp> {
+        let Some(instance) = self.pick("instance", |_| true) else { return Vec::new() };
+        let host = self.some_host();
+        let pin = pin(instance, self.nodes[host].uuid);
+        let is_pinned = self.store.database.table("pin").any(|it| it["instance"] == json!(instance));
+        match (is_pinned, self.random.below(3)) {
+            (false, _) => vec![pin],
+            (true, 0) => vec![delete("pin", instance)],
+            (true, _) => vec![delete("pin", instance), pin],
+        }
     }
 
     fn evacuate(&mut self) -> Vec<RowOp> {

@@ -31,6 +31,8 @@ pub(super) struct Deeds {
     pub(super) messages: u64,
     pub(super) placements: u64,
     pub(super) moves: u64,
+    /// Placements that were handed over to the target of a move.
+    pub(super) handovers: u64,
     pub(super) fenced: u64,
     pub(super) volumes_deleted: u64,
     /// Grants of volumes in the pool of all hosts.
@@ -47,6 +49,7 @@ impl Deeds {
         self.messages += it.messages;
         self.placements += it.placements;
         self.moves += it.moves;
+        self.handovers += it.handovers;
         self.fenced += it.fenced;
         self.volumes_deleted += it.volumes_deleted;
         self.granted += it.granted;
@@ -57,6 +60,7 @@ impl Deeds {
     pub(super) fn assert_something_happened(&self, lives: u64) {
         let often = self.orders > 80 * lives && self.faults > 30 * lives && self.steps > 80 * lives;
         let all = self.placements > 10 * lives && self.moves > 5 * lives && self.fenced > lives / 4;
+        let all = all && self.handovers > lives;
         assert!(
             lives < 10 || (often && all && self.volumes_deleted > 5 * lives && self.granted > 20 * lives),
             "{self:?}"
@@ -239,6 +243,7 @@ impl World {
                 self.serve(n);
             }
         }
+        (0..self.nodes.len()).for_each(|n| self.transfer(n));
         self.serve_store();
         if let Some(controller) = &mut self.controller
             && controller.poll_timeout().is_some_and(|at| at <= now.ms)
@@ -270,12 +275,25 @@ impl World {
         let now = self.now();
         let sent = self.nodes[n].serve(now);
         self.nodes.iter_mut().for_each(|it| it.sim.refresh());
+        self.transfer(n);
         if now.ms >= self.nodes[n].cut_until_ms {
             for frames in sent {
                 self.net.send(now.ms, &mut self.random, Address::Sparkle(n), frames);
             }
         }
         self.check_promises();
+    }
+
+    /// Lets guests go to other hosts that are about to.
+    fn transfer(&mut self, n: usize) {
+        while let Some(departure) = self.nodes[n].sim.poll_departure() {
+            let to = self.nodes.iter().position(|it| it.uuid == departure.to.host && it.powered);
+            let both = to.and_then(|to| self.nodes.get_disjoint_mut([n, to]).ok());
+            match both {
+                Some([node, other]) => node.sim.depart(&departure, Some(&mut other.sim)),
+                None => self.nodes[n].sim.depart(&departure, None),
+            }
+        }
     }
 
     pub(super) fn serve_sparkle(&mut self) {

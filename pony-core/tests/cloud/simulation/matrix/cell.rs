@@ -54,7 +54,7 @@ const REACH_MS: u64 = 1_500;
 /// A guest is given this long to shut down before its plug is pulled, in this simulation; then it is taken apart.
 const DOWN_MS: u64 = 3_000 + 1_000;
 
-/// Filling a volume from an image that has to be fetched first, 2 s each, and starting.
+/// Filling a volume from an image that has to be fetched first, 2 s each, and starting; or moving, 1 s, there and back.
 const UP_MS: u64 = 2 * 2_100 + 800;
 
 /// What is slow takes ten times as long.
@@ -64,7 +64,7 @@ const SLOW: u64 = 10;
 const fn patience_ms(lane: Lane) -> u64 {
     let stall_ms = match lane {
         Lane::Quick => 8_000,
-        Lane::Guest => 12_000,
+        Lane::Guest | Lane::Move => 12_000,
         Lane::Fill => 15_000,
     };
     stall_ms + 10_000 * 5 / 4
@@ -73,9 +73,14 @@ const fn patience_ms(lane: Lane) -> u64 {
 fn lane(verb: &str) -> Lane {
     match verb {
         "fill" => Lane::Fill,
-        "define" | "start" | "pause" | "resume" | "change while it runs" | "grow while it is used" => {
-            Lane::Guest
-        }
+        "send to another host" => Lane::Move,
+        "define"
+        | "let in"
+        | "start"
+        | "pause"
+        | "resume"
+        | "change while it runs"
+        | "grow while it is used" => Lane::Guest,
         _ => Lane::Quick,
     }
 }

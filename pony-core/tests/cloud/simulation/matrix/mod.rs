@@ -37,6 +37,8 @@ fn name(step: &Step) -> &'static str {
         Step::Destroy(_) => "destroy",
         Step::Undefine(_) => "undefine",
         Step::Adjust(_) => "adjust",
+        Step::Expect { .. } => "expect",
+        Step::Migrate { .. } => "migrate",
         Step::GrowDisk { .. } => "grow disk",
         Step::EnsureUplink(UplinkSpec::Bond(_)) => "ensure bond",
         Step::EnsureUplink(UplinkSpec::Segment(_)) => "ensure segment",
@@ -51,7 +53,7 @@ fn name(step: &Step) -> &'static str {
     }
 }
 
-const STEPS: [&str; 19] = [
+const STEPS: [&str; 21] = [
     "define",
     "start",
     "pause",
@@ -60,6 +62,8 @@ const STEPS: [&str; 19] = [
     "destroy",
     "undefine",
     "adjust",
+    "expect",
+    "migrate",
     "grow disk",
     "ensure bond",
     "ensure segment",

@@ -261,7 +261,7 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 25] = [
+pub(super) const TRANSITIONS: [Transition; 26] = [
     to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
@@ -271,7 +271,13 @@ pub(super) const TRANSITIONS: [Transition; 25] = [
     to("instance: plug in", &[Create], Plug, &[Unplug, Stop, Delete]),
     to("instance: unplug", &[Create], Unplug, &[Plug, Stop, Delete]),
     to("instance: delete", &[Create], Delete, &[CreateAgain]),
-    to("instance: move to another host", &[CreateDiskless], Evacuate, &[Return, Stop, Delete]),
+    to("instance: move to another host", &[CreateDiskless], Evacuate, &[Return, Stop, Pause, Resize, Delete]),
+    to(
+        "instance: move while it stands still",
+        &[CreateDiskless, Pause],
+        Evacuate,
+        &[Return, Start, Stop, Delete],
+    ),
     to("volume: create from an image", &[], CreateVolume, &[DeleteVolume, GrowVolume, ReplaceVolume]),
     to("volume: create empty", &[], CreateEmptyVolume, &[DeleteVolume, GrowVolume]),
     to("volume: grow", &[CreateVolume], GrowVolume, &[DeleteVolume, ReplaceVolume]),

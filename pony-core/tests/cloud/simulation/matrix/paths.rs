@@ -32,6 +32,10 @@ impl Paths {
                 if !later.makes() && !transition.before.is_empty() {
                     needed.append(&mut paths.take(&mut ready(transition), &[*later]));
                 }
+                // What has arrived at another host goes on there, whatever was ordered since.
+                if transition.order == Order::Evacuate {
+                    needed.insert("resume");
+                }
                 // Where all else fails the plug is pulled.
                 needed.insert("switch off");
                 // What makes something may have to do all that the earlier order has not come to.
