@@ -59,7 +59,7 @@ pub enum SimOp {
 
 impl SimOp {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Define,
         Self::Start,
         Self::Pause,
