@@ -151,7 +151,7 @@ impl Host {
             disks: Vec::new(),
             nics: (0..).zip(&switches).map(card).collect(),
         };
-        let placement = Placement { serial: 1, released: false };
+        let placement = Placement { serial: 1, released: false, moving: None };
         let instance = InstanceOrder { target: Target::Stopped, placement, hardware: Some(hardware) };
         let orders = Orders {
             switches: switches.into_iter().map(|it| (it, SwitchKind::Bridge)).collect(),

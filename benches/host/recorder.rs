@@ -1,8 +1,8 @@
 //! A simulated hypervisor that tells when it is asked to define a guest.
 
 use async_trait::async_trait;
-use pony_core::host::{ConsoleKind, CpuSpec, DiskSpec, InstanceFact, InstanceSpec};
-use pony_host::{Console, GuestUsage, Hypervisor, Result, SimHost};
+use pony_core::host::{ConsoleKind, CpuSpec, Destination, DiskSpec, InstanceFact, InstanceSpec};
+use pony_host::{Console, GuestUsage, Hypervisor, Progress, Result, SimHost};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -23,6 +23,18 @@ impl Hypervisor for Recorder {
         // Nobody listens any more at the end of the bench.
         let _ = self.calls.send(call).await;
         self.host.define(spec).await
+    }
+
+    async fn expect(&self, spec: &InstanceSpec, origin: &str) -> Result<()> {
+        self.host.expect(spec, origin).await
+    }
+
+    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()> {
+        self.host.migrate(instance, to, progress).await
+    }
+
+    async fn call_off(&self, instance: Uuid) -> Result<()> {
+        self.host.call_off(instance).await
     }
 
     async fn version(&self) -> Result<String> {
