@@ -2,6 +2,7 @@
 
 use crate::browse::{BrowseError, Browser};
 use crate::cli::WaitArgs;
+use crate::names::Names;
 use crate::session::{Session, note};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -63,6 +64,17 @@ fn without_countdown(progress: &str) -> &str {
     progress.split(", next try in").next().unwrap_or_default()
 }
 
+/// Looks; what it tells has names where hosts know UUIDs only.
+async fn look_once(
+    session: &Session,
+    look: &mut impl AsyncFnMut(&mut Browser<'_>) -> Result<Look, BrowseError>,
+    names: &mut Names,
+) -> Result<Look, BrowseError> {
+    let mut browser = session.browser();
+    let seen = look(&mut browser).await?;
+    Ok(Look { progress: names.say(&mut browser, &seen.progress).await?, ..seen })
+}
+
 async fn look_until(
     session: &Session,
     limit_s: u64,
@@ -70,9 +82,9 @@ async fn look_until(
     mut look: impl AsyncFnMut(&mut Browser<'_>) -> Result<Look, BrowseError>,
 ) -> Result<(), WaitError> {
     let end = Instant::now() + Duration::from_secs(limit_s);
-    let mut told = String::new();
+    let (mut told, mut names) = (String::new(), Names::default());
     loop {
-        let seen = match tokio::time::timeout_at(end, look(&mut session.browser())).await {
+        let seen = match tokio::time::timeout_at(end, look_once(session, &mut look, &mut names)).await {
             Ok(Ok(seen)) => seen,
             Ok(Err(BrowseError::Client(error))) if error.is_retryable() => {
                 Look { done: false, progress: error.to_string() }

@@ -1,9 +1,31 @@
 //! The drivers of a host, and the one place that maps the agent's steps and looks on them.
 
+use async_trait::async_trait;
 use pony_core::agent::{Found, Look, Output, Step};
 use pony_core::host::{DriverError, HostFact, Place, Source};
 use pony_host::{Discovery, Hypervisor, Network, Progress, Storage};
 use std::sync::Arc;
+
+/// What carries out the agent's steps and looks at the host for it: [`Drivers`], or something around them.
+///
+/// Whatever holds for drivers holds for it: it is asked again and again, and may be dropped at any await point.
+#[async_trait]
+pub trait Hands: Send + Sync {
+    /// Carries out a step. `progress` is told what fraction of it is done, where that takes long.
+    ///
+    /// # Errors
+    /// The driver's; the step is tried again later.
+    async fn run(&self, step: &Step, progress: Progress) -> Result<Output, DriverError>;
+
+    /// Asks a step to end that must not be dropped but can be called off.
+    async fn call_off(&self, step: &Step);
+
+    /// Looks at something.
+    ///
+    /// # Errors
+    /// The driver's; nothing is concluded from it then.
+    async fn look(&self, what: &Look) -> Result<Found, DriverError>;
+}
 
 /// The four drivers of a host, real or simulated.
 #[derive(Clone)]
@@ -23,8 +45,19 @@ impl Drivers {
     pub fn all<T: Hypervisor + Network + Storage + Discovery + 'static>(host: Arc<T>) -> Self {
         Self { hypervisor: host.clone(), network: host.clone(), storage: host.clone(), discovery: host }
     }
+}
 
-    pub(crate) async fn run(&self, step: &Step, progress: Progress) -> Result<Output, DriverError> {
+impl Drivers {
+    /// The machine, with what runs guests on it; where that does not answer, the rest is still known.
+    async fn machine(&self) -> Result<HostFact, DriverError> {
+        let (machine, version) = tokio::join!(self.discovery.host(), self.hypervisor.version());
+        Ok(HostFact { hypervisor: version.ok(), ..machine? })
+    }
+}
+
+#[async_trait]
+impl Hands for Drivers {
+    async fn run(&self, step: &Step, progress: Progress) -> Result<Output, DriverError> {
         match step {
             Step::Define(spec) => self.hypervisor.define(spec).await?,
             Step::Start(instance) => self.hypervisor.start(*instance).await?,
@@ -57,14 +90,7 @@ impl Drivers {
         Ok(Output::None)
     }
 
-    /// The machine, with what runs guests on it; where that does not answer, the rest is still known.
-    async fn machine(&self) -> Result<HostFact, DriverError> {
-        let (machine, version) = tokio::join!(self.discovery.host(), self.hypervisor.version());
-        Ok(HostFact { hypervisor: version.ok(), ..machine? })
-    }
-
-    /// Asks a step to end that must not be dropped but can be called off.
-    pub(crate) async fn call_off(&self, step: &Step) {
+    async fn call_off(&self, step: &Step) {
         if let Step::Migrate { instance, .. } = step
             && let Err(error) = self.hypervisor.call_off(*instance).await
         {
@@ -72,7 +98,7 @@ impl Drivers {
         }
     }
 
-    pub(crate) async fn look(&self, what: &Look) -> Result<Found, DriverError> {
+    async fn look(&self, what: &Look) -> Result<Found, DriverError> {
         Ok(match what {
             Look::Host => Found::Host(Box::new(self.machine().await?)),
             Look::Nics => Found::Nics(self.discovery.nics().await?),

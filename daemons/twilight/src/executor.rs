@@ -1,6 +1,6 @@
 //! Carries out the agent's commands, each in a task of its own, and brings back exactly one answer to each.
 
-use crate::drivers::{Drivers, can_be_dropped};
+use crate::drivers::{Hands, can_be_dropped};
 use pony_core::agent::{Command, Found, LookId, Step, StepOutcome};
 use pony_core::host::{DriverError, DriverErrorKind};
 use pony_core::reconcile::RunId;
@@ -22,15 +22,15 @@ pub(crate) enum Answer {
 }
 
 pub(crate) struct Executor {
-    drivers: Drivers,
+    hands: Arc<dyn Hands>,
     running: HashMap<RunId, CancellationToken>,
     answers: mpsc::Sender<Answer>,
 }
 
 impl Executor {
-    pub(crate) fn new(drivers: Drivers) -> (Self, mpsc::Receiver<Answer>) {
+    pub(crate) fn new(hands: Arc<dyn Hands>) -> (Self, mpsc::Receiver<Answer>) {
         let (answers, receiver) = mpsc::channel(ANSWERS_WAITING_MAX);
-        (Self { drivers, running: HashMap::new(), answers }, receiver)
+        (Self { hands, running: HashMap::new(), answers }, receiver)
     }
 
     pub(crate) fn command(&mut self, command: Command) {
@@ -42,9 +42,9 @@ impl Executor {
                 }
             }
             Command::Look { look, what } => {
-                let (drivers, answers) = (self.drivers.clone(), self.answers.clone());
+                let (hands, answers) = (self.hands.clone(), self.answers.clone());
                 tokio::spawn(async move {
-                    let found = drivers.look(&what).await;
+                    let found = hands.look(&what).await;
                     let _ = answers.send(Answer::Look(look, found)).await;
                 });
             }
@@ -59,10 +59,10 @@ impl Executor {
     fn run(&mut self, run: RunId, step: Step) {
         let token = CancellationToken::new();
         self.running.insert(run, token.clone());
-        let (drivers, answers) = (self.drivers.clone(), self.answers.clone());
+        let (hands, answers) = (self.hands.clone(), self.answers.clone());
         tokio::spawn(async move {
             // A task of its own: a driver that panics is a failed step, not a run without an answer.
-            let work = tokio::spawn(carry_out(drivers, run, step, token, answers.clone()));
+            let work = tokio::spawn(carry_out(hands, run, step, token, answers.clone()));
             let outcome = work.await.unwrap_or_else(|error| {
                 let message = format!("the driver broke down: {error}");
                 StepOutcome::Failed(DriverError { kind: DriverErrorKind::Transient, message })
@@ -73,7 +73,7 @@ impl Executor {
 }
 
 async fn carry_out(
-    drivers: Drivers,
+    hands: Arc<dyn Hands>,
     run: RunId,
     step: Step,
     token: CancellationToken,
@@ -82,7 +82,7 @@ async fn carry_out(
     let progress = Arc::new(move |fraction: f64| {
         let _ = answers.try_send(Answer::Progress(run, fraction));
     });
-    let work = drivers.run(&step, progress);
+    let work = hands.run(&step, progress);
     let result = if can_be_dropped(&step) {
         tokio::select! {
             result = work => result,

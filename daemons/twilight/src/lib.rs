@@ -10,11 +10,13 @@ mod durable;
 mod epoch;
 mod executor;
 mod measure;
+mod options;
 mod real;
 mod uplinks;
 
-pub use drivers::Drivers;
+pub use drivers::{Drivers, Hands};
 pub use measure::{Auth, Collectd, Measuring, NotLoopback};
+pub use options::Options;
 pub use real::RealHost;
 
 use anyhow::Context;
@@ -25,6 +27,7 @@ use pony_core::agent::{Agent, AgentOptions, Config as AgentConfig};
 use pony_net::{Client, ClientSecurity, Clock, Endpoint, KeyPair, Limits, PublicKey};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +72,14 @@ impl Twilight {
     /// # Errors
     /// When the directory or the port for metrics cannot be used, or the link cannot be set up.
     pub fn start(config: &Config, drivers: Drivers) -> anyhow::Result<Self> {
+        Self::start_with(config, &drivers.clone(), Arc::new(drivers))
+    }
+
+    /// The same, where something else than the drivers themselves carries out the steps.
+    ///
+    /// # Errors
+    /// As [`Twilight::start`].
+    pub fn start_with(config: &Config, drivers: &Drivers, hands: Arc<dyn Hands>) -> anyhow::Result<Self> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.dir);
         made.with_context(|| format!("making the state directory {}", config.dir.display()))?;
         let keys = KeyPair::load_or_create(&config.dir.join("twilight.key"))?;
@@ -99,7 +110,7 @@ impl Twilight {
         };
         let hints = core::Hints { guests: drivers.hypervisor.events(), machine: drivers.discovery.events() };
         let (consoles, said) = Consoles::new(drivers.hypervisor.clone());
-        let (executor, answers) = Executor::new(drivers.clone());
+        let (executor, answers) = Executor::new(hands);
         let host = config.host;
         let core = core::Core {
             host,
@@ -120,7 +131,7 @@ impl Twilight {
             tasks.spawn(measure::serve(listener, drivers.clone(), stop.clone()));
         }
         if let Some(collectd) = config.measuring.collectd.clone() {
-            tasks.spawn(measure::tell(collectd, host, drivers, stop.clone()));
+            tasks.spawn(measure::tell(collectd, host, drivers.clone(), stop.clone()));
         }
         Ok(Self { stop, tasks })
     }

@@ -25,6 +25,20 @@ pub(crate) struct Cloud {
     client: Option<Client>,
     /// Where all volumes go.
     pub(crate) pool: String,
+    agent: Agent,
+}
+
+/// What is on the host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Agent {
+    /// Its binary.
+    pub(crate) name: &'static str,
+    /// How long guests are given to shut down, seconds.
+    pub(crate) stop_grace: u8,
+}
+
+impl Agent {
+    pub(crate) const TWILIGHT: Self = Self { name: "twilight", stop_grace: 5 };
 }
 
 fn free_port() -> u16 {
@@ -33,6 +47,10 @@ fn free_port() -> u16 {
 
 impl Cloud {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Agent::TWILIGHT).await
+    }
+
+    pub(crate) async fn start_with(agent: Agent) -> Self {
         let dir = tempfile::Builder::new().prefix("pony-e2e-").tempdir().unwrap();
         // The emulator runs as a user of its own and has to get to its volumes.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -46,6 +64,7 @@ impl Cloud {
             zmq: free_port(),
             client: None,
             pool: String::new(),
+            agent,
         };
         cloud.start_sparkle().await;
         cloud.start_twilight();
@@ -66,7 +85,7 @@ impl Cloud {
         cloud
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -109,10 +128,10 @@ impl Cloud {
             "--host-uuid",
             &self.host,
             "--stop-grace",
-            "5",
+            &self.agent.stop_grace.to_string(),
         ]
         .map(str::to_owned);
-        self.twilight = Daemon::start("twilight", &args, &self.path("twilight.log"));
+        self.twilight = Daemon::start(self.agent.name, &args, &self.path("twilight.log"));
     }
 
     pub(crate) fn log(&self, name: &str) -> String {
@@ -271,7 +290,7 @@ impl Drop for Cloud {
     }
 }
 
-fn virsh(args: &[&str]) -> std::process::Output {
+pub(crate) fn virsh(args: &[&str]) -> std::process::Output {
     Command::new("virsh").args(["-q", "-c", "qemu:///system"]).args(args).output().unwrap()
 }
 
@@ -280,7 +299,7 @@ pub(crate) fn merge(path: &str, desired: &Json) -> Json {
     json!({"op": "x-merge", "path": path, "value": {"desired": desired}})
 }
 
-fn named(uuids: &Map<String, Json>, name: &str) -> String {
+pub(crate) fn named(uuids: &Map<String, Json>, name: &str) -> String {
     uuids[name].as_str().unwrap_or_else(|| panic!("{uuids:?}")).to_owned()
 }
 

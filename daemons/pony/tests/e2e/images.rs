@@ -1,4 +1,5 @@
-//! A web server for images: one that is, one that comes slowly, one that never comes, a large one, one that is none.
+//! A web server for images: one that is, one that comes slowly, one that never comes, a large one, a small one,
+//! one that is none.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Bytes of the large image. None of them are holes, so that every copy takes its time.
 const LARGE: usize = 512 << 20;
+/// Bytes of the small one: nobody boots from it.
+const SMALL: usize = 1 << 20;
 /// Pieces that the slow image comes in, and the pause between two.
 const PIECES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -39,6 +42,7 @@ async fn answer(mut stream: TcpStream, guest: PathBuf) {
     let octets = "application/octet-stream";
     let (kind, body) = match path {
         "/guest.raw" | "/slow.raw" => (octets, tokio::fs::read(guest).await.unwrap()),
+        "/small.raw" => (octets, [0x5a; 512].repeat(SMALL / 512)),
         "/large.raw" => (octets, [0x5a; 512].repeat(LARGE / 512)),
         "/page.html" => ("text/html", b"<!doctype html><title>Not found</title>".to_vec()),
         _ => {

@@ -10,6 +10,7 @@ mod daemon;
 mod images;
 mod kills;
 mod later;
+mod matrix;
 mod skip;
 
 use cloud::{Cloud, Order};

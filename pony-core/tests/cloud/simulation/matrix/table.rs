@@ -31,7 +31,8 @@ later order needs: the time after which its silence is noticed (8 to 15 s) and t
 Faults of Twilight, Sparkle, link and database last 1 to 5 s, and 16 s until a keep-alive shows what was lost, or 12 s until
 a write is tried again. Times are those of the simulation; a real guest has 10 s of grace.
 
-Not in it: faults of real drivers (a full disk, say, is a step that fails here).
+Not in it: faults of real drivers (a full disk, say, is a step that fails here). What a real host makes of the same orders is in
+[its own table](later-order-real.md).
 
 ";
 

@@ -1,0 +1,331 @@
+//! A cloud of one real host whose agent is clumsy, and what is ordered of it.
+
+use crate::cloud::{Cloud, merge, named, virsh};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What somebody orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// An instance that shall run, with a disk from an image and a card in a switch of its own.
+    Create,
+    Start,
+    Stop,
+    Pause,
+    /// A card and a disk more.
+    Plug,
+    /// The cards out.
+    Unplug,
+    /// A larger disk.
+    Grow,
+    /// The instance, and what belongs to it.
+    Delete,
+    /// An image, with a copy of it.
+    CopyImage,
+    DeleteCopy,
+}
+
+impl Order {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Plug => "plug in",
+            Self::Unplug => "unplug",
+            Self::Grow => "grow",
+            Self::Delete => "delete",
+            Self::CopyImage => "copy",
+            Self::DeleteCopy => "delete the copy",
+        }
+    }
+
+    /// Whether it cannot come to be without a step.
+    pub(super) fn needs(self, verb: &str) -> bool {
+        match self {
+            Self::Delete | Self::DeleteCopy => {
+                ["shut down", "switch off", "undefine", "remove the tap", "remove the switch", "delete"]
+                    .contains(&verb)
+            }
+            Self::Stop => ["shut down", "switch off"].contains(&verb),
+            _ => true,
+        }
+    }
+}
+
+/// Sizes of a volume, MiB: before and after it grew.
+const SIZES_MIB: [u64; 2] = [8, 12];
+
+pub(super) struct Scene {
+    cloud: Cloud,
+    tenant: String,
+    image: String,
+    source: String,
+    /// The image's own copy: what a pool has when nothing else is in it.
+    files: BTreeSet<PathBuf>,
+    instance: Uuid,
+    /// Paths of all that was ordered with it.
+    parts: Vec<String>,
+    volume: String,
+    switch: String,
+    vnic: String,
+    /// An image of its own, and where its copy is.
+    copy: Option<(String, String)>,
+    /// Sees to it that names are not used again before they are free.
+    count: usize,
+    begun: BTreeSet<String>,
+}
+
+impl Scene {
+    pub(super) async fn new(cloud: Cloud, source: &str) -> Self {
+        let uuids = cloud
+            .patch(&[
+                merge("/tenant/$tenant", &json!({"name": "matrix", "approved": true})),
+                merge("/image/$image", &json!({"name": "small", "source_uri": source})),
+                merge(
+                    "/image/$image/children/volume/$backing",
+                    &json!({"storage_pool": cloud.pool, "format": "raw"}),
+                ),
+            ])
+            .await;
+        let (tenant, image) = (named(&uuids, "$tenant"), named(&uuids, "$image"));
+        let (path, source) = (["image".to_owned(), image.clone()], source.to_owned());
+        let filled =
+            async |cloud: &Cloud| cloud.get(&[&path[0], &path[1]]).await["desired"]["source_uri"].is_null();
+        cloud.wait_until("the image is there", Duration::from_secs(60), filled).await;
+        let files = cloud.pool_files().into_iter().collect();
+        let mut scene = Self {
+            cloud,
+            tenant,
+            image,
+            source,
+            files,
+            instance: Uuid::nil(),
+            parts: Vec::new(),
+            volume: String::new(),
+            switch: String::new(),
+            vnic: String::new(),
+            copy: None,
+            count: 0,
+            begun: BTreeSet::new(),
+        };
+        scene.mend();
+        scene
+    }
+
+    fn instance_path(&self) -> String {
+        format!("/tenant/{}/children/instance/{}", self.tenant, self.instance)
+    }
+
+    pub(super) async fn give(&mut self, order: Order) {
+        let state = |it: &Self, state: &str| {
+            vec![
+                json!({"op": "replace", "path": format!("{}/desired/state", it.instance_path()), "value": state}),
+            ]
+        };
+        let ops = match order {
+            Order::Create => return self.create().await,
+            Order::Plug => return self.plug().await,
+            Order::CopyImage => return self.copy_image().await,
+            Order::Start => state(self, "running"),
+            Order::Stop => state(self, "stopped"),
+            Order::Pause => state(self, "paused"),
+            Order::Unplug => vec![remove(&format!("{}/children/vnic/{}", self.instance_path(), self.vnic))],
+            Order::Grow => {
+                let path = format!("/tenant/{}/children/volume/{}/desired/size", self.tenant, self.volume);
+                vec![json!({"op": "replace", "path": path, "value": SIZES_MIB[1]})]
+            }
+            Order::Delete => self.parts.drain(..).map(|path| remove(&path)).collect(),
+            Order::DeleteCopy => {
+                self.copy.iter().map(|(image, _)| remove(&format!("/image/{image}"))).collect()
+            }
+        };
+        self.cloud.patch(&ops).await;
+    }
+
+    async fn create(&mut self) {
+        self.count += 1;
+        let (tenant, pool) = (format!("/tenant/{}", self.tenant), &self.cloud.pool);
+        let (name, instance) =
+            (format!("web {}", self.count), format!("{tenant}/children/instance/$instance"));
+        let volume = json!({
+            "name": name, "storage_pool": pool, "size": SIZES_MIB[0], "format": "qcow2", "base_image": self.image,
+        });
+        let guest = json!({"name": name, "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 32});
+        let uuids = self
+            .cloud
+            .patch(&[
+                merge(&format!("{tenant}/children/switch/$switch"), &json!({"name": name, "type": "bridge"})),
+                merge(&format!("{tenant}/children/volume/$volume"), &volume),
+                merge(&instance, &guest),
+                merge(
+                    &format!("{instance}/children/vdisk/$vdisk"),
+                    &json!({"volume": "$volume", "index": 0}),
+                ),
+                merge(&format!("{instance}/children/vnic/$vnic"), &json!({"switch": "$switch", "index": 0})),
+            ])
+            .await;
+        self.instance = named(&uuids, "$instance").parse().unwrap();
+        (self.volume, self.switch, self.vnic) =
+            (named(&uuids, "$volume"), named(&uuids, "$switch"), named(&uuids, "$vnic"));
+        self.parts = vec![
+            self.instance_path(),
+            format!("{tenant}/children/volume/{}", self.volume),
+            format!("{tenant}/children/switch/{}", self.switch),
+        ];
+    }
+
+    async fn plug(&mut self) {
+        let (tenant, instance) = (format!("/tenant/{}", self.tenant), self.instance_path());
+        let volume =
+            json!({"name": "more", "storage_pool": self.cloud.pool, "size": SIZES_MIB[0], "format": "raw"});
+        let uuids = self
+            .cloud
+            .patch(&[
+                merge(&format!("{tenant}/children/volume/$volume"), &volume),
+                merge(
+                    &format!("{instance}/children/vdisk/$vdisk"),
+                    &json!({"volume": "$volume", "index": 1}),
+                ),
+                merge(
+                    &format!("{instance}/children/vnic/$vnic"),
+                    &json!({"switch": self.switch, "index": 1}),
+                ),
+            ])
+            .await;
+        self.parts.push(format!("{tenant}/children/volume/{}", named(&uuids, "$volume")));
+    }
+
+    async fn copy_image(&mut self) {
+        let uuids = self
+            .cloud
+            .patch(&[
+                merge("/image/$image", &json!({"name": "another", "source_uri": self.source})),
+                merge(
+                    "/image/$image/children/volume/$backing",
+                    &json!({"storage_pool": self.cloud.pool, "format": "raw"}),
+                ),
+            ])
+            .await;
+        self.copy = Some((named(&uuids, "$image"), named(&uuids, "$backing")));
+    }
+
+    /// Whether what somebody ordered is so: on the host, and in what users are shown.
+    async fn is(&self, order: Order) -> bool {
+        let domain = self.cloud.domain_state(self.instance);
+        let (domain, disks) = (domain.as_deref(), self.devices("domblklist"));
+        match order {
+            Order::Create | Order::Start => domain == Some("running") && self.shows("running").await,
+            Order::Pause => domain == Some("paused") && self.shows("paused").await,
+            Order::Stop => matches!(domain, None | Some("shut off")) && self.shows("stopped").await,
+            Order::Plug => disks == 2 && self.devices("domiflist") == 2,
+            Order::Unplug => disks == 1 && self.devices("domiflist") == 0,
+            Order::Grow => self.capacity_mib() == Some(SIZES_MIB[1]),
+            Order::Delete => domain.is_none() && self.is_empty().await,
+            Order::CopyImage => self.cloud.pool_files().len() > self.files.len(),
+            Order::DeleteCopy => self.is_empty().await,
+        }
+    }
+
+    async fn shows(&self, status: &str) -> bool {
+        let path = ["tenant", &self.tenant, "instance", &self.instance.to_string()];
+        let current = self.cloud.get(&path).await["current"].clone();
+        current["status"] == status && (status == "stopped" || current["error"].is_null())
+    }
+
+    /// How many lines a table of virsh has about the domain.
+    fn devices(&self, table: &str) -> usize {
+        let output = virsh(&[table, &self.instance.to_string()]);
+        String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.trim().is_empty()).count()
+    }
+
+    fn capacity_mib(&self) -> Option<u64> {
+        let output = virsh(&["domblkinfo", &self.instance.to_string(), "vda"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix("Capacity:"))?;
+        line.trim().parse::<u64>().ok().map(|bytes| bytes >> 20)
+    }
+
+    /// Whether nothing but the image is on the host, and nothing else is known of it.
+    async fn is_empty(&self) -> bool {
+        let volumes = self.cloud.list(&["storage-pool", &self.cloud.pool, "volume"]).await;
+        self.cloud.list(&["host", &self.cloud.host, "instance"]).await.is_empty()
+            && self.cloud.links().is_empty()
+            && volumes.len() == 1
+            && self.cloud.pool_files().into_iter().collect::<BTreeSet<_>>() == self.files
+    }
+
+    pub(super) async fn wait_for(&self, what: &str, patience: Duration, order: Order) {
+        self.cloud.wait_until(what, patience, async |_: &Cloud| self.is(order).await).await;
+    }
+
+    /// Deletes everything, and waits until nothing is left.
+    pub(super) async fn clear(&mut self, what: &str, patience: Duration) {
+        if self.copy.is_some() && !self.is_empty().await {
+            let image = self.copy.as_ref().map_or("", |(image, _)| image);
+            if !self.cloud.get(&["image", image]).await.is_null() {
+                self.give(Order::DeleteCopy).await;
+            }
+        }
+        if !self.parts.is_empty() {
+            self.give(Order::Delete).await;
+        }
+        self.wait_for(&format!("{what}: nothing is left"), patience, Order::Delete).await;
+        self.copy = None;
+        self.note_begun();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.cloud.path("twilight").join(name)
+    }
+
+    /// From now on a step goes wrong.
+    pub(super) fn break_step(&mut self, verb: &str, how: &str) {
+        self.note_begun();
+        std::fs::write(self.file("fault"), format!("{verb}: {how}")).unwrap();
+    }
+
+    pub(super) fn mend(&mut self) {
+        let _ = std::fs::remove_file(self.file("fault"));
+    }
+
+    /// The steps begun since they were noted last.
+    fn begun(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.file("begun")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn note_begun(&mut self) {
+        self.begun.extend(self.begun());
+        let _ = std::fs::remove_file(self.file("begun"));
+    }
+
+    /// All steps that were ever begun.
+    pub(super) fn all_begun(mut self) -> BTreeSet<String> {
+        self.note_begun();
+        self.begun.clone()
+    }
+
+    pub(super) async fn wait_until_begun(&self, verb: &str, what: &str, patience: Duration) {
+        let begun = async |_: &Cloud| self.begun().iter().any(|it| it == verb);
+        self.cloud.wait_until(&format!("{what}: the step is begun"), patience, begun).await;
+    }
+
+    pub(super) fn restart_twilight(&mut self) {
+        self.cloud.twilight.kill();
+        self.cloud.start_twilight();
+    }
+
+    pub(super) async fn restart_sparkle(&mut self) {
+        self.cloud.sparkle.kill();
+        self.cloud.start_sparkle().await;
+    }
+}
+
+fn remove(path: &str) -> Json {
+    json!({"op": "remove", "path": path})
+}

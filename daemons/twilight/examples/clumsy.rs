@@ -1,0 +1,86 @@
+//! A Twilight whose steps fail, hang or are done without an answer, as a file tells it, for tests of what the cloud makes of
+//! that; and an example of something that is put around the drivers of a host.
+//!
+//! The file `fault` in its directory names a step and what becomes of it (`start: hangs`); none: all is well. What is begun is
+//! noted in the file `begun`, a line each.
+
+use async_trait::async_trait;
+use clap::Parser;
+use pony_core::agent::{Found, Look, Output, Step};
+use pony_core::host::{DriverError, DriverErrorKind};
+use pony_host::Progress;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use twilight::{Drivers, Hands, Options};
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What hangs, hangs until a driver's own time-out: no call of one lasts longer.
+const TIME_OUT: Duration = Duration::from_secs(60);
+
+/// Drivers that misbehave.
+struct Clumsy {
+    drivers: Drivers,
+    dir: PathBuf,
+}
+
+impl Clumsy {
+    /// Notes that a step begins; says what shall become of it.
+    fn fate(&self, verb: &str) -> std::io::Result<String> {
+        let mut begun = std::fs::File::options().append(true).create(true).open(self.dir.join("begun"))?;
+        writeln!(begun, "{verb}")?;
+        let fault = std::fs::read_to_string(self.dir.join("fault")).unwrap_or_default();
+        let fate = fault.trim().rsplit_once(": ").filter(|(of, _)| *of == verb);
+        Ok(fate.map(|(_, fate)| fate.to_owned()).unwrap_or_default())
+    }
+}
+
+fn made_to_fail(what: &str) -> DriverError {
+    DriverError { kind: DriverErrorKind::Transient, message: format!("made to fail {what}") }
+}
+
+async fn time_out() -> Result<Output, DriverError> {
+    tokio::time::sleep(TIME_OUT).await;
+    Err(made_to_fail("by a time-out"))
+}
+
+#[async_trait]
+impl Hands for Clumsy {
+    async fn run(&self, step: &Step, progress: Progress) -> Result<Output, DriverError> {
+        let fate = self.fate(step.verb()).map_err(|error| made_to_fail(&error.to_string()))?;
+        match fate.as_str() {
+            "fails" => Err(made_to_fail("before it was done")),
+            "hangs" => time_out().await,
+            "answers with an error" => {
+                self.drivers.run(step, progress).await?;
+                Err(made_to_fail("after it was done"))
+            }
+            "never answers" => {
+                self.drivers.run(step, progress).await?;
+                time_out().await
+            }
+            _ => self.drivers.run(step, progress).await,
+        }
+    }
+
+    async fn call_off(&self, step: &Step) {
+        self.drivers.call_off(step).await;
+    }
+
+    async fn look(&self, what: &Look) -> Result<Found, DriverError> {
+        self.drivers.look(what).await
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Command::parse().options;
+    let dir = options.dir.clone();
+    options.run(|drivers| Arc::new(Clumsy { drivers, dir })).await
+}
