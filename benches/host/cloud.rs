@@ -151,7 +151,7 @@ impl Client {
         let request =
             self.http.patch(&self.url).header("content-type", "application/json-patch+json").body(patch);
         let answer = self.send(request).await?;
-        let uuid = |number| Some(answer["uuids"][name(number)].as_str()?.parse().ok()?);
+        let uuid = |number| answer["uuids"][name(number)].as_str()?.parse().ok();
         (0..count)
             .map(uuid)
             .collect::<Option<_>>()
