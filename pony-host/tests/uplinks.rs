@@ -255,7 +255,7 @@ async fn vlans_join_hosts_and_switches(network: &Netlink) {
     let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Vlan(plain.id()) };
     let fact = network.ensure_switch(&switch).await.unwrap();
     assert!(fact.is_joined(&switch.kind));
-    assert_eq!(network.list_switches().await.unwrap(), [fact.clone()]);
+    assert_eq!(network.list_switches().await.unwrap(), std::slice::from_ref(&fact));
     assert!(ip(&format!("-o link show {below}")).contains(&format!("master {}", fact.bridge)));
     let rules = run("nft", &["list", "ruleset"]);
     assert!(rules.contains(&below), "what comes from the VLAN would be for this host: {rules}");
