@@ -93,7 +93,7 @@ async fn carry_out(
         tokio::select! {
             result = &mut work => result,
             () = token.cancelled() => {
-                drivers.call_off(&step).await;
+                hands.call_off(&step).await;
                 work.await
             }
         }
