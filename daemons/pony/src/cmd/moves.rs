@@ -15,11 +15,12 @@ pub(super) async fn instance(session: &Session, args: &MoveArgs) -> anyhow::Resu
     let instance = browser.one_of("instance", &args.instance).await?;
     let Some(host) = &args.host else { return free(session, &mut browser, &instance).await };
     let host = browser.one_of("host", host).await?;
-    let path = match pin_of(&mut browser, &instance).await? {
-        Some(pin) => pin.pointer(),
-        None => [instance.pointer(), ["children", "pin", "$pin"].map(str::to_owned).to_vec()].concat(),
-    };
-    session.client.patch(&[merge(&path, &json!({ "host": host.key }))]).await?;
+    // A wish stands below its host, which cannot be changed: another one takes its place, in the same transaction.
+    let before = pin_of(&mut browser, &instance).await?;
+    let path = [instance.pointer(), ["children", "pin", "$pin"].map(str::to_owned).to_vec()].concat();
+    let mut operations: Vec<_> = before.iter().map(|pin| removal("pin", pin)).collect();
+    operations.push(merge(&path, &json!({ "host": host.key })));
+    session.client.patch(&operations).await?;
     let sentence = format!("ordered instance {} to be on host {}", instance.label(), host.label());
     session.tell(&sentence, &json!({"ordered": "pin", "key": instance.key, "host": host.key}))?;
     if args.wait.wait { arrive(session, args.wait, &instance, &host.key).await } else { Ok(()) }
@@ -27,9 +28,7 @@ pub(super) async fn instance(session: &Session, args: &MoveArgs) -> anyhow::Resu
 
 /// What was wished of it so far.
 async fn pin_of(browser: &mut Browser<'_>, instance: &Located) -> anyhow::Result<Option<Located>> {
-    let pins = browser.rows(browser.catalog().find("pin")?).await?;
-    let of = |pin: &Located| pin.row.text("instance").or_else(|| pin.ancestor("instance").map(str::to_owned));
-    Ok(pins.into_iter().find(|pin| of(pin).as_deref() == Some(&instance.key)))
+    Ok(browser.children(instance, "pin").await?.into_iter().next())
 }
 
 /// It stays where it is, until there is a reason to leave.
