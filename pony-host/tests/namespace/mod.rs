@@ -38,7 +38,8 @@ pub fn in_guest(test: &str, modules: &str, packages: &str, seconds_max: u32) {
 pub fn in_guest_with(test: &str, wishes: &[(&str, &str)]) {
     let own = std::env::current_exe().unwrap();
     let kept = own.ancestors().nth(3).unwrap().join("guest");
-    let within = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/guest/within");
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let within = above.map(|dir| dir.join("examples/guest/within")).find(|it| it.exists()).unwrap();
     let mut guest = Command::new(within);
     guest.arg(kept).args(["env", &format!("{INSIDE}=1")]).arg(own).args(one(test));
     let output = guest.envs(wishes.iter().copied()).output().unwrap();
