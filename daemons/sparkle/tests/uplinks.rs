@@ -41,7 +41,6 @@ const MAC: &str = "02:00:00:00:00:01";
 const PROVE: Duration = Duration::from_secs(20);
 
 #[test]
-#[ignore = "was never seen to pass whole so far: `cargo test --test uplinks -- --ignored`"]
 fn a_change_that_cuts_the_management_link_is_rolled_back() {
     in_guest("uplinks_inside", MODULES, "", 560);
 }
