@@ -12,7 +12,7 @@ use super::resolve::root_keys;
 use super::rows::{Cells, Rows};
 use crate::host::Checksum;
 use crate::pool;
-use crate::tables::{MemberRole, StoragePoolType};
+use crate::tables::{MemberRole, StoragePoolType, SwitchType};
 use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, Scope, TableDef, TableId, Value};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -41,7 +41,10 @@ impl<R: Rows> Draft<'_, R> {
                 continue;
             }
             match &entry.desired {
-                Some(columns) => self.check_row(table, key, columns, &entry.path, &mut twins)?,
+                Some(columns) => {
+                    self.check_row(table, key, columns, &entry.path, &mut twins)?;
+                    self.check_vlan(table, key, columns, &entry.path)?;
+                }
                 None => self.check_gone(table, key, &entry.path)?,
             }
             if entry.direct {
@@ -253,6 +256,33 @@ impl<R: Rows> Draft<'_, R> {
             }
         }
         Ok(())
+    }
+
+    /// Which VLANs of the core network there are, and who is on them, is the affair of those who run the cables: a tenant's
+    /// switch gets its tag from an operator, and keeps it whatever else the tenant changes.
+    fn check_vlan(
+        &self,
+        table: &TableDef,
+        key: &Key,
+        columns: &Columns,
+        at: &Pointer,
+    ) -> Result<(), DocumentError> {
+        if table.name() != "switch" || self.caller.is_alicorn() {
+            return Ok(());
+        }
+        let bridge = Json::from(SwitchType::Bridge.as_str());
+        let vlan = |columns: &Columns| {
+            let tag = columns.get("tag").filter(|it| !it.is_null())?;
+            (columns.get("type") == Some(&bridge)).then(|| tag.clone())
+        };
+        let before = self.base.columns(table.id(), key, PartKind::Desired);
+        match vlan(columns) {
+            Some(tag) if before.as_ref().and_then(vlan) != Some(tag.clone()) => {
+                let what = format!("connect a switch to VLAN {tag} of the core network: ask an operator to");
+                Err(DocumentError::at(&at.join("tag"), Problem::AccessDenied { what }))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn manages(&self, tenant: Uuid) -> bool {

@@ -3,7 +3,9 @@
 //! [`Cloud`] commits as a strict database would, and panics where an operation would be refused there.
 
 use crate::cloud::{Cloud, id};
+use crate::reading::member;
 use pony_core::document::{ErrorCode, Write};
+use pony_core::tables::MemberRole;
 use pony_state::RowOp;
 use serde_json::{Value as Json, json};
 
@@ -375,6 +377,35 @@ fn a_copy_takes_what_was_ordered_to_another_owner() {
     let effect = cloud.patch("/", patch).unwrap();
     let copy = cloud.get(&format!("/tenant/{other}/instance/{}", effect.uuids["$copy"]));
     assert_eq!((&copy["desired"]["tenant"], &copy["desired"]["mem"]), (&json!(other), &json!(512)));
+}
+
+/// Any tenant could put its guests on any VLAN of the core network that no host used itself.
+#[test]
+fn a_vlan_of_the_core_network_is_an_operators_to_give() {
+    let mut cloud = Cloud::new();
+    let tenant = cloud.post("/tenant/", json!({"name": "a", "approved": true}));
+    let owner = member(&tenant, MemberRole::Owner);
+    let switches = format!("/tenant/{tenant}/switch/");
+    let order = |kind: &str, tag: Option<i64>| {
+        Write::Create(json!({"desired": {"name": format!("{kind} {tag:?}"), "type": kind, "tag": tag}}))
+    };
+    let refused = cloud.write_as(&owner, &switches, &order("bridge", Some(7))).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::AccessDenied);
+    let at = refused.path.as_ref().unwrap().to_string();
+    assert!(refused.to_string().contains("VLAN 7") && at.ends_with("/tag"), "{refused:?}");
+    for (kind, tag) in [("bridge", None), ("vxlan", None), ("vxlan", Some(7))] {
+        cloud.write_as(&owner, &switches, &order(kind, tag)).unwrap();
+    }
+    // One that an operator gave is the tenant's otherwise; it moves to no other VLAN, and no other switch onto it.
+    let given = cloud.post(&switches, json!({"name": "given", "type": "bridge", "tag": 8}));
+    let mut set = |column: &str, value: Json| {
+        let patch = json!([{"op": "add", "path": format!("/desired/{column}"), "value": value}]);
+        cloud.write_as(&owner, &format!("{switches}{given}"), &Write::Patch(patch)).map(drop)
+    };
+    set("name", json!("mine")).unwrap();
+    assert_eq!(set("tag", json!(9)).unwrap_err().code(), ErrorCode::AccessDenied);
+    set("tag", Json::Null).unwrap();
+    assert_eq!(set("tag", json!(8)).unwrap_err().code(), ErrorCode::AccessDenied);
 }
 
 #[test]
