@@ -6,6 +6,7 @@ use pony_core::controller::{ENROLMENTS_MAX, WRITE_RETRY_MS_MAX};
 use pony_core::tables::{Bond, Disk, DiskStatus, Host, HostDisk, HostInstance, HostStatus, Nic};
 use pony_state::Read;
 use serde_json::json;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 #[test]
@@ -160,6 +161,43 @@ fn what_hosts_see_of_a_disk_is_put_together() {
     rig.peer(0).tell("disk", json!("d"), json!({ "id": "d", "status": "ready" }));
     rig.pump();
     assert_eq!(rig.refusals().len(), 1, "it is not a host's to say");
+}
+
+/// Two instances on different hosts need one switch; the third host has nothing to do with it.
+#[test]
+fn a_row_goes_to_the_two_hosts_that_need_it_and_to_no_other() {
+    const SWITCH: u128 = 50;
+    let mut rig = Rig::with_hosts(3);
+    let switch = json!({ "uuid": id(SWITCH), "name": "old", "tenant": id(0), "type": "bridge" });
+    rig.order(&[insert("switch", switch)]);
+    for n in [1, 2] {
+        rig.order_instance(n);
+        let vnic = json!({ "uuid": id(SWITCH + n), "instance": id(n), "switch": id(SWITCH), "index": 0 });
+        rig.order(&[insert("vnic", vnic)]);
+    }
+    rig.run(1_000);
+    let place = |rig: &Rig, n| rig.placed_on(n).expect("there is room");
+    let (one, two) = (place(&rig, 1), place(&rig, 2));
+    assert_ne!(one, two, "they are spread");
+    let names = |rig: &Rig| {
+        let peers = rig
+            .peers
+            .iter()
+            .filter_map(|(host, peer)| Some((*host, peer.order("switch", json!(id(SWITCH)))?)));
+        peers.map(|(host, row)| (host, row["name"].as_str().unwrap().to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    let both = |name: &str| BTreeMap::from([(one, name.to_owned()), (two, name.to_owned())]);
+    assert_eq!(names(&rig), both("old"));
+    rig.order(&[update("switch", id(SWITCH), json!({ "name": "new" }))]);
+    assert_eq!(names(&rig), both("new"), "a change reaches either");
+    rig.order(&[delete("vnic", id(SWITCH + 2))]);
+    rig.run(1_000);
+    assert_eq!(names(&rig), BTreeMap::from([(one, "new".to_owned())]), "who needs it no more is told so");
+    rig.connect(0);
+    rig.connect(1);
+    rig.connect(2);
+    rig.run(1_000);
+    assert_eq!(names(&rig).len(), 1, "a full state holds no more than that");
 }
 
 #[test]
