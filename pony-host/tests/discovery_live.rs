@@ -19,6 +19,9 @@ use uuid::Uuid;
 /// What a busy machine needs to tell of a change; on an idle one it takes a tenth of a second.
 const TOLD_MAX: Duration = Duration::from_secs(30);
 
+/// How long it is listened for a second word.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// One that looks by itself so rarely that only the kernel can have told it of something.
 fn listener() -> Machine {
     let never = Duration::from_secs(86_400);
@@ -40,6 +43,12 @@ async fn told<T, F: Future<Output = T>>(
         let word = tokio::time::timeout(TOLD_MAX, events.recv()).await;
         assert_eq!(word.expect("nobody said that something changed"), Some(()));
     }
+}
+
+/// Says nothing more: what was told once is told.
+async fn silence(events: &mut mpsc::Receiver<()>) {
+    let word = tokio::time::timeout(SILENCE, events.recv()).await;
+    assert!(word.is_err(), "one change was told twice");
 }
 
 #[tokio::test]
@@ -95,6 +104,7 @@ async fn cards_come_and_go(machine: &Machine, events: &mut mpsc::Receiver<()>) {
     run("ip", &["link", "set", &name, "name", "uplink"]);
     let (_, took) = told(events, look, |nics| link_of(nics, HWADDR) == Some("uplink")).await;
     println!("it was renamed after {took:?}");
+    silence(events).await;
     run("ip", &["link", "set", "uplink", "address", "52:54:00:00:07:99"]);
     run("ip", &["link", "set", "uplink", "up"]);
     let (nics, _) = told(events, look, |nics| nics.iter().any(|nic| nic.up)).await;
@@ -107,6 +117,7 @@ async fn cards_come_and_go(machine: &Machine, events: &mut mpsc::Receiver<()>) {
     write(device.join("remove").to_str().unwrap(), "1");
     let (_, took) = told(events, look, Vec::is_empty).await;
     println!("it went after {took:?}");
+    silence(events).await;
     write("/sys/bus/pci/rescan", "1");
     let (nics, took) = told(events, look, |nics| !nics.is_empty()).await;
     println!("it came back after {took:?}: {nics:?}");
