@@ -11,6 +11,10 @@ const FULL_PERCENT: [i64; 3] = [90, 95, 99];
 /// How far it has to empty for the same to be news again, percent.
 const EMPTIED_PERCENT: i64 = 5;
 
+/// How many errors of a disk are news: so many, and then each time that there are twice as many. Healthy disks have some,
+/// from questions that they do not understand.
+const ERRORS_MIN: u64 = 8;
+
 /// Something that happened to a thing.
 pub(super) type Alarm = (Thing, Notification);
 
@@ -37,9 +41,23 @@ pub(super) fn disks(before: &[DiskFact], now: &[DiskFact]) -> Vec<Alarm> {
         (Thing::Disk(disk.id.clone()), Notification { instance: None, kind, data })
     };
     let gone = before.iter().filter(|disk| known(disk, now).is_none());
+    let erring = now.iter().filter(|disk| {
+        let was = known(disk, before).map(|it| it.errors.unwrap_or_default());
+        was.is_some_and(|was| errors_level(disk.errors.unwrap_or_default()) > errors_level(was))
+    });
+    let erring = erring.map(|disk| {
+        let data = json!({ "disk": disk.id, "link_name": disk.link_name, "errors": disk.errors });
+        (Thing::Disk(disk.id.clone()), Notification { instance: None, kind: "disk-errors", data })
+    });
     let was_well = |disk: &DiskFact| known(disk, before).is_none_or(|it| it.fault.is_none());
     let failing = now.iter().filter(|disk| disk.fault.is_some() && was_well(disk));
-    gone.map(|disk| alarm("disk-gone", disk)).chain(failing.map(|disk| alarm("disk-failing", disk))).collect()
+    let failing = failing.map(|disk| alarm("disk-failing", disk));
+    gone.map(|disk| alarm("disk-gone", disk)).chain(failing).chain(erring).collect()
+}
+
+/// How often a count of errors has doubled, from the first that is news.
+fn errors_level(errors: u64) -> u32 {
+    (errors / ERRORS_MIN).checked_ilog2().map_or(0, |level| level + 1)
 }
 
 /// A pool whose use rose above a level. The level that was told last is kept in `told`, percent.
@@ -98,6 +116,21 @@ mod tests {
         assert_eq!(kinds(&disks(&well, &ill)), ["disk-gone", "disk-failing"]);
         assert_eq!(kinds(&disks(&ill, &ill)), [""; 0]);
         assert_eq!(kinds(&disks(&[], &ill)), ["disk-failing"], "it was so when the agent started");
+    }
+
+    #[test]
+    fn errors_are_news_each_time_that_they_double() {
+        let disk = |errors| [DiskFact { id: "a".into(), errors, ..DiskFact::default() }];
+        let mut before = disk(None);
+        let counts = [0, 7, 8, 9, 15, 16, 100, 101].map(|count| {
+            let now = disk(Some(count));
+            let alarms = disks(&before, &now);
+            before = now;
+            alarms.first().map(|(_, news)| news.data["errors"].as_u64().unwrap())
+        });
+        assert_eq!(counts, [None, None, Some(8), None, None, Some(16), Some(100), None]);
+        assert!(disks(&[], &disk(Some(1_000))).is_empty(), "they were before the agent started");
+        assert!(disks(&disk(Some(1_000)), &disk(Some(8))).is_empty(), "another machine start");
     }
 
     #[test]

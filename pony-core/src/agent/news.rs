@@ -15,7 +15,7 @@ pub struct Notification {
     /// What happened, a word: `instance-stopped` (the guest switched itself off), `instance-panicked`,
     /// `instance-killed` (its emulator was, or broke down), `instance-destroyed` (somebody at the host pulled its
     /// plug), `instance-crashed` (nobody saw how), `volume-filled`, `step-failing`, `link-down`, `nic-gone`, `disk-gone`,
-    /// `disk-failing`, `pool-broken`, `pool-filling`, `uplinks-rolled-back` (Sparkle could not be reached any more after a
+    /// `disk-failing`, `disk-errors`, `pool-broken`, `pool-filling`, `uplinks-rolled-back` (Sparkle could not be reached any more after a
     /// change of the host's links).
     pub kind: &'static str,
     /// The rest.

@@ -133,6 +133,8 @@ pub struct DiskFact {
     pub serial: Option<String>,
     /// Why it should not be relied on any more.
     pub fault: Option<String>,
+    /// Commands that it did not carry out as it should, since it is there, where the kernel counts them.
+    pub errors: Option<u64>,
 }
 
 /// How a disk is reached.

@@ -48,6 +48,7 @@ fn disk(root: &Path, name: &str, block: &Path, machine: Uuid) -> Option<DiskFact
         model,
         serial,
         fault: fault(&device),
+        errors: errors(&device),
     })
 }
 
@@ -69,6 +70,12 @@ fn fault(device: &Path) -> Option<String> {
     let state = files::known(&device.join("state"))?;
     let usable = ["running", "live", "created", "new", "connecting", "resetting", "quiesce", "blocked"];
     (!usable.contains(&&*state)).then(|| format!("the kernel says that it is {}", files::printable(&state)))
+}
+
+/// SCSI's layer counts, in hexadecimal; others do not.
+fn errors(device: &Path) -> Option<u64> {
+    let count = files::known(&device.join("ioerr_cnt"))?;
+    u64::from_str_radix(count.strip_prefix("0x")?, 16).ok()
 }
 
 /// Not a CD-ROM, a floppy, or a path hidden behind a multipath NVMe disk.
