@@ -282,6 +282,8 @@ fn guests_learn_who_they_are(a: &Guest, one: &Card, b: &Guest, two: &Card) {
             "dns=10.0.0.53\n".to_owned(),
             format!("hostname={name}\n"),
             "mtu=1450\n".to_owned(),
+            // Whatever is down meanwhile.
+            "lease=604800\n".to_owned(),
             "staticroutes=0.0.0.0/0 10.0.0.254 169.254.169.254/32 0.0.0.0\n".to_owned(),
         ];
         wanted.iter().for_each(|it| assert!(lease.contains(it.as_str()), "{it:?} is not in {lease}"));

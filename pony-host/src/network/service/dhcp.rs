@@ -11,9 +11,15 @@ use tokio::net::UdpSocket;
 pub(super) const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
 
-/// How long an address is lent, s: one that is taken away is given up by then at the latest, and guests outlive an agent
-/// that is away for half of it.
-const LEASE_S: u32 = 3_600;
+/// How long an address is lent, s: a week, so that guests go on while nobody answers, however long it takes to mend. It is
+/// ordered for that guest alone, and the firewall sees to it that nobody else uses it: there is no hurry to get it back.
+const LEASE_S: u32 = 7 * 86_400;
+
+/// When a guest is to ask again, s: it learns of other addresses, routes and name servers by then.
+const RENEWAL_S: u32 = 1_800;
+
+/// When a guest that got no answer is to ask whoever there is, s.
+const REBINDING_S: u32 = LEASE_S / 8 * 7;
 
 /// The largest message that is read; clients send no larger ones unless told that they may.
 const MESSAGE_MAX: usize = 1_500;
@@ -84,6 +90,8 @@ fn reply(asked: &Message, guest: &Guest) -> Option<Message> {
     }
     if asked.opts().msg_type() != Some(MessageType::Inform) {
         options.insert(DhcpOption::AddressLeaseTime(LEASE_S));
+        options.insert(DhcpOption::Renewal(RENEWAL_S));
+        options.insert(DhcpOption::Rebinding(REBINDING_S));
     }
     options.insert(DhcpOption::SubnetMask(lease.mask));
     options.insert(DhcpOption::Hostname(guest.config.hostname.clone()));
@@ -170,6 +178,16 @@ mod tests {
         let given = ask(MessageType::Request, &MAC, Some([10, 0, 0, 5].into())).unwrap();
         assert_eq!(given.opts().msg_type(), Some(MessageType::Ack));
         assert_eq!(given.opts().get(OptionCode::InterfaceMtu), Some(&DhcpOption::InterfaceMtu(1_450)));
+        let times = [OptionCode::Renewal, OptionCode::Rebinding, OptionCode::AddressLeaseTime];
+        let times = times.map(|code| match given.opts().get(code) {
+            Some(DhcpOption::Renewal(s) | DhcpOption::Rebinding(s) | DhcpOption::AddressLeaseTime(s)) => *s,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            times,
+            [1_800, 529_200, 604_800],
+            "it asks soon, and goes on for a week without an answer"
+        );
         let refused = ask(MessageType::Request, &MAC, Some([10, 0, 0, 6].into())).unwrap();
         assert_eq!(
             (refused.opts().msg_type(), refused.yiaddr()),
