@@ -150,6 +150,7 @@ impl Host {
             cpu: None,
             disks: Vec::new(),
             nics: (0..).zip(&switches).map(card).collect(),
+            seed: None,
         };
         let placement = Placement { serial: 1, released: false, moving: None };
         let instance = InstanceOrder { target: Target::Stopped, placement, hardware: Some(hardware) };

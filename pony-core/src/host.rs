@@ -6,16 +6,17 @@
 
 mod adjust;
 mod checksum;
+mod guest;
 mod links;
 mod machine;
 mod uplinks;
 
 pub use adjust::adjusted;
 pub use checksum::{Checksum, ChecksumAlgorithm};
-pub use links::{
-    GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact,
-    TapSpec,
+pub use guest::{
+    GuestAddress, GuestCard, GuestConfig, GuestRoute, METADATA_ADDRESS, NOCLOUD_DOCUMENTS, Seed,
 };
+pub use links::{Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
 pub use machine::{
     CpuFact, DiskFact, DiskTransport, Hba, HostFact, NicBond, NicFact, NumaNode, VirtualFunctions,
 };
@@ -269,6 +270,9 @@ pub struct InstanceSpec {
     pub disks: Vec<DiskSpec>,
     /// In `vnic.index` order.
     pub nics: Vec<NicSpec>,
+    /// The CD-ROM that tells it about itself.
+    #[serde(default)]
+    pub seed: Option<Seed>,
 }
 
 /// The firmware that an instance boots by.

@@ -54,6 +54,7 @@ async fn startable(host: &SimHost) -> InstanceSpec {
             shared: false,
         }],
         nics: vec![NicSpec { vnic: tap.vnic, index: 0, mac, tap: tap.link }],
+        seed: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn instance(mem_mib: i64) -> InstanceSpec {
         cpu: None,
         disks: vec![],
         nics: vec![],
+        seed: None,
     }
 }
 

@@ -147,6 +147,7 @@ mod tests {
             cpu: None,
             disks,
             nics: vec![],
+            seed: None,
         }
     }
 

@@ -50,7 +50,7 @@ impl RealHost {
     fn moves(&self, sparkle: &Endpoint) -> Option<MoveOptions> {
         let address = self.address.or_else(|| local_address(&name_of(sparkle)?));
         let default = || address.map(|ip| SocketAddr::new(ip, MIGRATION_PORT));
-        Some(MoveOptions { listen: self.migration.or_else(default)?, root: None })
+        Some(MoveOptions { listen: self.migration.or_else(default)? })
     }
 
     /// Guests run also where none can be let in: then they stay where they are.
@@ -76,7 +76,7 @@ impl RealHost {
         tracing::info!("guests run under {accel}");
         // Absolute: libvirt opens the files, from its own working directory.
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
-        let options = LibvirtOptions { host, accel, console_dir, moves: self.moves(sparkle) };
+        let options = LibvirtOptions { host, accel, console_dir, root: None, moves: self.moves(sparkle) };
         let libvirt = self.connect(options).await?;
         let network = Netlink::new(host).context("opening netlink")?;
         let scratch = std::path::absolute(dir)?.join("scratch");

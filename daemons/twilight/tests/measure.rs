@@ -91,6 +91,7 @@ async fn host(number: u32) -> SimHost {
         cpu: None,
         disks: vec![],
         nics: vec![],
+        seed: None,
     };
     host.define(&spec).await.unwrap();
     host.start(GUEST).await.unwrap();

@@ -3,7 +3,8 @@
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
 use crate::host::{
-    Boot, CpuSpec, Destination, Firmware, GuestConfig, PoolSpec, SwitchKind, UplinkId, Uplinks, VolumeFormat,
+    Boot, CpuSpec, Destination, Firmware, GuestConfig, PoolSpec, Seed, SwitchKind, UplinkId, Uplinks,
+    VolumeFormat,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -253,6 +254,8 @@ pub struct Hardware {
     pub disks: Vec<DiskOrder>,
     /// In `vnic.index` order.
     pub nics: Vec<NicOrder>,
+    /// The CD-ROM that tells it about itself.
+    pub seed: Option<Seed>,
 }
 
 /// A disk of an instance.

@@ -10,7 +10,7 @@ use super::orders::{
 };
 use crate::host::{
     Boot, CpuSpec, Destination, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay,
-    PoolBackend, PoolSpec, SwitchKind, VolumeFormat,
+    PoolBackend, PoolSpec, Seed, SwitchKind, VolumeFormat,
 };
 use crate::tables::{
     Address, CpuProfile, HostInstance, HostVolume, Image, Instance, Network, Route, StoragePool, Switch,
@@ -199,11 +199,9 @@ fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Ha
     let mut nics: Vec<NicOrder> =
         rows.table::<Vnic>().find("instance", uuid).filter_map(|row| nic(rows, row)).collect();
     nics.sort_by_key(|nic| nic.index);
-    if nics.iter().any(|nic| nic.addresses.is_some()) {
-        let config = Arc::new(guest_config(rows, uuid, order, &nics));
-        let managed = nics.iter_mut().filter(|nic| nic.addresses.is_some());
-        managed.for_each(|nic| nic.config = Some(Arc::clone(&config)));
-    }
+    let config = Arc::new(guest_config(rows, uuid, order, &nics));
+    let managed = nics.iter_mut().filter(|nic| nic.addresses.is_some());
+    managed.for_each(|nic| nic.config = Some(Arc::clone(&config)));
     let boot = match order.boot {
         tables::BootDevice::Disk => Boot::Disk,
         tables::BootDevice::Network => Boot::Network,
@@ -222,6 +220,7 @@ fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Ha
         cpu: order.cpu_profile.and_then(|profile| cpu(rows, profile)),
         disks,
         nics,
+        seed: Some(Seed::new(config)),
     }
 }
 

@@ -20,6 +20,8 @@ pub fn adjusted(live: &InstanceSpec, next: &InstanceSpec, room: &Room) -> Instan
         cpu: live.cpu.clone(),
         disks: disks(&live.disks, &next.disks),
         nics: nics(&live.nics, &next.nics),
+        // There is another disc for a drive that is there.
+        seed: live.seed.as_ref().and(next.seed.as_ref().or(live.seed.as_ref())).cloned(),
     }
 }
 
@@ -66,7 +68,7 @@ fn nics(live: &[NicSpec], next: &[NicSpec]) -> Vec<NicSpec> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Boot, Firmware, Place, VolumeFormat};
+    use super::super::{Boot, Firmware, Place, Seed, VolumeFormat};
     use super::*;
     use uuid::Uuid;
 
@@ -98,6 +100,7 @@ mod tests {
             cpu: None,
             disks: vec![disk(1, 0, false), disk(2, 1, true)],
             nics: vec![nic(1, 0)],
+            seed: Some(Seed::from(1)),
         }
     }
 
@@ -110,6 +113,8 @@ mod tests {
         assert_eq!(made_of(&spec()), spec());
         let next = InstanceSpec { vcpu: 4, mem_mib: 512, cpu_percent: 50, name: "b".to_owned(), ..spec() };
         assert_eq!(made_of(&next), next);
+        let next = InstanceSpec { seed: Some(Seed::from(2)), ..spec() };
+        assert_eq!(made_of(&next), next, "another disc");
     }
 
     #[test]
@@ -124,9 +129,12 @@ mod tests {
             InstanceSpec { disks: vec![disk(1, 0, false), disk(2, 1, true), disk(3, 2, true)], ..spec() },
             InstanceSpec { disks: vec![disk(1, 7, false), disk(2, 1, true)], ..spec() },
             InstanceSpec { nics: vec![nic(1, 5)], ..spec() },
+            InstanceSpec { seed: None, ..spec() },
         ] {
             assert_eq!(made_of(&next), spec(), "{next:?}");
         }
+        let without = InstanceSpec { seed: None, ..spec() };
+        assert_eq!(adjusted(&without, &spec(), &ROOM), without, "a drive that is not there");
     }
 
     #[test]

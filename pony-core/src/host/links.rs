@@ -1,6 +1,6 @@
 //! Switches, taps, and what guests are told through them.
 
-use super::UplinkId;
+use super::{GuestConfig, UplinkId};
 use crate::reconcile::stamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -106,60 +106,6 @@ pub struct TapSpec {
     pub addresses: Option<BTreeSet<IpAddr>>,
     /// What the guest is told of itself through this tap; nothing where its switch has no networks.
     pub config: Option<Arc<GuestConfig>>,
-}
-
-/// What a guest is told of itself, by DHCP and by cloud-init.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GuestConfig {
-    /// `instance.uuid`.
-    pub instance: Uuid,
-    /// Its name.
-    pub hostname: String,
-    /// For cloud-init, as ordered.
-    pub user_data: Option<String>,
-    /// Its name servers.
-    pub name_servers: Vec<IpAddr>,
-    /// Its cards.
-    pub cards: Vec<GuestCard>,
-}
-
-/// A card of a guest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GuestCard {
-    /// `52:54:00:…`.
-    pub mac: String,
-    /// Its addresses.
-    pub addresses: Vec<GuestAddress>,
-}
-
-/// An address of a guest's card.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GuestAddress {
-    /// The address.
-    pub ip: IpAddr,
-    /// The length of its network's prefix.
-    pub prefix: u8,
-    /// The ways out of its network.
-    pub routes: Vec<GuestRoute>,
-}
-
-/// A way out of a network.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GuestRoute {
-    /// Where to.
-    pub to: IpAddr,
-    /// The length of the prefix of that.
-    pub prefix: u8,
-    /// Through which router.
-    pub via: IpAddr,
-}
-
-impl GuestConfig {
-    /// Stands for all of it.
-    #[must_use]
-    pub fn stamp(&self) -> u64 {
-        stamp(self)
-    }
 }
 
 impl TapSpec {

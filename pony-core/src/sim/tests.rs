@@ -55,6 +55,7 @@ fn what_must_not_happen_is_noted() {
         cpu: None,
         disks: vec![disk],
         nics: vec![],
+        seed: None,
     };
     run(&mut host, 1, Step::Define(spec), 0);
     run(&mut host, 2, Step::Start(Uuid::from_u128(9)), 100_000);

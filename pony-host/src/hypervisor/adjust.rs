@@ -8,7 +8,7 @@ use super::error::{from_virt, transient};
 use super::ffi;
 use super::live::Live;
 use super::metadata::{OWNER_KEY, OWNER_NS, OwnerXml};
-use super::xml::{CPU_PERIOD_US, alias, plugged_disk, plugged_nic, target};
+use super::xml::{CPU_PERIOD_US, alias, other_seed, plugged_disk, plugged_nic, target};
 use super::{error::order, facts};
 use crate::Result;
 use pony_core::host::{DiskSpec, InstanceSpec, NicSpec};
@@ -44,6 +44,7 @@ impl Maker {
         change.unplug(asked, &mut waiting)?;
         let said = self.claim(&change)?;
         change.plug(&said)?;
+        self.change_disc(&change)?;
         change.set_cpus(asked, &mut waiting)?;
         change.set_memory(asked, &mut waiting)?;
         Ok(waiting)
@@ -64,6 +65,24 @@ impl Maker {
             return Err(transient(format!("instance {} was started by a newer agent", want.instance)));
         };
         Ok(Change { has: live.spec(said), quota: owner.quota, domain, live, want })
+    }
+
+    /// Puts another disc into the drive that tells the guest about itself, whether it has locked it or not: it reads the
+    /// disc when it starts, and at once from then on.
+    fn change_disc(&self, change: &Change<'_>) -> Result<()> {
+        let (Some(old), Some(new)) = (&change.has.seed, &change.want.seed) else { return Ok(()) };
+        if old != new {
+            self.make_seed(change.want)?;
+            let disc = other_seed(&change.has, &self.seeds.place(change.want.instance, new))?;
+            let forced = LIVE | sys::VIR_DOMAIN_DEVICE_MODIFY_FORCE;
+            let done = change.domain.update_device_flags(&disc, forced);
+            done.map_err(|e| change.fail("change the CD-ROM of", &e))?;
+        }
+        let next =
+            facts::owner(&change.domain).ok().flatten().and_then(|it| it.spec()).and_then(|it| it.seed);
+        let kept: Vec<_> = [Some(new), next.as_ref()].into_iter().flatten().collect();
+        self.seeds.keep(change.want.instance, &kept);
+        Ok(())
     }
 
     /// Says in the domain's metadata what it has and is about to get.

@@ -52,7 +52,7 @@ impl Maker {
         };
         let control = format!("qemu+unix:///system?socket={}", road.control.display());
         domain.migrate_to_uri3(Some(&control), parameters, FLAGS).map_err(|it| from(&it))?;
-        self.remove_console(instance);
+        self.remove_files(instance);
         Ok(())
     }
 

@@ -6,9 +6,11 @@ use super::elements::DomainXml;
 use super::error::{from_virt, is_gone, order, transient};
 use super::facts;
 use super::metadata::{STOPPING_KEY, STOPPING_NS, STOPPING_XML};
-use super::xml::{Console, Recipe};
+use super::seeds::Seeds;
+use super::xml::{Console, Places, Recipe};
 use crate::Result;
 use pony_core::host::{GuestState, InstanceSpec};
+use std::collections::BTreeSet;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -36,13 +38,14 @@ const CONSOLE_LOG_PARTS_MAX: usize = 16;
 pub(super) struct Maker {
     pub(super) recipe: Recipe,
     console_dir: Option<PathBuf>,
+    pub(super) seeds: Seeds,
     /// Whether libvirt has not yet said that this machine's cgroups cannot limit CPU time.
     quota: AtomicBool,
 }
 
 impl Maker {
-    pub(super) fn new(recipe: Recipe, console_dir: Option<PathBuf>) -> Self {
-        Self { recipe, console_dir, quota: AtomicBool::new(recipe.quota) }
+    pub(super) fn new(recipe: Recipe, console_dir: Option<PathBuf>, seeds: Seeds) -> Self {
+        Self { recipe, console_dir, seeds, quota: AtomicBool::new(recipe.quota) }
     }
 
     pub(super) fn host(&self) -> Uuid {
@@ -75,16 +78,43 @@ impl Maker {
         }
         ours();
         let xml = self.xml(spec)?;
+        self.make_seed(spec)?;
         let same = owner.is_some_and(|owner| xml.owner().is(&owner));
-        if same && found.is_some_and(|domain| domain.is_persistent().unwrap_or(false)) {
+        if same && found.as_ref().is_some_and(|domain| domain.is_persistent().unwrap_or(false)) {
             return Ok(());
         }
-        define_xml(conn, spec.instance, &xml.text()?)
+        let defined = define_xml(conn, spec.instance, &xml.text()?);
+        match &found {
+            None if defined.is_err() => self.seeds.keep(spec.instance, &[]),
+            // One that runs has its disc until it is given the other one.
+            Some(domain) if defined.is_ok() && !is_active(domain, spec.instance)? => {
+                self.seeds.keep(spec.instance, &spec.seed.iter().collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+        defined
+    }
+
+    /// What the guest is told has to be there before it is.
+    pub(super) fn make_seed(&self, spec: &InstanceSpec) -> Result<()> {
+        spec.seed.as_ref().map_or(Ok(()), |seed| self.seeds.make(spec.instance, seed))
     }
 
     fn xml(&self, spec: &InstanceSpec) -> Result<DomainXml> {
         let recipe = Recipe { quota: self.quota.load(Ordering::Relaxed), ..self.recipe };
-        DomainXml::new(recipe, &self.console(spec.instance), spec)
+        let seed = spec.seed.as_ref().map(|seed| self.seeds.place(spec.instance, seed));
+        DomainXml::new(recipe, &Places { console: self.console(spec.instance), seed }, spec)
+    }
+
+    /// Removes what is left of guests that went while nobody looked.
+    pub(super) fn sweep(&self, conn: &Connect) -> Result<()> {
+        let domains = conn.list_all_domains(0).map_err(|e| from_virt("list the guests", &e))?;
+        let there: BTreeSet<Uuid> = domains
+            .iter()
+            .filter_map(|it| Some(Uuid::from_bytes(it.get_uuid().ok()?.into_bytes())))
+            .collect();
+        self.seeds.sweep(|instance| there.contains(&instance));
+        Ok(())
     }
 
     pub(super) fn start(&self, conn: &Connect, instance: Uuid) -> Result<()> {
@@ -148,9 +178,16 @@ impl Maker {
         unless_inactive(domain.shutdown().map(drop), &domain, "shut down", instance)
     }
 
-    pub(super) fn destroy(&self, conn: &Connect, instance: Uuid) -> Result<()> {
-        let Some(domain) = self.find(conn, instance)? else { return Ok(()) };
-        unless_inactive(domain.destroy(), &domain, "stop", instance)
+    /// `arriving`: it was to come from another host, and may leave no definition.
+    pub(super) fn destroy(&self, conn: &Connect, instance: Uuid, arriving: bool) -> Result<()> {
+        let found = self.find(conn, instance)?;
+        if let Some(domain) = &found {
+            unless_inactive(domain.destroy(), domain, "stop", instance)?;
+        }
+        if (found.is_none() || arriving) && lookup(conn, instance)?.is_none() {
+            self.seeds.keep(instance, &[]);
+        }
+        Ok(())
     }
 
     pub(super) fn undefine(&self, conn: &Connect, instance: Uuid) -> Result<()> {
@@ -165,7 +202,7 @@ impl Maker {
                 _ => {}
             }
         }
-        self.remove_console(instance);
+        self.remove_files(instance);
         Ok(())
     }
 
@@ -238,7 +275,13 @@ impl Maker {
         }
     }
 
-    pub(super) fn remove_console(&self, instance: Uuid) {
+    /// Removes what a guest that is gone leaves behind.
+    pub(super) fn remove_files(&self, instance: Uuid) {
+        self.seeds.keep(instance, &[]);
+        self.remove_console(instance);
+    }
+
+    fn remove_console(&self, instance: Uuid) {
         let Some(dir) = &self.console_dir else { return };
         let log = log_path(dir, instance);
         let parts = (0..CONSOLE_LOG_PARTS_MAX).map(|n| dir.join(format!("{instance}.log.{n}")));

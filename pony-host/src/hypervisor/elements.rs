@@ -19,6 +19,8 @@ pub(super) struct DomainXml {
     pub(super) vcpu: Vcpu,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cputune: Option<CpuTune>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sysinfo: Option<SysInfo>,
     pub(super) os: Os,
     pub(super) features: Features,
     pub(super) cpu: Cpu,
@@ -58,6 +60,34 @@ pub(super) struct CpuTune {
     pub(super) global_quota: u64,
 }
 
+/// What the firmware says about the machine.
+#[derive(Debug, Serialize)]
+pub(super) struct SysInfo {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    pub(super) system: SystemInfo,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SystemInfo {
+    pub(super) entry: SystemEntry,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SystemEntry {
+    #[serde(rename = "@name")]
+    pub(super) name: &'static str,
+    #[serde(rename = "$text")]
+    pub(super) value: &'static str,
+}
+
+/// Whose words about the machine the firmware repeats.
+#[derive(Debug, Serialize)]
+pub(super) struct SmBios {
+    #[serde(rename = "@mode")]
+    pub(super) mode: &'static str,
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct Os {
     /// Has libvirt choose an image of it.
@@ -67,6 +97,8 @@ pub(super) struct Os {
     pub(super) kind: OsType,
     #[serde(rename = "firmware", skip_serializing_if = "Option::is_none")]
     pub(super) choice: Option<FirmwareChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) smbios: Option<SmBios>,
 }
 
 /// What an image of a firmware must be like.

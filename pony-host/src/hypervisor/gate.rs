@@ -147,12 +147,12 @@ impl Gate {
         Ok(())
     }
 
-    /// Lets a guest in no more, and ends what is under way.
-    pub(super) fn forget(&self, instance: Uuid) {
-        if let Some(expected) = self.lock().remove(&instance) {
-            expected.closed.cancel();
-            self.rooms.remove(instance);
-        }
+    /// Lets a guest in no more, and ends what is under way. Whether it was let in.
+    pub(super) fn forget(&self, instance: Uuid) -> bool {
+        let Some(expected) = self.lock().remove(&instance) else { return false };
+        expected.closed.cancel();
+        self.rooms.remove(instance);
+        true
     }
 
     /// Adds to what libvirt tells the guests that are let in. One that has arrived is let in no more.

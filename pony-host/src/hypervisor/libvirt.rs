@@ -14,6 +14,7 @@ use super::identity::Identity;
 use super::link::{Kind, Link};
 use super::passage::{self, Passage};
 use super::rooms::Rooms;
+use super::seeds::Seeds;
 use super::turns::Turns;
 use super::usage;
 use super::way::Way;
@@ -63,6 +64,8 @@ pub struct LibvirtOptions {
     /// missing, for root's eyes only. `None`: a pty, and no log. (A path that is too long for a socket's address,
     /// about 65 characters, also means a pty.)
     pub console_dir: Option<PathBuf>,
+    /// What `/` of libvirt is for this process, where it is not the same.
+    pub root: Option<PathBuf>,
     /// How guests that run move between this host and others. `None`: not at all.
     pub moves: Option<MoveOptions>,
 }
@@ -73,8 +76,6 @@ pub struct MoveOptions {
     /// Where this host lets guests in: an address that the others reach. Port 0: any. What comes there has to prove, by TLS,
     /// that it is a host from which a guest is expected just now.
     pub listen: SocketAddr,
-    /// What `/` of libvirt is for this process, where it is not the same.
-    pub root: Option<PathBuf>,
 }
 
 /// What [`MoveOptions`] become.
@@ -111,7 +112,7 @@ fn no_moves() -> DriverError {
 /// ensure_libvirtd(uri).await?;
 /// let accel = probe_accel(uri).await?;
 /// let host = uuid::Uuid::from_u128(1);
-/// let options = LibvirtOptions { host, accel, console_dir: None, moves: None };
+/// let options = LibvirtOptions { host, accel, console_dir: None, root: None, moves: None };
 /// let libvirt = Libvirt::connect(uri, options).await?;
 /// for guest in libvirt.list().await? {
 ///     println!("{} {:?}", guest.instance, guest.state);
@@ -143,13 +144,17 @@ impl Libvirt {
         let link = Link::new(uri, Arc::clone(&hub));
         let consoles = options.console_dir.clone();
         let recipe = Recipe { host: options.host, accel: options.accel, quota: true };
-        let maker = Arc::new(Maker::new(recipe, options.console_dir));
+        let root = options.root.as_deref();
+        let seeds = Seeds::new(root, options.host);
+        let maker = Arc::new(Maker::new(recipe, options.console_dir, seeds));
         link.listen().await?;
         let moves = match options.moves {
-            Some(moves) => Some(Moves::open(moves, uri, consoles).await?),
+            Some(moves) => Some(Moves::open(&moves, root, uri, consoles).await?),
             None => None,
         };
         tokio::spawn(Link::watch(Arc::downgrade(&link)));
+        let sweeper = Arc::clone(&maker);
+        link.call(Kind::Step, "look for what guests left", (), move |conn| sweeper.sweep(conn)).await?;
         Ok(Self { link, hub, maker, turns: Turns::default(), lines: Lines::default(), moves })
     }
 
@@ -202,15 +207,20 @@ impl Libvirt {
         self.lines.join(instance, place.open()).await
     }
 
-    async fn pull_plug<H: Send + 'static>(&self, instance: Uuid, held: H) -> Result<()> {
-        let destroy = move |maker: &Maker, conn: &Connect| maker.destroy(conn, instance);
+    async fn pull_plug<H: Send + 'static>(&self, instance: Uuid, arriving: bool, held: H) -> Result<()> {
+        let destroy = move |maker: &Maker, conn: &Connect| maker.destroy(conn, instance, arriving);
         self.run(Kind::Vital, "stop", instance, held, destroy).await
     }
 }
 
 impl Moves {
-    async fn open(options: MoveOptions, uri: &str, consoles: Option<PathBuf>) -> Result<Self> {
-        let (identity, rooms) = (Identity::new()?, Rooms::new(options.root.as_deref()));
+    async fn open(
+        options: &MoveOptions,
+        root: Option<&Path>,
+        uri: &str,
+        consoles: Option<PathBuf>,
+    ) -> Result<Self> {
+        let (identity, rooms) = (Identity::new()?, Rooms::new(root));
         let gate = Gate::new(rooms.clone(), passage::libvirt_socket(uri).into());
         let at = gate.open(&identity, options.listen).await?;
         let way = Way { at, key: identity.public.clone(), consoles }.text();
@@ -256,15 +266,13 @@ impl Hypervisor for Libvirt {
     }
 
     async fn destroy(&self, instance: Uuid) -> Result<()> {
-        if let Some(moves) = &self.moves {
-            moves.gate.forget(instance);
-        }
+        let arriving = self.moves.as_ref().is_some_and(|moves| moves.gate.forget(instance));
         let mut turn = std::pin::pin!(self.turns.take(instance));
         for _ in 0..DESTROY_TRIES_MAX {
             match tokio::time::timeout(DESTROY_PATIENCE, &mut turn).await {
                 // Nothing earlier is left that could start it again.
-                Ok(turn) => return self.pull_plug(instance, turn).await,
-                Err(_) => self.pull_plug(instance, ()).await?,
+                Ok(turn) => return self.pull_plug(instance, arriving, turn).await,
+                Err(_) => self.pull_plug(instance, arriving, ()).await?,
             }
         }
         Err(transient(format!("cannot stop instance {instance}: an earlier step for it does not end")))
@@ -307,7 +315,11 @@ impl Hypervisor for Libvirt {
         let Some(moves) = &self.moves else { return Err(no_moves()) };
         let instance = spec.instance;
         // What is left of an earlier stay would be in the way.
-        let clear = move |maker: &Maker, conn: &Connect| maker.make_room(conn, instance);
+        let arriving = spec.clone();
+        let clear = move |maker: &Maker, conn: &Connect| {
+            maker.make_room(conn, instance)?;
+            maker.make_seed(&arriving)
+        };
         self.step("make room for", instance, clear).await?;
         self.hub.know(instance);
         moves.gate.expect(spec, origin)
@@ -350,6 +362,13 @@ impl Hypervisor for Libvirt {
         let mut facts = self.link.call(Kind::Vital, "list the guests", (), list).await?;
         for fact in facts.iter_mut().filter(|fact| fact.live.is_none()) {
             fact.ending = self.hub.ending(fact.instance);
+            // A definition without its disc is to be made again.
+            let seed = fact.spec.as_mut().map(|spec| &mut spec.seed);
+            if let Some(seed) =
+                seed.filter(|it| it.as_ref().is_some_and(|it| !self.maker.seeds.has(fact.instance, it)))
+            {
+                *seed = None;
+            }
         }
         if let Some(moves) = &self.moves {
             moves.gate.complete(&mut facts);

@@ -1,7 +1,8 @@
 //! What a guest that runs is made of, read from the text that libvirt has of it.
 
+use super::seeds::seed_at;
 use super::xml::alias;
-use pony_core::host::{InstanceSpec, Room};
+use pony_core::host::{InstanceSpec, Room, Seed};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -57,6 +58,13 @@ struct Devices {
 #[derive(Debug, Deserialize)]
 struct Device {
     alias: Option<Alias>,
+    source: Option<Source>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Source {
+    #[serde(rename = "@file")]
+    file: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,7 +84,11 @@ impl Live {
     /// What the guest really has of what its metadata say: they name a device before it is plugged, and until it
     /// is gone.
     pub(super) fn spec(&self, said: InstanceSpec) -> InstanceSpec {
-        let mut spec = InstanceSpec { vcpu: self.vcpu(), mem_mib: self.mem_mib(), ..said };
+        let drive = self.device(said.instance);
+        let disc = drive.and_then(|it| seed_at(it.source.as_ref()?.file.as_ref()?, said.instance));
+        // A drive that somebody emptied is there.
+        let seed = disc.or_else(|| drive.map(|_| Seed::from(0)));
+        let mut spec = InstanceSpec { vcpu: self.vcpu(), mem_mib: self.mem_mib(), seed, ..said };
         if self.names_devices() {
             spec.disks.retain(|disk| self.has(disk.vdisk));
             spec.nics.retain(|nic| self.has(nic.vnic));
@@ -93,9 +105,13 @@ impl Live {
 
     /// Whether a device is there that shows the row.
     pub(super) fn has(&self, row: Uuid) -> bool {
+        self.device(row).is_some()
+    }
+
+    fn device(&self, row: Uuid) -> Option<&Device> {
         let name = alias(row);
         let mut all = self.devices.disk.iter().chain(&self.devices.interface);
-        all.any(|it| it.alias.as_ref().is_some_and(|alias| alias.name == name))
+        all.find(|it| it.alias.as_ref().is_some_and(|alias| alias.name == name))
     }
 
     pub(super) fn vcpu(&self) -> u32 {

@@ -141,6 +141,7 @@ mod tests {
             cpu: None,
             disks: vec![],
             nics: vec![],
+            seed: None,
         }
     }
 

@@ -8,6 +8,8 @@
 //! Neighbours: `libvirt` (the driver) asks `link` (the connection) to run the blocking steps of `domain` and
 //! `adjust` (which changes guests that run), which speak the texts of `xml`, `live` and `metadata`; `ffi` is the only unsafe code, `hub` spreads what it hears.
 //!
+//! What a guest is told of itself is a disc in a drive of its own (`seeds`, in the format of `iso9660`), for cloud-init.
+//!
 //! Guests move between hosts by libvirt itself (`depart`), through sockets (`rooms`) which two of these drivers join by an
 //! encrypted connection: `passage` at the host that a guest leaves, `gate` at the one that it comes to, `identity` for who is
 //! let in, `way` for what they tell each other.
@@ -28,6 +30,7 @@ mod ffi;
 mod gate;
 mod hub;
 mod identity;
+mod iso9660;
 mod kvm;
 mod libvirt;
 mod link;
@@ -36,6 +39,7 @@ mod metadata;
 mod passage;
 mod probe;
 mod rooms;
+mod seeds;
 mod turns;
 mod usage;
 mod way;

@@ -9,7 +9,7 @@ use super::boot_sector::marker_boot_sector;
 use super::elements::DomainXml;
 use super::error::{from_virt, transient};
 use super::kvm;
-use super::xml::{Console, Recipe};
+use super::xml::{Console, Places, Recipe};
 use crate::Result;
 use pony_core::host::{Boot, DiskSpec, DriverError, Firmware, InstanceSpec, Place, VolumeFormat};
 use std::io::Write as _;
@@ -118,7 +118,8 @@ impl Probe {
 
     fn boot(&self, conn: &Connect) -> Result<()> {
         let recipe = Recipe { host: Uuid::nil(), accel: self.accel, quota: false };
-        let xml = DomainXml::new(recipe, &Console::File(self.serial.clone()), &self.spec())?.text()?;
+        let places = Places { console: Console::File(self.serial.clone()), seed: None };
+        let xml = DomainXml::new(recipe, &places, &self.spec())?.text()?;
         let domain = Domain::create_xml(conn, &xml, sys::VIR_DOMAIN_START_AUTODESTROY)
             .map_err(|e| from_virt(&format!("start a guest under {}", self.accel), &e))?;
         let spoken = self.wait();
@@ -164,6 +165,7 @@ impl Probe {
             cpu: None,
             disks: vec![disk],
             nics: vec![],
+            seed: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::elements::{
     Alias, BootOrder, Clock, Controller, Cpu, CpuFeature, CpuTune, Devices, Disk, DiskDriver, DiskSource,
     DiskTarget, DomainXml, Features, FirmwareChoice, FirmwareFeature, Graphics, Input, Interface, Mac,
     Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, Serial, SerialLog, SerialSource, ServerXml,
-    SliceXml, Slices, Tap, Vcpu, Video,
+    SliceXml, Slices, SmBios, SysInfo, SystemEntry, SystemInfo, Tap, Vcpu, Video,
 };
 use super::error::order;
 use super::metadata::OwnerXml;
@@ -37,7 +37,13 @@ const VCPU_SOCKETS_MIN: u32 = 8;
 const FREE_PORTS: usize = 8;
 
 /// PCIe ports for devices that every guest has.
-const OWN_PORTS: usize = 4;
+const OWN_PORTS: usize = 5;
+
+/// What cloud-init reads as the machine's serial number, and looks for a disc then, before there is a network.
+const NOCLOUD: &str = "ds=nocloud";
+
+/// The serial number of that disc's drive, for people who wonder.
+const SEED_SERIAL: &str = "cidata";
 
 /// How guests of one host are made.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +72,15 @@ pub(super) enum Console {
     File(PathBuf),
 }
 
+/// Where the files of a guest are that are not its disks.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// Its first serial port.
+    pub(super) console: Console,
+    /// The disc that tells it about itself.
+    pub(super) seed: Option<PathBuf>,
+}
+
 /// The domain's name.
 pub(super) fn domain_name(instance: Uuid) -> String {
     format!("pony-{instance}")
@@ -75,7 +90,7 @@ impl DomainXml {
     /// # Errors
     ///
     /// `Order` if the spec holds something that no domain can have.
-    pub(super) fn new(recipe: Recipe, console: &Console, spec: &InstanceSpec) -> Result<Self> {
+    pub(super) fn new(recipe: Recipe, places: &Places, spec: &InstanceSpec) -> Result<Self> {
         if spec.vcpu == 0 || spec.mem_mib < 1 {
             let what = format!("{} vCPUs and {} MiB", spec.vcpu, spec.mem_mib);
             return Err(order(format!("an instance cannot have {what}: at least 1 of each")));
@@ -91,14 +106,18 @@ impl DomainXml {
             memory: Mib { unit: "MiB", value: spec.mem_mib },
             vcpu: Vcpu { current: spec.vcpu, most: spec.vcpu.max(VCPU_SOCKETS_MIN) },
             cputune: (recipe.quota && spec.cpu_percent > 0).then(|| cpu_tune(spec.cpu_percent)),
-            os: os(spec.firmware),
+            sysinfo: places.seed.is_some().then(sysinfo),
+            os: Os {
+                smbios: places.seed.is_some().then_some(SmBios { mode: "sysinfo" }),
+                ..os(spec.firmware)
+            },
             features: Features { acpi: (), apic: () },
             cpu: spec.cpu.as_ref().map_or_else(|| cpu(recipe.accel), chosen_cpu),
             clock: Clock { offset: "utc" },
             on_poweroff: "destroy",
             on_reboot: "restart",
             on_crash: "destroy",
-            devices: devices(spec, console)?,
+            devices: devices(spec, places)?,
         })
     }
 
@@ -157,19 +176,24 @@ pub(super) fn cpu_to_xml(cpu: &CpuSpec) -> std::result::Result<String, quick_xml
     quick_xml::se::to_string_with_root("cpu", &chosen_cpu(cpu))
 }
 
+fn sysinfo() -> SysInfo {
+    let entry = SystemEntry { name: "serial", value: NOCLOUD };
+    SysInfo { kind: "smbios", system: SystemInfo { entry } }
+}
+
 fn os(firmware: Firmware) -> Os {
     let kind = OsType { arch: "x86_64", machine: "q35", kind: "hvm" };
     match firmware {
-        Firmware::Bios => Os { firmware: None, kind, choice: None },
+        Firmware::Bios => Os { firmware: None, kind, choice: None, smbios: None },
         Firmware::Uefi => {
             let without = |name| FirmwareFeature { enabled: "no", name };
             let feature = vec![without("enrolled-keys"), without("secure-boot")];
-            Os { firmware: Some("efi"), kind, choice: Some(FirmwareChoice { feature }) }
+            Os { firmware: Some("efi"), kind, choice: Some(FirmwareChoice { feature }), smbios: None }
         }
     }
 }
 
-fn devices(spec: &InstanceSpec, console: &Console) -> Result<Devices> {
+fn devices(spec: &InstanceSpec, places: &Places) -> Result<Devices> {
     // What the order names first, then the other disks, as a real machine does.
     let first_disk = match spec.boot {
         Boot::Disk => 1,
@@ -180,12 +204,15 @@ fn devices(spec: &InstanceSpec, console: &Console) -> Result<Devices> {
         let place = if disk.read_only { cds.next().unwrap_or_default() } else { disk.index };
         disk_xml(disk, place, Some(first_disk + n))
     });
+    let mut disk = disk.collect::<Result<Vec<_>>>()?;
+    // The last drive, and nothing to boot from.
+    disk.extend(places.seed.as_ref().map(|path| seed_xml(spec, path)).transpose()?);
     let nic = spec.nics.iter().enumerate().map(|(n, nic)| nic_xml(nic, n == 0 && spec.boot == Boot::Network));
     Ok(Devices {
-        disk: disk.collect::<Result<_>>()?,
+        disk,
         interface: nic.collect::<Result<_>>()?,
-        controller: controllers(spec),
-        serial: serial_xml(console)?,
+        controller: controllers(spec, places.seed.is_some()),
+        serial: serial_xml(&places.console)?,
         graphics: Graphics { kind: "vnc", listen: ModelType { kind: "none" } },
         // What every firmware and system has a driver for.
         video: Video { model: ModelType { kind: "vga" } },
@@ -198,11 +225,12 @@ fn devices(spec: &InstanceSpec, console: &Console) -> Result<Devices> {
 }
 
 /// Ports are ordered one by one: libvirt makes no spare ones, and nothing could be plugged later.
-fn controllers(spec: &InstanceSpec) -> Vec<Controller> {
+fn controllers(spec: &InstanceSpec, has_seed: bool) -> Vec<Controller> {
     let ports = spec.disks.len() + spec.nics.len() + OWN_PORTS + FREE_PORTS;
     let port = |_| Controller { kind: "pci", model: "pcie-root-port" };
     let own = [Controller { kind: "usb", model: "none" }, Controller { kind: "pci", model: "pcie-root" }];
-    own.into_iter().chain((0..ports).map(port)).collect()
+    let seed = has_seed.then_some(Controller { kind: "scsi", model: "virtio-scsi" });
+    own.into_iter().chain(seed).chain((0..ports).map(port)).collect()
 }
 
 /// What a device is called that shows a row; libvirt asks for the prefix.
@@ -260,6 +288,32 @@ fn disk_xml(disk: &DiskSpec, place: u32, boot: Option<usize>) -> Result<Disk> {
         boot: boot.map(|order| BootOrder { order }),
         alias: Alias { name: alias(disk.vdisk) },
     })
+}
+
+/// Goes by the guest's own key, which is no disk's. On a bus that kernels made for clouds know: they have no driver for SATA.
+fn seed_xml(spec: &InstanceSpec, path: &Path) -> Result<Disk> {
+    let drives = spec.disks.iter().filter(|disk| disk.read_only).count();
+    Ok(Disk {
+        kind: "file",
+        device: "cdrom",
+        driver: DiskDriver { name: "qemu", format: "raw", cache: "writeback", discard: "ignore" },
+        source: DiskSource { file: Some(path_text(path)?), ..DiskSource::default() },
+        target: DiskTarget { dev: format!("sd{}", letters(u32::try_from(drives).unwrap_or(0))), bus: "scsi" },
+        readonly: Some(()),
+        shareable: None,
+        serial: SEED_SERIAL.to_owned(),
+        boot: None,
+        alias: Alias { name: alias(spec.instance) },
+    })
+}
+
+/// The drive with another disc, for a guest that runs and has these disks.
+///
+/// # Errors
+///
+/// `Order` if no domain can have such a disc.
+pub(super) fn other_seed(spec: &InstanceSpec, path: &Path) -> Result<String> {
+    text_of("disk", &seed_xml(spec, path)?)
 }
 
 /// The type of a disk, and where its bytes are.

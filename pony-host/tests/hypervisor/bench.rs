@@ -2,7 +2,8 @@
 
 use crate::daemon::Daemon;
 use pony_core::host::{
-    Boot, DiskSpec, Ending, Firmware, GuestState, InstanceFact, InstanceSpec, Place, VolumeFormat,
+    Boot, DiskSpec, Ending, Firmware, GuestConfig, GuestState, InstanceFact, InstanceSpec, Place, Seed,
+    VolumeFormat,
 };
 use pony_host::{Accel, Console, Hypervisor as _, Libvirt, LibvirtOptions, MoveOptions, marker_boot_sector};
 use std::os::unix::fs::PermissionsExt as _;
@@ -58,7 +59,7 @@ impl Bench {
         // The emulator's user has to get to the disks.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let host = Uuid::new_v4();
-        let options = LibvirtOptions { moves, ..options(host, &dir) };
+        let options = LibvirtOptions { moves, ..options(host, &dir, &daemon) };
         let libvirt = Libvirt::connect(&daemon.uri(), options).await.unwrap();
         Self { libvirt, marker: format!("marker {host}"), daemon, host, dir, made: Mutex::default() }
     }
@@ -68,7 +69,7 @@ impl Bench {
     }
 
     pub fn options(&self) -> LibvirtOptions {
-        options(self.host, &self.dir)
+        options(self.host, &self.dir, &self.daemon)
     }
 
     /// The same agent, restarted.
@@ -99,6 +100,7 @@ impl Bench {
             cpu: None,
             disks: vec![disk],
             nics: vec![],
+            seed: None,
         };
         self.write_disk(&spec, &marker_boot_sector(&self.marker));
         spec
@@ -151,6 +153,24 @@ impl Bench {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// A disc that tells a guest such a name.
+    pub fn seed(&self, spec: &InstanceSpec, hostname: &str) -> Seed {
+        Seed::new(Arc::new(GuestConfig {
+            instance: spec.instance,
+            hostname: hostname.to_owned(),
+            user_data: Some("#cloud-config\n".to_owned()),
+            name_servers: vec![],
+            cards: vec![],
+        }))
+    }
+
+    /// The discs that there are on this host.
+    pub fn seeds(&self) -> Vec<PathBuf> {
+        let dir = format!("var/lib/libvirt/qemu/ponycloud-seeds/{}", self.host);
+        let found = std::fs::read_dir(self.daemon.root().join(dir)).into_iter().flatten().flatten();
+        found.map(|entry| entry.path()).collect()
     }
 
     pub fn console(&self, spec: &InstanceSpec, end: &str) -> PathBuf {
@@ -214,8 +234,9 @@ pub async fn next(events: &mut Receiver<Uuid>) -> Option<Uuid> {
     tokio::time::timeout(crate::suite::EVENTUALLY, events.recv()).await.expect("neither an event nor an end")
 }
 
-fn options(host: Uuid, dir: &TempDir) -> LibvirtOptions {
-    LibvirtOptions { host, accel: Accel::Tcg, console_dir: Some(dir.path().join("console")), moves: None }
+fn options(host: Uuid, dir: &TempDir, daemon: &Daemon) -> LibvirtOptions {
+    let (console_dir, root) = (Some(dir.path().join("console")), Some(daemon.root()));
+    LibvirtOptions { host, accel: Accel::Tcg, console_dir, root, moves: None }
 }
 
 /// What a console shows within a while.

@@ -122,3 +122,43 @@ async fn a_guest_boots_by_uefi() {
     bench.libvirt.destroy(spec.instance).await.unwrap();
     bench.libvirt.undefine(spec.instance).await.unwrap();
 }
+
+/// What a guest is told is on a disc of its own: made before it starts, exchanged while it runs, gone with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_disc_that_tells_a_guest_about_itself_comes_changes_and_goes() {
+    let Some(bench) = Bench::new().await else { return };
+    let spec = bench.spec("told");
+    let told = |name: &str| InstanceSpec { seed: Some(bench.seed(&spec, name)), ..spec.clone() };
+    let refused = InstanceSpec { vcpu: 0, ..told("first") };
+    bench.libvirt.define(&refused).await.unwrap_err();
+    assert_eq!(bench.seeds(), Vec::<std::path::PathBuf>::new());
+
+    bench.run(&told("first")).await;
+    let fact = bench.fact(&spec).await.unwrap();
+    assert_eq!((fact.spec.as_ref(), fact.live.as_ref()), (Some(&told("first")), Some(&told("first"))));
+    let disc = std::fs::read(&bench.seeds()[0]).unwrap();
+    assert!(String::from_utf8_lossy(&disc).contains("\"first\""));
+
+    bench.libvirt.define(&told("second")).await.unwrap();
+    let fact = bench.fact(&spec).await.unwrap();
+    assert_eq!((fact.spec.as_ref(), fact.live.as_ref()), (Some(&told("second")), Some(&told("first"))));
+    assert_eq!(bench.seeds().len(), 2, "it may read what it has");
+    bench.libvirt.adjust(&told("second")).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().live, Some(told("second")));
+    assert_eq!(bench.seeds().len(), 1);
+
+    // What nobody has any more goes when the agent starts anew; what somebody has stays.
+    std::fs::write(bench.seeds()[0].with_file_name(format!("{}.0.iso", uuid::Uuid::new_v4())), "").unwrap();
+    let _another = bench.another().await;
+    assert_eq!(bench.seeds().len(), 1);
+
+    // One that is lost is made again, by whoever knows what is on it.
+    bench.libvirt.destroy(spec.instance).await.unwrap();
+    std::fs::remove_file(&bench.seeds()[0]).unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().spec, Some(spec.clone()), "to be defined anew");
+    bench.libvirt.define(&told("second")).await.unwrap();
+    bench.libvirt.start(spec.instance).await.unwrap();
+    bench.libvirt.destroy(spec.instance).await.unwrap();
+    bench.libvirt.undefine(spec.instance).await.unwrap();
+    assert_eq!(bench.seeds(), Vec::<std::path::PathBuf>::new());
+}

@@ -23,8 +23,7 @@ async fn two() -> Option<[Bench; 2]> {
     let mut benches = Vec::new();
     for _ in 0..2 {
         let daemon = Daemon::new().map_err(suite::skipped).ok()?;
-        let root = Some(daemon.root());
-        let moves = MoveOptions { listen: "127.0.0.1:0".parse().unwrap(), root };
+        let moves = MoveOptions { listen: "127.0.0.1:0".parse().unwrap() };
         benches.push(Bench::with_moves(Arc::new(daemon), Some(moves)).await);
     }
     benches.try_into().ok()
@@ -37,7 +36,8 @@ fn destination(bench: &Bench) -> Destination {
 fn counting(bench: &Bench) -> InstanceSpec {
     let spec = bench.spec("counts");
     bench.write_boot_code(&spec, &GUEST_COUNTS);
-    spec
+    let seed = Some(bench.seed(&spec, "counts"));
+    InstanceSpec { seed, ..spec }
 }
 
 async fn expected(spec: &InstanceSpec, from: &Bench, at: &Bench) {
@@ -121,6 +121,7 @@ async fn a_guest_moves_while_it_counts_and_misses_no_number() {
         said.extend(read_lines(&mut log, 16).await);
         assert!(told.lock().unwrap().iter().all(|it| (0.0..=1.0).contains(it)));
         assert_eq!(rooms(from), Vec::<std::path::PathBuf>::new());
+        assert_eq!((from.seeds().len(), to.seeds().len()), (0, 1), "its disc goes along");
     }
     said.extend(read(&mut log));
     let numbers = numbers(&said);
@@ -151,6 +152,7 @@ async fn a_guest_that_is_not_let_in_stays() {
     b.libvirt.destroy(spec.instance).await.unwrap();
     assert_eq!(b.fact(&spec).await, None);
     assert_eq!((rooms(&a), rooms(&b)), (vec![], vec![]));
+    assert_eq!((a.seeds().len(), b.seeds().len()), (1, 0));
     let mut log = log_of(&a, &spec);
     let seen = numbers(&read(&mut log)).len();
     a.says(&spec, &format!("{:04X}\n", seen + 4)).await;

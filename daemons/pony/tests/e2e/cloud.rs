@@ -41,6 +41,9 @@ impl Agent {
     pub(crate) const TWILIGHT: Self = Self { name: "twilight", stop_grace: 5 };
 }
 
+/// Where hosts keep the discs of their guests.
+const DISCS: &str = "/var/lib/libvirt/qemu/ponycloud-seeds";
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -257,6 +260,12 @@ impl Cloud {
             .collect()
     }
 
+    /// The discs that tell guests of this host about themselves.
+    pub(crate) fn discs(&self) -> Vec<PathBuf> {
+        let found = std::fs::read_dir(Path::new(DISCS).join(&self.host)).into_iter().flatten().flatten();
+        found.map(|entry| entry.path()).collect()
+    }
+
     /// All files in the pool, finished or not.
     pub(crate) fn pool_files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
@@ -287,6 +296,7 @@ impl Drop for Cloud {
         for link in self.links() {
             let _ = Command::new("ip").args(["link", "del", &link]).output();
         }
+        let _ = std::fs::remove_dir_all(Path::new(DISCS).join(&self.host));
     }
 }
 
@@ -378,6 +388,7 @@ impl Order {
                 cloud.domain_state(self.instance).is_none()
                     && cloud.list(&["host", &cloud.host, "instance"]).await.is_empty()
                     && cloud.links().is_empty()
+                    && cloud.discs().is_empty()
                     && cloud.list(&["storage-pool", &cloud.pool, "volume"]).await.is_empty()
                     && cloud.pool_files().is_empty()
             })

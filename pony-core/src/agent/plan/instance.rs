@@ -210,6 +210,7 @@ impl View<'_> {
             cpu: hardware.cpu.clone(),
             disks,
             nics,
+            seed: hardware.seed.clone(),
         })
     }
 

@@ -25,6 +25,7 @@ pub(in crate::agent) fn live_differences(live: &InstanceSpec, next: &InstanceSpe
     compare("disks", disks(&live.disks), disks(&next.disks));
     compare("network cards", nics(&live.nics), nics(&next.nics));
     compare("name", live.name.clone(), next.name.clone());
+    compare("disc with what it is told", disc(live), disc(next));
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -37,6 +38,10 @@ fn cpu(spec: &InstanceSpec) -> String {
         || "the host's".to_owned(),
         |cpu| std::iter::once(&cpu.model).chain(&cpu.features).cloned().collect::<Vec<_>>().join("+"),
     )
+}
+
+fn disc(spec: &InstanceSpec) -> String {
+    spec.seed.as_ref().map_or_else(|| "none".to_owned(), |seed| format!("{:016x}", seed.stamp()))
 }
 
 fn rcpu(spec: &InstanceSpec) -> String {

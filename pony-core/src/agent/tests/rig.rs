@@ -77,6 +77,7 @@ pub(super) fn hardware() -> Hardware {
             addresses: None,
             config: None,
         }],
+        seed: Some(Seed::from(1)),
     }
 }
 

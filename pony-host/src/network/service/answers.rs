@@ -1,7 +1,6 @@
-//! What a guest is told of itself, in the words of DHCP and of cloud-init's NoCloud. JSON is YAML, too.
+//! What a guest is told of itself, in the words of DHCP.
 
-use pony_core::host::{GuestCard, GuestConfig};
-use serde_json::{Value as Json, json};
+use pony_core::host::GuestConfig;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// An IPv4 address as it is lent.
@@ -34,39 +33,5 @@ pub(super) fn lease(mac: &str, config: &GuestConfig) -> Option<Lease> {
         router: routes.iter().find(|(_, prefix, _)| *prefix == 0).map(|(_, _, via)| *via),
         routes,
         name_servers: config.name_servers.iter().filter_map(|it| v4(*it)).collect(),
-    })
-}
-
-/// What stands at a path; `None` where there is nothing.
-pub(super) fn file(path: &str, config: &GuestConfig) -> Option<String> {
-    match path {
-        "/meta-data" => {
-            Some(json!({"instance-id": config.instance, "local-hostname": config.hostname}).to_string())
-        }
-        "/user-data" => Some(config.user_data.clone().unwrap_or_default()),
-        "/vendor-data" => Some(String::new()),
-        "/network-config" => Some(network_config(config).to_string()),
-        _ => None,
-    }
-}
-
-/// Version 2 of cloud-init's format.
-fn network_config(config: &GuestConfig) -> Json {
-    let cards =
-        config.cards.iter().enumerate().map(|(n, card)| (format!("card{n}"), card_config(card, config)));
-    json!({"version": 2, "ethernets": cards.collect::<serde_json::Map<_, _>>()})
-}
-
-fn card_config(card: &GuestCard, config: &GuestConfig) -> Json {
-    let addresses: Vec<String> = card.addresses.iter().map(|it| format!("{}/{}", it.ip, it.prefix)).collect();
-    let routes = card.addresses.iter().flat_map(|it| &it.routes);
-    let routes =
-        routes.map(|it| json!({"to": format!("{}/{}", it.to, it.prefix), "via": it.via.to_string()}));
-    let servers: Vec<String> = config.name_servers.iter().map(ToString::to_string).collect();
-    json!({
-        "match": {"macaddress": card.mac},
-        "addresses": addresses,
-        "routes": routes.collect::<Vec<_>>(),
-        "nameservers": {"addresses": servers},
     })
 }

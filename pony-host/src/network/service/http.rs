@@ -1,6 +1,6 @@
 //! HTTP for cloud-init: a guest reads its own files, and learns of no others.
 
-use super::{Guest, Guests, answers};
+use super::{Guest, Guests};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -60,14 +60,15 @@ fn answer(head: &str, from: IpAddr, guests: &Guests) -> String {
     let mut words = head.split_whitespace();
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split('?').next().unwrap_or_default();
-    let (status, body) =
-        match (method, find(from, guests).and_then(|guest| answers::file(path, &guest.config))) {
-            ("GET" | "HEAD", Some(body)) => ("200 OK", body),
-            ("GET" | "HEAD", None) => {
-                ("404 Not Found", "there is no such file: meta-data, user-data, network-config\n".into())
-            }
-            _ => ("405 Method Not Allowed", "these files are read only\n".into()),
-        };
+    let document =
+        path.strip_prefix('/').and_then(|name| find(from, guests).and_then(|it| it.config.document(name)));
+    let (status, body) = match (method, document) {
+        ("GET" | "HEAD", Some(body)) => ("200 OK", body),
+        ("GET" | "HEAD", None) => {
+            ("404 Not Found", "there is no such file: meta-data, user-data, network-config\n".into())
+        }
+        _ => ("405 Method Not Allowed", "these files are read only\n".into()),
+    };
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"

@@ -18,7 +18,7 @@ use super::link::Link;
 use super::links::Links;
 use super::name;
 use crate::Result;
-use pony_core::host::{GuestConfig, TapSpec};
+use pony_core::host::{GuestConfig, METADATA_ADDRESS, TapSpec};
 use rtnetlink::{LinkBridgePort, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,8 +28,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// Where guests ask; by convention of all clouds.
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// Where guests ask.
+const ADDRESS: Ipv4Addr = METADATA_ADDRESS;
 
 /// The hardware address of that. It may be the same on every host, since it is seen on none but its own.
 const MAC: [u8; 6] = [0x02, 0, 169, 254, 169, 254];

@@ -53,9 +53,9 @@ pub(super) struct Transition {
     later: &'static [Order],
 }
 
-use Order::{CopyImage, Create, Delete, DeleteCopy, Grow, Pause, Plug, Start, Stop, Unplug};
+use Order::{CopyImage, Create, Delete, DeleteCopy, Grow, Pause, Plug, Start, Stop, Tell, Unplug};
 
-pub(super) const TRANSITIONS: [Transition; 10] = [
+pub(super) const TRANSITIONS: [Transition; 11] = [
     Transition {
         name: "instance: create",
         before: &[],
@@ -111,6 +111,13 @@ pub(super) const TRANSITIONS: [Transition; 10] = [
         before: &[Create],
         order: Grow,
         verbs: &["grow while it is used"],
+        later: &[Stop, Delete],
+    },
+    Transition {
+        name: "instance: tell it something else",
+        before: &[Create],
+        order: Tell,
+        verbs: &["define", "change while it runs"],
         later: &[Stop, Delete],
     },
     Transition {

@@ -21,6 +21,8 @@ pub(super) enum Order {
     Unplug,
     /// A larger disk.
     Grow,
+    /// Other data for the software inside.
+    Tell,
     /// The instance, and what belongs to it.
     Delete,
     /// An image, with a copy of it.
@@ -38,6 +40,7 @@ impl Order {
             Self::Plug => "plug in",
             Self::Unplug => "unplug",
             Self::Grow => "grow",
+            Self::Tell => "tell it something else",
             Self::Delete => "delete",
             Self::CopyImage => "copy",
             Self::DeleteCopy => "delete the copy",
@@ -73,6 +76,8 @@ pub(super) struct Scene {
     volume: String,
     switch: String,
     vnic: String,
+    /// The discs that there were before the guest was told something else.
+    told: Vec<PathBuf>,
     /// An image of its own, and where its copy is.
     copy: Option<(String, String)>,
     /// Sees to it that names are not used again before they are free.
@@ -109,6 +114,7 @@ impl Scene {
             volume: String::new(),
             switch: String::new(),
             vnic: String::new(),
+            told: Vec::new(),
             copy: None,
             count: 0,
             begun: BTreeSet::new(),
@@ -138,6 +144,12 @@ impl Scene {
             Order::Grow => {
                 let path = format!("/tenant/{}/children/volume/{}/desired/size", self.tenant, self.volume);
                 vec![json!({"op": "replace", "path": path, "value": SIZES_MIB[1]})]
+            }
+            Order::Tell => {
+                self.told = self.cloud.discs();
+                self.count += 1;
+                let (path, value) = (self.instance_path(), format!("#cloud-config\n# {}\n", self.count));
+                vec![json!({"op": "add", "path": format!("{path}/desired/user_data"), "value": value})]
             }
             Order::Delete => self.parts.drain(..).map(|path| remove(&path)).collect(),
             Order::DeleteCopy => {
@@ -225,6 +237,10 @@ impl Scene {
             Order::Plug => disks == 2 && self.devices("domiflist") == 2,
             Order::Unplug => disks == 1 && self.devices("domiflist") == 0,
             Order::Grow => self.capacity_mib() == Some(SIZES_MIB[1]),
+            Order::Tell => {
+                let discs = self.cloud.discs();
+                discs.len() == 1 && discs != self.told && domain == Some("running")
+            }
             Order::Delete => domain.is_none() && self.is_empty().await,
             Order::CopyImage => self.cloud.pool_files().len() > self.files.len(),
             Order::DeleteCopy => self.is_empty().await,
@@ -237,10 +253,11 @@ impl Scene {
         current["status"] == status && (status == "stopped" || current["error"].is_null())
     }
 
-    /// How many lines a table of virsh has about the domain.
+    /// How many lines a table of virsh has about the domain, but for the disc that tells it about itself.
     fn devices(&self, table: &str) -> usize {
         let output = virsh(&[table, &self.instance.to_string()]);
-        String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.trim().is_empty()).count()
+        let is_device = |line: &&str| !line.trim().is_empty() && !line.contains("ponycloud-seeds");
+        String::from_utf8_lossy(&output.stdout).lines().filter(is_device).count()
     }
 
     fn capacity_mib(&self) -> Option<u64> {
@@ -255,6 +272,7 @@ impl Scene {
         let volumes = self.cloud.list(&["storage-pool", &self.cloud.pool, "volume"]).await;
         self.cloud.list(&["host", &self.cloud.host, "instance"]).await.is_empty()
             && self.cloud.links().is_empty()
+            && self.cloud.discs().is_empty()
             && volumes.len() == 1
             && self.cloud.pool_files().into_iter().collect::<BTreeSet<_>>() == self.files
     }

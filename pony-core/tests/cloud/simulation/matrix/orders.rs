@@ -27,6 +27,8 @@ pub(super) enum Order {
     Plug,
     /// None of either that can be missed.
     Unplug,
+    /// Other data for the software inside.
+    Tell,
     /// The instance, and its disk with it.
     Delete,
     /// What was deleted, anew under its old name.
@@ -70,6 +72,7 @@ impl Order {
             Self::Resize => "resize",
             Self::Plug => "plug a card and a disk in",
             Self::Unplug => "unplug the cards",
+            Self::Tell => "tell it something else",
             Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteBond => "delete",
             Self::ChangeBond => "change",
             Self::CreateAgain => "create again",
@@ -117,6 +120,7 @@ impl Order {
             Self::Pause => state(scene, "paused"),
             Self::Resize => vec![update("instance", scene.instance, json!({ "mem": 1024 }))],
             Self::Plug => scene.plug(),
+            Self::Tell => vec![update("instance", scene.instance, json!({ "user_data": "#cloud-config" }))],
             Self::Unplug => {
                 let database = &scene.world.store.database;
                 let cards = database.table("vnic").filter(|it| it["instance"] == json!(scene.instance));
@@ -249,7 +253,7 @@ pub(super) struct Transition {
 use Order::{
     ChangeBond, CopyImage, Create, CreateAgain, CreateBond, CreateDiskless, CreateEmptyVolume, CreateShared,
     CreateSharedVolume, CreateStopped, CreateVolume, Delete, DeleteBond, DeleteCopy, DeleteVolume, Evacuate,
-    GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return, Start, Stop, Unplug,
+    GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return, Start, Stop, Tell, Unplug,
 };
 
 const fn to(
@@ -261,7 +265,7 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 26] = [
+pub(super) const TRANSITIONS: [Transition; 27] = [
     to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
@@ -270,6 +274,7 @@ pub(super) const TRANSITIONS: [Transition; 26] = [
     to("instance: resize", &[Create], Resize, &[Stop, Pause, Delete]),
     to("instance: plug in", &[Create], Plug, &[Unplug, Stop, Delete]),
     to("instance: unplug", &[Create], Unplug, &[Plug, Stop, Delete]),
+    to("instance: tell it something else", &[Create], Tell, &[Stop, Pause, Delete]),
     to("instance: delete", &[Create], Delete, &[CreateAgain]),
     to("instance: move to another host", &[CreateDiskless], Evacuate, &[Return, Stop, Pause, Resize, Delete]),
     to(
