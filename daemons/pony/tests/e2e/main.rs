@@ -12,6 +12,7 @@ mod kills;
 mod later;
 mod matrix;
 mod skip;
+mod told;
 
 use cloud::{Cloud, Order};
 use serde_json::json;

@@ -4,15 +4,24 @@ use std::path::{Path, PathBuf};
 
 /// The demo guest, where the machine can run it; otherwise the test is noted as skipped.
 pub(crate) fn guest(test: &str) -> Option<PathBuf> {
+    built(test, "guest.raw")
+}
+
+/// The guest with Debian's cloud-init, likewise.
+pub(crate) fn cloud_init(test: &str) -> Option<PathBuf> {
+    built(test, "cloud-init.raw")
+}
+
+fn built(test: &str, name: &str) -> Option<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
-    let guest = target.join("guest/guest.raw");
+    let guest = target.join("guest").join(name);
     let is_root =
         std::fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
     let missing = if !is_root {
         "root is needed"
     } else if !guest.exists() {
-        "there is no demo guest; .ci/guest builds it"
+        "there is no such guest; .ci/guest builds it"
     } else if !["/usr/sbin/libvirtd", "/usr/bin/qemu-system-x86_64", "/usr/bin/virsh"]
         .iter()
         .all(|it| Path::new(it).exists())
