@@ -34,7 +34,8 @@ impl Clumsy {
     /// Notes that a step begins; says what shall become of it.
     fn fate(&self, verb: &str) -> std::io::Result<String> {
         let mut begun = std::fs::File::options().append(true).create(true).open(self.dir.join("begun"))?;
-        writeln!(begun, "{verb}")?;
+        // In one write: other steps begin at the same time, and `writeln!` makes two.
+        begun.write_all(format!("{verb}\n").as_bytes())?;
         let fault = std::fs::read_to_string(self.dir.join("fault")).unwrap_or_default();
         let fate = fault.trim().rsplit_once(": ").filter(|(of, _)| *of == verb);
         Ok(fate.map(|(_, fate)| fate.to_owned()).unwrap_or_default())
