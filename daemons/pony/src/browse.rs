@@ -35,10 +35,10 @@ impl Located {
         pointer(&self.path)
     }
 
-    /// The name or, without one, the key.
+    /// What people call it: its name, or what it calls itself; without either, the key.
     #[must_use]
     pub fn label(&self) -> &str {
-        self.row.name().unwrap_or(&self.key)
+        self.row.name().or_else(|| self.row.alias()).unwrap_or(&self.key)
     }
 
     /// The key of the entity at a mount above this one.
