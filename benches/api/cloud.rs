@@ -3,8 +3,11 @@
 use crate::client::Client;
 use base64::Engine;
 use pony_benches::Rng;
+use pony_core::tables::Metering;
+use pony_state::Read;
 use serde_json::{Value as Json, json};
 use sparkle::{Config, DatabaseArgs, HttpArgs, Sparkle};
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Instances of the tenant; half of them are ordered to run.
@@ -12,6 +15,8 @@ pub(crate) const INSTANCES: usize = 50_000;
 /// Instances that are ordered in one request.
 const AT_ONCE: usize = 5_000;
 const SEED: u64 = 7;
+/// How long the controller may take for what follows from the orders.
+const REST_MAX: Duration = Duration::from_secs(300);
 
 pub(crate) struct Cloud {
     pub(crate) sparkle: Sparkle,
@@ -50,12 +55,26 @@ impl Cloud {
             instances.extend(uuids.filter_map(|uuid| uuid.as_str()?.parse::<Uuid>().ok()));
         }
         anyhow::ensure!(instances.len() == INSTANCES, "{} instances were made", instances.len());
+        rest(&sparkle).await?;
         Ok(Self { sparkle, auth, tenant, instances, _dir: dir })
     }
 
     pub(crate) async fn stop(self) {
         self.sparkle.shutdown().await;
     }
+}
+
+/// Waits until the controller has written what follows from the orders: that they are metered.
+async fn rest(sparkle: &Sparkle) -> anyhow::Result<()> {
+    let metered = || sparkle.state().snapshot().table::<Metering>().len();
+    let begun = Instant::now();
+    let mut before = 0;
+    while before < INSTANCES || before != metered() {
+        before = metered();
+        anyhow::ensure!(begun.elapsed() < REST_MAX, "{before} rows of metering, and still more");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    Ok(())
 }
 
 /// Some instances as one operation of a patch.
