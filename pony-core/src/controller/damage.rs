@@ -201,7 +201,6 @@ pub(crate) struct Deciding<'a, R> {
     pub(crate) hosts: &'a mut Hosts,
     /// The instances and volumes that found no host so far.
     pub(crate) stuck: &'a BTreeSet<Subject>,
-    pub(crate) writes: &'a mut Writes,
     /// The serial number of the next placement.
     pub(crate) serial: &'a mut i64,
     /// Unix time, s.
@@ -209,9 +208,9 @@ pub(crate) struct Deciding<'a, R> {
 }
 
 impl<R: Read> Deciding<'_, R> {
-    /// Decides about all that is damaged. What is being written at the moment waits until it is known how that
-    /// ended.
-    pub(crate) fn decide(&mut self, damage: Damage) -> Settled {
+    /// Decides about all that is damaged, and says so in `writes`. What is being written at the moment waits until it is
+    /// known how that ended.
+    pub(crate) fn decide(&mut self, damage: Damage, writes: &mut Writes) -> Settled {
         let mut subjects = damage.subjects;
         if damage.hosts_changed {
             subjects.extend(self.stuck.iter().copied());
@@ -219,22 +218,23 @@ impl<R: Read> Deciding<'_, R> {
         // Either tells users about the volume, which takes both.
         let volumes: Vec<Uuid> = subjects.iter().filter_map(Subject::volume).collect();
         subjects.extend(volumes.into_iter().flat_map(|it| [Subject::Volume(it), Subject::Hold(it)]));
-        let (busy, free): (Vec<_>, Vec<_>) =
-            subjects.into_iter().partition(|it| self.writes.is_in_flight(*it));
-        free.iter().for_each(|subject| self.writes.want(*subject, None));
-        let mut round = Round::new(self.writes.placements(), *self.serial);
+        let (busy, free): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|it| writes.is_in_flight(*it));
+        free.iter().for_each(|subject| writes.want(*subject, None));
+        let mut wanted = Vec::with_capacity(free.len());
+        let mut round = Round::new(writes.placements(), *self.serial);
         let mut settled = Settled { disks: damage.disks, ..Settled::default() };
         busy.into_iter().for_each(|subject| settled.note(subject));
         for subject in free {
             settled.note(subject);
             let ops = self.decide_one(subject, &mut round, &mut settled);
-            self.writes.want(subject, ops);
+            wanted.push((subject, ops));
         }
         *self.serial = round.serial;
+        wanted.into_iter().for_each(|(subject, ops)| writes.want(subject, ops));
         settled
     }
 
-    fn decide_one(&mut self, subject: Subject, round: &mut Round, settled: &mut Settled) -> Vec<RowOp> {
+    fn decide_one(&mut self, subject: Subject, round: &mut Round<'_>, settled: &mut Settled) -> Vec<RowOp> {
         let (op, stuck) = match subject {
             Subject::Host(uuid) => (self.hosts.decide(self.view, uuid), None),
             Subject::Instance(uuid) => match instances::decide(self.view, round, uuid) {

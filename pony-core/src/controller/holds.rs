@@ -101,7 +101,7 @@ pub(crate) fn holder(view: &impl Read, volume: Uuid) -> Option<(&HostVolume, &Ho
 }
 
 /// Decides about the grants of one volume.
-pub(crate) fn decide(view: &impl Read, round: &mut Round, volume: Uuid) -> Verdict {
+pub(crate) fn decide(view: &impl Read, round: &mut Round<'_>, volume: Uuid) -> Verdict {
     let order = view.get::<Volume>(&volume).and_then(|row| row.desired.as_ref());
     let Some((order, pool)) = order.and_then(|order| Some((order, pool_of(view, order)?))) else {
         return Verdict::default();
@@ -182,7 +182,7 @@ struct Grants<'a, R> {
 }
 
 impl<R: Read> Grants<'_, R> {
-    fn decide(&self, round: &mut Round) -> Verdict {
+    fn decide(&self, round: &mut Round<'_>) -> Verdict {
         let wanted = match self.wanted(round) {
             Ok(wanted) => wanted,
             Err(why) => return Verdict { ops: Vec::new(), stuck: Some(why) },
@@ -262,7 +262,7 @@ impl<R: Read> Grants<'_, R> {
         unknown.map(|it| ops::update("host_volume", it.key(), [("made", json!(true))]))
     }
 
-    fn grant(&self, host: Uuid, hold: VolumeHold, round: &mut Round) -> RowOp {
+    fn grant(&self, host: Uuid, hold: VolumeHold, round: &mut Round<'_>) -> RowOp {
         let sharer = (hold == VolumeHold::Use).then_some(host);
         let columns = [
             ("hold", json!(hold.as_str())),
@@ -301,7 +301,7 @@ impl<R: Read> Grants<'_, R> {
         })
     }
 
-    fn wanted(&self, round: &Round) -> Result<Wanted, String> {
+    fn wanted(&self, round: &Round<'_>) -> Result<Wanted, String> {
         if self.pool.host.is_some() {
             return Ok(Wanted::new());
         }
@@ -405,7 +405,7 @@ impl<R: Read> Grants<'_, R> {
     }
 
     /// The host that makes it, or looks after it: the same as before, where that can be.
-    fn home(&self, before: Option<Uuid>, round: &Round) -> Option<Uuid> {
+    fn home(&self, before: Option<Uuid>, round: &Round<'_>) -> Option<Uuid> {
         let disks = self.view.table::<Vdisk>().find("volume", self.volume);
         let instances = disks.filter_map(|row| Some(row.desired.as_ref()?.instance));
         let near: Vec<Uuid> = instances.filter_map(|it| round.host_of(self.view, it)).collect();

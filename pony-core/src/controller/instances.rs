@@ -5,6 +5,7 @@
 //! word, `released` in its current part: silence, or the absence of a part, proves nothing, since the order to run
 //! may still be on its way there.
 
+use super::writes::Placements;
 use super::{moves, ops};
 use crate::placement::{self, Candidate, Fitness, NoHost, Request};
 use crate::tables::{
@@ -29,21 +30,22 @@ pub(crate) enum Decision {
 
 /// What a round of decisions has to go by besides the state: what was decided already and has not come back from
 /// the database yet. What the round places is accounted for as it goes.
-#[derive(Debug, Default)]
-pub(crate) struct Round {
-    /// Placements on their way to the database, by instance.
-    pending: BTreeMap<Uuid, Uuid>,
+#[derive(Debug)]
+pub(crate) struct Round<'a> {
+    /// Placements on their way to the database.
+    pending: &'a Placements,
+    /// Those of this round.
+    placed: Placements,
     /// All hosts of the cloud as they are now, once somebody asks.
     candidates: Option<Vec<Candidate>>,
     /// The serial number of the next placement, or grant.
     pub(crate) serial: i64,
 }
 
-impl Round {
-    /// `pending`: (host, instance) of placements that are on their way to the database.
-    pub(crate) fn new(pending: impl IntoIterator<Item = (Uuid, Uuid)>, serial: i64) -> Self {
-        let pending = pending.into_iter().map(|(host, instance)| (instance, host)).collect();
-        Self { pending, candidates: None, serial }
+impl<'a> Round<'a> {
+    /// `pending`: placements that are on their way to the database.
+    pub(crate) const fn new(pending: &'a Placements, serial: i64) -> Self {
+        Self { pending, placed: Placements::new(), candidates: None, serial }
     }
 
     /// Chooses a host: the wished one, where it fits.
@@ -71,11 +73,13 @@ impl Round {
     }
 
     fn candidates(&mut self, view: &impl Read) -> &[Candidate] {
-        self.candidates.get_or_insert_with(|| gather(view, &self.pending))
+        let pending =
+            || self.pending.iter().filter(|(it, _)| !self.placed.contains_key(it)).chain(&self.placed);
+        self.candidates.get_or_insert_with(|| gather(view, pending()))
     }
 
     pub(super) fn reserve(&mut self, host: Uuid, instance: Uuid, mem_mib: i64) -> i64 {
-        self.pending.insert(instance, host);
+        self.placed.insert(instance, host);
         let candidates = self.candidates.iter_mut().flatten();
         candidates.filter(|it| it.host == host).for_each(|it| it.mem_used_mib += mem_mib);
         self.next_serial()
@@ -92,11 +96,11 @@ impl Round {
     pub(crate) fn host_of(&self, view: &impl Read, instance: Uuid) -> Option<Uuid> {
         let home = |row: &HostInstance| row.desired.as_ref().and_then(|it| it.target).unwrap_or(row.host);
         let placed = placement_of(view, instance).map(|(row, _)| home(row));
-        self.pending.get(&instance).copied().or(placed)
+        self.placed.get(&instance).or_else(|| self.pending.get(&instance)).copied().or(placed)
     }
 }
 
-fn gather(view: &impl Read, pending: &BTreeMap<Uuid, Uuid>) -> Vec<Candidate> {
+fn gather<'a>(view: &impl Read, pending: impl Iterator<Item = (&'a Uuid, &'a Uuid)>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> =
         view.table::<Host>().ordered().filter_map(|host| candidate(view, host)).collect();
     for (instance, host) in pending {
@@ -159,7 +163,7 @@ pub(crate) fn placement_of(view: &impl Read, instance: Uuid) -> Option<(&HostIns
 }
 
 /// Decides about one instance, present or not.
-pub(crate) fn decide(view: &impl Read, round: &mut Round, instance: Uuid) -> Decision {
+pub(crate) fn decide(view: &impl Read, round: &mut Round<'_>, instance: Uuid) -> Decision {
     let order = view.get::<Instance>(&instance).and_then(|row| row.desired.as_ref());
     match (order, placement_of(view, instance)) {
         (None, None) => Decision::Nothing,
@@ -234,7 +238,7 @@ pub(crate) fn is_fenced(view: &impl Read, host: Uuid) -> bool {
 
 fn keep_or_move(
     view: &impl Read,
-    round: &mut Round,
+    round: &mut Round<'_>,
     instance: Uuid,
     order: &InstanceDesired,
     row: &HostInstance,
@@ -283,7 +287,7 @@ pub(crate) fn host_name(host: &Host) -> String {
     ordered.or_else(found).map_or_else(|| host.uuid.to_string(), str::to_owned)
 }
 
-fn place(view: &impl Read, round: &mut Round, instance: Uuid, order: &InstanceDesired) -> Decision {
+fn place(view: &impl Read, round: &mut Round<'_>, instance: Uuid, order: &InstanceDesired) -> Decision {
     if order.state == InstanceState::Stopped {
         return Decision::Nothing;
     }
@@ -302,7 +306,7 @@ fn place(view: &impl Read, round: &mut Round, instance: Uuid, order: &InstanceDe
     }
 }
 
-fn request(view: &impl Read, round: &Round, instance: Uuid, order: &InstanceDesired) -> Request {
+fn request(view: &impl Read, round: &Round<'_>, instance: Uuid, order: &InstanceDesired) -> Request {
     let groups = groups_of(view, instance);
     let of_kind = |kind| groups.iter().filter(move |(_, it)| **it == kind).map(|(group, _)| *group);
     Request {
@@ -333,7 +337,7 @@ fn groups_of(view: &impl Read, instance: Uuid) -> BTreeMap<Uuid, AffinityType> {
 }
 
 /// The hosts of the other members of a group.
-fn hosts_of(view: &impl Read, round: &Round, group: Uuid, but: Uuid) -> Vec<Uuid> {
+fn hosts_of(view: &impl Read, round: &Round<'_>, group: Uuid, but: Uuid) -> Vec<Uuid> {
     view.joined::<AffinityGroupInstance, Instance>("affinity_group", group)
         .filter(|(_, member)| member.uuid != but)
         .filter_map(|(_, member)| round.host_of(view, member.uuid))

@@ -480,11 +480,10 @@ impl Controller {
             distribution: &self.distribution,
             hosts: &mut self.hosts,
             stuck: &self.stuck,
-            writes: &mut self.writes,
             serial: &mut self.serial,
             now_unix_s: self.unix_s,
         }
-        .decide(damage);
+        .decide(damage, &mut self.writes);
         self.stuck.retain(|subject| !settled.contains(*subject));
         self.stuck.extend(settled.stuck.keys());
         // Composed parts decide nothing and go to no host: nothing further follows from this commit.

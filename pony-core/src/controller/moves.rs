@@ -35,7 +35,7 @@ fn way_to(view: &impl Read, host: Uuid) -> Option<Text> {
 /// An instance is to leave its host for another one: while it runs, if both can do that.
 pub(super) fn begin(
     view: &impl Read,
-    round: &mut Round,
+    round: &mut Round<'_>,
     order: &InstanceDesired,
     row: &HostInstance,
     to: Uuid,
@@ -84,7 +84,7 @@ fn update<const N: usize>(row: &HostInstance, columns: [(&str, Json); N]) -> Dec
 }
 
 /// What follows for an instance on its way.
-pub(super) fn go_on(view: &impl Read, round: &mut Round, row: &HostInstance) -> Decision {
+pub(super) fn go_on(view: &impl Read, round: &mut Round<'_>, row: &HostInstance) -> Decision {
     let Some((placement, to)) = row.desired.as_ref().and_then(|it| Some((it, it.target?))) else {
         return Decision::Nothing;
     };
@@ -104,7 +104,7 @@ pub(super) fn go_on(view: &impl Read, round: &mut Round, row: &HostInstance) -> 
 }
 
 /// In one transaction: at no time is it placed nowhere, or twice.
-fn hand_over(round: &mut Round, row: &HostInstance, to: Uuid) -> Decision {
+fn hand_over(round: &mut Round<'_>, row: &HostInstance, to: Uuid) -> Decision {
     let serial = round.next_serial();
     let placed = [
         ("host", json!(to)),
@@ -135,7 +135,7 @@ fn is_torn(view: &impl Read, row: &HostInstance, placement: &HostInstanceDesired
 }
 
 /// A cancelled move ends once the source has said that the guest is here, with nothing under way.
-fn end_when_settled(round: &mut Round, row: &HostInstance, placement: &HostInstanceDesired) -> Decision {
+fn end_when_settled(round: &mut Round<'_>, row: &HostInstance, placement: &HostInstanceDesired) -> Decision {
     let said = row.current.as_ref().filter(|it| it.serial == Some(placement.serial));
     if said.is_none_or(|it| it.status == InstanceStatus::Migrating) {
         return Decision::Nothing;

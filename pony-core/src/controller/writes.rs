@@ -48,11 +48,16 @@ impl Subject {
 pub(crate) struct Writes {
     wanted: BTreeMap<Subject, Vec<RowOp>>,
     in_flight: Option<(WriteId, BTreeMap<Subject, Vec<RowOp>>)>,
+    placements: Placements,
     /// So many of the next transactions have one operation: a larger one was refused.
     one_by_one: usize,
     retries: BTreeMap<Subject, Retry>,
     handed_out: u64,
 }
+
+/// Hosts by instance, of the placements that are wanted or on their way: kept in step, since very many other writes may
+/// wait while a few instances are decided about.
+pub(crate) type Placements = BTreeMap<Uuid, Uuid>;
 
 #[derive(Debug, Clone, Copy)]
 struct Retry {
@@ -65,9 +70,12 @@ impl Writes {
     /// Wants `ops` written about `subject`, in place of what was wanted before; perhaps nothing.
     pub(crate) fn want(&mut self, subject: Subject, ops: impl IntoIterator<Item = RowOp>) {
         let ops: Vec<RowOp> = ops.into_iter().collect();
-        if ops.is_empty() {
-            self.wanted.remove(&subject);
-        } else {
+        let before = self.wanted.remove(&subject);
+        for (instance, _) in before.iter().flatten().filter_map(placement) {
+            self.placements.remove(&instance);
+        }
+        if !ops.is_empty() {
+            self.placements.extend(ops.iter().filter_map(placement));
             self.wanted.insert(subject, ops);
         }
     }
@@ -78,10 +86,9 @@ impl Writes {
         self.in_flight.as_ref().is_some_and(|(_, ops)| ops.contains_key(&subject))
     }
 
-    /// (host, instance) of the placements that are wanted or on their way.
-    pub(crate) fn placements(&self) -> Vec<(Uuid, Uuid)> {
-        let in_flight = self.in_flight.iter().flat_map(|(_, ops)| ops.values());
-        in_flight.chain(self.wanted.values()).flatten().filter_map(placement).collect()
+    /// The placements that are wanted or on their way.
+    pub(crate) const fn placements(&self) -> &Placements {
+        &self.placements
     }
 
     fn waits(&self, subject: &Subject) -> bool {
@@ -128,6 +135,9 @@ impl Writes {
         let Some((_, ops)) = self.in_flight.take_if(|(in_flight, _)| *in_flight == id) else {
             return Damage::default();
         };
+        for (instance, _) in ops.values().flatten().filter_map(placement) {
+            self.placements.remove(&instance);
+        }
         let subjects: BTreeSet<Subject> = ops.into_keys().collect();
         if succeeded {
             self.retries.retain(|subject, _| !subjects.contains(subject));
@@ -163,7 +173,7 @@ impl Writes {
     }
 }
 
-/// (host, instance), if that is a placement, or the beginning of a move.
+/// (instance, host), if that is a placement, or the beginning of a move.
 fn placement(op: &RowOp) -> Option<(Uuid, Uuid)> {
     let uuid = |of: Option<&Json>| of.and_then(Json::as_str)?.parse().ok();
     let (host, instance) = match op {
@@ -173,7 +183,7 @@ fn placement(op: &RowOp) -> Option<(Uuid, Uuid)> {
         }
         _ => return None,
     };
-    Some((uuid(host)?, uuid(instance)?))
+    Some((uuid(instance)?, uuid(host)?))
 }
 
 #[cfg(test)]
@@ -226,6 +236,26 @@ mod tests {
         assert_eq!(ops, [ops::delete("volume", [("uuid", json!(id(0)))])]);
         writes.ended(again, false, 2_000);
         assert_eq!(writes.poll_timeout(), Some(2_000 + 2 * WRITE_RETRY_MS_MIN));
+    }
+
+    #[test]
+    fn placements_are_known_from_when_they_are_wanted_until_their_write_ended() {
+        let place = |host: u128| {
+            let row = [("host", json!(id(host))), ("instance", json!(id(1)))];
+            Some(ops::insert("host_instance", row))
+        };
+        let (mut writes, instance) = (Writes::default(), Subject::Instance(id(1)));
+        let known = |writes: &Writes| writes.placements().get(&id(1)).copied();
+        writes.want(instance, place(7));
+        writes.want(instance, place(8));
+        assert_eq!(known(&writes), Some(id(8)));
+        let (write, _) = writes.take(|_| Vec::new()).unwrap();
+        assert_eq!(known(&writes), Some(id(8)));
+        writes.ended(write, true, 0);
+        assert_eq!(known(&writes), None);
+        writes.want(instance, place(7));
+        writes.want(instance, None);
+        assert_eq!(writes.placements().len(), 0);
     }
 
     #[test]
