@@ -6,9 +6,10 @@
 mod namespace;
 mod storage_bench;
 mod suite;
+mod traces;
 mod web;
 
-use namespace::{Things, in_namespace, is_inside, mount, run, unmount};
+use namespace::{in_namespace, is_inside, mount, run, unmount};
 use pony_core::host::{DriverErrorKind, PoolBackend, Source, VolumeFormat};
 use pony_host::Storage;
 use std::fs::File;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use storage_bench::{Bench, MIB, assert_holds, disk, options};
 use suite::{assert_refused, eventually};
 use tempfile::TempDir;
+use traces::Traces;
 use web::{Page, Web};
 
 /// Inode number of the root of every subvolume.
@@ -48,7 +50,7 @@ fn bench(pool: &Path) -> Bench {
     Bench::of(PoolBackend::Btrfs { path: pool.to_owned() }, pool.to_owned(), options())
 }
 
-fn clear(dir: TempDir, pool: &Path, before: &Things) {
+fn clear(dir: TempDir, pool: &Path, before: &Traces) {
     unmount(pool);
     std::fs::remove_dir(pool).unwrap();
     std::fs::remove_file(dir.path().join("image")).unwrap();
@@ -63,7 +65,7 @@ async fn btrfs_conforms_inside() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let before = Things::of(dir.path());
+    let before = Traces::alone(dir.path());
     let pool = file_system(dir.path());
     let (bench, web) = (bench(&pool), Web::start().await);
     let uri = web.put("image", Page::new(disk(6 * MIB, 1)));
@@ -86,7 +88,7 @@ async fn btrfs_shares_blocks_inside() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let before = Things::of(dir.path());
+    let before = Traces::alone(dir.path());
     let pool = file_system(dir.path());
     let (bench, web) = (bench(&pool), Web::start().await);
     let bytes = disk(64 * MIB, 2);

@@ -6,9 +6,10 @@
 mod namespace;
 mod storage_bench;
 mod suite;
+mod traces;
 mod web;
 
-use namespace::{Things, in_guest, is_inside, run};
+use namespace::{in_guest, is_inside, run};
 use pony_core::host::{DriverErrorKind, Place, PoolBackend, Source, VolumeFact, VolumeFormat, VolumeSpec};
 use pony_host::{Storage, StorageOptions};
 use std::fs::File;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use storage_bench::{Bench, MIB, disk, options, qcow2_of};
 use suite::assert_refused;
 use tempfile::TempDir;
+use traces::Traces;
 use web::{Page, Web};
 
 /// Size of a physical extent in LVM.
@@ -74,7 +76,7 @@ fn assert_reads(fact: &VolumeFact, bytes: &[u8]) {
 /// A volume group that goes in the end, and nothing else is left.
 async fn in_group<F: Future<Output = ()>>(work: impl FnOnce(PathBuf, Web) -> F) {
     let dir = TempDir::new().unwrap();
-    let before = Things::of(dir.path());
+    let before = Traces::alone(dir.path());
     let device = volume_group(dir.path());
     work(dir.path().to_owned(), Web::start().await).await;
     run("vgremove", &["-f", "-y", "ponytest"]);

@@ -6,9 +6,10 @@
 mod namespace;
 mod storage_bench;
 mod suite;
+mod traces;
 mod web;
 
-use namespace::{Things, in_guest, is_inside, mount, run, unmount};
+use namespace::{in_guest, is_inside, mount, run, unmount};
 use pony_core::host::{DriverErrorKind, PoolBackend, Source, VolumeSpec};
 use pony_host::{HostStorage, Storage, StorageOptions};
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::path::Path;
 use storage_bench::{Bench, MIB, assert_holds, disk, options, qcow2_of};
 use suite::{assert_refused, eventually};
 use tempfile::TempDir;
+use traces::Traces;
 use web::{Page, Web};
 
 /// The server's programs, and the libraries that they need.
@@ -132,7 +134,7 @@ async fn nfs_keeps_what_it_is_given_inside() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let before = Things::of(dir.path());
+    let before = Traces::alone(dir.path());
     serve(dir.path());
     let (bench, web) = (bench(dir.path(), "/pool"), Web::start().await);
     let bytes = disk(2 * MIB, 1);
@@ -175,7 +177,7 @@ async fn nfs_conforms_inside() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let before = Things::of(dir.path());
+    let before = Traces::alone(dir.path());
     serve(dir.path());
     let (bench, web) = (bench(dir.path(), "/pool"), Web::start().await);
     let uri = web.put("image", Page::new(disk(6 * MIB, 1)));

@@ -1,11 +1,10 @@
 //! Tests that need what a machine has only once: run again in a mount namespace of their own, or in a guest that runs
-//! this machine's programs under Debian's full kernel. And what they must leave as they found it.
+//! this machine's programs under Debian's full kernel.
 
 #![allow(dead_code, unreachable_pub)]
 
 use super::suite;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// Says to a test that it is where it belongs.
@@ -78,49 +77,4 @@ pub fn mount(args: &[&str], dir: &Path) {
 
 pub fn unmount(dir: &Path) {
     assert!(Command::new("umount").arg(dir).status().unwrap().success());
-}
-
-/// What there is of mounts, of loop devices and mapped ones that have to do with a directory, and of files in it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Things {
-    dir: PathBuf,
-    mounts: Vec<String>,
-    devices: BTreeSet<String>,
-    files: BTreeSet<PathBuf>,
-}
-
-impl Things {
-    pub fn of(dir: &Path) -> Self {
-        let mounts =
-            std::fs::read_to_string("/proc/self/mounts").unwrap().lines().map(str::to_owned).collect();
-        Self { dir: dir.to_owned(), mounts, devices: devices(dir), files: files(dir) }
-    }
-
-    /// The same is there now.
-    #[track_caller]
-    pub fn assert_unchanged(&self) {
-        assert_eq!(*self, Self::of(&self.dir), "something was left behind, or taken away");
-    }
-}
-
-/// Loop devices on files in the directory, and mapped devices: others may have some on this machine, but not in
-/// a guest.
-fn devices(dir: &Path) -> BTreeSet<String> {
-    let blocks = std::fs::read_dir("/sys/block").unwrap().flatten().map(|entry| entry.path());
-    let is_ours = |block: &PathBuf| {
-        let backing = std::fs::read_to_string(block.join("loop/backing_file")).unwrap_or_default();
-        Path::new(backing.trim()).starts_with(dir) || block.join("dm").exists()
-    };
-    blocks.filter(is_ours).map(|block| block.display().to_string()).collect()
-}
-
-fn files(dir: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.append(&mut files(&entry.path()));
-        }
-        found.insert(entry.path());
-    }
-    found
 }
