@@ -13,6 +13,9 @@ mod live;
 mod moves;
 #[allow(unused_imports)]
 mod suite;
+mod traces;
+#[path = "hypervisor/writes.rs"]
+mod writes;
 
 use bench::{Bench, GUEST_ECHOES, GUEST_PANICS, GUEST_POWERS_OFF};
 use daemon::Daemon;

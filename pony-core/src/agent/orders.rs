@@ -95,6 +95,8 @@ pub enum Hold {
     Whole,
     /// Its instances may use it, as those of other hosts do.
     Use,
+    /// An instance that comes with it may have it open, standing still: another host has it.
+    Incoming,
     /// It is to let go of it.
     Released,
     /// Say what it sees.
@@ -115,6 +117,22 @@ impl Grant {
         match self {
             Self::Own => true,
             Self::Given { hold, .. } => hold == if shared { Hold::Use } else { Hold::Whole },
+            Self::None => false,
+        }
+    }
+
+    /// Whether an instance may come with it, which stands still until the other host has let go of it.
+    #[must_use]
+    pub fn may_arrive(self) -> bool {
+        matches!(self, Self::Given { hold: Hold::Incoming, .. })
+    }
+
+    /// Whether what has it open may go on: this host has it, or has not let go of it yet.
+    #[must_use]
+    pub fn may_go_on(self) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Given { hold, .. } => matches!(hold, Hold::Whole | Hold::Use | Hold::Released),
             Self::None => false,
         }
     }

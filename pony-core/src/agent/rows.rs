@@ -94,6 +94,7 @@ fn grant(rows: &impl Read, host: Uuid, volume: Uuid, pool: Uuid) -> Grant {
             let hold = match given.hold {
                 tables::VolumeHold::Whole => Hold::Whole,
                 tables::VolumeHold::Use => Hold::Use,
+                tables::VolumeHold::Incoming => Hold::Incoming,
                 tables::VolumeHold::Released => Hold::Released,
                 tables::VolumeHold::Look => Hold::Look,
             };

@@ -129,6 +129,12 @@ impl Damage {
         } else if let Some(row) = change.row::<HostVolume>() {
             let uuids: BTreeSet<Uuid> = row.before.iter().chain(&row.after).map(|it| it.volume).collect();
             uuids.into_iter().for_each(|uuid| self.volume(uuid, view.get::<Volume>(&uuid)));
+            // One that moves waits for the grants of its volumes.
+            if row.before.and_then(|it| it.desired.as_ref()) != row.after.and_then(|it| it.desired.as_ref()) {
+                let volume = row.after.or(row.before).map(|it| it.volume);
+                let disks = volume.into_iter().flat_map(|it| view.table::<Vdisk>().find("volume", it));
+                self.instances(disks.filter_map(|it| Some(it.desired.as_ref()?.instance)));
+            }
         } else if let Some(row) = change.row::<Image>() {
             self.subjects.extend(row.after.map(|it| Subject::Image(it.uuid)));
         } else if let Some(row) = change.row::<Disk>() {

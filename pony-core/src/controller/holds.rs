@@ -5,10 +5,18 @@
 //! uses, and with which nothing is to be done, is held by nobody: one host looks after it, which may change at any time.
 //! So a host that is away holds up only what it was at work on.
 //!
+//! While an instance moves, its host has its volumes as before, and the target may only let the instance in with them
+//! (`incoming`: what arrives stands still, and neither reads nor writes). Once the target is ready the source is told to let
+//! go, before it is told the way: its guest goes on with what it has open, and nothing else is done with it there. Its word
+//! that it let go, which comes with that about the instance, makes the volumes the target's, as a rule in the transaction
+//! that makes the placement so; in whichever order they come, the guest goes on only where both have. So at any time one
+//! host at most may write: the source until it has let go, then nobody, then the target.
+//!
 //! Volumes of a pool that names its host need no grants.
 
 use super::damage::Changed;
 use super::instances::{Round, host_name, is_evacuated, is_fenced, is_present, placement_of};
+use super::moves;
 use super::ops;
 use crate::pool;
 use crate::tables::{
@@ -100,6 +108,11 @@ pub(crate) fn holder(view: &impl Read, volume: Uuid) -> Option<(&HostVolume, &Ho
     })
 }
 
+/// Whether a host has the volume for itself and has not been told to let go of it, in a pool of several hosts.
+pub(crate) fn keeps(view: &impl Read, host: Uuid, volume: Uuid) -> bool {
+    holder(view, volume).is_some_and(|(row, _)| row.host == host)
+}
+
 /// Decides about the grants of one volume.
 pub(crate) fn decide(view: &impl Read, round: &mut Round<'_>, volume: Uuid) -> Verdict {
     let order = view.get::<Volume>(&volume).and_then(|row| row.desired.as_ref());
@@ -134,7 +147,7 @@ impl Grant<'_> {
         let told = self.row.current.as_ref();
         let let_go = || told.is_some_and(|it| it.released && it.serial == Some(self.order.serial));
         let may = match self.order.hold {
-            VolumeHold::Look => false,
+            VolumeHold::Look | VolumeHold::Incoming => false,
             VolumeHold::Released => !let_go(),
             VolumeHold::Whole | VolumeHold::Use => true,
         };
@@ -171,6 +184,32 @@ impl Grant<'_> {
 
 /// What hosts should be granted.
 type Wanted = BTreeMap<Uuid, VolumeHold>;
+
+/// Where an instance is that uses a volume.
+#[derive(Debug, Clone, Copy)]
+struct User {
+    host: Uuid,
+    /// Where it moves to.
+    to: Option<Uuid>,
+    /// Whether that has come so far that its host keeps nothing of it.
+    parts: bool,
+}
+
+impl User {
+    /// Whether the host that has the volume for itself is one of its own.
+    fn has(&self, sole: Option<Uuid>) -> bool {
+        sole.is_some_and(|it| it == self.host || Some(it) == self.to)
+    }
+
+    /// What its hosts should be granted, where nobody else uses the volume.
+    fn wants(self) -> Wanted {
+        match self.to {
+            Some(to) if self.parts => Wanted::from([(to, VolumeHold::Whole)]),
+            Some(to) => Wanted::from([(self.host, VolumeHold::Whole), (to, VolumeHold::Incoming)]),
+            None => Wanted::from([(self.host, VolumeHold::Whole)]),
+        }
+    }
+}
 
 /// The grants of one volume, and what they follow from.
 struct Grants<'a, R> {
@@ -226,6 +265,8 @@ impl<R: Read> Grants<'_, R> {
                 _ if !ends => None,
                 _ if is_fenced(self.view, it.row.host) => Some(it.delete()),
                 VolumeHold::Whole | VolumeHold::Use => Some(it.release(self.is_made())),
+                // What it let be opened has read and written nothing, and will not.
+                VolumeHold::Incoming => Some(it.delete()),
                 VolumeHold::Look | VolumeHold::Released => {
                     (is_settled && !it.is_busy(self.view)).then(|| it.delete())
                 }
@@ -238,7 +279,7 @@ impl<R: Read> Grants<'_, R> {
         own.is_busy(self.view)
             && match hold {
                 VolumeHold::Look => true,
-                VolumeHold::Use => own.is_sole(),
+                VolumeHold::Use | VolumeHold::Incoming => own.is_sole(),
                 VolumeHold::Whole | VolumeHold::Released => false,
             }
     }
@@ -252,7 +293,13 @@ impl<R: Read> Grants<'_, R> {
         if it.row.host == host {
             return self.steps_down(it, hold);
         }
-        it.is_busy(self.view) && (hold == VolumeHold::Whole || it.is_sole())
+        it.is_busy(self.view)
+            && match hold {
+                // It comes from the one that has it whole.
+                VolumeHold::Incoming => it.order.hold != VolumeHold::Whole,
+                VolumeHold::Whole => true,
+                VolumeHold::Use | VolumeHold::Released | VolumeHold::Look => it.is_sole(),
+            }
     }
 
     /// Writes down of grants that stay that the volume is whole now.
@@ -263,7 +310,7 @@ impl<R: Read> Grants<'_, R> {
     }
 
     fn grant(&self, host: Uuid, hold: VolumeHold, round: &mut Round<'_>) -> RowOp {
-        let sharer = (hold == VolumeHold::Use).then_some(host);
+        let sharer = matches!(hold, VolumeHold::Use | VolumeHold::Incoming).then_some(host);
         let columns = [
             ("hold", json!(hold.as_str())),
             ("sharer", json!(sharer)),
@@ -307,10 +354,16 @@ impl<R: Read> Grants<'_, R> {
         }
         let users = self.users();
         if self.is_shared() && self.is_made() && !users.is_empty() {
-            return Ok(users.into_iter().map(|host| (host, VolumeHold::Use)).collect());
+            let hosts = users.iter().flat_map(|it| [Some(it.host), it.to]).flatten();
+            return Ok(hosts.map(|host| (host, VolumeHold::Use)).collect());
         }
-        let places = if users.is_empty() { self.readers() } else { users };
         let sole = self.rows.iter().find(|it| it.is_sole()).map(|it| it.row.host);
+        // Of those on one host the one that moves has it: only one that is up does.
+        let first = |it: &&User| (!it.has(sole), it.to.is_none());
+        if let Some(user) = users.iter().min_by_key(first) {
+            return Ok(user.wants());
+        }
+        let places = self.readers();
         if let Some(host) = sole.filter(|it| places.contains(it)).or(places.first().copied()) {
             return Ok(Wanted::from([(host, VolumeHold::Whole)]));
         }
@@ -329,19 +382,29 @@ impl<R: Read> Grants<'_, R> {
         }
     }
 
-    /// Hosts of instances that are ordered to be up with it.
-    fn users(&self) -> Vec<Uuid> {
+    /// Instances that are ordered to be up with it.
+    fn users(&self) -> Vec<User> {
         if self.order.state == VolumeState::Deleted {
             return Vec::new();
         }
         let disks = self.view.table::<Vdisk>().find("volume", self.volume);
-        let up = |it: Uuid| {
-            let order = self.view.get::<Instance>(&it)?.desired.as_ref()?;
-            let (placed, released) = placement_of(self.view, it)?;
-            (!released && order.state != InstanceState::Stopped).then_some(placed.host)
-        };
-        let hosts = disks.filter_map(|row| up(row.desired.as_ref()?.instance));
-        hosts.filter(|it| !is_fenced(self.view, *it)).collect()
+        disks.filter_map(|row| self.user(row.desired.as_ref()?.instance)).collect()
+    }
+
+    fn user(&self, instance: Uuid) -> Option<User> {
+        let order = self.view.get::<Instance>(&instance)?.desired.as_ref()?;
+        let (placed, released) = placement_of(self.view, instance)?;
+        let to = moves::target_of(placed);
+        // One that is to be off may still come with what it has.
+        if released || (order.state == InstanceState::Stopped && to.is_none()) {
+            return None;
+        }
+        let fenced = |host: Uuid| is_fenced(self.view, host);
+        match to.filter(|to| !fenced(*to)) {
+            Some(to) if fenced(placed.host) => Some(User { host: to, to: None, parts: false }),
+            _ if fenced(placed.host) => None,
+            to => Some(User { host: placed.host, to, parts: moves::is_parting(self.view, placed) }),
+        }
     }
 
     /// Hosts that make volumes which are filled from it.

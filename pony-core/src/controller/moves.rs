@@ -10,13 +10,16 @@
 //! and sends the guest; it lets go; the placement is handed over. A move that is not wanted any longer is cancelled, and
 //! ends once the source has said, to just that order, that the guest is here and stays. Each such word has its serial
 //! number.
+//!
+//! Its volumes go along, where both hosts reach them: [`holds`] says how.
 
 use super::instances::{
     Decision, Round, has_let_go, host_name, is_evacuated, is_fenced, is_present, key_of, pin_of, silent,
 };
-use super::ops;
+use super::{holds, ops};
 use crate::tables::{
-    Host, HostInstance, HostInstanceDesired, InstanceDesired, InstanceStatus, Vdisk, Volume,
+    Host, HostInstance, HostInstanceCurrent, HostInstanceDesired, InstanceDesired, InstanceStatus,
+    StoragePool, Vdisk, Volume,
 };
 use pony_state::{Read, Text};
 use serde_json::{Value as Json, json};
@@ -51,23 +54,33 @@ pub(super) fn begin(
     }
     let (origin, way) = (way_to(view, row.host), way_to(view, to));
     match origin.zip(way).map(|(origin, _)| origin) {
-        Some(origin) if runs && !has_volumes(view, row.instance) => {
+        Some(origin) if runs && local_volume(view, row.instance).is_none() => {
             let serial = round.reserve(to, row.instance, order.mem);
             update(row, [("target", json!(to)), ("origin", json!(&*origin)), ("serial", json!(serial))])
         }
         // Without a host that could have it while it runs, it is stopped where it has to go, and nowhere else.
         _ if runs && !is_evacuated(view, row.host) => Decision::Stuck(format!(
-            "it is to be on host {}, and cannot move there while it runs (it has volumes, or one of the hosts exchanges no \
-             guests): stop it, and start it again",
-            name_of(view, to)
+            "it is to be on host {}, and cannot move there while it runs ({}): stop it, and start it again",
+            name_of(view, to),
+            match local_volume(view, row.instance) {
+                Some(volume) => format!("only its own host reaches volume {volume}"),
+                None => "one of the hosts exchanges no guests".to_owned(),
+            }
         )),
         _ => update(row, [("released", json!(true))]),
     }
 }
 
-/// A volume is granted to one host, and that does not move along yet.
-fn has_volumes(view: &impl Read, instance: Uuid) -> bool {
-    view.joined::<Vdisk, Volume>("instance", instance).next().is_some()
+/// A volume of the instance that other hosts do not reach.
+fn local_volume(view: &impl Read, instance: Uuid) -> Option<Uuid> {
+    let is_local = |volume: &Volume| {
+        let pool = volume.desired.as_ref().and_then(|it| view.get::<StoragePool>(&it.storage_pool));
+        pool.and_then(|it| it.desired.as_ref()).is_none_or(|it| it.host.is_some())
+    };
+    view.joined::<Vdisk, Volume>("instance", instance)
+        .map(|(_, it)| it)
+        .find(|it| is_local(it))
+        .map(|it| it.uuid)
 }
 
 /// Whether the host has told what it is.
@@ -123,15 +136,16 @@ fn is_wanted(view: &impl Read, row: &HostInstance, to: Uuid) -> bool {
     is_fit && is_asked && !is_fenced(view, to)
 }
 
-/// Whether the guest seems to be on both hosts: it arrived, but the source does not know, and has it still. Then the move
-/// begins anew: what is at the target stands still there, and goes with the end of this one.
+/// Whether the guest seems to be on both hosts: it arrived, but the source does not know, and has it still, after a try that
+/// failed, or with no way to try again. Then the move begins anew: what is at the target stands still there, and goes with the
+/// end of this one.
 fn is_torn(view: &impl Read, row: &HostInstance, placement: &HostInstanceDesired, to: Uuid) -> bool {
     use InstanceStatus::{Paused, Running};
     let has_it = |host: Uuid| {
         let said = view.get::<HostInstance>(&(host, row.instance)).and_then(|it| it.current.as_ref());
         said.filter(|it| it.serial == Some(placement.serial) && matches!(it.status, Running | Paused))
     };
-    has_it(to).is_some() && has_it(row.host).is_some_and(|it| it.attempts > 0)
+    has_it(to).is_some() && has_it(row.host).is_some_and(|it| it.attempts > 0 || placement.way.is_none())
 }
 
 /// A cancelled move ends once the source has said that the guest is here, with nothing under way.
@@ -144,6 +158,28 @@ fn end_when_settled(round: &mut Round<'_>, row: &HostInstance, placement: &HostI
     update(row, [target, way, origin, ("cancelled", json!(false)), ("serial", json!(round.next_serial()))])
 }
 
+/// Whether the move has come so far that the source is to keep nothing of the instance's volumes for itself: the target is
+/// ready, or the source may be sending it already.
+pub(super) fn is_parting(view: &impl Read, row: &HostInstance) -> bool {
+    let Some((placement, to)) = row.desired.as_ref().and_then(|it| Some((it, it.target?))) else {
+        return false;
+    };
+    let is_ready =
+        || word_of_target(view, row, placement, to).is_some_and(|it| it.status == InstanceStatus::Migrating);
+    !placement.cancelled && (placement.way.is_some() || is_ready())
+}
+
+/// What the target says about just this order.
+fn word_of_target<'a>(
+    view: &'a impl Read,
+    row: &HostInstance,
+    placement: &HostInstanceDesired,
+    to: Uuid,
+) -> Option<&'a HostInstanceCurrent> {
+    let said = view.get::<HostInstance>(&(to, row.instance)).and_then(|it| it.current.as_ref());
+    said.filter(|it| it.serial == Some(placement.serial))
+}
+
 /// The source is told the way once the target lets the guest in, and both are told of each other's new ways.
 fn show_the_way(view: &impl Read, row: &HostInstance, placement: &HostInstanceDesired, to: Uuid) -> Decision {
     let (Some(origin), Some(way)) = (way_to(view, row.host), way_to(view, to)) else {
@@ -152,12 +188,14 @@ fn show_the_way(view: &impl Read, row: &HostInstance, placement: &HostInstanceDe
     if placement.origin.as_ref() != Some(&origin) {
         return update(row, [("origin", json!(&*origin)), ("way", Json::Null)]);
     }
-    let said = view.get::<HostInstance>(&(to, row.instance)).and_then(|it| it.current.as_ref());
-    let said = said.filter(|it| it.serial == Some(placement.serial));
+    let said = word_of_target(view, row, placement, to);
+    let mut volumes = view.joined::<Vdisk, Volume>("instance", row.instance).map(|(_, it)| it.uuid);
     let is_ready = said.is_some_and(|it| it.status == InstanceStatus::Migrating);
     match said.and_then(|it| it.error.as_deref()) {
         _ if placement.way.as_ref() == Some(&way) => Decision::Nothing,
         _ if placement.way.is_some() => update(row, [("way", Json::Null)]),
+        // From the way on nothing is done with its volumes but by the guest.
+        _ if is_ready && volumes.any(|it| holds::keeps(view, row.host, it)) => Decision::Nothing,
         _ if is_ready => update(row, [("way", json!(&*way))]),
         Some(error) => Decision::Stuck(format!("host {} cannot have it yet: {error}", name_of(view, to))),
         None => Decision::Nothing,

@@ -43,6 +43,8 @@ pub struct SimConfig {
     pub crash_rate: u64,
     /// Guests that ignore the power button.
     pub deaf_rate: u64,
+    /// Guests that arrive at another host, and go on here as well.
+    pub torn_rate: u64,
     /// Hints that are lost.
     pub hint_loss_rate: u64,
     /// Memory of the machine, MiB.
@@ -64,6 +66,7 @@ impl Default for SimConfig {
             look_fail_rate: 0,
             crash_rate: 0,
             deaf_rate: 0,
+            torn_rate: 0,
             hint_loss_rate: 0,
             mem_mib: 65_536,
         }
@@ -81,6 +84,7 @@ impl SimConfig {
             look_fail_rate: 80,
             crash_rate: 300,
             deaf_rate: 300,
+            torn_rate: 200,
             hint_loss_rate: 500,
             ..Self::default()
         }

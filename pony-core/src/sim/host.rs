@@ -272,6 +272,11 @@ impl SimHost {
         }
     }
 
+    /// Whether a move ends on both hosts.
+    pub(super) fn tears(&mut self) -> bool {
+        self.happens(self.config.torn_rate)
+    }
+
     fn happens(&mut self, rate: u64) -> bool {
         self.faults && self.random.below(1_000) < rate
     }

@@ -1,4 +1,5 @@
-//! Guests that go from one simulated host to another: at one moment, or not at all.
+//! Guests that go from one simulated host to another: at one moment, or not at all; or it arrives and its old host does not
+//! hear of that, and has it go on.
 
 use super::host::{SimAnswer, SimHost};
 use super::world::{Effect, SimGuest, is_up, refuse};
@@ -43,6 +44,9 @@ impl SimHost {
         let guest = self.world.guests.get(instance).filter(|it| is_up(it.state)).cloned();
         let guest = guest.ok_or_else(|| refuse(format!("instance {instance} is not running")))?;
         other.arrive(*instance, guest, &self.way())?;
+        if self.tears() {
+            return Err(refuse("the connection was lost at the very end".to_owned()));
+        }
         self.world.guests.remove(instance);
         self.endings.remove(instance);
         self.world.count("migrate", *instance);
@@ -57,10 +61,8 @@ impl SimHost {
         }
         let live = guest.live.clone().unwrap_or_else(|| guest.spec.clone());
         self.world.check_links(&live)?;
-        self.world.guests.remove(&instance);
-        self.world.check_disks(&live);
         // Whether it may run here is for the agent to say.
-        self.world.guests.insert(instance, SimGuest { state: GuestState::Paused, ..guest });
+        self.world.guests.insert(instance, SimGuest { state: GuestState::Paused, arrived: true, ..guest });
         self.world.count("arrive", instance);
         self.answers.push(SimAnswer::Hint(Hint::Instance(instance)));
         Ok(Output::None)

@@ -24,6 +24,8 @@ pub struct SimGuest {
     pub mem_started_mib: i64,
     /// The host that it is let in from.
     pub origin: Option<String>,
+    /// Whether it came from another host and has not gone on since: it has its disks open, and writes nothing.
+    pub arrived: bool,
 }
 
 /// The size of what comes from a URI, MiB.
@@ -87,7 +89,23 @@ fn rounded(spec: &VolumeSpec, size_mib: i64) -> i64 {
 
 impl SimGuest {
     fn off(spec: &InstanceSpec) -> Self {
-        Self { spec: spec.clone(), live: None, state: GuestState::Off, mem_started_mib: 0, origin: None }
+        Self {
+            spec: spec.clone(),
+            live: None,
+            state: GuestState::Off,
+            mem_started_mib: 0,
+            origin: None,
+            arrived: false,
+        }
+    }
+
+    fn go_off(&mut self) {
+        (self.state, self.live, self.arrived) = (GuestState::Off, None, false);
+    }
+
+    /// Whether it may write to its disks.
+    pub fn may_write(&self) -> bool {
+        is_up(self.state) && !self.arrived
     }
 
     /// How far it can be changed while it runs.
@@ -128,7 +146,7 @@ impl SimWorld {
             Step::Define(spec) => self.define(spec),
             Step::Start(instance) => self.start(*instance),
             Step::Pause(i) => self.switch_state(*i, "pause", GuestState::Running, GuestState::Paused),
-            Step::Resume(i) => self.switch_state(*i, "resume", GuestState::Paused, GuestState::Running),
+            Step::Resume(instance) => self.resume(*instance),
             Step::Shutdown(i) => self.switch_state(*i, "shutdown", GuestState::Running, GuestState::Running),
             Step::Destroy(instance) => self.destroy(*instance),
             Step::Undefine(instance) => self.undefine(*instance),
@@ -240,6 +258,15 @@ impl SimWorld {
         }
     }
 
+    fn resume(&mut self, instance: Uuid) -> Effect {
+        if let Some(guest) = self.guests.get(&instance).filter(|it| it.arrived).cloned() {
+            self.guests.remove(&instance);
+            guest.live.iter().for_each(|live| self.check_disks(live));
+            self.guests.insert(instance, SimGuest { arrived: false, ..guest });
+        }
+        self.switch_state(instance, "resume", GuestState::Paused, GuestState::Running)
+    }
+
     fn switch_state(
         &mut self,
         instance: Uuid,
@@ -258,7 +285,7 @@ impl SimWorld {
 
     fn destroy(&mut self, instance: Uuid) -> Effect {
         match self.guests.get_mut(&instance) {
-            Some(guest) if is_up(guest.state) => (guest.state, guest.live) = (GuestState::Off, None),
+            Some(guest) if is_up(guest.state) => guest.go_off(),
             // What has not arrived leaves nothing behind.
             Some(guest) if guest.state == GuestState::Incoming => drop(self.guests.remove(&instance)),
             _ => return self.redundant(Output::None),
@@ -471,7 +498,7 @@ impl SimWorld {
         let shared = |it: &&VolumeFact| it.pool == shelf.pool();
         inside.volumes = self.volumes.values().filter(shared).map(|it| (it.volume, it.clone())).collect();
         inside.unfinished = self.unfinished.intersection(&inside.begun).copied().collect();
-        let live = self.guests.values().filter(|it| is_up(it.state)).filter_map(|it| it.live.as_ref());
+        let live = self.guests.values().filter(|it| it.may_write()).filter_map(|it| it.live.as_ref());
         let places = live.flat_map(|it| &it.disks).filter(|it| !it.read_only).map(|it| it.place.clone());
         inside.hosts.insert(own, Doings { open: places.collect(), fills });
     }
@@ -480,7 +507,7 @@ impl SimWorld {
     pub(super) fn reboot(&mut self) {
         self.guests.retain(|_, it| it.state != GuestState::Incoming);
         for guest in self.guests.values_mut() {
-            (guest.state, guest.live) = (GuestState::Off, None);
+            guest.go_off();
         }
         self.uplinks.clear();
         self.switches.clear();

@@ -150,9 +150,12 @@ pub struct HostInstanceDesired {
     /// Whether it is to stay after all: this host ends the move, and says whether the guest is still here.
     #[part(default = false)]
     pub cancelled: bool,
-    /// How the target is reached, in its own words; none as long as it is not ready to let the guest in.
+    /// How the target is reached, in its own words; none as long as it is not ready to let the guest in. (What hosts tell of
+    /// themselves is for operators, who find it there; this row is shown to tenants, too.)
+    #[part(secret)]
     pub way: Option<Text>,
     /// By what the target knows this host when it is reached by it.
+    #[part(secret)]
     pub origin: Option<Text>,
 }
 

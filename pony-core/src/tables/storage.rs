@@ -270,7 +270,10 @@ pub enum VolumeHold {
     Whole,
     /// Its instances use it, as those of other hosts do.
     Use,
-    /// Nothing any more: it lets go, and says so.
+    /// An instance that comes with it from the host that has it still may have it open there; nothing is read or written
+    /// before that host has let go, and this one has it whole.
+    Incoming,
+    /// Nothing any more: it lets go, and says so. What has it open goes on until then.
     Released,
     /// Nothing: it says what it sees.
     Look,

@@ -150,6 +150,20 @@ fn a_guest_that_seems_to_be_on_both_hosts_stays_where_it_was() {
     assert_eq!(column(&rig, "cancelled"), true);
 }
 
+/// Its host was about to try again, and forgot that it failed once, when the other host's Twilight was started anew.
+#[test]
+fn a_guest_that_is_on_both_hosts_stays_where_it_was_also_where_there_is_no_way_any_more() {
+    let (mut rig, from) = running();
+    let to = 1 - from;
+    evacuate(&mut rig, from, "evacuated");
+    say(&mut rig, to, "migrating", false);
+    say(&mut rig, to, "paused", false);
+    say(&mut rig, from, "running", false);
+    assert_eq!(column(&rig, "cancelled"), false);
+    say_way(&mut rig, to, "another");
+    assert_eq!((column(&rig, "way"), column(&rig, "cancelled")), (Json::Null, json!(true)));
+}
+
 #[test]
 fn a_pinned_instance_goes_where_it_is_wished_and_stays_where_that_cannot_be() {
     let (mut rig, from) = running();

@@ -7,6 +7,8 @@ use pony_state::Read;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+mod moves;
+
 const POOL: u128 = 500;
 const VOLUME: u128 = 1;
 

@@ -1,10 +1,11 @@
 //! Sending a guest that runs to another libvirt, as blocking calls into this one, which does the work by itself.
 
 use super::domain::{Maker, doing};
-use super::error::{from_virt, is_gone};
-use super::ffi;
+use super::error::{from_virt, is_gone, transient};
 use super::way::Way;
+use super::{disks, facts, ffi};
 use crate::Result;
+use pony_core::host::DiskSpec;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -15,7 +16,8 @@ use virt_sys as sys;
 /// libvirt speaks with the other one itself, the guest runs on meanwhile (and is slowed down where it writes faster than it
 /// is sent), its definition moves along, and it is given up where a disk fails. That its disks can be had on both hosts was
 /// found out before: libvirt could not know. Over there it stands still until it is resumed: where the connection is lost at
-/// the very end, libvirt has it go on here, and does not know whether it runs there.
+/// the very end, libvirt has it go on here, and does not know whether it runs there. Until then the emulator there has its
+/// disks open without taking them (`late-block-activate`): it neither reads nor writes, and this one can go on with them.
 const FLAGS: u32 = sys::VIR_MIGRATE_LIVE
     | sys::VIR_MIGRATE_PEER2PEER
     | sys::VIR_MIGRATE_PERSIST_DEST
@@ -28,6 +30,8 @@ const FLAGS: u32 = sys::VIR_MIGRATE_LIVE
 /// Where a guest goes, and by which sockets, as libvirt sees them.
 #[derive(Debug)]
 pub(super) struct Road {
+    /// What its disks are over there.
+    pub(super) disks: Vec<DiskSpec>,
     pub(super) host: Uuid,
     pub(super) way: Way,
     pub(super) control: PathBuf,
@@ -38,12 +42,15 @@ impl Maker {
     /// Sends the guest away; it is gone from here when this succeeds.
     pub(super) fn depart(&self, conn: &Connect, instance: Uuid, road: &Road) -> Result<()> {
         let domain = self.running(conn, instance, "send away")?;
+        let from = |error: &_| from_virt(&doing("send away", instance), error);
+        let live = facts::live_owner(&domain).map_err(|it| from(&it))?.and_then(|it| it.spec());
+        let live = live.ok_or_else(|| transient(format!("instance {instance} does not tell what it has")))?;
+        let renames = disks::renames(&live.disks, &road.disks)?;
         let read = |flags: u32| {
             let xml =
                 domain.get_xml_desc(flags | sys::VIR_DOMAIN_XML_MIGRATABLE | sys::VIR_DOMAIN_XML_SECURE);
-            xml.map(|xml| self.adapt(&xml, road))
+            xml.map(|xml| self.adapt(&xml, road, &renames))
         };
-        let from = |error: &_| from_virt(&doing("send away", instance), error);
         let parameters = MigrateParameters {
             uri: Some(format!("unix://{}", road.memory.display())),
             dest_xml: Some(read(0).map_err(|it| from(&it))?),
@@ -56,9 +63,10 @@ impl Maker {
         Ok(())
     }
 
-    /// What it is over there: somebody else's, with a console elsewhere.
-    fn adapt(&self, xml: &str, road: &Road) -> String {
+    /// What it is over there: somebody else's, with a console elsewhere, and disks that have other names.
+    fn adapt(&self, xml: &str, road: &Road, renames: &[(String, String)]) -> String {
         let xml = xml.replace(&self.host().to_string(), &road.host.to_string());
+        let xml = renames.iter().fold(xml, |xml, (here, there)| xml.replace(here, there));
         match (self.consoles(), &road.way.consoles) {
             (Some(here), Some(there)) if here != there => xml.replace(&quoted(here), &quoted(there)),
             _ => xml,

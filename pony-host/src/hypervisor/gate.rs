@@ -4,18 +4,19 @@
 //! sockets that the guest needs: libvirt's, and the emulator's for its memory. Whoever may send a guest here commands
 //! libvirt for that time, as libvirt's own way to move guests has it: hosts of one cloud trust each other so far.
 
+use super::disks;
 use super::error::transient;
 use super::identity::{Identity, Known};
 use super::passage::{HEAD_BYTES, Head, Kind, PATIENCE, splice};
 use super::rooms::{Guest, Rooms};
 use super::way::Way;
 use crate::Result;
-use pony_core::host::{GuestState, InstanceFact, InstanceSpec};
+use pony_core::host::{DiskSpec, GuestState, InstanceFact, InstanceSpec};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -108,8 +109,9 @@ impl Gate {
         let head = Head::parse(head).ok_or("it wants what there is not")?;
         let peer = stream.get_ref().1.peer_certificates().and_then(|keys| keys.first());
         let key = peer.map(|key| super::way::hex(key)).ok_or("it does not say who it is")?;
-        let closed = self.admits(head.instance, &key).ok_or("its guest is not let in")?;
+        let (closed, disks) = self.admits(head.instance, &key).ok_or("its guest is not let in")?;
         let place = match head.kind {
+            Kind::Disks => return say_disks(stream, &disks).await,
             Kind::Control => self.libvirt.clone(),
             Kind::Memory => self.rooms.memory_here(head.instance),
         };
@@ -119,9 +121,10 @@ impl Gate {
         Ok(())
     }
 
-    fn admits(&self, instance: Uuid, key: &str) -> Option<CancellationToken> {
+    fn admits(&self, instance: Uuid, key: &str) -> Option<(CancellationToken, Vec<DiskSpec>)> {
         let expected = self.lock();
-        expected.get(&instance).filter(|it| it.key == key).map(|it| it.closed.clone())
+        let it = expected.get(&instance).filter(|it| it.key == key)?;
+        Some((it.closed.clone(), it.spec.disks.clone()))
     }
 
     /// Lets a guest in.
@@ -185,6 +188,18 @@ impl Gate {
     pub(super) fn close(&self) {
         self.closed.cancel();
     }
+}
+
+async fn say_disks(
+    mut stream: impl AsyncWrite + Unpin,
+    disks: &[DiskSpec],
+) -> std::result::Result<(), String> {
+    let said = async {
+        stream.write_all(&disks::text(disks)).await?;
+        stream.shutdown().await
+    };
+    let said = tokio::time::timeout(PATIENCE, said).await;
+    said.map_err(|_| "it does not listen")?.map_err(|error| error.to_string())
 }
 
 impl Expected {

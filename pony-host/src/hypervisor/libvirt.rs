@@ -181,6 +181,31 @@ impl Libvirt {
         }
     }
 
+    /// Sends a guest to another host, unless that is closed before.
+    async fn send<H: Send + 'static>(
+        &self,
+        moves: &Moves,
+        (instance, turn): (Uuid, H),
+        (host, way): (Uuid, Way),
+        closed: &CancellationToken,
+        progress: Progress,
+    ) -> Result<()> {
+        let passage = Passage::open(&moves.rooms, &moves.identity, instance, &way, closed)?;
+        let disks = tokio::select! {
+            disks = passage.disks() => disks?,
+            () = closed.cancelled() => return Err(transient(format!("the move of {instance} was called off"))),
+        };
+        let (control, memory) = (moves.rooms.control(instance), moves.rooms.memory(instance));
+        let road = Road { disks, host, way, control, memory };
+        let (maker, doing) = (Arc::clone(&self.maker), format!("send instance {instance} away"));
+        let depart = move |conn: &Connect| maker.depart(conn, instance, &road);
+        let sending = self.link.call_within(MOVE_TIMEOUT, Kind::Step, &doing, (turn, passage), depart);
+        tokio::select! {
+            sent = sending => sent,
+            never = self.tell_progress(instance, progress) => match never {},
+        }
+    }
+
     /// A step for one guest, after all earlier ones for it.
     async fn step<F>(&self, verb: &str, instance: Uuid, step: F) -> Result<()>
     where
@@ -331,16 +356,7 @@ impl Hypervisor for Libvirt {
         let turn = self.turns.take(instance).await;
         let closed = CancellationToken::new();
         moves.leaving().insert(instance, closed.clone());
-        let passage = Passage::open(&moves.rooms, &moves.identity, instance, &way, &closed)?;
-        let (control, memory) = (moves.rooms.control(instance), moves.rooms.memory(instance));
-        let road = Road { host: to.host, way, control, memory };
-        let (maker, doing) = (Arc::clone(&self.maker), format!("send instance {instance} away"));
-        let depart = move |conn: &Connect| maker.depart(conn, instance, &road);
-        let sending = self.link.call_within(MOVE_TIMEOUT, Kind::Step, &doing, (turn, passage), depart);
-        let sent = tokio::select! {
-            sent = sending => sent,
-            never = self.tell_progress(instance, progress) => match never {},
-        };
+        let sent = self.send(moves, (instance, turn), (to.host, way), &closed, progress).await;
         moves.leaving().remove(&instance);
         sent
     }

@@ -21,6 +21,7 @@ mod console;
 mod cpus;
 mod daemon;
 mod depart;
+mod disks;
 mod domain;
 mod elements;
 mod error;

@@ -1,10 +1,12 @@
 //! The way of one guest to another host: two sockets of this machine that lead, encrypted, to those of the other.
 
+use super::disks;
 use super::error::transient;
 use super::identity::Identity;
 use super::rooms::{Guest, Rooms};
 use super::way::Way;
 use crate::Result;
+use pony_core::host::DiskSpec;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::fs::Permissions;
@@ -33,6 +35,8 @@ pub(super) enum Kind {
     Control,
     /// To the emulator that takes the guest's memory.
     Memory,
+    /// To nobody: the host says what it calls the guest's disks.
+    Disks,
 }
 
 /// What a connection says first.
@@ -51,6 +55,7 @@ impl Head {
         let kind = match kind {
             b'c' => Kind::Control,
             b'm' => Kind::Memory,
+            b'd' => Kind::Disks,
             _ => return None,
         };
         Some(Self { kind, instance: Uuid::from_bytes(instance) })
@@ -61,6 +66,7 @@ impl Head {
         bytes[0] = match self.kind {
             Kind::Control => b'c',
             Kind::Memory => b'm',
+            Kind::Disks => b'd',
         };
         bytes[1..].copy_from_slice(self.instance.as_bytes());
         bytes
@@ -85,6 +91,8 @@ where
 pub(super) struct Passage {
     rooms: Rooms,
     instance: Uuid,
+    /// Asks the other host for what it calls the disks.
+    disks: Door,
     _closed: DropGuard,
 }
 
@@ -100,17 +108,29 @@ impl Passage {
         closed: &CancellationToken,
     ) -> Result<Self> {
         rooms.prepare(instance, Guest::Departs)?;
-        let passage = Self { rooms: rooms.clone(), instance, _closed: closed.clone().drop_guard() };
         let tls = identity.client(&to.key)?;
+        let door = |kind| Door { head: Head { kind, instance }, at: to.at, tls: Arc::clone(&tls) };
+        let (disks, _closed) = (door(Kind::Disks), closed.clone().drop_guard());
+        let passage = Self { rooms: rooms.clone(), instance, disks, _closed };
         let places =
             [(Kind::Control, rooms.control_here(instance)), (Kind::Memory, rooms.memory_here(instance))];
         for (kind, place) in places {
             let listener = bind(&place)
                 .map_err(|error| transient(format!("cannot make socket {}: {error}", place.display())))?;
-            let door = Door { head: Head { kind, instance }, at: to.at, tls: Arc::clone(&tls) };
-            tokio::spawn(door.listen(listener, closed.clone()));
+            tokio::spawn(door(kind).listen(listener, closed.clone()));
         }
         Ok(passage)
+    }
+
+    /// The disks of the guest as they are over there.
+    ///
+    /// # Errors
+    ///
+    /// `Transient` if that host does not say.
+    pub(super) async fn disks(&self) -> Result<Vec<DiskSpec>> {
+        let stream = self.disks.connect().await.map_err(transient)?;
+        let late = |_| transient("the other host does not say in time what it calls the guest's disks");
+        tokio::time::timeout(PATIENCE, disks::read(stream)).await.map_err(late)?
     }
 }
 
@@ -128,7 +148,7 @@ impl Drop for Passage {
 }
 
 /// One of the two sockets.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Door {
     head: Head,
     at: SocketAddr,
@@ -182,7 +202,7 @@ mod tests {
 
     #[test]
     fn heads_come_back_and_others_are_refused() {
-        for kind in [Kind::Control, Kind::Memory] {
+        for kind in [Kind::Control, Kind::Memory, Kind::Disks] {
             let head = Head { kind, instance: Uuid::from_u128(7) };
             assert_eq!(Head::parse(head.bytes()), Some(head));
         }

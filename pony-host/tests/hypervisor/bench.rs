@@ -1,6 +1,7 @@
 //! A place to try guests in: a driver, a directory, and a tidy end whatever a test does.
 
 use crate::daemon::Daemon;
+use crate::traces::Traces;
 use pony_core::host::{
     Boot, DiskSpec, Ending, Firmware, GuestConfig, GuestState, InstanceFact, InstanceSpec, Place, Seed,
     VolumeFormat,
@@ -36,6 +37,7 @@ pub struct Bench {
     host: Uuid,
     dir: TempDir,
     made: Mutex<Vec<Uuid>>,
+    before: Traces,
 }
 
 impl Bench {
@@ -61,7 +63,8 @@ impl Bench {
         let host = Uuid::new_v4();
         let options = LibvirtOptions { moves, ..options(host, &dir, &daemon) };
         let libvirt = Libvirt::connect(&daemon.uri(), options).await.unwrap();
-        Self { libvirt, marker: format!("marker {host}"), daemon, host, dir, made: Mutex::default() }
+        let before = Traces::among_others(dir.path(), None).and_of_host(host, &daemon.uri());
+        Self { libvirt, marker: format!("marker {host}"), daemon, host, dir, made: Mutex::default(), before }
     }
 
     pub fn host(&self) -> Uuid {
@@ -226,6 +229,9 @@ impl Drop for Bench {
                 let _ = domain.undefine();
             }
         });
+        if !std::thread::panicking() {
+            self.before.assert_unchanged();
+        }
     }
 }
 

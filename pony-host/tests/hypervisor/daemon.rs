@@ -130,6 +130,23 @@ impl Daemon {
         self.dir.path().join("root")
     }
 
+    /// A program in its namespaces, where its root is as it sees it; it ends with the thread that starts it.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        let first = self.first().to_string();
+        command
+            .args(["-t", &first, "-m", "-n", "-u", "-i", "-p", "setpriv", "--pdeathsig", "KILL"])
+            .arg(program);
+        command
+    }
+
+    /// The first process of its namespaces.
+    pub fn first(&self) -> u32 {
+        let pid = self.pipe.lock().unwrap().child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Its network namespace.
     pub fn network(&self) -> std::fs::File {
         let pid = self.pipe.lock().unwrap().child.id();

@@ -9,6 +9,8 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod disks;
+
 /// Counts on COM1 for ever: each number four hexadecimal digits and a line feed, some thousand reads of a port apart.
 /// (`bx` counts; the UART is asked before each byte whether it takes one.)
 const GUEST_COUNTS: [u8; 64] = [

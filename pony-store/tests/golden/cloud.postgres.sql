@@ -249,7 +249,7 @@ CREATE TABLE "public"."volume" (
   CONSTRAINT "volume: base_image and base_volume exclude each other" CHECK ("base_image" IS NULL OR "base_volume" IS NULL)
 );
 
-CREATE TYPE "public"."host_volume.hold" AS ENUM ('whole', 'use', 'released', 'look');
+CREATE TYPE "public"."host_volume.hold" AS ENUM ('whole', 'use', 'incoming', 'released', 'look');
 
 CREATE TABLE "public"."host_volume" (
   "host" uuid NOT NULL,

@@ -791,7 +791,7 @@ END;
 CREATE TABLE "host_volume" (
   "host" TEXT NOT NULL CONSTRAINT "host_volume.host: must be a UUID [type host_volume host]" CHECK ("host" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "volume" TEXT NOT NULL CONSTRAINT "host_volume.volume: must be a UUID [type host_volume volume]" CHECK ("volume" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
-  "hold" TEXT NOT NULL CONSTRAINT "host_volume.hold: must be one of `whole`, `use`, `released`, `look` [type host_volume hold]" CHECK ("hold" IN ('whole', 'use', 'released', 'look')),
+  "hold" TEXT NOT NULL CONSTRAINT "host_volume.hold: must be one of `whole`, `use`, `incoming`, `released`, `look` [type host_volume hold]" CHECK ("hold" IN ('whole', 'use', 'incoming', 'released', 'look')),
   "sharer" TEXT CONSTRAINT "host_volume.sharer: must be a UUID [type host_volume sharer]" CHECK ("sharer" IS NULL OR "sharer" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "made" INTEGER NOT NULL DEFAULT 0 CONSTRAINT "host_volume.made: must be `true` or `false` [type host_volume made]" CHECK ("made" IN (0, 1)),
   "serial" INTEGER NOT NULL DEFAULT 0,

@@ -90,9 +90,20 @@ impl View<'_> {
         }
         let memo = self.memos.instances.get(&instance);
         match guest.state {
-            GuestState::Paused => Plan::Step(Step::Resume(instance)),
+            GuestState::Paused => self.plan_resume(instance),
             GuestState::Running if !memo.is_some_and(|m| m.pressed) => Plan::Step(Step::Shutdown(instance)),
             _ => Plan::wait("its power button was pressed: its plug is pulled if it does not shut down"),
+        }
+    }
+
+    /// What arrived stands still until all of it is this host's: its placement, and its volumes.
+    fn plan_resume(&self, instance: Uuid) -> Plan<Step> {
+        match self.held_elsewhere(instance) {
+            _ if self.orders.placement(instance).is_coming() => {
+                Plan::wait("waiting for the host that it comes from to let go of it")
+            }
+            Some(reason) => Plan::wait(reason),
+            None => Plan::Step(Step::Resume(instance)),
         }
     }
 
@@ -122,7 +133,7 @@ impl View<'_> {
                 Plan::wait("it shuts down after an earlier order, and starts again then")
             }
             Some(GuestState::Running) if target == Target::Paused => Plan::Step(Step::Pause(instance)),
-            Some(GuestState::Paused) if target == Target::Running => Plan::Step(Step::Resume(instance)),
+            Some(GuestState::Paused) if target == Target::Running => self.plan_resume(instance),
             // What was on its way when the other host let go will never be here.
             Some(GuestState::Incoming) => Plan::Step(Step::Destroy(instance)),
             Some(GuestState::Running | GuestState::Paused) => {

@@ -8,10 +8,11 @@ use super::text::percent;
 use super::usage::copy_of;
 use super::{Obstacle, StepRuns, View};
 use crate::agent::facts::PoolState;
-use crate::agent::orders::{DiskData, VolumeOrder, VolumeWish};
+use crate::agent::orders::{DiskData, Hardware, VolumeOrder, VolumeWish};
 use crate::agent::step::{ResourceId, Step};
 use crate::host::{DiskSpec, GuestState, Place, PoolBackend, Source, VolumeFact, VolumeFormat, VolumeSpec};
 use crate::reconcile::{Plan, Stamp, stamp};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Says in place of a URI that an image is made from a volume of the same host.
@@ -26,6 +27,10 @@ fn rounded_up(size_mib: i64, granule_mib: i64) -> i64 {
 
 fn looking() -> Plan<Step> {
     Plan::wait("looking at the storage pool")
+}
+
+fn awaited(volume: Uuid) -> String {
+    format!("waiting for other hosts to let go of volume {volume}")
 }
 
 /// Data that were there once are not made up for by something empty.
@@ -250,7 +255,7 @@ impl View<'_> {
             )));
         }
         if order.image.is_none() && !order.grant.is_whole() {
-            return Err(Obstacle::wait(format!("waiting for other hosts to let go of volume {base}")));
+            return Err(Obstacle::Wait(awaited(base)));
         }
         if !self.facts.guests.looked() {
             return Err(Obstacle::Wait(self.looking_at_guests()));
@@ -370,8 +375,9 @@ impl View<'_> {
             return Err(format!("waiting for the copy of volume {volume} into {copy} to let go of it"));
         }
         let shared = self.is_shared(order.pool, fact);
-        if !order.grant.may_use(shared) {
-            return Err(format!("waiting for other hosts to let go of volume {volume}"));
+        let comes_along = order.grant.may_arrive() && self.orders.placement(for_guest).is_coming();
+        if !order.grant.may_use(shared) && !comes_along {
+            return Err(awaited(volume));
         }
         match self.user_of_volume(volume, Some(for_guest), runs).filter(|_| !shared) {
             Some(user) => Err(format!(
@@ -379,6 +385,22 @@ impl View<'_> {
             )),
             None => Ok(fact),
         }
+    }
+
+    /// Why a guest that stands still must go on doing so: another host may still write to what it has open.
+    pub(super) fn held_elsewhere(&self, instance: Uuid) -> Option<String> {
+        let ordered = self.orders.hardware(instance).into_iter().flat_map(Hardware::volumes);
+        let remembered = self.memos.instances.get(&instance).into_iter().flat_map(|it| &it.volumes).copied();
+        let live = self.facts.guest(instance).and_then(|it| it.live.as_ref());
+        let opened: BTreeSet<&Place> =
+            live.into_iter().flat_map(|it| &it.disks).map(|it| &it.place).collect();
+        let shown = self.orders.volumes.keys().copied();
+        let shown = shown.filter(|it| self.volume_fact(*it).is_some_and(|it| opened.contains(&it.place)));
+        let may_go_on = |it: &Uuid| {
+            let order = self.orders.volumes.get(it);
+            order.is_none_or(|it| it.image.is_some() || it.grant.may_go_on())
+        };
+        ordered.chain(remembered).chain(shown).find(|it| !may_go_on(it)).map(awaited)
     }
 
     /// Whether several instances may have the volume open at once: one that is raw, in a pool that lets them.

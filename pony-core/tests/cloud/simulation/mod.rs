@@ -5,6 +5,7 @@
 
 mod faults;
 mod matrix;
+mod moves;
 mod net;
 mod node;
 mod promises;

@@ -43,7 +43,7 @@ impl World {
             if let Some(what) = node.sim.violations().first() {
                 self.fail(&format!("host {n}: {what}"));
             }
-            for (instance, guest) in world.guests.iter().filter(|(_, it)| is_up(it.state)) {
+            for (instance, guest) in world.guests.iter().filter(|(_, it)| it.may_write()) {
                 if let Some(other) = running.insert(*instance, n) {
                     self.fail(&format!("instance {instance} runs on hosts {other} and {n}"));
                 }
@@ -109,6 +109,9 @@ impl World {
         if table == "host_instance" {
             let is_placed = self.store.database.table(table).any(|it| it["instance"] == row["instance"]);
             self.deeds.handovers += u64::from(is_placed);
+            let mut disks = self.store.database.table("vdisk");
+            let has_disk = is_placed && disks.any(|it| it["instance"] == row["instance"]);
+            self.deeds.handovers_with_disks += u64::from(has_disk);
             self.deeds.placements += u64::from(!is_placed);
         }
     }
@@ -121,14 +124,14 @@ impl World {
         self.deeds.moves += 1;
         let guest =
             self.node(uuid_of(key, "host")).sim.world().guests.get(&uuid_of(key, "instance").unwrap());
-        guest.is_none_or(|it| !is_up(it.state))
+        guest.is_none_or(|it| !it.may_write())
     }
 
     /// A grant ends once nothing of its host touches the volume.
     fn lets_volume_go(&self, key: &Columns) -> bool {
         let (there, volume) = (self.node(uuid_of(key, "host")).sim.world(), uuid_of(key, "volume").unwrap());
         let Some(fact) = there.volumes.get(&volume) else { return true };
-        let guests = there.guests.values().filter(|it| is_up(it.state)).filter_map(|it| it.live.as_ref());
+        let guests = there.guests.values().filter(|it| it.may_write()).filter_map(|it| it.live.as_ref());
         !guests.flat_map(|it| &it.disks).any(|it| it.place == fact.place)
     }
 
@@ -195,8 +198,12 @@ impl World {
             let mut rows = database.table("host_instance");
             rows.any(|it| it["instance"] == json!(instance) && it["host"] == json!(node.uuid))
         };
-        if let Some(guest) = node.sim.world().guests.keys().find(|it| !placed(it)) {
-            return Some(format!("host {n} has a guest {guest} that is not placed there"));
+        if let Some((instance, guest)) = node.sim.world().guests.iter().find(|(it, _)| !placed(it)) {
+            let row = database.table("host_instance").find(|it| it["instance"] == json!(instance));
+            let told = |host: Uuid| Some(snapshot.get::<HostInstance>(&(host, *instance))?.current.clone());
+            let told = [Some(node.uuid), row.and_then(|it| uuid_of(it, "host"))].map(|it| it.and_then(told));
+            let what = format!("that is not placed there: {:?}, arrived: {}", guest.state, guest.arrived);
+            return Some(format!("host {n} has a guest {instance} {what}; {row:?}, told {told:?}"));
         }
         if let Some(tap) = node.sim.world().taps.keys().find(|it| database.get("vnic", it).is_none()) {
             return Some(format!("host {n} has a tap {tap} that nobody ordered"));

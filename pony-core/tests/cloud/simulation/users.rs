@@ -19,6 +19,8 @@ pub(super) struct Users {
     pub(super) rare_image: Uuid,
     switches: [Uuid; 2],
     named: u64,
+    /// Every so many volumes are in the pool of all hosts.
+    shared_each: u64,
 }
 
 /// The value of a column that holds a UUID.
@@ -28,11 +30,17 @@ pub(super) fn uuid_of(row: &Columns, column: &str) -> Option<Uuid> {
 
 impl Users {
     pub(super) fn new(uuid: &mut impl FnMut() -> Uuid) -> Self {
-        Self { tenant: uuid(), image: uuid(), rare_image: uuid(), switches: [uuid(), uuid()], named: 0 }
+        let (tenant, image, rare_image, switches) = (uuid(), uuid(), uuid(), [uuid(), uuid()]);
+        Self { tenant, image, rare_image, switches, named: 0, shared_each: 3 }
     }
 
     pub(super) fn tenant(&self) -> Uuid {
         self.tenant
+    }
+
+    /// From now on all volumes are in the pool of all hosts.
+    pub(super) fn share_always(&mut self) {
+        self.shared_each = 1;
     }
 
     pub(super) fn switch(&self) -> Uuid {
@@ -75,8 +83,8 @@ impl World {
         taken
     }
 
-    pub(super) fn order_something(&mut self) {
-        let ops = match self.random.below(23) {
+    pub(super) fn something(&mut self) -> Vec<RowOp> {
+        match self.random.below(23) {
             0..=5 => self.create_instance(),
             6..=11 => self.switch_instance(),
             12..=14 => self.delete_instance(),
@@ -84,8 +92,15 @@ impl World {
             17 => self.delete_volume(),
             18..=20 => self.pin(),
             _ => self.evacuate(),
-        };
-        self.order(&ops);
+        }
+    }
+
+    /// A volume is to be larger.
+    pub(super) fn grow_volume(&mut self) -> Vec<RowOp> {
+        let volume = self.pick("volume", |row| row["image"].is_null());
+        let size = |it: Uuid| self.store.database.get("volume", it)?["size"].as_i64();
+        let larger = volume.and_then(|it| Some((it, size(it)? + 10)));
+        larger.into_iter().map(|(it, size)| update("volume", it, json!({ "size": size }))).collect()
     }
 
     fn pick(&mut self, table: &str, fits: impl Fn(&Columns) -> bool) -> Option<Uuid> {
@@ -129,12 +144,12 @@ impl World {
 
     fn volume(&mut self, volume: Uuid, image: Uuid) -> RowOp {
         let n = self.some_host();
-        let shared = self.random.below(3) == 0;
+        let shared = self.random.below(self.users.shared_each) == 0;
         let pool = if shared { self.shelf.pool() } else { self.nodes[n].pool };
         insert("volume", json!({ "uuid": volume, "size": 200, "storage_pool": pool, "base_image": image }))
     }
 
-    fn switch_instance(&mut self) -> Vec<RowOp> {
+    pub(super) fn switch_instance(&mut self) -> Vec<RowOp> {
         let state = ["running", "running", "paused", "stopped"];
         let state = state[usize::try_from(self.random.below(4)).unwrap()];
         let instance = self.pick("instance", |_| true);
@@ -169,7 +184,7 @@ impl World {
     }
 
     /// An instance is wished on a host, or no longer.
-    fn pin(&mut self) -> Vec<RowOp> {
+    pub(super) fn pin(&mut self) -> Vec<RowOp> {
         let Some(instance) = self.pick("instance", |_| true) else { return Vec::new() };
         let host = self.some_host();
         let pin = pin(instance, self.nodes[host].uuid);
@@ -181,7 +196,7 @@ impl World {
         }
     }
 
-    fn evacuate(&mut self) -> Vec<RowOp> {
+    pub(super) fn evacuate(&mut self) -> Vec<RowOp> {
         let n = self.some_host();
         let state = if self.random.below(3) == 0 { "evacuated" } else { "present" };
         vec![update("host", self.nodes[n].uuid, json!({ "state": state }))]

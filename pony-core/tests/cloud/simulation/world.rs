@@ -33,6 +33,8 @@ pub(super) struct Deeds {
     pub(super) moves: u64,
     /// Placements that were handed over to the target of a move.
     pub(super) handovers: u64,
+    /// Among these, those of instances with a volume.
+    pub(super) handovers_with_disks: u64,
     pub(super) fenced: u64,
     pub(super) volumes_deleted: u64,
     /// Grants of volumes in the pool of all hosts.
@@ -50,6 +52,7 @@ impl Deeds {
         self.placements += it.placements;
         self.moves += it.moves;
         self.handovers += it.handovers;
+        self.handovers_with_disks += it.handovers_with_disks;
         self.fenced += it.fenced;
         self.volumes_deleted += it.volumes_deleted;
         self.granted += it.granted;
@@ -60,7 +63,7 @@ impl Deeds {
     pub(super) fn assert_something_happened(&self, lives: u64) {
         let often = self.orders > 80 * lives && self.faults > 30 * lives && self.steps > 80 * lives;
         let all = self.placements > 10 * lives && self.moves > 5 * lives && self.fenced > lives / 4;
-        let all = all && self.handovers > lives;
+        let all = all && self.handovers > lives && self.handovers_with_disks > lives / 4;
         assert!(
             lives < 10 || (often && all && self.volumes_deleted > 5 * lives && self.granted > 20 * lives),
             "{self:?}"
@@ -146,12 +149,18 @@ impl World {
 
     /// Orders and faults for so long.
     pub(super) fn trouble(&mut self, ms: u64) {
+        self.trouble_by(ms, Self::something);
+    }
+
+    /// The same, with orders of this kind.
+    pub(super) fn trouble_by(&mut self, ms: u64, something: impl Fn(&mut Self) -> Vec<RowOp>) {
         self.net.weather = STORM;
         self.store.trouble = true;
         let end = self.now_ms + ms;
         while self.now_ms < end {
             if self.random.below(4) > 0 {
-                self.order_something();
+                let ops = something(self);
+                self.order(&ops);
             } else {
                 self.break_something();
             }

@@ -265,7 +265,7 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 27] = [
+pub(super) const TRANSITIONS: [Transition; 28] = [
     to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
@@ -289,7 +289,18 @@ pub(super) const TRANSITIONS: [Transition; 27] = [
     to("volume: grow while it is used", &[Create], GrowVolume, &[Stop, Delete]),
     to("volume: delete", &[CreateVolume], DeleteVolume, &[CreateVolume]),
     to("instance on a pool of all hosts: create", &[], CreateShared, &[Stop, Delete]),
-    to("instance on a pool of all hosts: move", &[CreateShared], Evacuate, &[Return, Stop, Delete]),
+    to(
+        "instance on a pool of all hosts: move",
+        &[CreateShared],
+        Evacuate,
+        &[Return, Stop, Pause, Resize, Delete],
+    ),
+    to(
+        "instance on a pool of all hosts: move while it stands still",
+        &[CreateShared, Pause],
+        Evacuate,
+        &[Return, GrowVolume, Start, Stop, Delete],
+    ),
     to("volume in a pool of all hosts: create", &[], CreateSharedVolume, &[DeleteVolume, GrowVolume]),
     to("volume in a pool of all hosts: grow", &[CreateSharedVolume], GrowVolume, &[DeleteVolume]),
     to("volume in a pool of all hosts: delete", &[CreateSharedVolume], DeleteVolume, &[CreateSharedVolume]),

@@ -1,0 +1,53 @@
+//! Clouds in which instances, with volumes that all hosts reach, go from host to host all the time, while hosts, links, Sparkle
+//! and the database fail, and moves end on both hosts: nobody writes twice, nothing is lost, and all comes to rest.
+
+use super::world::{Deeds, World};
+use crate::seeds;
+use pony_core::sim::SimConfig;
+use pony_state::RowOp;
+
+/// Seeds that run by default.
+const SEEDS: u64 = 25;
+
+const HOSTS: usize = 3;
+const INSTANCES: usize = 6;
+const TROUBLE_MS: u64 = 60_000;
+
+fn life(seed: u64) -> Deeds {
+    let sim = SimConfig { mem_mib: 16_384, torn_rate: 300, fail_rate: 80, ..SimConfig::troubled() };
+    let mut world = World::with(seed, HOSTS, sim);
+    world.users.share_always();
+    world.nodes.iter_mut().for_each(|it| it.sim.set_faults(false));
+    // Somebody has to be there who takes orders.
+    world.run(1_000);
+    for _ in 0..INSTANCES {
+        let image = world.users.image;
+        let ops = world.instance("running", Some(image)).1;
+        assert!(world.order(&ops));
+    }
+    world.converge();
+    world.nodes.iter_mut().for_each(|it| it.sim.set_faults(true));
+    world.trouble_by(TROUBLE_MS, move_something);
+    world.heal();
+    world.converge();
+    world.stay_as_is();
+    world.deeds
+}
+
+fn move_something(world: &mut World) -> Vec<RowOp> {
+    match world.random.below(12) {
+        0..=6 => world.pin(),
+        7 | 8 => world.evacuate(),
+        9 => world.grow_volume(),
+        _ => world.switch_instance(),
+    }
+}
+
+#[test]
+fn what_moves_is_written_by_one_and_lost_by_none() {
+    let deeds = seeds::run(SEEDS, life);
+    let (lives, mut did) = (deeds.len() as u64, Deeds::default());
+    deeds.into_iter().for_each(|it| did.add(it));
+    println!("{did:#?}");
+    assert!(lives < 10 || did.handovers_with_disks > 2 * lives, "hardly anything moved: {did:?}");
+}
