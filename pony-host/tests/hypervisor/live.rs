@@ -2,7 +2,7 @@
 
 use crate::bench::Bench;
 use crate::suite;
-use pony_core::host::{DiskSpec, DriverErrorKind, Firmware, InstanceSpec, Place, VolumeFormat};
+use pony_core::host::{DiskSpec, DriverErrorKind, Firmware, InstanceSpec, NicSpec, Place, VolumeFormat};
 use pony_host::Hypervisor as _;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -92,7 +92,81 @@ async fn a_running_guest_sees_what_is_plugged_grown_and_taken_away() {
     let smaller = InstanceSpec { vcpu: 2, mem_mib: 128, ..spec.clone() };
     bench.libvirt.adjust(&smaller).await.unwrap();
     assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&smaller));
-    asks(&bench, &spec, "ls -d /sys/devices/system/cpu/cpu[0-9] | grep -c .", "2").await;
+    let cpus = "ls -d /sys/devices/system/cpu/cpu[0-9] | grep -c .";
+    asks(&bench, &spec, cpus, "2").await;
+    let smallest = InstanceSpec { vcpu: 1, ..smaller.clone() };
+    bench.libvirt.adjust(&smallest).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&smallest));
+    asks(&bench, &spec, cpus, "1").await;
+}
+
+/// A tap where the private libvirtd sees it.
+fn tap(bench: &Bench, name: &str) {
+    let ip = |args: &[&str]| {
+        let done = bench.daemon.command(Path::new("/sbin/ip")).args(args).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    ip(&["tuntap", "add", name, "mode", "tap", "vnet_hdr"]);
+    ip(&["link", "set", name, "up"]);
+}
+
+#[tokio::test]
+async fn a_running_guest_sees_cards_that_are_plugged_and_taken_away() {
+    let Some(bench) = Bench::new().await else { return };
+    let Some(spec) = booting(&bench, "cards") else { return };
+    bench.run(&spec).await;
+    bench.says(&spec, READY).await;
+    let cards = "ls /sys/class/net | grep -c ^eth";
+    asks(&bench, &spec, cards, "0").await;
+    let name = format!("pt{}", &Uuid::new_v4().simple().to_string()[..8]);
+    tap(&bench, &name);
+    let mac = "52:54:00:12:34:56";
+    let nic = NicSpec { vnic: Uuid::new_v4(), index: 0, mac: mac.to_owned(), tap: name };
+    let with_nic = InstanceSpec { nics: vec![nic], ..spec.clone() };
+    bench.libvirt.adjust(&with_nic).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&with_nic));
+    asks(&bench, &spec, "cat /sys/class/net/eth*/address", mac).await;
+    bench.libvirt.adjust(&spec).await.unwrap();
+    assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&spec));
+    asks(&bench, &spec, cards, "0").await;
+}
+
+#[tokio::test]
+async fn guests_share_a_disk_where_they_may_and_only_there() {
+    let Some(bench) = Bench::new().await else { return };
+    let Some(one) = booting(&bench, "one") else { return };
+    let Some(other) = booting(&bench, "other") else { return };
+    let disk = DiskSpec { shared: true, ..data_disk(&bench, "shared.img", 1) };
+    let with = |spec: &InstanceSpec, disk: &DiskSpec| {
+        let disk = DiskSpec { vdisk: Uuid::new_v4(), ..disk.clone() };
+        InstanceSpec { disks: vec![spec.disks[0].clone(), disk], ..spec.clone() }
+    };
+    let (one, alone) = (with(&one, &disk), with(&other, &DiskSpec { shared: false, ..disk.clone() }));
+    let other = with(&other, &disk);
+    bench.run(&one).await;
+    bench.libvirt.define(&alone).await.unwrap();
+    let refused =
+        suite::assert_refused(bench.libvirt.start(alone.instance).await, DriverErrorKind::Transient);
+    assert!(refused.contains("lock"), "{refused}");
+    bench.run(&other).await;
+    for guest in [&one, &other] {
+        bench.says(guest, READY).await;
+    }
+    asks(&bench, &one, "echo from-the-first > /dev/vdb && sync && echo written", "written").await;
+    asks(&bench, &other, "head -n 1 /dev/vdb", "from-the-first").await;
+    // Beyond what either has in its cache.
+    let block = "dd bs=4096 count=1";
+    asks(
+        &bench,
+        &other,
+        &format!(
+            "echo from-the-other | {block} conv=sync of=/dev/vdb seek=256 2> /dev/null; sync; echo written"
+        ),
+        "written",
+    )
+    .await;
+    asks(&bench, &one, &format!("{block} if=/dev/vdb skip=256 2> /dev/null | head -n 1"), "from-the-other")
+        .await;
 }
 
 /// A guest that halted lets go of nothing: that is told in time, and the disk stays known as in use.
