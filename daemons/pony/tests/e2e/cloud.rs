@@ -2,6 +2,7 @@
 //! so that several can run beside each other; and what a user of it does.
 
 use crate::daemon::Daemon;
+use crate::traces::{self, Traces};
 use pony::client::{Client, ClientError, Refusal};
 use pony::credentials::Credentials;
 use serde_json::{Map, Value as Json, json};
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
+
+/// The hypervisor of this machine.
+const LIBVIRT: &str = "qemu:///system";
 
 /// Until a host is taken in: before, it probes with guests what they run under, several hosts at a time.
 const TAKEN_IN: Duration = Duration::from_secs(180);
@@ -26,6 +30,8 @@ pub(crate) struct Cloud {
     /// Where all volumes go.
     pub(crate) pool: String,
     agent: Agent,
+    /// What there was of it before.
+    before: Traces,
 }
 
 /// What is on the host.
@@ -44,7 +50,34 @@ impl Agent {
 /// Where hosts keep the discs of their guests.
 const DISCS: &str = "/var/lib/libvirt/qemu/ponycloud-seeds";
 
-fn free_port() -> u16 {
+/// What Sparkle says once it serves, before its key.
+const SERVES: &str = "hosts need the key ";
+
+/// Starts a Sparkle below the directory, on this port of loopback for users and there for hosts; and its operator's client.
+pub(crate) async fn start_sparkle(below: &Path, api: u16, zmq: &str) -> (Daemon, Client) {
+    let (dir, log) = (below.join("sparkle"), below.join("sparkle.log"));
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let starts = said().matches(SERVES).count();
+    let (place, listen) = (dir.display().to_string(), format!("127.0.0.1:{api}"));
+    let args = ["--dir", &place, "--enroll", "--listen", &listen, "--zmq", zmq].map(str::to_owned);
+    let sparkle = Daemon::start("sparkle", &args, &log);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while said().matches(SERVES).count() == starts {
+        assert!(Instant::now() < deadline, "Sparkle does not serve:\n{}", said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let credentials = std::fs::read_to_string(dir.join("admin-credentials")).unwrap();
+    let credentials: Credentials = credentials.trim().parse().unwrap();
+    (sparkle, Client::new(&format!("http://127.0.0.1:{api}"), Some(credentials)).unwrap())
+}
+
+/// The key of the Sparkle below the directory.
+pub(crate) fn sparkle_key(below: &Path) -> String {
+    let log = std::fs::read_to_string(below.join("sparkle.log")).unwrap_or_default();
+    log.split(SERVES).nth(1).and_then(|rest| rest.lines().next()).unwrap().trim().to_owned()
+}
+
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -58,10 +91,12 @@ impl Cloud {
         // The emulator runs as a user of its own and has to get to its volumes.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::create_dir(dir.path().join("pool")).unwrap();
+        let host = Uuid::new_v4();
         let mut cloud = Self {
             sparkle: Daemon::none(),
             twilight: Daemon::none(),
-            host: Uuid::new_v4().to_string(),
+            host: host.to_string(),
+            before: Traces::among_others(dir.path(), None).and_of_host(host, LIBVIRT),
             dir,
             api: free_port(),
             zmq: free_port(),
@@ -93,41 +128,20 @@ impl Cloud {
     }
 
     pub(crate) async fn start_sparkle(&mut self) {
-        let dir = self.path("sparkle");
-        let args = [
-            "--dir",
-            &dir.display().to_string(),
-            "--enroll",
-            "--listen",
-            &format!("127.0.0.1:{}", self.api),
-            "--zmq",
-            &format!("127.0.0.1:{}", self.zmq),
-        ]
-        .map(str::to_owned);
-        let starts = self.log("sparkle.log").matches("hosts need the key").count();
-        self.sparkle = Daemon::start("sparkle", &args, &self.path("sparkle.log"));
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while self.log("sparkle.log").matches("hosts need the key").count() == starts {
-            assert!(Instant::now() < deadline, "Sparkle does not serve:\n{}", self.log("sparkle.log"));
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let credentials = std::fs::read_to_string(dir.join("admin-credentials")).unwrap();
-        let credentials: Credentials = credentials.trim().parse().unwrap();
-        self.client =
-            Some(Client::new(&format!("http://127.0.0.1:{}", self.api), Some(credentials)).unwrap());
+        let zmq = format!("127.0.0.1:{}", self.zmq);
+        let (sparkle, client) = start_sparkle(self.dir.path(), self.api, &zmq).await;
+        (self.sparkle, self.client) = (sparkle, Some(client));
     }
 
     pub(crate) fn start_twilight(&mut self) {
-        let log = self.log("sparkle.log");
-        let key =
-            log.split("hosts need the key ").nth(1).and_then(|rest| rest.lines().next()).unwrap().trim();
+        let key = sparkle_key(self.dir.path());
         let args = [
             "--dir",
             &self.path("twilight").display().to_string(),
             "--sparkle",
             &format!("tcp://127.0.0.1:{}", self.zmq),
             "--sparkle-key",
-            key,
+            &key,
             "--host-uuid",
             &self.host,
             "--stop-grace",
@@ -249,15 +263,7 @@ impl Cloud {
 
     /// The links that this host's agent made.
     pub(crate) fn links(&self) -> Vec<String> {
-        let alias = |name: &std::ffi::OsStr| {
-            std::fs::read_to_string(Path::new("/sys/class/net").join(name).join("ifalias"))
-                .unwrap_or_default()
-        };
-        let links = std::fs::read_dir("/sys/class/net").unwrap().flatten().map(|entry| entry.file_name());
-        links
-            .filter(|name| alias(name).contains(&self.host))
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect()
+        traces::links(self.host.parse().unwrap())
     }
 
     /// The discs that tell guests of this host about themselves.
@@ -268,15 +274,7 @@ impl Cloud {
 
     /// All files in the pool, finished or not.
     pub(crate) fn pool_files(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut dirs = vec![self.path("pool")];
-        while let Some(dir) = dirs.pop() {
-            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if path.is_dir() { dirs.push(path) } else { found.push(path) }
-            }
-        }
-        found
+        traces::files(&self.path("pool")).into_iter().filter(|it| it.is_file()).collect()
     }
 }
 
@@ -285,23 +283,22 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         self.twilight.kill();
         self.sparkle.kill();
-        let output = virsh(&["list", "--all", "--uuid"]);
-        for uuid in String::from_utf8_lossy(&output.stdout).split_whitespace() {
-            let xml = virsh(&["dumpxml", uuid]);
-            if String::from_utf8_lossy(&xml.stdout).contains(&self.host) {
-                virsh(&["destroy", uuid]);
-                virsh(&["undefine", uuid]);
-            }
+        for domain in traces::domains(self.host.parse().unwrap(), LIBVIRT) {
+            virsh(&["destroy", &domain]);
+            virsh(&["undefine", &domain]);
         }
         for link in self.links() {
             let _ = Command::new("ip").args(["link", "del", &link]).output();
         }
         let _ = std::fs::remove_dir_all(Path::new(DISCS).join(&self.host));
+        if !std::thread::panicking() {
+            self.before.assert_unchanged();
+        }
     }
 }
 
 pub(crate) fn virsh(args: &[&str]) -> std::process::Output {
-    Command::new("virsh").args(["-q", "-c", "qemu:///system"]).args(args).output().unwrap()
+    Command::new("virsh").args(["-q", "-c", LIBVIRT]).args(args).output().unwrap()
 }
 
 /// An operation that orders an entity.

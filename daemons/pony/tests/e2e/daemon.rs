@@ -15,9 +15,13 @@ impl Daemon {
 
     /// Starts a daemon; its log goes to `log`.
     pub(crate) fn start(name: &str, args: &[String], log: &std::path::Path) -> Self {
+        Self::spawn(Command::new(binary(name)).args(args), log)
+    }
+
+    /// The same by any command.
+    pub(crate) fn spawn(command: &mut Command, log: &std::path::Path) -> Self {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
-        let child = Command::new(binaries().join(name))
-            .args(args)
+        let child = command
             .env("PONY_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -40,6 +44,11 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The binary of a daemon.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    binaries().join(name)
 }
 
 /// Where the daemons' binaries are; builds them, since a test of one package has only that package's.

@@ -10,9 +10,18 @@ mod daemon;
 mod images;
 mod kills;
 mod later;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../../../pony-host/tests/hypervisor/daemon.rs"]
+mod libvirtd;
 mod matrix;
+mod moves;
 mod skip;
 mod told;
+#[path = "../../../../pony-host/tests/traces/mod.rs"]
+mod traces;
+#[allow(unreachable_pub)]
+#[path = "../../../../pony-host/tests/hypervisor/writes.rs"]
+mod writes;
 
 use cloud::{Cloud, Order};
 use serde_json::json;
