@@ -19,7 +19,7 @@ pub(super) const STOPPING_KEY: &str = "ponystop";
 pub(super) const STOPPING_XML: &str = "<stopping/>";
 
 /// Raised whenever the same spec is turned into another domain, so that `define` replaces old ones.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// The element as it is written.
 #[derive(Debug, Serialize)]

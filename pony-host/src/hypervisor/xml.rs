@@ -39,8 +39,9 @@ const FREE_PORTS: usize = 8;
 /// PCIe ports for devices that every guest has.
 const OWN_PORTS: usize = 5;
 
-/// What cloud-init reads as the machine's serial number, and looks for a disc then, before there is a network.
-const NOCLOUD: &str = "ds=nocloud";
+/// What cloud-init reads as the machine's serial number, and looks for a disc then, before there is a network. Without the mode
+/// it would take nothing that images are made to ask for over HTTP.
+const NOCLOUD: &str = "ds=nocloud;dsmode=net";
 
 /// The serial number of that disc's drive, for people who wonder.
 const SEED_SERIAL: &str = "cidata";

@@ -73,7 +73,7 @@ async fn debians_cloud_init_takes_what_a_guest_is_told() {
         line.unwrap_or_else(|| panic!("it does not say {start:?}: {console}")).trim()
     };
     // It need not look for where it is told.
-    assert_eq!(said("serial "), "ds=nocloud");
+    assert_eq!(said("serial "), "ds=nocloud;dsmode=net");
     assert!(said("identified ").starts_with("0 ") && said("identified ").contains("NoCloud"));
     assert!(said("disc local ").contains("/dev/sr0"), "before there is a network");
     let over_http = said("http query ");
