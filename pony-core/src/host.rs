@@ -9,6 +9,7 @@ mod checksum;
 mod guest;
 mod links;
 mod machine;
+mod place;
 mod uplinks;
 
 pub use adjust::adjusted;
@@ -20,13 +21,13 @@ pub use links::{Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
 pub use machine::{
     CpuFact, DiskFact, DiskTransport, Hba, HostFact, NicBond, NicFact, NumaNode, VirtualFunctions,
 };
+pub use place::{Login, NetworkDisk, Place, Protocol, Slice};
 pub use uplinks::{
     BondMode, BondSpec, HostAddress, SegmentSpec, UplinkFact, UplinkId, UplinkSpec, Uplinks, XmitHash,
 };
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// A storage pool as a driver needs it.
@@ -67,8 +68,38 @@ pub enum PoolBackend {
         /// Mount options beyond the usual ones.
         options: Option<String>,
     },
+    /// Disks (LUNs) of an iSCSI target, each of which is one volume at most.
+    Iscsi(Box<IscsiPool>),
+    /// A pool of a Ceph cluster, with an image (RBD) for each volume.
+    Rbd(Box<RbdPool>),
     /// Declared in the model, but no driver for it is built in; the name of the type.
     Unsupported(String),
+}
+
+/// A pool of a Ceph cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RbdPool {
+    /// Its monitors, `host:port` each.
+    pub monitors: Vec<String>,
+    /// What it is called there.
+    pub pool: String,
+    /// As whom hosts and guests sign in (cephx). `None`: the cluster does not ask.
+    pub login: Option<Login>,
+}
+
+/// LUNs of an iSCSI target that make up a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IscsiPool {
+    /// Where the target is, `host:port`.
+    pub portal: String,
+    /// What it is called, `iqn.…`.
+    pub target: String,
+    /// Those of its LUNs that belong to the pool: no other one is looked at.
+    pub luns: Vec<u8>,
+    /// As whom hosts sign in (CHAP). `None`: the target does not ask.
+    pub login: Option<Login>,
+    /// What hosts call themselves, `iqn.…`, where the target asks for that.
+    pub initiator: Option<String>,
 }
 
 impl PoolBackend {
@@ -77,7 +108,7 @@ impl PoolBackend {
     pub const fn can_be_shared(&self) -> bool {
         match self {
             Self::Dir { .. } | Self::Btrfs { .. } | Self::Lvm { .. } => false,
-            Self::Nfs { .. } | Self::Unsupported(_) => true,
+            Self::Nfs { .. } | Self::Iscsi(_) | Self::Rbd(_) | Self::Unsupported(_) => true,
         }
     }
 
@@ -86,8 +117,50 @@ impl PoolBackend {
     pub const fn usual_format(&self) -> VolumeFormat {
         match self {
             Self::Dir { .. } | Self::Nfs { .. } | Self::Unsupported(_) => VolumeFormat::Qcow2,
-            // The file system shares blocks by itself.
-            Self::Btrfs { .. } | Self::Lvm { .. } => VolumeFormat::Raw,
+            // The file system shares blocks by itself, or there is none.
+            Self::Btrfs { .. } | Self::Lvm { .. } | Self::Iscsi(_) | Self::Rbd(_) => VolumeFormat::Raw,
+        }
+    }
+}
+
+impl From<IscsiPool> for PoolBackend {
+    fn from(pool: IscsiPool) -> Self {
+        Self::Iscsi(Box::new(pool))
+    }
+}
+
+impl From<RbdPool> for PoolBackend {
+    fn from(pool: RbdPool) -> Self {
+        Self::Rbd(Box::new(pool))
+    }
+}
+
+impl IscsiPool {
+    /// A part of one of its LUNs.
+    #[must_use]
+    pub fn disk(&self, lun: u8, slice: Slice) -> NetworkDisk {
+        NetworkDisk {
+            protocol: Protocol::Iscsi,
+            name: format!("{}/{lun}", self.target),
+            servers: vec![self.portal.clone()],
+            slice: Some(slice),
+            login: self.login.clone(),
+            initiator: self.initiator.clone(),
+        }
+    }
+}
+
+impl RbdPool {
+    /// One of its images.
+    #[must_use]
+    pub fn disk(&self, image: &str) -> NetworkDisk {
+        NetworkDisk {
+            protocol: Protocol::Rbd,
+            name: format!("{}/{image}", self.pool),
+            servers: self.monitors.clone(),
+            slice: None,
+            login: self.login.clone(),
+            initiator: None,
         }
     }
 }
@@ -154,95 +227,6 @@ pub struct VolumeFact {
     pub format: VolumeFormat,
     /// Where a hypervisor opens it.
     pub place: Place,
-}
-
-/// Where a hypervisor opens the bytes of a volume.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Place {
-    /// A file of the host.
-    File(PathBuf),
-    /// A block device of the host.
-    Block(PathBuf),
-    /// Something on another machine that the emulator reaches by itself, without the host's kernel.
-    Network(NetworkDisk),
-}
-
-/// A disk on another machine, as an emulator addresses it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NetworkDisk {
-    /// How it is spoken to.
-    pub protocol: Protocol,
-    /// What it is called there: `iqn…/LUN`, `pool/image`, `/a/path`.
-    pub name: String,
-    /// Where it is, `host:port` each.
-    pub servers: Vec<String>,
-    /// The part of it that is meant; `None`: all of it.
-    pub slice: Option<Slice>,
-}
-
-/// How a disk on another machine is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// The emulator's own iSCSI initiator.
-    Iscsi,
-    /// The emulator's own NFS client.
-    Nfs,
-    /// The emulator's own Ceph client.
-    Rbd,
-}
-
-/// A part of a disk, bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Slice {
-    /// Where it begins.
-    pub offset: u64,
-    /// How long it is.
-    pub len: u64,
-}
-
-impl Protocol {
-    /// Its name in URLs and in libvirt's definitions.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Iscsi => "iscsi",
-            Self::Nfs => "nfs",
-            Self::Rbd => "rbd",
-        }
-    }
-}
-
-impl Place {
-    /// The file or device of this host, where it is one.
-    #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) | Self::Block(path) => Some(path),
-            Self::Network(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) | Self::Block(path) => path.display().fmt(f),
-            Self::Network(disk) => disk.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for NetworkDisk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (protocol, name) = (self.protocol.as_str(), self.name.trim_start_matches('/'));
-        write!(f, "{protocol}://{}/{name}", self.servers.join(","))?;
-        match self.slice {
-            Some(Slice { offset, len }) => write!(f, " (bytes {offset} to {})", offset.saturating_add(len)),
-            None => Ok(()),
-        }
-    }
 }
 
 /// An instance as a hypervisor needs it.

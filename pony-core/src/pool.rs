@@ -1,9 +1,11 @@
 //! What the options of a storage pool mean, by its type: the one place that reads `storage_pool.config`. The document
 //! asks here when a pool is ordered, and the agent when it makes a spec of it.
 
-use crate::host::PoolBackend;
+use crate::host::{IscsiPool, Login, PoolBackend, RbdPool};
 use crate::tables::StoragePoolType;
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 /// Longest name of a volume group or of a logical volume in LVM, characters.
@@ -11,6 +13,24 @@ const LVM_NAME_MAX: usize = 127;
 
 /// Longest name of a server or list of mount options, characters.
 const WORD_MAX: usize = 255;
+
+/// Longest name of a target or an initiator, characters: that of the protocol.
+const ISCSI_NAME_MAX: usize = 223;
+
+/// LUNs of one pool: all that there may be. A look at each takes some round trips, all of them less than a second.
+const LUNS_MAX: usize = 256;
+
+/// Largest number of a LUN: the emulator's initiator addresses no larger ones.
+const LUN_MAX: u8 = u8::MAX;
+
+/// Monitors of one cluster: a cluster has a handful.
+const MONITORS_MAX: usize = 16;
+
+/// Where monitors listen, unless something else is said: the port that all clients know.
+const MONITOR_PORT: u16 = 6789;
+
+/// Where iSCSI targets listen, unless something else is said.
+const ISCSI_PORT: u16 = 3260;
 
 /// Options of one pool, each of which has to be known and of the right form.
 struct Options<'a> {
@@ -52,6 +72,21 @@ pub(crate) fn backend(kind: StoragePoolType, config: &Json) -> Result<PoolBacken
             let mount = options.word("options", "=,._-/:")?;
             Ok(PoolBackend::Nfs { server, export: options.path("export")?, options: mount })
         }
+        StoragePoolType::Iscsi => {
+            options.only(&["portal", "target", "luns", "user", "secret", "initiator"])?;
+            let target = options.iscsi_name("target")?;
+            let target = target.ok_or_else(|| options.missing("target", "iqn.2026-01.org.example:disks"))?;
+            let (portal, luns) = (options.portal("portal")?, options.luns("luns")?);
+            let (login, initiator) = (options.login()?, options.iscsi_name("initiator")?);
+            Ok(IscsiPool { portal, target, luns, login, initiator }.into())
+        }
+        StoragePoolType::Rbd => {
+            options.only(&["monitors", "pool", "user", "secret"])?;
+            let monitors = options.monitors("monitors")?;
+            let pool = options.word("pool", "._-")?;
+            let pool = pool.ok_or_else(|| options.missing("pool", "name of a pool of the cluster"))?;
+            Ok(RbdPool { monitors, pool, login: options.login()? }.into())
+        }
         other => Ok(PoolBackend::Unsupported(other.as_str().to_owned())),
     }
 }
@@ -68,6 +103,10 @@ impl Options<'_> {
 
     fn missing(&self, name: &str, what: &str) -> String {
         format!("a pool of type {} needs {{\"{name}\": \"{what}\"}}", self.kind)
+    }
+
+    fn missing_list(&self, name: &str, what: &str) -> String {
+        format!("a pool of type {} needs {{\"{name}\": {what}}}", self.kind)
     }
 
     fn text(&self, name: &str) -> Result<Option<&str>, String> {
@@ -99,6 +138,69 @@ impl Options<'_> {
         }
     }
 
+    /// The name of an iSCSI node, in lower case.
+    fn iscsi_name(&self, name: &str) -> Result<Option<String>, String> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:".contains(c);
+        let named = ["iqn.", "eui.", "naa."].iter().any(|kind| text.starts_with(kind));
+        match named && text.len() <= ISCSI_NAME_MAX && text.chars().all(fits) {
+            true => Ok(Some(text.to_owned())),
+            false => Err(format!(
+                "{name} must be a name of iSCSI: iqn., eui. or naa., then a-z 0-9 . - :, {ISCSI_NAME_MAX} in all"
+            )),
+        }
+    }
+
+    fn portal(&self, name: &str) -> Result<String, String> {
+        let text = self.word(name, ".-:[]")?.ok_or_else(|| self.missing(name, "host:port"))?;
+        server(&text, ISCSI_PORT)
+            .ok_or_else(|| format!("{name} must be host:port, where an IPv6 address stands in brackets"))
+    }
+
+    fn monitors(&self, name: &str) -> Result<Vec<String>, String> {
+        let wrong = || format!("{name} must be a list of 1 to {MONITORS_MAX} texts host:port");
+        let given = self.given.get(name).ok_or_else(|| self.missing_list(name, "[\"host:port\"]"))?;
+        let given = given.as_array().filter(|it| (1..=MONITORS_MAX).contains(&it.len())).ok_or_else(wrong)?;
+        let monitor = |it: &Json| server(it.as_str()?, MONITOR_PORT);
+        given.iter().map(monitor).collect::<Option<_>>().ok_or_else(wrong)
+    }
+
+    fn luns(&self, name: &str) -> Result<Vec<u8>, String> {
+        let wrong = || {
+            format!(
+                "{name} must be a list of 1 to {LUNS_MAX} different numbers of LUNs, 0 to {LUN_MAX}: [1, 2]"
+            )
+        };
+        let given = self.given.get(name).ok_or_else(|| self.missing_list(name, "[1, 2]"))?;
+        let given = given.as_array().filter(|it| (1..=LUNS_MAX).contains(&it.len())).ok_or_else(wrong)?;
+        let number = |it: &Json| u8::try_from(it.as_u64()?).ok();
+        let luns: Vec<u8> = given.iter().map(number).collect::<Option<_>>().ok_or_else(wrong)?;
+        match luns.iter().collect::<BTreeSet<_>>().len() == luns.len() {
+            true => Ok(luns),
+            false => Err(wrong()),
+        }
+    }
+
+    /// Who signs in, and where each host finds the secret. The secret itself has no place here: everybody reads this.
+    fn login(&self) -> Result<Option<Login>, String> {
+        match (self.word("user", "._-@:")?, self.file_name("secret")?) {
+            (None, None) => Ok(None),
+            (Some(user), Some(secret)) => Ok(Some(Login { user, secret })),
+            _ => Err(
+                "user and secret belong together: secret names the file that has the user's secret, below \
+                      /etc/pony/secrets of each host"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn file_name(&self, name: &str) -> Result<Option<String>, String> {
+        match self.word(name, "._-")? {
+            Some(text) if text.starts_with('.') => Err(format!("{name} must not begin with a dot")),
+            word => Ok(word),
+        }
+    }
+
     /// What LVM takes as a name, and what no command line takes for an option.
     fn lvm_name(&self, name: &str) -> Result<Option<String>, String> {
         let Some(text) = self.text(name)? else { return Ok(None) };
@@ -109,6 +211,21 @@ impl Options<'_> {
             false => Err(format!("{name} must be a name of LVM: 1 to {LVM_NAME_MAX} of a-z A-Z 0-9 + _ . -")),
         }
     }
+}
+
+/// `host:port`, where the port may be left out, and an IPv6 address stands in brackets.
+fn server(text: &str, usual_port: u16) -> Option<String> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|it| *it != 0)?),
+        _ => (text, usual_port),
+    };
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+    let is_host = match inner {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.starts_with('-') && host.chars().all(is_name),
+    };
+    (is_host && text.len() <= WORD_MAX).then(|| format!("{host}:{port}"))
 }
 
 #[cfg(test)]
@@ -142,6 +259,29 @@ mod tests {
                     options: Some("vers=4.1,port=2050".to_owned()),
                 },
             ),
+            (
+                StoragePoolType::Iscsi,
+                json!({"portal": "[::1]", "target": "iqn.2026-01.test:a", "luns": [1, 255],
+                       "user": "pony", "secret": "san-1"}),
+                IscsiPool {
+                    portal: "[::1]:3260".to_owned(),
+                    target: "iqn.2026-01.test:a".to_owned(),
+                    luns: vec![1, 255],
+                    login: Some(Login { user: "pony".to_owned(), secret: "san-1".to_owned() }),
+                    initiator: None,
+                }
+                .into(),
+            ),
+            (
+                StoragePoolType::Rbd,
+                json!({"monitors": ["ceph1", "[::1]:3300"], "pool": "volumes"}),
+                RbdPool {
+                    monitors: vec!["ceph1:6789".to_owned(), "[::1]:3300".to_owned()],
+                    pool: "volumes".to_owned(),
+                    login: None,
+                }
+                .into(),
+            ),
             (StoragePoolType::Zfs, json!({"any": 1}), PoolBackend::Unsupported("zfs".to_owned())),
         ];
         for (kind, config, expected) in cases {
@@ -173,6 +313,52 @@ mod tests {
             (StoragePoolType::Lvm, json!({"vg": "a", "thin_pool": ".."}), "name of LVM"),
         ] {
             let said = backend(kind, &config).unwrap_err();
+            assert!(said.contains(words), "{config}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_rbd_is_named() {
+        for (config, words) in [
+            (json!({"pool": "a"}), "needs {\"monitors\""),
+            (json!({"monitors": [], "pool": "a"}), "a list of 1 to 16"),
+            (json!({"monitors": ["a,b"], "pool": "a"}), "host:port"),
+            (json!({"monitors": ["a"]}), "needs {\"pool\""),
+            (json!({"monitors": ["a"], "pool": "a/b"}), "pool must be"),
+            (json!({"monitors": ["a"], "pool": "a", "key": "b"}), "has no option `key`"),
+        ] {
+            let said = backend(StoragePoolType::Rbd, &config).unwrap_err();
+            assert!(said.contains(words), "{config}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_iscsi_is_named() {
+        let right = json!({"portal": "a:1", "target": "iqn.a", "luns": [1]});
+        assert!(backend(StoragePoolType::Iscsi, &right).is_ok());
+        for (name, value, words) in [
+            ("portal", json!(null), "needs {\"portal\""),
+            ("portal", json!(":1"), "host:port"),
+            ("portal", json!("a:0"), "host:port"),
+            ("portal", json!("::1"), "brackets"),
+            ("portal", json!("[a]"), "brackets"),
+            ("portal", json!("a,b"), "portal must be"),
+            ("target", json!(null), "needs {\"target\""),
+            ("target", json!("disk"), "a name of iSCSI"),
+            ("target", json!("iqn.a,lun=2"), "a name of iSCSI"),
+            ("luns", json!([]), "a list of 1 to 256"),
+            ("luns", json!([1, 1]), "different"),
+            ("luns", json!([256]), "0 to 255"),
+            ("luns", json!("1"), "a list of"),
+            ("user", json!("a"), "belong together"),
+            ("secret", json!("a"), "belong together"),
+            ("secret", json!("../a"), "secret must be"),
+            ("secret", json!("..a"), "dot"),
+            ("password", json!("a"), "has no option `password`"),
+        ] {
+            let mut config = right.clone();
+            config[name] = value;
+            let said = backend(StoragePoolType::Iscsi, &config).unwrap_err();
             assert!(said.contains(words), "{config}: {said}");
         }
     }

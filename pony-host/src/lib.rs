@@ -8,6 +8,8 @@ mod discovery;
 mod hypervisor;
 #[cfg(feature = "network")]
 mod network;
+#[cfg(any(feature = "hypervisor", feature = "storage"))]
+mod secrets;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(feature = "storage")]

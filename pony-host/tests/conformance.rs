@@ -6,8 +6,8 @@
 mod suite;
 
 use pony_core::host::{
-    Boot, DiskSpec, Firmware, InstanceSpec, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind, SwitchSpec,
-    TapSpec, VolumeFormat, VolumeSpec,
+    Boot, DiskSpec, Firmware, InstanceSpec, IscsiPool, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind,
+    SwitchSpec, TapSpec, VolumeFormat, VolumeSpec,
 };
 use pony_host::{Machine, Network, SimHost, SimOptions, Storage};
 use uuid::Uuid;
@@ -77,6 +77,19 @@ async fn the_simulated_storage_conforms() {
     let host = SimHost::new(options);
     let uri = "http://images.example/one".into();
     suite::storage(&suite::StorageBench::new(&host, sim_pool(), uri, image_mib)).await;
+}
+
+/// LUNs are devices, which are raw.
+#[tokio::test]
+async fn the_simulated_pool_of_luns_conforms() {
+    let options = SimOptions::numbered(1, 5);
+    let image_mib = options.image_mib;
+    let host = SimHost::new(options);
+    let (portal, target) = ("192.0.2.1:3260".into(), "iqn.2026-01.test:a".into());
+    let luns = IscsiPool { portal, target, luns: vec![1, 2], login: None, initiator: None };
+    let pool = PoolSpec { pool: Uuid::new_v4(), backend: luns.into() };
+    let suite = suite::StorageBench::new(&host, pool, "http://images.example/one".into(), image_mib);
+    suite::storage(&suite::StorageBench { formats: &[VolumeFormat::Raw], ..suite }).await;
 }
 
 #[tokio::test]

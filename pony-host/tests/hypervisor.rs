@@ -11,8 +11,11 @@ mod daemon;
 mod live;
 #[path = "hypervisor/moves.rs"]
 mod moves;
+#[path = "hypervisor/network_disks.rs"]
+mod network_disks;
 #[allow(unused_imports)]
 mod suite;
+mod target;
 mod traces;
 #[path = "hypervisor/writes.rs"]
 mod writes;
@@ -193,13 +196,7 @@ async fn hostile_names_survive() {
 async fn guests_of_others_are_neither_seen_nor_touched() {
     let Some(bench) = Bench::new().await else { return };
     let theirs = bench.spec("theirs");
-    let options = LibvirtOptions {
-        host: Uuid::new_v4(),
-        accel: Accel::Tcg,
-        console_dir: None,
-        root: None,
-        moves: None,
-    };
+    let options = LibvirtOptions::new(Uuid::new_v4(), Accel::Tcg);
     let other = Libvirt::connect(&bench.daemon.uri(), options).await.unwrap();
     other.define(&theirs).await.unwrap();
     other.start(theirs.instance).await.unwrap();
@@ -450,13 +447,7 @@ async fn the_machines_daemon_is_found_or_started() {
         Err(why) => panic!("{why}"),
     }
     assert_eq!(ensure_libvirtd(uri).await, Ok(DaemonFound::Running));
-    let options = LibvirtOptions {
-        host: Uuid::new_v4(),
-        accel: Accel::Tcg,
-        console_dir: None,
-        root: None,
-        moves: None,
-    };
+    let options = LibvirtOptions::new(Uuid::new_v4(), Accel::Tcg);
     let libvirt = Libvirt::connect(uri, options).await.unwrap();
     assert_eq!(libvirt.list().await, Ok(vec![]), "a new host has no guests");
     let elsewhere = ensure_libvirtd("qemu+unix:///system?socket=/nonexistent/sock").await;
@@ -474,13 +465,7 @@ async fn events_end_with_the_driver() {
 
 #[tokio::test]
 async fn nobody_at_home_is_transient() {
-    let options = LibvirtOptions {
-        host: Uuid::new_v4(),
-        accel: Accel::Tcg,
-        console_dir: None,
-        root: None,
-        moves: None,
-    };
+    let options = LibvirtOptions::new(Uuid::new_v4(), Accel::Tcg);
     let uri = "qemu+unix:///system?socket=/nonexistent/libvirt-sock";
     let refused = Libvirt::connect(uri, options).await;
     let message = suite::assert_refused(refused, DriverErrorKind::Transient);

@@ -76,11 +76,12 @@ impl RealHost {
         tracing::info!("guests run under {accel}");
         // Absolute: libvirt opens the files, from its own working directory.
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
-        let options = LibvirtOptions { host, accel, console_dir, root: None, moves: self.moves(sparkle) };
+        let moves = self.moves(sparkle);
+        let options = LibvirtOptions { console_dir, moves, ..LibvirtOptions::new(host, accel) };
         let libvirt = self.connect(options).await?;
         let network = Netlink::new(host).context("opening netlink")?;
         let scratch = std::path::absolute(dir)?.join("scratch");
-        let storage = HostStorage::new(StorageOptions { scratch, ..StorageOptions::default() });
+        let storage = HostStorage::new(StorageOptions { host, scratch, ..StorageOptions::default() });
         let machine = Machine::new(MachineOptions {
             uuid: Some(host),
             accel: accel.to_string(),

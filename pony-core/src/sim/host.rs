@@ -431,7 +431,9 @@ impl SimHost {
                 PoolBackend::Dir { .. }
                 | PoolBackend::Btrfs { .. }
                 | PoolBackend::Lvm { .. }
-                | PoolBackend::Nfs { .. } => Found::Pool(PoolFact {
+                | PoolBackend::Nfs { .. }
+                | PoolBackend::Iscsi(_)
+                | PoolBackend::Rbd(_) => Found::Pool(PoolFact {
                     pool: spec.pool,
                     capacity_mib: 1 << 20,
                     allocated_mib: 0,

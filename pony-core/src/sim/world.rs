@@ -3,9 +3,9 @@
 use super::shelf::{Doings, SimShelf};
 use crate::agent::{Output, Step};
 use crate::host::{
-    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, NicFact, Place,
-    PoolBackend, Room, Source, SwitchFact, SwitchKind, TapFact, TapSpec, UplinkFact, UplinkId, VolumeFact,
-    VolumeSpec, adjusted,
+    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, NetworkDisk, NicFact,
+    Place, PoolBackend, Room, Slice, Source, SwitchFact, SwitchKind, TapFact, TapSpec, UplinkFact, UplinkId,
+    VolumeFact, VolumeSpec, adjusted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -70,8 +70,14 @@ pub(super) fn refuse(message: String) -> DriverError {
 
 fn place_of(spec: &VolumeSpec) -> Place {
     let path = PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume));
-    match spec.pool.backend {
+    match &spec.pool.backend {
         PoolBackend::Lvm { .. } => Place::Block(path),
+        PoolBackend::Iscsi(pool) => {
+            let len = u64::try_from(spec.size_mib.unwrap_or_default()).unwrap_or_default() << 20;
+            let disk = pool.disk(1, Slice { offset: 1 << 20, len });
+            NetworkDisk { name: format!("{}/{}", pool.target, spec.volume), ..disk }.into()
+        }
+        PoolBackend::Rbd(pool) => pool.disk(&spec.volume.to_string()).into(),
         _ => Place::File(path),
     }
 }

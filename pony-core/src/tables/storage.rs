@@ -29,7 +29,10 @@ pub struct StoragePoolDesired {
     /// host's that reaches it.
     #[part(references = "host", on_delete = "cascade", scope = "follows-or-all")]
     pub host: Option<Uuid>,
-    /// Options of its type; `{"path": "/absolute"}` for `dir` and `btrfs`.
+    /// Options of its type: `{"path": "/absolute"}` for `dir` and `btrfs`; `vg` and perhaps `thin_pool` for `lvm`;
+    /// `server`, `export` and perhaps `options` for `nfs`; `portal`, `target`, `luns` and perhaps `user`, `secret`,
+    /// `initiator` for `iscsi`; `monitors`, `pool` and perhaps `user`, `secret` for `rbd`. Secrets have no place here:
+    /// `secret` names a file that each host has.
     #[part(default_json = "{}")]
     pub config: Json,
     /// Whether several instances may use one of its volumes at once, on one host or several: raw ones only.

@@ -42,6 +42,7 @@ impl Maker {
         let change = self.look(conn, want)?;
         let mut waiting = BTreeSet::new();
         change.unplug(asked, &mut waiting)?;
+        self.tell_secrets(conn, change.new_disks())?;
         let said = self.claim(&change)?;
         change.plug(&said)?;
         self.change_disc(&change)?;

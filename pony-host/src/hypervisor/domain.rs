@@ -6,10 +6,12 @@ use super::elements::DomainXml;
 use super::error::{from_virt, is_gone, order, transient};
 use super::facts;
 use super::metadata::{STOPPING_KEY, STOPPING_NS, STOPPING_XML};
+use super::secrets;
 use super::seeds::Seeds;
 use super::xml::{Console, Places, Recipe};
 use crate::Result;
-use pony_core::host::{GuestState, InstanceSpec};
+use crate::secrets::Secrets;
+use pony_core::host::{DiskSpec, GuestState, InstanceSpec};
 use std::collections::BTreeSet;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
@@ -39,13 +41,15 @@ pub(super) struct Maker {
     pub(super) recipe: Recipe,
     console_dir: Option<PathBuf>,
     pub(super) seeds: Seeds,
+    secrets: Secrets,
     /// Whether libvirt has not yet said that this machine's cgroups cannot limit CPU time.
     quota: AtomicBool,
 }
 
 impl Maker {
-    pub(super) fn new(recipe: Recipe, console_dir: Option<PathBuf>, seeds: Seeds) -> Self {
-        Self { recipe, console_dir, seeds, quota: AtomicBool::new(recipe.quota) }
+    pub(super) fn new(recipe: Recipe, console_dir: Option<PathBuf>, seeds: Seeds, secrets: &Path) -> Self {
+        let secrets = Secrets::at(secrets);
+        Self { recipe, console_dir, seeds, secrets, quota: AtomicBool::new(recipe.quota) }
     }
 
     pub(super) fn host(&self) -> Uuid {
@@ -126,6 +130,10 @@ impl Maker {
         if is_active(&domain, instance)? {
             return forget_stopping(&domain, instance);
         }
+        let owner = facts::owner(&domain).map_err(|e| from_virt(&doing("start", instance), &e))?;
+        if let Some(spec) = owner.and_then(|owner| owner.spec()) {
+            self.tell_secrets(conn, &spec.disks)?;
+        }
         match domain.create() {
             Err(error) if is_quota_refusal(&error) && self.quota.swap(false, Ordering::Relaxed) => {
                 tracing::warn!(
@@ -137,6 +145,15 @@ impl Maker {
             Err(error) if is_quota_refusal(&error) => self.start_without_quota(conn, &domain, instance),
             started => unless_active(started.map(drop), &domain, "start", instance),
         }
+    }
+
+    /// Before the emulator opens these disks.
+    pub(super) fn tell_secrets<'a>(
+        &self,
+        conn: &Connect,
+        disks: impl IntoIterator<Item = &'a DiskSpec>,
+    ) -> Result<()> {
+        secrets::tell(conn, &self.secrets, disks)
     }
 
     fn start_without_quota(&self, conn: &Connect, domain: &Domain, instance: Uuid) -> Result<()> {

@@ -252,7 +252,40 @@ pub(super) struct DiskSource {
     pub(super) name: Option<String>,
     pub(super) host: Vec<ServerXml>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth: Option<AuthXml>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) initiator: Option<InitiatorXml>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) slices: Option<Slices>,
+}
+
+/// As whom the emulator signs in at a server.
+#[derive(Debug, Serialize)]
+pub(super) struct AuthXml {
+    #[serde(rename = "@username")]
+    pub(super) username: String,
+    pub(super) secret: SecretXml,
+}
+
+/// A secret that libvirt was told before.
+#[derive(Debug, Serialize)]
+pub(super) struct SecretXml {
+    #[serde(rename = "@type")]
+    pub(super) kind: &'static str,
+    #[serde(rename = "@uuid")]
+    pub(super) uuid: Uuid,
+}
+
+/// What the emulator calls itself at a server.
+#[derive(Debug, Serialize)]
+pub(super) struct InitiatorXml {
+    pub(super) iqn: IqnXml,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct IqnXml {
+    #[serde(rename = "@name")]
+    pub(super) name: String,
 }
 
 #[derive(Debug, Serialize)]

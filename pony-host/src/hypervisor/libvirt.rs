@@ -20,6 +20,7 @@ use super::usage;
 use super::way::Way;
 use super::xml::Recipe;
 use crate::console::Lines;
+use crate::secrets::Secrets;
 use crate::{Console, GuestUsage, Hypervisor, Progress, Result};
 use async_trait::async_trait;
 use pony_core::host::{ConsoleKind, CpuSpec, Destination, DiskSpec, DriverError, InstanceFact, InstanceSpec};
@@ -68,6 +69,16 @@ pub struct LibvirtOptions {
     pub root: Option<PathBuf>,
     /// How guests that run move between this host and others. `None`: not at all.
     pub moves: Option<MoveOptions>,
+    /// Where secrets are that disks on other machines need: each in a file, for root's eyes only.
+    pub secrets: PathBuf,
+}
+
+impl LibvirtOptions {
+    /// As simple as possible: no consoles to be opened, no moves, secrets where they usually are.
+    #[must_use]
+    pub fn new(host: Uuid, accel: Accel) -> Self {
+        Self { host, accel, console_dir: None, root: None, moves: None, secrets: Secrets::USUAL_DIR.into() }
+    }
 }
 
 /// How guests that run move between hosts.
@@ -112,7 +123,7 @@ fn no_moves() -> DriverError {
 /// ensure_libvirtd(uri).await?;
 /// let accel = probe_accel(uri).await?;
 /// let host = uuid::Uuid::from_u128(1);
-/// let options = LibvirtOptions { host, accel, console_dir: None, root: None, moves: None };
+/// let options = LibvirtOptions::new(host, accel);
 /// let libvirt = Libvirt::connect(uri, options).await?;
 /// for guest in libvirt.list().await? {
 ///     println!("{} {:?}", guest.instance, guest.state);
@@ -146,7 +157,7 @@ impl Libvirt {
         let recipe = Recipe { host: options.host, accel: options.accel, quota: true };
         let root = options.root.as_deref();
         let seeds = Seeds::new(root, options.host);
-        let maker = Arc::new(Maker::new(recipe, options.console_dir, seeds));
+        let maker = Arc::new(Maker::new(recipe, options.console_dir, seeds, &options.secrets));
         link.listen().await?;
         let moves = match options.moves {
             Some(moves) => Some(Moves::open(&moves, root, uri, consoles).await?),
@@ -342,6 +353,7 @@ impl Hypervisor for Libvirt {
         // What is left of an earlier stay would be in the way.
         let arriving = spec.clone();
         let clear = move |maker: &Maker, conn: &Connect| {
+            maker.tell_secrets(conn, &arriving.disks)?;
             maker.make_room(conn, instance)?;
             maker.make_seed(&arriving)
         };

@@ -40,6 +40,7 @@ mod metadata;
 mod passage;
 mod probe;
 mod rooms;
+mod secrets;
 mod seeds;
 mod turns;
 mod usage;

@@ -2,15 +2,19 @@
 
 use super::accel::Accel;
 use super::elements::{
-    Alias, BootOrder, Clock, Controller, Cpu, CpuFeature, CpuTune, Devices, Disk, DiskDriver, DiskSource,
-    DiskTarget, DomainXml, Features, FirmwareChoice, FirmwareFeature, Graphics, Input, Interface, Mac,
-    Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, Serial, SerialLog, SerialSource, ServerXml,
-    SliceXml, Slices, SmBios, SysInfo, SystemEntry, SystemInfo, Tap, Vcpu, Video,
+    Alias, AuthXml, BootOrder, Clock, Controller, Cpu, CpuFeature, CpuTune, Devices, Disk, DiskDriver,
+    DiskSource, DiskTarget, DomainXml, Features, FirmwareChoice, FirmwareFeature, Graphics, InitiatorXml,
+    Input, Interface, IqnXml, Mac, Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, SecretXml,
+    Serial, SerialLog, SerialSource, ServerXml, SliceXml, Slices, SmBios, SysInfo, SystemEntry, SystemInfo,
+    Tap, Vcpu, Video,
 };
 use super::error::order;
 use super::metadata::OwnerXml;
+use super::secrets;
 use crate::Result;
-use pony_core::host::{Boot, CpuSpec, DiskSpec, Firmware, InstanceSpec, NicSpec, Place, Slice, VolumeFormat};
+use pony_core::host::{
+    Boot, CpuSpec, DiskSpec, Firmware, InstanceSpec, Login, NicSpec, Place, Protocol, Slice, VolumeFormat,
+};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -328,12 +332,24 @@ fn source_xml(place: &Place) -> Result<(&'static str, DiskSource)> {
                 protocol: Some(disk.protocol.as_str()),
                 name: Some(name_text(&disk.name)?),
                 host: disk.servers.iter().map(|server| server_xml(server)).collect::<Result<_>>()?,
+                auth: disk.login.as_ref().map(|login| auth_xml(disk.protocol, login)).transpose()?,
+                initiator: disk.initiator.as_deref().map(initiator_xml).transpose()?,
                 slices: disk.slice.map(|it| Slices { slice: slice(it) }),
                 ..DiskSource::default()
             };
             ("network", source)
         }
     })
+}
+
+/// The secret itself is told to libvirt in another way, and in no definition.
+fn auth_xml(protocol: Protocol, login: &Login) -> Result<AuthXml> {
+    let secret = SecretXml { kind: secrets::usage(protocol), uuid: secrets::uuid(protocol, login) };
+    Ok(AuthXml { username: name_text(&login.user)?, secret })
+}
+
+fn initiator_xml(name: &str) -> Result<InitiatorXml> {
+    Ok(InitiatorXml { iqn: IqnXml { name: name_text(name)? } })
 }
 
 /// `host:port`, where the host may be an IPv6 address in brackets.
@@ -430,7 +446,7 @@ fn letters(index: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pony_core::host::{NetworkDisk, Protocol};
+    use pony_core::host::NetworkDisk;
 
     #[test]
     fn disks_are_named_as_the_kernel_names_them() {
@@ -468,18 +484,23 @@ mod tests {
         assert_eq!((kind, block.as_str()), ("block", r#"<DiskSource dev="/dev/vg/lv"/>"#));
         let slice = Some(Slice { offset: 1 << 20, len: 5 << 20 });
         let (name, servers) = ("iqn.2026-01.test:a/1".into(), vec!["[::1]:3260".into()]);
-        let disk = NetworkDisk { protocol: Protocol::Iscsi, name, servers, slice };
-        let (kind, network) = text(Place::Network(disk.clone()));
+        let login = Some(Login { user: "pony".into(), secret: "san".into() });
+        let initiator = Some("iqn.2026-01.test:host".into());
+        let disk = NetworkDisk { protocol: Protocol::Iscsi, name, servers, slice, login, initiator };
+        let (kind, network) = text(disk.clone().into());
         assert_eq!(kind, "network");
         let host = r#"<host name="::1" port="3260"/>"#;
         let slices = r#"<slices><slice type="storage" offset="1048576" size="5242880"/></slices>"#;
+        let uuid = secrets::uuid(Protocol::Iscsi, disk.login.as_ref().unwrap());
+        let auth = format!(r#"<auth username="pony"><secret type="iscsi" uuid="{uuid}"/></auth>"#);
+        let called = r#"<initiator><iqn name="iqn.2026-01.test:host"/></initiator>"#;
         let expected = format!(
-            r#"<DiskSource protocol="iscsi" name="iqn.2026-01.test:a/1">{host}{slices}</DiskSource>"#
+            r#"<DiskSource protocol="iscsi" name="iqn.2026-01.test:a/1">{host}{auth}{called}{slices}</DiskSource>"#
         );
         assert_eq!(network, expected);
         for server in ["", "host", ":1", "host:port", "host:70000"] {
             let disk = NetworkDisk { servers: vec![server.into()], ..disk.clone() };
-            assert!(source_xml(&Place::Network(disk)).is_err(), "{server:?}");
+            assert!(source_xml(&disk.into()).is_err(), "{server:?}");
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::{errors::order, errors::transient, errors::unsupported, op::SimOp, world::World};
 use crate::Result;
-use pony_core::host::{Place, PoolBackend, PoolFact, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use pony_core::host::{
+    NetworkDisk, Place, PoolBackend, PoolFact, PoolSpec, Slice, Source, VolumeFact, VolumeFormat, VolumeSpec,
+};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -129,8 +131,14 @@ impl World {
         self.fill_step(spec.volume, ticket, FILL_STEPS)?;
         self.check_space(spec, size_mib)?;
         let path = volume_path(spec)?;
-        let place = match spec.pool.backend {
+        let place = match &spec.pool.backend {
             PoolBackend::Lvm { .. } => Place::Block(path),
+            PoolBackend::Iscsi(pool) => {
+                let slice = Slice { offset: 1 << 20, len: size_mib.unsigned_abs() << 20 };
+                let name = format!("{}/{}", pool.target, spec.volume);
+                NetworkDisk { name, ..pool.disk(1, slice) }.into()
+            }
+            PoolBackend::Rbd(pool) => pool.disk(&spec.volume.to_string()).into(),
             _ => Place::File(path),
         };
         let fact =
@@ -166,6 +174,8 @@ fn pool_path(pool: &PoolSpec) -> Result<PathBuf> {
         PoolBackend::Nfs { server, export, .. } => {
             Ok(Path::new("/net").join(server).join(export.strip_prefix("/").unwrap_or(export)))
         }
+        PoolBackend::Iscsi(pool) => Ok(Path::new("/iscsi").join(&pool.portal).join(&pool.target)),
+        PoolBackend::Rbd(pool) => Ok(Path::new("/rbd").join(&pool.pool)),
         PoolBackend::Unsupported(kind) => {
             Err(unsupported(format!("storage pools of type {kind} have no driver in this agent")))
         }

@@ -7,10 +7,13 @@ use super::fill::Fill;
 use super::host_storage::Shared;
 use super::inspect::Image;
 use super::layout::Layout;
+use super::luns::Luns;
 use super::lvm::Lvm;
 use super::nfs::Nfs;
 use super::pool::{Found, Pool};
+use super::rbd::Rbd;
 use super::slots::Slot;
+use crate::secrets::Secrets;
 use async_trait::async_trait;
 use pony_core::host::{PoolBackend, PoolFact, PoolSpec, VolumeFact};
 use std::sync::Arc;
@@ -69,17 +72,27 @@ impl Shared {
             looks: self.looks(path),
             slots: self.slots.clone(),
         };
+        let workshop = || directory(&self.options.scratch.join(spec.pool.to_string()), Layout::Workshop);
         Ok(match &spec.backend {
             PoolBackend::Dir { path } => Box::new(directory(path, Layout::Files)),
             PoolBackend::Btrfs { path } => Box::new(directory(path, Layout::Subvolumes)),
             PoolBackend::Lvm { vg, thin_pool } => {
-                let workshop = directory(&self.options.scratch.join(spec.pool.to_string()), Layout::Workshop);
-                Box::new(DevicePool::new(workshop, Lvm::new(vg, thin_pool.as_deref())))
+                let lvm = Lvm::new(vg, thin_pool.as_deref());
+                Box::new(DevicePool::new(workshop(), lvm, &self.options))
+            }
+            PoolBackend::Iscsi(at) => {
+                let (patience, secrets) = (self.options.pool_patience, Secrets::at(&self.options.secrets));
+                let luns = Luns { pool: spec.pool, at: (**at).clone(), secrets, patience };
+                Box::new(DevicePool::new(workshop(), luns, &self.options))
             }
             PoolBackend::Nfs { server, export, options } => {
                 let dir = self.options.mounts.join(spec.pool.to_string());
                 let pool = directory(&dir, Layout::Mounted);
                 Box::new(Nfs::new(pool, (server, export, options.as_deref()), self.mounts.used(&dir)))
+            }
+            PoolBackend::Rbd(at) => {
+                let rbd = Rbd { at: (**at).clone(), secrets: Secrets::at(&self.options.secrets) };
+                Box::new(DevicePool::new(workshop(), rbd, &self.options))
             }
             PoolBackend::Unsupported(kind) => return Err(StorageError::Backend { kind: kind.clone() }),
         })

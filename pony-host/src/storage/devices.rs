@@ -1,23 +1,28 @@
 //! Pools whose volumes are devices: each appears by one change of its name. Their format is raw.
 //!
-//! A finished volume is called `pony-<uuid>`; one that is being made has the name of its attempt behind that. What
+//! A finished volume is called `pony-<uuid>`; one that is being made has the host and the name of its attempt behind that. What
 //! comes from elsewhere is kept in a directory of its own until it is written to the device.
 
 use super::attempt::Attempt;
 use super::backend::{Backend, Content};
+use super::disk::Disk;
 use super::error::StorageError;
 use super::files::{BRINGING, open_source};
 use super::fill::Fill;
+use super::options::StorageOptions;
 use super::pool::{Found, Pool, blocking};
 use super::size::{MIB, fact_mib};
 use super::slots::Slot;
+use super::stage::Stage;
 use super::{qemu_img, sweep};
+use crate::secrets::Secrets;
 use async_trait::async_trait;
 use nix::fcntl::{FallocateFlags, fallocate};
-use pony_core::host::{Place, PoolFact, VolumeFact, VolumeFormat};
+use pony_core::host::{NetworkDisk, Place, PoolFact, Slice, VolumeFact, VolumeFormat};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What the devices of volumes are called, before the volume's uuid.
@@ -32,6 +37,8 @@ pub(super) struct Device {
     pub(super) name: String,
     /// Bytes that can be used: those behind may hold somebody else's data still.
     pub(super) bytes: u64,
+    /// Where it is opened.
+    pub(super) place: Place,
 }
 
 /// How large and how full it is, bytes.
@@ -50,30 +57,36 @@ pub(super) trait Devices: Send + Sync + 'static {
     /// The devices whose names begin so, ready to be opened.
     fn list(&self, prefix: &str) -> Result<Vec<Device>, StorageError>;
     /// Makes one of at least so many bytes.
-    fn create(&self, name: &str, bytes: u64) -> Result<(), StorageError>;
+    fn create(&self, name: &str, bytes: u64) -> Result<Device, StorageError>;
     /// Renames one, at one moment and durably. Fails where there is one of the new name.
     fn rename(&self, from: &str, to: &str) -> Result<(), StorageError>;
-    /// Makes one larger. What was added cannot be used before it is told to be [settled](Self::settle).
-    fn extend(&self, device: &Device, bytes: u64) -> Result<(), StorageError>;
+    /// Makes one larger, and gives all of it. What was added cannot be used before it is told to be
+    /// [settled](Self::settle).
+    fn extend(&self, device: &Device, bytes: u64) -> Result<Device, StorageError>;
     /// All of the device can be used.
     fn settle(&self, device: &Device) -> Result<(), StorageError>;
     /// Removes one.
     fn remove(&self, name: &str) -> Result<(), StorageError>;
     /// Whether what was never written reads as zeroes.
     fn are_blank(&self) -> bool;
-    /// Where it is opened.
-    fn path(&self, name: &str) -> PathBuf;
 }
 
 /// A pool of devices.
 pub(super) struct DevicePool {
     workshop: Pool,
     devices: Arc<dyn Devices>,
+    secrets: Secrets,
+    /// How long writing to one may make no headway.
+    stall: Duration,
+    /// This host: it clears away no unfinished ones of others.
+    host: Uuid,
 }
 
 impl DevicePool {
-    pub(super) fn new(workshop: Pool, devices: impl Devices) -> Self {
-        Self { workshop, devices: Arc::new(devices) }
+    pub(super) fn new(workshop: Pool, devices: impl Devices, options: &StorageOptions) -> Self {
+        let secrets = Secrets::at(&options.secrets);
+        let (stall, host) = (options.copy_stall, options.host);
+        Self { workshop, devices: Arc::new(devices), secrets, stall, host }
     }
 
     /// Bounded in number, and in time by each tool.
@@ -91,29 +104,48 @@ impl DevicePool {
     }
 
     fn found(&self, device: &Device) -> Found {
-        let place = Place::Block(self.devices.path(&device.name));
-        Found { place, format: VolumeFormat::Raw, bytes: device.bytes }
+        Found { place: device.place.clone(), format: VolumeFormat::Raw, bytes: device.bytes }
+    }
+
+    fn disk(&self, place: &Place) -> Disk {
+        Disk::of(place, VolumeFormat::Raw, &self.secrets)
     }
 
     /// Writes the content onto a device, and zeroes where it does not reach.
-    async fn write(&self, fill: &Fill<'_>, content: Content, path: PathBuf) -> Result<(), StorageError> {
+    async fn write(&self, fill: &Fill<'_>, content: Content, device: &Device) -> Result<(), StorageError> {
         let written = content.bytes();
-        let to = qemu_img::Target { path: &path, format: VolumeFormat::Raw, is_there: true };
-        let stall = fill.shared.options.copy_stall;
+        let to = self.disk(&device.place);
         match content {
             Content::Nothing => {}
             Content::Own(image) => {
-                let (from, stage) = ((&*image.path, image.format), fill.stage.part(BRINGING, 1.0));
-                qemu_img::convert(fill.attempt, from, to, stall, &stage).await?;
+                let (from, stage) = (Disk::Local(image.path, image.format), fill.stage.part(BRINGING, 1.0));
+                qemu_img::convert(fill.attempt, (&from, &to), self.stall, &stage).await?;
             }
             Content::Of(found) => {
                 let source = open_source(fill, found).await?;
-                let from = (&*source.path, source.format);
-                qemu_img::convert(fill.attempt, from, to, stall, &fill.stage).await?;
+                qemu_img::convert(fill.attempt, (&source.disk, &to), self.stall, &fill.stage).await?;
             }
         }
+        self.blank(fill.attempt, device, written).await
+    }
+
+    /// Sees to it that a device reads as zeroes from an offset on, and that all of it is durable.
+    async fn blank(&self, attempt: &Attempt, device: &Device, from: u64) -> Result<(), StorageError> {
         let blank = self.devices.are_blank();
-        fill.attempt.blocking(move |attempt| settle(attempt, &path, (!blank).then_some(written))).await
+        match device.place.clone() {
+            Place::File(path) | Place::Block(path) => {
+                attempt.blocking(move |attempt| settle(attempt, &path, (!blank).then_some(from))).await
+            }
+            Place::Network(disk) if !blank && from < device.bytes => {
+                let len = device.bytes - from;
+                let slice = disk.slice.map(|it| Slice { offset: it.offset + from, len });
+                let rest = self.disk(&NetworkDisk { slice, ..*disk }.into());
+                let nobody = Stage::whole(Arc::new(|_| {}));
+                qemu_img::convert(attempt, (&Disk::Zeroes(len), &rest), self.stall, &nobody).await
+            }
+            // Whoever wrote to it made it durable.
+            Place::Network(_) => Ok(()),
+        }
     }
 }
 
@@ -137,15 +169,30 @@ fn settle(attempt: &Attempt, path: &Path, zero_from: Option<u64>) -> Result<(), 
     device.sync_all().map_err(failed)
 }
 
-/// The volume that a device belongs to, and whether it is finished.
-fn parse(name: &str) -> Option<(Uuid, bool)> {
-    let rest = name.strip_prefix(PREFIX)?;
-    let (uuid, finished) = match rest.split_once('.') {
-        Some((uuid, _)) => (uuid, false),
-        None => (rest, true),
-    };
-    let volume = Uuid::try_parse(uuid).ok().filter(|it| it.to_string() == uuid)?;
-    Some((volume, finished))
+/// A name of ours: the volume that a device belongs to and, where it is not finished, the host that is at it.
+#[derive(Debug, PartialEq, Eq)]
+struct Name {
+    volume: Uuid,
+    unfinished: Option<Option<Uuid>>,
+}
+
+impl Name {
+    fn parse(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix(PREFIX)?;
+        let (uuid, attempt) = rest.split_once('.').map_or((rest, None), |(uuid, of)| (uuid, Some(of)));
+        let volume = Uuid::try_parse(uuid).ok().filter(|it| it.to_string() == uuid)?;
+        let host = |of: &str| Uuid::try_parse(of.split_once('.')?.0).ok();
+        Some(Self { volume, unfinished: attempt.map(host) })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.unfinished.is_none()
+    }
+
+    /// Whether this host began with it and did not finish it.
+    fn is_left_by(&self, own: Uuid) -> bool {
+        self.unfinished.is_some_and(|host| host.is_none_or(|host| host == own))
+    }
 }
 
 fn name_of(volume: Uuid) -> String {
@@ -190,11 +237,12 @@ impl Backend for DevicePool {
             sweep::forgotten(pool)
         };
         self.workshop.look(prepare).await?;
-        let slots = self.workshop.slots.clone();
+        let (slots, host) = (self.workshop.slots.clone(), self.host);
         let look = move |devices: &dyn Devices| {
             let usage = devices.usage()?;
             for device in devices.list(PREFIX)? {
-                if parse(&device.name).is_some_and(|(volume, done)| !done && !slots.is_busy(volume)) {
+                let is_forgotten = |it: Name| it.is_left_by(host) && !slots.is_busy(it.volume);
+                if Name::parse(&device.name).is_some_and(is_forgotten) {
                     tracing::info!(
                         name = device.name,
                         "an unfinished volume that nobody asks for is removed"
@@ -215,7 +263,8 @@ impl Backend for DevicePool {
 
     async fn list(&self) -> Result<Vec<VolumeFact>, StorageError> {
         let devices = self.run(|devices| devices.list(PREFIX)).await?;
-        let finished = |device: &Device| parse(&device.name).filter(|(_, done)| *done).map(|(it, _)| it);
+        let finished =
+            |device: &Device| Name::parse(&device.name).filter(Name::is_finished).map(|it| it.volume);
         let fact = |it: &Device| Some(self.workshop.fact_of(finished(it)?, &self.found(it)));
         Ok(devices.iter().filter_map(fact).collect())
     }
@@ -234,11 +283,22 @@ impl Backend for DevicePool {
         if bytes == 0 {
             return Err(StorageError::NoSize);
         }
-        let name = format!("{PREFIX}{}", fill.attempt.name());
+        // The attempt's own name begins with the volume's.
+        let (volume, attempt) = (fill.spec.volume, fill.attempt.name());
+        let of = attempt.split_once('.').map_or(&*attempt, |(_, of)| of);
+        let name = format!("{}.{}.{of}", name_of(volume), self.host);
         let mut guard = Unfinished { devices: self.devices.clone(), name: name.clone() };
         let made = name.clone();
-        self.run(move |devices| devices.create(&made, bytes)).await?;
-        self.write(fill, content, self.devices.path(&name)).await?;
+        let is_left = |name: &str| Name::parse(name).is_some_and(|it| !it.is_finished());
+        let create = move |devices: &dyn Devices| {
+            // Whoever may make it is the only one: what is left is of somebody who was, and makes no more of it.
+            for left in devices.list(&name_of(volume))?.iter().filter(|it| is_left(&it.name)) {
+                devices.remove(&left.name)?;
+            }
+            devices.create(&made, bytes)
+        };
+        let device = self.run(create).await?;
+        self.write(fill, content, &device).await?;
         let devices = self.devices.clone();
         let commit = move |attempt: &Attempt| {
             attempt.ticket.if_current(|| {
@@ -259,14 +319,14 @@ impl Backend for DevicePool {
     }
 
     async fn grow(&self, attempt: &Attempt, found: Found, bytes: u64) -> Result<(), StorageError> {
-        let device = Device { name: name_of(attempt.volume()), bytes: found.bytes };
+        let (name, place) = (name_of(attempt.volume()), found.place);
+        let device = Device { name, bytes: found.bytes, place };
+        let (devices, before) = (self.devices.clone(), device.clone());
+        let extend = move |attempt: &Attempt| attempt.ticket.if_current(|| devices.extend(&before, bytes));
+        let extended = attempt.blocking(extend).await?;
+        self.blank(attempt, &extended, device.bytes).await?;
         let devices = self.devices.clone();
-        let grow = move |attempt: &Attempt| {
-            attempt.ticket.if_current(|| devices.extend(&device, bytes))?;
-            settle(attempt, &devices.path(&device.name), (!devices.are_blank()).then_some(device.bytes))?;
-            attempt.ticket.if_current(|| devices.settle(&device))
-        };
-        attempt.blocking(grow).await
+        attempt.blocking(move |attempt| attempt.ticket.if_current(|| devices.settle(&device))).await
     }
 
     async fn remove(&self, slot: Arc<Slot>) -> Result<(), StorageError> {
@@ -295,9 +355,12 @@ mod tests {
 
     #[test]
     fn names_tell_what_is_finished_and_what_is_ours() {
-        let volume = Uuid::from_u128(5);
-        assert_eq!(parse(&name_of(volume)), Some((volume, true)));
-        assert_eq!(parse(&format!("{}.77-3", name_of(volume))), Some((volume, false)));
+        let (volume, host) = (Uuid::from_u128(5), Uuid::from_u128(6));
+        let parse = |name: &str| Name::parse(name).map(|it| (it.is_finished(), it.is_left_by(host)));
+        assert_eq!(parse(&name_of(volume)), Some((true, false)));
+        assert_eq!(parse(&format!("{}.77-3", name_of(volume))), Some((false, true)));
+        assert_eq!(parse(&format!("{}.{host}.77-3", name_of(volume))), Some((false, true)));
+        assert_eq!(parse(&format!("{}.{volume}.77-3", name_of(volume))), Some((false, false)));
         for other in ["root", "pony-", "pony-root", "pony-00000000000000000000000000000005"] {
             assert_eq!(parse(other), None, "{other}");
         }

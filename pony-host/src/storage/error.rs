@@ -13,7 +13,7 @@ const MESSAGE_MAX: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StorageError {
     #[error(
-        "storage pools of type `{kind}` have no driver in this agent; `dir`, `btrfs`, `nfs` and `lvm` have one"
+        "storage pools of type `{kind}` have no driver in this agent; `dir`, `btrfs`, `lvm`, `nfs`, `iscsi` and `rbd` have one"
     )]
     Backend { kind: String },
     #[error("pool directory {path} {why}")]
@@ -22,8 +22,18 @@ pub(super) enum StorageError {
     Unmounted { path: PathBuf, why: &'static str },
     #[error("pool directory {path} cannot be used: {why}")]
     DiskLost { path: PathBuf, why: String },
-    #[error("NFS server {server} {why}")]
-    Server { server: String, why: String },
+    #[error("{what} {server} {why}")]
+    Server { what: &'static str, server: String, why: String },
+    #[error("{why}")]
+    Secret { why: String },
+    #[error(
+        "no LUN of the pool is free that has {need_mib} MiB (the largest free one has {largest_mib}): add one to its `luns`, or delete volumes"
+    )]
+    NoLun { need_mib: u64, largest_mib: u64 },
+    #[error(
+        "LUN {lun} has room for {room_mib} MiB, and {need_mib} are ordered: make the LUN larger by 1 MiB more than that, or copy the volume to a larger one"
+    )]
+    SmallLun { lun: u8, need_mib: u64, room_mib: u64 },
     #[error("pool directory {path} cannot be used: {source}")]
     PoolUnusable { path: PathBuf, source: io::Error },
     #[error("pool directory {path} has not answered for {seconds} s: is its file system hung?")]
@@ -86,8 +96,6 @@ pub(super) enum StorageError {
     Device { what: &'static str, name: String, why: &'static str },
     #[error("volumes of this storage pool are devices, whose format is raw: order raw, or leave format out")]
     RawOnly,
-    #[error("{place} cannot be copied from: it is on another machine")]
-    Elsewhere { place: String },
     #[error("{tool} is not installed on this host: it comes with Debian's package {package}")]
     NoTool { tool: &'static str, package: &'static str },
     #[error("qemu-img {verb} was killed by somebody else (signal {signal}), for want of memory perhaps")]
@@ -123,6 +131,9 @@ impl StorageError {
             | Self::Tool { .. }
             | Self::Unmounted { .. }
             | Self::Server { .. }
+            | Self::Secret { .. }
+            | Self::NoLun { .. }
+            | Self::SmallLun { .. }
             | Self::Overtaken { .. } => DriverErrorKind::Transient,
             _ => DriverErrorKind::Order,
         }

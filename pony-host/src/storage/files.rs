@@ -2,6 +2,7 @@
 
 use super::attempt::Attempt;
 use super::backend::{Backend, Content};
+use super::disk::Disk;
 use super::error::StorageError;
 use super::fill::Fill;
 use super::inspect::Image;
@@ -10,6 +11,7 @@ use super::qcow2::Header;
 use super::slots::Slot;
 use super::stage::{Stage, while_moving};
 use super::{copy, image_lock, qemu_img, sweep};
+use crate::secrets::Secrets;
 use async_trait::async_trait;
 use pony_core::host::{Place, PoolFact, VolumeFact, VolumeFormat};
 use std::fs::{self, File};
@@ -96,7 +98,7 @@ async fn emptied(fill: &Fill<'_>, out: &Path) -> Result<(), StorageError> {
 async fn take(fill: &Fill<'_>, image: Image, out: &Path) -> Result<(), StorageError> {
     if (image.format, fill.spec.format) != (VolumeFormat::Raw, VolumeFormat::Raw) {
         let stage = fill.stage.part(BRINGING, 1.0);
-        return convert(fill, (&image.path, image.format), out, &stage).await;
+        return convert(fill, &Disk::Local(image.path, image.format), out, &stage).await;
     }
     let out = out.to_owned();
     let rename = move |attempt: &Attempt| {
@@ -109,49 +111,51 @@ async fn take(fill: &Fill<'_>, image: Image, out: &Path) -> Result<(), StorageEr
 
 async fn copied(fill: &Fill<'_>, found: Found, out: &Path) -> Result<(), StorageError> {
     let source = open_source(fill, found).await?;
-    let (path, len) = (source.path, source.len);
+    let len = source.len;
     match source.file.filter(|_| source.format == fill.spec.format) {
         Some(file) => copy_file(fill, file, out.to_owned(), len, &fill.stage).await,
-        None => convert(fill, (&path, source.format), out, &fill.stage).await,
+        None => convert(fill, &source.disk, out, &fill.stage).await,
     }
 }
 
 /// A volume that is read.
 pub(super) struct Opened {
-    pub(super) path: PathBuf,
-    pub(super) format: VolumeFormat,
+    pub(super) disk: Disk,
+    format: VolumeFormat,
     /// Bytes of the file.
     len: u64,
     /// Open, where it can be copied as a file.
     file: Option<File>,
-    /// Nobody can write to it while this is open.
-    _lock: File,
+    /// Nobody can write to it while this is open, where it is of this host.
+    _lock: Option<File>,
 }
 
 /// Opens a volume to copy from.
 pub(super) async fn open_source(fill: &Fill<'_>, found: Found) -> Result<Opened, StorageError> {
-    fill.attempt.pool.look(move |_| locked(&found)).await
+    let disk = Disk::of(&found.place, found.format, &Secrets::at(&fill.shared.options.secrets));
+    match found.place.path().map(Path::to_owned) {
+        Some(path) => fill.attempt.pool.look(move |_| locked(&found, &path, disk)).await,
+        // Whoever may use it at all is the only one.
+        None => Ok(Opened { disk, format: found.format, len: found.bytes, file: None, _lock: None }),
+    }
 }
 
-fn locked(found: &Found) -> Result<Opened, StorageError> {
-    let Some(path) = found.place.path().map(Path::to_owned) else {
-        return Err(StorageError::Elsewhere { place: found.place.to_string() });
-    };
-    let lock = File::open(&path).map_err(StorageError::io("open", &path))?;
-    image_lock::for_reading(&lock, &path)?;
+fn locked(found: &Found, path: &Path, disk: Disk) -> Result<Opened, StorageError> {
+    let lock = File::open(path).map_err(StorageError::io("open", path))?;
+    image_lock::for_reading(&lock, path)?;
     if found.format == VolumeFormat::Qcow2 {
-        let header = Header::read(&lock).map_err(StorageError::io("read", &path))?;
+        let header = Header::read(&lock).map_err(StorageError::io("read", path))?;
         if let Some(why) = header.and_then(|header| header.objection()) {
             let origin = path.display().to_string();
             return Err(StorageError::Refused { origin, why: why.into() });
         }
     }
     let file = match &found.place {
-        Place::File(_) => Some(lock.try_clone().map_err(StorageError::io("open", &path))?),
+        Place::File(_) => Some(lock.try_clone().map_err(StorageError::io("open", path))?),
         _ => None,
     };
-    let len = lock.metadata().map_err(StorageError::io("look at", &path))?.len();
-    Ok(Opened { path, format: found.format, len, file, _lock: lock })
+    let len = lock.metadata().map_err(StorageError::io("look at", path))?.len();
+    Ok(Opened { disk, format: found.format, len, file, _lock: Some(lock) })
 }
 
 /// Copies a file of this host.
@@ -177,14 +181,9 @@ pub(super) async fn copy_file(
     while_moving(&what, fill.shared.options.copy_stall, headway, work).await
 }
 
-async fn convert(
-    fill: &Fill<'_>,
-    from: (&Path, VolumeFormat),
-    out: &Path,
-    stage: &Stage,
-) -> Result<(), StorageError> {
-    let to = qemu_img::Target { path: out, format: fill.spec.format, is_there: false };
-    qemu_img::convert(fill.attempt, from, to, fill.shared.options.copy_stall, stage).await
+async fn convert(fill: &Fill<'_>, from: &Disk, out: &Path, stage: &Stage) -> Result<(), StorageError> {
+    let to = Disk::Local(out.to_owned(), fill.spec.format);
+    qemu_img::convert(fill.attempt, (from, &to), fill.shared.options.copy_stall, stage).await
 }
 
 /// Extends an image, if it is smaller. Never shrinks it.

@@ -3,10 +3,11 @@
 use super::devices::{Device, Devices, Usage};
 use super::error::StorageError;
 use super::tool;
+use pony_core::host::Place;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The tag of a logical volume that was made larger, and whose added part may hold somebody else's data: how many
 /// bytes of it can be used.
@@ -73,6 +74,11 @@ impl Lvm {
         Ok(self.report::<Volumes>("lvs", &["-o", fields, which])?.lv)
     }
 
+    fn device(&self, name: &str, bytes: u64) -> Device {
+        let place = Place::Block(Path::new("/dev").join(&self.vg).join(name));
+        Device { name: name.to_owned(), bytes, place }
+    }
+
     fn full_name(&self, name: &str) -> String {
         format!("{}/{name}", self.vg)
     }
@@ -133,12 +139,12 @@ impl Devices for Lvm {
             if it.lv_active.is_empty() {
                 self.run("lvchange", &["-ay", &self.full_name(&it.lv_name)])?;
             }
-            Ok(Device { bytes: it.usable(), name: it.lv_name })
+            Ok(self.device(&it.lv_name, it.usable()))
         };
         ours.map(ready).collect()
     }
 
-    fn create(&self, name: &str, bytes: u64) -> Result<(), StorageError> {
+    fn create(&self, name: &str, bytes: u64) -> Result<Device, StorageError> {
         let size = format!("{bytes}b");
         match &self.thin_pool {
             Some(pool) => {
@@ -147,14 +153,14 @@ impl Devices for Lvm {
             // What lies there from before is overwritten by whoever asks for it.
             None => self.run("lvcreate", &["-y", "-W", "n", "-Z", "n", "-L", &size, "-n", name, &self.vg]),
         }
-        .map(drop)
+        .map(|_| self.device(name, bytes))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
         self.run("lvrename", &[&self.vg, from, to]).map(drop)
     }
 
-    fn extend(&self, device: &Device, bytes: u64) -> Result<(), StorageError> {
+    fn extend(&self, device: &Device, bytes: u64) -> Result<Device, StorageError> {
         let name = self.full_name(&device.name);
         let found = self.volumes(&name)?;
         let Some(found) = found.first() else { return Err(self.wrong("has lost the volume")) };
@@ -164,7 +170,7 @@ impl Devices for Lvm {
         if number(&found.lv_size) < bytes {
             self.run("lvextend", &["-L", &format!("{bytes}b"), &name])?;
         }
-        Ok(())
+        Ok(Device { bytes, ..device.clone() })
     }
 
     fn settle(&self, device: &Device) -> Result<(), StorageError> {
@@ -181,10 +187,6 @@ impl Devices for Lvm {
 
     fn are_blank(&self) -> bool {
         self.thin_pool.is_some()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        Path::new("/dev").join(&self.vg).join(name)
     }
 }
 

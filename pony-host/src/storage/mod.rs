@@ -4,7 +4,8 @@
 //! `volumes/<uuid>.raw|.qcow2` are the finished volumes, and `partial/` is where everything else happens: a volume
 //! appears by one `rename`, complete and durable, or not at all. On Btrfs each lies in a subvolume of its own; directories of NFS servers (`nfs`) are mounted. In a
 //! volume group (`devices`, `lvm`) it is a logical volume, which likewise appears by a change of its name; `partial/`
-//! is then below a directory of the host's own. A download that was cut off stays there with a note of what it is
+//! is then below a directory of the host's own. LUNs of an iSCSI target (`luns`) are devices as well, which QEMU
+//! reaches by itself, and so are images of a Ceph cluster (`rbd`); `iscsi` only reads and changes the labels of LUNs. A download that was cut off stays there with a note of what it is
 //! part of, and is resumed.
 //!
 //! **What is downloaded is hostile.** Its format is told by its content, a qcow2 header is read here before QEMU
@@ -24,6 +25,7 @@ mod content;
 mod copy;
 mod create;
 mod devices;
+mod disk;
 mod download;
 mod error;
 mod files;
@@ -32,8 +34,11 @@ mod host_storage;
 mod http;
 mod image_lock;
 mod inspect;
+mod iscsi;
+mod label;
 mod layout;
 mod local;
+mod luns;
 mod lvm;
 mod mounts;
 mod nfs;
@@ -42,6 +47,7 @@ mod partial;
 mod pool;
 mod qcow2;
 mod qemu_img;
+mod rbd;
 mod size;
 mod slots;
 mod stage;

@@ -88,7 +88,7 @@ impl Mount {
     }
 
     fn wrong(&self, why: String) -> StorageError {
-        StorageError::Server { server: self.server.clone(), why }
+        StorageError::Server { what: "NFS server", server: self.server.clone(), why }
     }
 }
 

@@ -1,11 +1,15 @@
 //! How a storage goes about its work.
 
+use crate::secrets::Secrets;
 use std::path::PathBuf;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How a [`HostStorage`](super::HostStorage) goes about its work.
 #[derive(Debug, Clone)]
 pub struct StorageOptions {
+    /// The host's uuid, which tells its unfinished work from that of others in pools of several hosts.
+    pub host: Uuid,
     /// How long a server may take to accept a connection.
     pub connect_timeout: Duration,
     /// How long a server may send nothing at all. There is no limit to a download as a whole.
@@ -26,11 +30,14 @@ pub struct StorageOptions {
     /// How long what is mounted there stays that nobody asks for. What is open holds it longer; and as long as no such
     /// pool is asked for at all after a start, what was mounted before stays.
     pub mount_keep: Duration,
+    /// Where secrets are that pools on other machines need: each in a file, for root's eyes only.
+    pub secrets: PathBuf,
 }
 
 impl Default for StorageOptions {
     fn default() -> Self {
         Self {
+            host: Uuid::nil(),
             connect_timeout: Duration::from_secs(10),
             http_stall: Duration::from_secs(60),
             copy_stall: Duration::from_secs(120),
@@ -40,6 +47,7 @@ impl Default for StorageOptions {
             scratch: PathBuf::from("/var/lib/pony/scratch"),
             mounts: PathBuf::from("/run/pony/mounts"),
             mount_keep: Duration::from_secs(600),
+            secrets: PathBuf::from(Secrets::USUAL_DIR),
         }
     }
 }

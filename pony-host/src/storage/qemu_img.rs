@@ -2,6 +2,7 @@
 //! future is dropped.
 
 use super::attempt::Attempt;
+use super::disk::{Disk, Role};
 use super::error::StorageError;
 use super::pool::{extension, free_bytes};
 use super::size::MIB;
@@ -14,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
@@ -41,15 +42,6 @@ const OUTPUT_MAX: u64 = 1 << 20;
 
 /// Longest reason in a message, characters.
 const WHY_MAX: usize = 300;
-
-/// What a conversion writes.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub(super) path: &'a Path,
-    pub(super) format: VolumeFormat,
-    /// Whether it is there already, and at least as large as the source: a device. Else it is made.
-    pub(super) is_there: bool,
-}
 
 /// What a process said, and how it ended.
 struct Outcome {
@@ -95,21 +87,17 @@ pub(super) async fn resize(attempt: &Attempt, path: &Path, bytes: u64) -> Result
     judge(attempt, "resize", path, run_within(BRIEF, "resize", command).await?).map(drop)
 }
 
-/// Writes an image anew in another format (or the same: nothing of the old one's structure is left then).
+/// Writes an image anew in another format (or the same: nothing of the old one's structure is left then). A disk that is
+/// there already is at least as large.
 pub(super) async fn convert(
     attempt: &Attempt,
-    from: (&Path, VolumeFormat),
-    to: Target<'_>,
+    (from, to): (&Disk, &Disk),
     stall: Duration,
     stage: &Stage,
 ) -> Result<(), StorageError> {
     let mut command = command("convert", CONVERT_MEMORY, None);
-    command.args(["-p", "-f", extension(from.1), "-O", extension(to.format)]);
-    if to.is_there {
-        // What is flushed is to be on the device in the end.
-        command.args(["-n", "-t", "writeback"]);
-    }
-    command.arg(from.0).arg(to.path);
+    command.arg("-p").args(from.flags(Role::From)).args(to.flags(Role::To));
+    command.arg(from.name(Role::From)).arg(to.name(Role::To));
     let percents = AtomicU64::new(0);
     let told = |line: &[u8]| {
         if let Some(percent) = percent(line) {
@@ -117,11 +105,23 @@ pub(super) async fn convert(
             stage.report(percent / 100.0);
         }
     };
-    let blocks = || std::fs::metadata(to.path).map(|meta| meta.blocks()).unwrap_or_default();
-    let headway = || percents.load(Ordering::Relaxed).wrapping_add(blocks().wrapping_mul(0x1_0001));
-    let what = format!("the conversion of {}", from.0.display());
-    let outcome = while_moving(&what, stall, headway, run(command, told)).await?;
-    judge(attempt, "convert", from.0, outcome).map(drop)
+    let process = AtomicU32::new(0);
+    let headway = || {
+        let blocks = to.file().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |meta| meta.blocks());
+        let told = percents.load(Ordering::Relaxed);
+        told.wrapping_add(blocks.wrapping_mul(0x1_0001))
+            .wrapping_add(moved_mib(process.load(Ordering::Relaxed)))
+    };
+    let what = format!("the conversion of {}", from.shown().display());
+    let outcome = while_moving(&what, stall, headway, run(command, &process, told)).await?;
+    judge(attempt, "convert", from.shown(), outcome).map(drop)
+}
+
+/// MiB that a process read and wrote, wherever: what keeps a connection alive does not come to one.
+fn moved_mib(process: u32) -> u64 {
+    let told = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+    let bytes = told.lines().filter_map(|line| line.strip_prefix("rchar: ").or(line.strip_prefix("wchar: ")));
+    bytes.filter_map(|bytes| bytes.trim().parse::<u64>().ok()).fold(0, u64::wrapping_add) / MIB
 }
 
 fn command(verb: &str, memory: u64, cpu_s: Option<u64>) -> Command {
@@ -141,15 +141,20 @@ fn command(verb: &str, memory: u64, cpu_s: Option<u64>) -> Command {
 
 async fn run_within(time: Duration, verb: &str, command: Command) -> Result<Outcome, StorageError> {
     let slow = |_| StorageError::Stalled { what: format!("qemu-img {verb}"), seconds: time.as_secs() };
-    tokio::time::timeout(time, run(command, |_| {})).await.map_err(slow)?
+    tokio::time::timeout(time, run(command, &AtomicU32::new(0), |_| {})).await.map_err(slow)?
 }
 
-async fn run(mut command: Command, told: impl FnMut(&[u8])) -> Result<Outcome, StorageError> {
+async fn run(
+    mut command: Command,
+    process: &AtomicU32,
+    told: impl FnMut(&[u8]),
+) -> Result<Outcome, StorageError> {
     let no_limits = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => StorageError::NoTool { tool: "prlimit", package: "util-linux" },
         _ => StorageError::io("run", Path::new("prlimit"))(error),
     };
     let mut child = command.spawn().map_err(no_limits)?;
+    process.store(child.id().unwrap_or_default(), Ordering::Relaxed);
     talk(&mut child, told).await.map_err(StorageError::io("listen to", Path::new("qemu-img")))
 }
 

@@ -242,7 +242,8 @@ pub async fn next(events: &mut Receiver<Uuid>) -> Option<Uuid> {
 
 fn options(host: Uuid, dir: &TempDir, daemon: &Daemon) -> LibvirtOptions {
     let (console_dir, root) = (Some(dir.path().join("console")), Some(daemon.root()));
-    LibvirtOptions { host, accel: Accel::Tcg, console_dir, root, moves: None }
+    let secrets = dir.path().join("secrets");
+    LibvirtOptions { console_dir, root, secrets, ..LibvirtOptions::new(host, Accel::Tcg) }
 }
 
 /// What a console shows within a while.

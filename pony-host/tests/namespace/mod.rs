@@ -15,15 +15,21 @@ const NO_GUEST: i32 = 125;
 
 /// Runs an ignored test of this program in a mount namespace of its own.
 pub fn in_namespace(test: &str) {
-    let unshare = ["--mount", "--propagation", "private"];
-    let allowed = Command::new("unshare").args(unshare).args(["mount", "-t", "tmpfs", "x", "/mnt"]).output();
+    in_namespaces(test, &[], &[]);
+}
+
+/// The same, with more namespaces, and with this in the environment.
+pub fn in_namespaces(test: &str, more: &[&str], with: &[(&str, String)]) {
+    let unshare = [&["--mount", "--propagation", "private"], more].concat();
+    let allowed = Command::new("unshare").args(&unshare).args(["mount", "-t", "tmpfs", "x", "/mnt"]).output();
     if !allowed.as_ref().is_ok_and(|output| output.status.success()) {
         suite::skipped(format!("this machine allows no mount namespaces ({allowed:?})"));
         return;
     }
     let mut inner = Command::new("unshare");
-    inner.args(unshare).arg(std::env::current_exe().unwrap());
-    passed(&inner.args(one(test)).env(INSIDE, "1").output().unwrap());
+    inner.args(&unshare).arg(std::env::current_exe().unwrap());
+    let with = with.iter().map(|(name, value)| (name, value));
+    passed(&inner.args(one(test)).env(INSIDE, "1").envs(with).output().unwrap());
 }
 
 /// Runs an ignored test of this program in a guest, with these modules and packages, for so long at most.

@@ -1,0 +1,127 @@
+//! What disks are asked for, and how they answer.
+
+use super::session::{Data, Failure, Session};
+use std::time::Duration;
+
+/// Sense keys: what went wrong, by sort.
+const UNIT_ATTENTION: u8 = 6;
+
+/// How often a disk may say that something about it changed, before it carries out a command.
+const ATTENTIONS_MAX: u32 = 5;
+
+/// Statuses of disks that are somebody else's just now, or have too much to do.
+const OCCUPIED: [u8; 3] = [0x08, RESERVED, 0x28];
+
+/// The one that says that somebody reserved the disk.
+pub(in super::super) const RESERVED: u8 = 0x18;
+
+/// How long one waits before one asks such a disk again: others have it for some round trips.
+const TURN: Duration = Duration::from_millis(20);
+
+/// Units in which disks count, bytes.
+const BLOCK: std::ops::RangeInclusive<u32> = 512..=4096;
+
+/// The largest read at once, bytes.
+const READ_MAX: usize = 64 << 10;
+
+/// A disk's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Size {
+    pub(in super::super) bytes: u64,
+    /// What it counts in, bytes.
+    pub(in super::super) block: u32,
+}
+
+impl Session {
+    fn ask(&mut self, lun: u8, cdb: [u8; 16], data: Data<'_>) -> Result<Vec<u8>, Failure> {
+        let mut attentions = 0;
+        loop {
+            match self.command(lun, cdb, data) {
+                Err(Failure::Sense { key: UNIT_ATTENTION, .. }) if attentions < ATTENTIONS_MAX => {
+                    attentions += 1;
+                }
+                Err(Failure::Status(status)) if OCCUPIED.contains(&status) && self.has_time(TURN) => {
+                    std::thread::sleep(TURN);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Whether there is a disk of that number.
+    pub(in super::super) fn is_disk(&mut self, lun: u8) -> Result<bool, Failure> {
+        let mut cdb = [0; 16];
+        (cdb[0], cdb[4]) = (0x12, 36);
+        // Both the sort of the device, and whether it is there, are in the first byte.
+        Ok(self.ask(lun, cdb, Data::In(36))?.first() == Some(&0))
+    }
+
+    pub(in super::super) fn size(&mut self, lun: u8) -> Result<Size, Failure> {
+        let mut cdb = [0; 16];
+        (cdb[0], cdb[1], cdb[13]) = (0x9e, 0x10, 32);
+        let said = self.ask(lun, cdb, Data::In(32))?;
+        let last = said.first_chunk().map(|it| u64::from_be_bytes(*it));
+        let block = said.get(8..12).and_then(|it| it.first_chunk()).map(|it| u32::from_be_bytes(*it));
+        let size = |last: u64, block: u32| last.checked_add(1)?.checked_mul(u64::from(block));
+        match (last, block) {
+            (Some(last), Some(block)) if BLOCK.contains(&block) && block.is_power_of_two() => {
+                let bytes = size(last, block);
+                let bytes = bytes.ok_or_else(|| Failure::Protocol("has a disk of an absurd size".into()))?;
+                Ok(Size { bytes, block })
+            }
+            _ => Err(Failure::Protocol("has a disk whose size makes no sense".into())),
+        }
+    }
+
+    /// Reads so many bytes, whole blocks, from the start.
+    pub(in super::super) fn read_start(
+        &mut self,
+        lun: u8,
+        len: usize,
+        block: u32,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let part = READ_MAX.min(len - bytes.len());
+            let mut cdb = [0; 16];
+            // READ of 16 bytes.
+            cdb[0] = 0x88;
+            cdb[2..10].copy_from_slice(&(bytes.len() as u64 / u64::from(block)).to_be_bytes());
+            cdb[10..14].copy_from_slice(&(part as u32 / block).to_be_bytes());
+            let came = self.ask(lun, cdb, Data::In(part))?;
+            if came.len() != part {
+                return Err(Failure::Protocol("has a disk that reads less than it was asked for".into()));
+            }
+            bytes.extend(came);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes the first block where it is as it was read before; nobody else gets at the disk meanwhile. Says whether it was.
+    pub(in super::super) fn swap_first(&mut self, lun: u8, old: &[u8], new: &[u8]) -> Result<bool, Failure> {
+        // RESERVE: it ends with the session at the latest.
+        self.ask(lun, brief(0x16), Data::In(0))?;
+        let swapped = self.swap_reserved(lun, old, new);
+        // RELEASE.
+        self.ask(lun, brief(0x17), Data::In(0))?;
+        swapped
+    }
+
+    fn swap_reserved(&mut self, lun: u8, old: &[u8], new: &[u8]) -> Result<bool, Failure> {
+        let block = u32::try_from(old.len()).unwrap_or(u32::MAX);
+        if self.read_start(lun, old.len(), block)? != old {
+            return Ok(false);
+        }
+        let mut cdb = [0; 16];
+        // WRITE of 16 bytes, one block, past caches.
+        (cdb[0], cdb[1], cdb[13]) = (0x8a, 0x08, 1);
+        self.ask(lun, cdb, Data::Out(new)).map(|_| true)
+    }
+}
+
+/// A command that is nothing but its name.
+fn brief(name: u8) -> [u8; 16] {
+    let mut cdb = [0; 16];
+    cdb[0] = name;
+    cdb
+}
