@@ -133,9 +133,9 @@ impl SimHost {
         &self.world.violations
     }
 
-    /// How many steps are under way, those that hang among them.
-    pub fn under_way(&self) -> usize {
-        self.jobs.len()
+    /// The steps that are under way, those that hang among them.
+    pub fn under_way(&self) -> impl ExactSizeIterator<Item = &Step> {
+        self.jobs.values().map(|job| &job.step)
     }
 
     /// Switches random faults on or off; those that are under way stay.

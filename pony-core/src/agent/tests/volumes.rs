@@ -376,7 +376,7 @@ fn a_copy_that_nobody_waits_for_any_more_is_given_up() {
     deleted.instances.clear();
     wish(&mut deleted, ROOT, VolumeWish::Deleted);
     rig.order(deleted);
-    rig.expect(1_000, |r| r.sim.under_way() == 0);
+    rig.expect(1_000, |r| r.sim.under_way().len() == 0);
     // Somebody wants it again, and the server is back.
     rig.sim.set_dead(URI, false);
     rig.order(wanted);

@@ -93,7 +93,7 @@ impl Order {
     /// What is not yet as it says.
     pub(super) fn difference(self, scene: &Scene) -> Option<String> {
         match self {
-            Self::Delete | Self::DeleteVolume | Self::DeleteCopy => scene.whole_difference(),
+            Self::Delete | Self::DeleteVolume | Self::DeleteCopy => scene.left_of_deleted(),
             Self::CreateVolume
             | Self::CreateEmptyVolume
             | Self::CreateSharedVolume

@@ -81,6 +81,15 @@ impl Scene {
 
     /// The first difference between what is ordered and what is, and what is left of something that nobody orders any more.
     pub(super) fn whole_difference(&self) -> Option<String> {
+        let busy = |n: usize| {
+            let steps = self.world.nodes[n].sim.under_way();
+            (steps.len() > 0).then(|| format!("host {n} is still at {} steps", steps.len()))
+        };
+        self.left_of_deleted().or_else(|| (0..HOSTS).find_map(busy))
+    }
+
+    /// The same after a deletion: what else is ordered may go on, as the copy of an image that a deleted volume was made from.
+    pub(super) fn left_of_deleted(&self) -> Option<String> {
         let hosts = || (0..HOSTS).find_map(|n| self.left_over(n));
         let ours = || self.instance_difference().or_else(|| self.volume_difference());
         let ours = || ours().or_else(|| self.uplink_difference());
@@ -193,6 +202,11 @@ impl Scene {
         if wanted != switches {
             return Some(format!("host {n} has switches {switches:?}, it needs {wanted:?}"));
         }
-        (node.sim.under_way() > 0).then(|| format!("host {n} is still at {} steps", node.sim.under_way()))
+        let others = |step: &&Step| match step {
+            Step::CreateVolume { spec, .. } => !is_ordered(&&spec.volume),
+            _ => true,
+        };
+        let left = node.sim.under_way().find(others);
+        left.map(|step| format!("host {n} is still at \"{}\" for what nobody orders", step.verb()))
     }
 }
