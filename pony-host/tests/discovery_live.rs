@@ -36,12 +36,13 @@ async fn told<T, F: Future<Output = T>>(
 ) -> (T, Duration) {
     let began = Instant::now();
     loop {
+        let word = tokio::time::timeout(TOLD_MAX, events.recv()).await;
+        assert_eq!(word.expect("nobody said that something changed"), Some(()));
+        // Not before the word: what is seen at once is told of all the same.
         let found = look().await;
         if is_so(&found) {
             return (found, began.elapsed());
         }
-        let word = tokio::time::timeout(TOLD_MAX, events.recv()).await;
-        assert_eq!(word.expect("nobody said that something changed"), Some(()));
     }
 }
 
