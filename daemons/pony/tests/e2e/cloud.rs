@@ -1,7 +1,7 @@
 //! A cloud of one Sparkle and one Twilight on this machine's libvirt, with its own directories, ports and host UUID,
 //! so that several can run beside each other; and what a user of it does.
 
-use crate::daemon::Daemon;
+use crate::daemon::{self, Daemon};
 use crate::traces::{self, Traces};
 use pony::client::{Client, ClientError, Refusal};
 use pony::credentials::Credentials;
@@ -151,10 +151,6 @@ impl Cloud {
         self.twilight = Daemon::start(self.agent.name, &args, &self.path("twilight.log"));
     }
 
-    pub(crate) fn log(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
     fn client(&self) -> &Client {
         self.client.as_ref().unwrap()
     }
@@ -191,31 +187,13 @@ impl Cloud {
         patience: Duration,
         holds: impl AsyncFn(&Self) -> bool,
     ) {
-        let deadline = Instant::now() + patience;
-        while !holds(self).await {
-            if Instant::now() > deadline {
-                let tail = |name| {
-                    self.log(name)
-                        .lines()
-                        .rev()
-                        .take(60)
-                        .collect::<Vec<_>>()
-                        .into_iter()
-                        .rev()
-                        .collect::<Vec<_>>()
-                        .join("\n")
-                };
-                // The host itself may be what never came.
-                let instances = self.client().list(&["host", &self.host, "instance"]).await;
-                panic!(
-                    "not within {patience:?}: {what}\n--- document\n{:#}\n--- sparkle\n{}\n--- twilight\n{}",
-                    instances.map_or(Json::Null, Json::Object),
-                    tail("sparkle.log"),
-                    tail("twilight.log"),
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        // The host itself may be what never came.
+        let told = async || {
+            let instances = self.client().list(&["host", &self.host, "instance"]).await;
+            format!("--- document\n{:#}", instances.map_or(Json::Null, Json::Object))
+        };
+        let logs = ["sparkle.log", "twilight.log"].map(|name| self.path(name));
+        daemon::wait_until(what, patience, async || holds(self).await, told, &logs).await;
     }
 
     pub(crate) fn console(&self, instance: Uuid) -> String {

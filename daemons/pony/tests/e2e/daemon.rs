@@ -1,8 +1,37 @@
 //! Daemons as processes of their own, which can be killed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Lines of each log that a failure shows.
+const LINES: usize = 60;
+
+/// Waits until something holds; fails with what is told then, and the ends of logs.
+pub(crate) async fn wait_until(
+    what: &str,
+    patience: Duration,
+    holds: impl AsyncFn() -> bool,
+    told: impl AsyncFn() -> String,
+    logs: &[PathBuf],
+) {
+    let deadline = Instant::now() + patience;
+    while !holds().await {
+        if Instant::now() > deadline {
+            let tails: Vec<String> = logs.iter().map(|log| tail(log)).collect();
+            panic!("not within {patience:?}: {what}\n{}\n{}", told().await, tails.join("\n"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The last lines of a log, under its name.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    format!("--- {}\n{}", log.display(), lines[lines.len().saturating_sub(LINES)..].join("\n"))
+}
 
 /// A daemon; killed when dropped.
 pub(crate) struct Daemon(Option<Child>);
@@ -14,12 +43,12 @@ impl Daemon {
     }
 
     /// Starts a daemon; its log goes to `log`.
-    pub(crate) fn start(name: &str, args: &[String], log: &std::path::Path) -> Self {
+    pub(crate) fn start(name: &str, args: &[String], log: &Path) -> Self {
         Self::spawn(Command::new(binary(name)).args(args), log)
     }
 
     /// The same by any command.
-    pub(crate) fn spawn(command: &mut Command, log: &std::path::Path) -> Self {
+    pub(crate) fn spawn(command: &mut Command, log: &Path) -> Self {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(log).unwrap();
         let child = command
             .env("PONY_LOG", "debug")

@@ -3,7 +3,7 @@
 //! not every kernel has the client. `pony-host/tests/storage_nfs.rs` has the rest.)
 
 use crate::cloud::{free_port, merge, named, sparkle_key, start_sparkle};
-use crate::daemon::{Daemon, binary};
+use crate::daemon::{self, Daemon, binary};
 use crate::writes::GUEST_WRITES;
 use crate::{libvirtd, skip};
 use pony::client::Client;
@@ -148,32 +148,10 @@ impl Lab {
     }
 
     async fn wait_until(&self, what: &str, patience: Duration, holds: impl AsyncFn() -> bool) {
-        let deadline = Instant::now() + patience;
-        while !holds().await {
-            if Instant::now() > deadline {
-                let logs = self
-                    .hosts
-                    .iter()
-                    .map(|it| it.dir.join("log"))
-                    .chain([self.dir.path().join("sparkle.log")]);
-                let tail = |log: PathBuf| {
-                    let log = std::fs::read_to_string(log).unwrap_or_default();
-                    log.lines()
-                        .rev()
-                        .take(60)
-                        .collect::<Vec<_>>()
-                        .into_iter()
-                        .rev()
-                        .collect::<Vec<_>>()
-                        .join("\n")
-                };
-                panic!(
-                    "not within {patience:?}: {what}\n{}",
-                    logs.map(tail).collect::<Vec<_>>().join("\n---\n")
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let logs =
+            self.hosts.iter().map(|it| it.dir.join("log")).chain([self.dir.path().join("sparkle.log")]);
+        let nothing = async || String::new();
+        daemon::wait_until(what, patience, holds, nothing, &logs.collect::<Vec<_>>()).await;
     }
 
     fn number(&self, uuid: &str) -> usize {

@@ -5,10 +5,8 @@ use crate::database::pin;
 
 const GUEST: u128 = 2;
 
-/// An instance that runs with the volume, where it is, and where it is to go; that one is not ready for it yet.
-fn moving() -> (Rig, u128, u128) {
-    let mut rig = Rig::with_shared_pool(false);
-    rig.made(json!({}));
+/// All hosts say by which ways guests come to them.
+fn exchange_guests(rig: &mut Rig) {
     for n in 0..3 {
         let way = format!("way {n}");
         let part =
@@ -16,6 +14,13 @@ fn moving() -> (Rig, u128, u128) {
         rig.peer(n).tell("host", json!(host(n)), part);
     }
     rig.pump();
+}
+
+/// An instance that runs with the volume, where it is, and where it is to go; that one is not ready for it yet.
+fn moving() -> (Rig, u128, u128) {
+    let mut rig = Rig::with_shared_pool(false);
+    rig.made(json!({}));
+    exchange_guests(&mut rig);
     rig.order_user(GUEST);
     let from = placed(&rig, GUEST);
     if rig.grant() != (from, "whole".to_owned()) {
@@ -165,13 +170,7 @@ fn a_volume_that_instances_share_is_used_by_both_hosts() {
     rig.made(json!({ "format": "raw" }));
     rig.order_user(GUEST);
     let from = placed(&rig, GUEST);
-    for n in 0..3 {
-        let way = format!("way {n}");
-        let part =
-            json!({ "uuid": host(n), "status": "present", "mem": 16_384, "hostname": "h", "migration": way });
-        rig.peer(n).tell("host", json!(host(n)), part);
-    }
-    rig.pump();
+    exchange_guests(&mut rig);
     say(&mut rig, from, "running", false);
     let to = (from + 1) % 3;
     rig.order(&[pin(id(GUEST), host(to))]);
