@@ -20,6 +20,7 @@ use storage_bench::{Bench, MIB, disk, options, qcow2_of};
 use suite::assert_refused;
 use tempfile::TempDir;
 use traces::Traces;
+use uuid::Uuid;
 use web::{Page, Web};
 
 /// Size of a physical extent in LVM.
@@ -161,17 +162,18 @@ async fn contents(bench: &Bench, bytes: &[u8], uris: &[&str]) {
     assert!(words.contains("raw"), "{words}");
 }
 
-/// What others have in the group is neither listed nor touched; what is unfinished goes.
+/// What others have in the group is neither listed nor touched; what this host did not finish goes.
 async fn foreign(bench: &Bench) {
-    let unfinished = format!("pony-{}.1-1", bench.raw(4).volume);
-    for name in ["root", &unfinished] {
+    let of = |host: Uuid| format!("pony-{}.{host}.1-1", bench.raw(4).volume);
+    let (unfinished, others) = (of(options().host), of(Uuid::from_u128(7)));
+    for name in ["root", &unfinished, &others] {
         run("lvcreate", &["-y", "-W", "n", "-L", "4M", "-n", name, "ponytest"]);
     }
     bench.storage.open_pool(&bench.pool).await.unwrap();
     assert_eq!(bench.storage.list_volumes(&bench.pool).await.unwrap(), []);
     let left = run("lvs", &["--noheadings", "-o", "lv_name", "ponytest"]);
-    assert!(left.contains("root") && !left.contains(&unfinished), "{left}");
-    run("lvremove", &["-f", "ponytest/root"]);
+    assert!(left.contains("root") && left.contains(&others) && !left.contains(&unfinished), "{left}");
+    run("lvremove", &["-f", "ponytest/root", &format!("ponytest/{others}")]);
 }
 
 /// From a directory into a volume group, and back.

@@ -136,7 +136,7 @@ async fn rbd_keeps_what_it_is_given_inside() {
     std::fs::create_dir(&files).unwrap();
     let files = Bench::at(files, options());
     cluster.rbd(&["create", "--size", "1M", "volumes/other"]);
-    let left = format!("pony-{}.1-1", files.raw(4).volume);
+    let left = format!("pony-{}.{}.1-1", files.raw(4).volume, options().host);
     cluster.rbd(&["create", "--size", "1M", &format!("volumes/{left}")]);
     let fact = bench.storage.open_pool(&bench.pool).await.unwrap();
     assert!((200..=400).contains(&fact.capacity_mib), "{fact:?}");
