@@ -63,9 +63,12 @@ pub(crate) fn page<'py>(
     let table = find(py, state, name)?;
     let after = if after.is_none() { None } else { Some(to_key(table.def(), after)?) };
     let wanted = wanted(table.def(), filters)?;
-    let rows = py.detach(|| table.page(&named(&wanted), after.as_ref(), limit.unwrap_or(usize::MAX)));
-    // Its columns were looked at before.
-    rows.unwrap_or_default().into_iter().map(|row| from_row(py, names, row)).collect()
+    let rows: Vec<_> = py.detach(|| {
+        // Its columns were looked at before.
+        let rows = table.select(&named(&wanted), after.as_ref()).into_iter().flatten();
+        rows.take(limit.unwrap_or(usize::MAX)).collect()
+    });
+    rows.into_iter().map(|row| from_row(py, names, row)).collect()
 }
 
 pub(crate) fn join<'py>(

@@ -9,7 +9,7 @@ mod text;
 
 pub use error::PartError;
 pub use rows::RowValues;
-pub(crate) use text::{write_json, write_part, write_value};
+pub(crate) use text::{write_json, write_part};
 
 use crate::read::AnyRow;
 use crate::row::ColumnError;

@@ -1,13 +1,11 @@
 //! What either door has so that nobody has to change doors for it. All of it is made of what the doors offer already.
 
 use crate::codec::{KeyColumns, PartError};
-use crate::read::{AnyRow, AnyTable, Read, Table, TableName};
-use crate::row::Row;
+use crate::read::{AnyRow, AnyTable, Read, TableName};
 use crate::schema::{PartKind, TableDef};
 use crate::transaction::Transaction;
 use crate::value::{Key, Value};
 use serde_json::Value as Json;
-use std::cmp::Ordering;
 
 impl AnyTable<'_> {
     /// Whether there is a row of that key.
@@ -23,40 +21,6 @@ impl AnyTable<'_> {
     #[must_use]
     pub fn contains(self, key: &Key) -> bool {
         self.get(key).is_some()
-    }
-}
-
-impl<'a, R: Row> Table<'a, R> {
-    /// A page of a listing: up to `limit` rows for which every filter holds, in the order of their keys, after a key.
-    ///
-    /// # Panics
-    /// Where there is no such column: a mistake in the program, like an index out of bounds.
-    ///
-    /// ```
-    /// # use pony_state::*;
-    /// # use pony_state_docs::*;
-    /// # let mut state = house()?;
-    /// let lamps = state.table::<Lamp>();
-    /// let first = lamps.page(&[("colour", Value::Null)], None, 1);
-    /// let rest = lamps.page(&[("colour", Value::Null)], Some(&first[0].room), 100);
-    /// assert_eq!((&*first[0].room, &*rest[0].room, rest.len()), ("attic", "hall", 1));
-    /// # Ok::<_, SchemaError>(())
-    /// ```
-    #[must_use]
-    pub fn page(self, filters: &[(&str, Value)], after: Option<&R::Key>, limit: usize) -> Vec<&'a R> {
-        if filters.is_empty() {
-            let rows = after.map_or_else(|| self.ordered(), |key| self.after(key));
-            return rows.take(limit).collect();
-        }
-        let comes_after = |row: &&R| after.is_none_or(|key| row.cmp_key(key) == Ordering::Greater);
-        let mut rows: Vec<_> = self.filter(filters).filter(comes_after).map(|row| (row.key(), row)).collect();
-        let by_key = |(_, row): &(R::Key, &R), (key, _): &(R::Key, &R)| row.cmp_key(key);
-        if limit < rows.len() {
-            rows.select_nth_unstable_by(limit, by_key);
-            rows.truncate(limit);
-        }
-        rows.sort_unstable_by(by_key);
-        rows.into_iter().map(|(_, row)| row).collect()
     }
 }
 

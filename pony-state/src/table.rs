@@ -121,12 +121,7 @@ impl<R: Row> TableData<R> {
         order::sort(&self.rows, ids);
     }
 
-    /// The rows that have a value in a column of either part or of the key. `None`: there is no such column.
-    pub(crate) fn find(&self, column: &str, value: &Value) -> Option<Ids<'_>> {
-        self.def.places(column).map(|places| self.find_at(places, value))
-    }
-
-    /// The rows that have a value in a column of these places.
+    /// The rows that have a value in a column of these places, in either part or the key.
     #[inline]
     pub(crate) fn find_at(&self, places: ColumnPlaces, value: &Value) -> Ids<'_> {
         if let Some(index) = places.index.and_then(|index| self.indexes.get(index)) {
@@ -141,9 +136,8 @@ impl<R: Row> TableData<R> {
         Ids::Boxed(Box::new(self.rows.iter().filter_map(holds)))
     }
 
-    /// About how many rows [`TableData::find`] would look at.
-    pub(crate) fn find_cost(&self, column: &str, value: &Value) -> usize {
-        let Some(places) = self.def.places(column) else { return 0 };
+    /// About how many rows [`TableData::find_at`] would look at.
+    pub(crate) fn find_cost(&self, places: ColumnPlaces, value: &Value) -> usize {
         match places.index.and_then(|index| self.indexes.get(index)) {
             Some(index) => index.count(&self.def, value),
             None if places.key.is_some() => 1,

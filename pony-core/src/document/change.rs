@@ -81,7 +81,8 @@ impl<'a, R: Rows> Draft<'a, R> {
     }
 
     pub(super) fn no_desired(&self, step: &Step<'a>, at: &Pointer) -> DocumentError {
-        let (table, key) = (step.endpoint.table.name().to_owned(), segment(step.endpoint, &step.key));
+        let (table, key) =
+            (step.endpoint.table.name().to_owned(), segment(step.endpoint, &step.key).to_string());
         DocumentError::at(at, Problem::NoDesired { table, key })
     }
 

@@ -198,8 +198,8 @@ pub(super) fn assemble(endpoint: &Endpoint, above: Option<&Key>, given: Vec<Valu
 }
 
 /// What stands for a row in the path: its key without what the path gives anyway.
-pub(super) fn segment(endpoint: &Endpoint, key: &Key) -> String {
-    Key::of(endpoint.open_key_places().filter_map(|place| key.values().get(place)).cloned()).to_string()
+pub(super) fn segment(endpoint: &Endpoint, key: &Key) -> Key {
+    Key::of(endpoint.open_key_places().filter_map(|place| key.values().get(place)).cloned())
 }
 
 /// The pointer to a row.
@@ -209,7 +209,7 @@ pub(super) fn pointer(steps: &[Step<'_>]) -> Pointer {
         if !tokens.is_empty() {
             tokens.push("children".to_owned());
         }
-        tokens.extend([step.endpoint.name.clone(), segment(step.endpoint, &step.key)]);
+        tokens.extend([step.endpoint.name.clone(), segment(step.endpoint, &step.key).to_string()]);
     }
     Pointer(tokens)
 }

@@ -1,12 +1,14 @@
 //! A cloud in memory that commits effects as a strict database would: every operation by itself, references and
 //! `on_delete` enforced at once.
 
-use pony_core::document::{Caller, DocumentError, Effect, Query, Reader, Tree, UrlPath, Write, evaluate};
+use pony_core::document::{
+    Caller, DocumentError, Effect, Listing, Query, Reader, Tree, UrlPath, Write, evaluate,
+};
 use pony_core::tables::new_state;
 use pony_state::{
     AnyRow, ColumnSchema, Key, OnDelete, PartKind, Read, RowOp, State, TableDef, TableId, Value,
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -14,6 +16,17 @@ pub struct Cloud {
     pub state: State,
     pub tree: Tree,
     next: u128,
+}
+
+/// What is listed, in its order.
+fn members(mut listing: Listing<'_>) -> Vec<(String, Json)> {
+    let mut next = || {
+        let mut text = b"{".to_vec();
+        let member = listing.write_next(&mut text).then_some(text)?;
+        let object: Map<String, Json> = serde_json::from_slice(&[member, b"}".to_vec()].concat()).unwrap();
+        object.into_iter().next()
+    };
+    std::iter::from_fn(&mut next).collect()
 }
 
 pub fn alicorn() -> Caller {
@@ -69,7 +82,8 @@ impl Cloud {
     }
 
     pub fn get_as(&self, caller: &Caller, url: &str) -> Result<Json, DocumentError> {
-        Reader::new(&self.tree, &self.state, caller).entity(&UrlPath::parse(url)?)
+        let text = Reader::new(&self.tree, &self.state, caller).entity(&UrlPath::parse(url)?)?;
+        Ok(serde_json::from_slice(&text).unwrap())
     }
 
     /// `url?query`
@@ -78,11 +92,8 @@ impl Cloud {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let (url, query) = (UrlPath::parse(path)?, Query::parse(pairs)?);
         let reader = Reader::new(&self.tree, &self.state, caller);
-        if url.join {
-            Ok(reader.join(&url, &query)?.collect())
-        } else {
-            Ok(reader.list(&url, &query)?.collect())
-        }
+        let listing = if url.join { reader.join(&url, &query)? } else { reader.list(&url, &query)? };
+        Ok(members(listing))
     }
 
     pub fn list(&self, url: &str) -> Vec<(String, Json)> {

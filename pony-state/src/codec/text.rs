@@ -237,19 +237,30 @@ fn write_columns(row: AnyRow<'_>, kind: PartKind, shown: impl Fn(&ColumnSchema) 
             text.push(b'"');
             text.extend_from_slice(column.name.as_bytes());
             text.extend_from_slice(b"\":");
-            write_value(&value, text);
+            value.write_json(text);
             comma = b",";
         }
     }
     text.push(b'}');
 }
 
-/// Appends a column's value as JSON text. Most are UUIDs, in which there is nothing to escape.
-pub(crate) fn write_value(value: &Value, text: &mut Vec<u8>) {
-    let Value::Uuid(uuid) = value else { return write_json(value, text) };
-    let mut quoted = [b'"'; Hyphenated::LENGTH + 2];
-    uuid.hyphenated().encode_lower(&mut quoted[1..]);
-    text.extend_from_slice(&quoted);
+impl Value {
+    /// Appends it as JSON text: that of [`Value::to_json`].
+    ///
+    /// ```
+    /// use pony_state::Value;
+    ///
+    /// let mut text = b"name: ".to_vec();
+    /// Value::from("the \"hall\"").write_json(&mut text);
+    /// assert_eq!(text, br#"name: "the \"hall\"""#);
+    /// ```
+    pub fn write_json(&self, text: &mut Vec<u8>) {
+        // Most are UUIDs, in which there is nothing to escape.
+        let Self::Uuid(uuid) = self else { return write_json(self, text) };
+        let mut quoted = [b'"'; Hyphenated::LENGTH + 2];
+        uuid.hyphenated().encode_lower(&mut quoted[1..]);
+        text.extend_from_slice(&quoted);
+    }
 }
 
 /// Appends anything as JSON text.

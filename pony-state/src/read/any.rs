@@ -1,6 +1,6 @@
 //! The erased door: tables and rows without their Rust types.
 
-use super::filter::{UnknownColumn, filter};
+use super::filter::{UnknownColumn, filter, filter_in_order};
 use crate::engine::id_set::Ids;
 use crate::row::{Row, RowOps};
 use crate::schema::{ColumnPlaces, PartKind, TableDef};
@@ -206,7 +206,8 @@ impl<'a> AnyTable<'a> {
         Ok(self.rows_of(filter(self.ops, filters)?))
     }
 
-    /// A page of a listing: up to `limit` rows for which every filter holds, in the order of their keys, after a key.
+    /// The rows for which every filter holds, in the order of their keys, beginning beyond `after`: a listing. What it
+    /// finds is found while it is read, unless that is a small part of the table.
     ///
     /// # Errors
     /// [`UnknownColumn`].
@@ -216,32 +217,19 @@ impl<'a> AnyTable<'a> {
     /// # use pony_state_docs::*;
     /// # let mut state = house()?;
     /// let lamps = state.any("lamp").unwrap();
-    /// let first = lamps.page(&[("colour", Value::Null)], None, 1)?;
-    /// let rest = lamps.page(&[("colour", Value::Null)], Some(&first[0].key()), 100)?;
-    /// assert_eq!((first[0].key(), rest[0].key(), rest.len()), (Key::one("attic"), Key::one("hall"), 1));
+    /// let without_colour = [("colour", Value::Null)];
+    /// let first = lamps.select(&without_colour, None)?.next().unwrap();
+    /// let mut rest = lamps.select(&without_colour, Some(&first.key()))?;
+    /// assert_eq!((first.key(), rest.next().unwrap().key()), (Key::one("attic"), Key::one("hall")));
+    /// assert!(rest.next().is_none());
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub fn page(
+    pub fn select(
         self,
         filters: &[(&str, Value)],
         after: Option<&Key>,
-        limit: usize,
-    ) -> Result<Vec<AnyRow<'a>>, UnknownColumn> {
-        let after = self.fitting(after);
-        if filters.is_empty() {
-            return Ok(self.rows_of(self.ops.ids_after_any(after)).take(limit).collect());
-        }
-        let mut rows: Vec<(Key, AnyRow<'a>)> = self
-            .filter(filters)?
-            .map(|row| (row.key(), row))
-            .filter(|(key, _)| after.is_none_or(|after| key > after))
-            .collect();
-        if limit < rows.len() {
-            rows.select_nth_unstable_by(limit, |(a, _), (b, _)| a.cmp(b));
-            rows.truncate(limit);
-        }
-        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    ) -> Result<AnyRows<'a>, UnknownColumn> {
+        Ok(self.rows_of(filter_in_order(self.ops, filters, self.fitting(after))?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The typed door: a table as rows of their Rust type.
 
 use super::Finder;
-use super::filter::filter;
+use super::filter::{UnknownColumn, filter, filter_in_order};
 use crate::engine::id_set::Ids;
 use crate::engine::slab::Items;
 use crate::row::Row;
@@ -206,11 +206,36 @@ impl<'a, R: Row> Table<'a, R> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn filter(self, filters: &[(&str, Value)]) -> Rows<'a, R> {
-        let ids = match filter(self.data as &dyn TableOps, filters) {
-            Ok(ids) => ids,
+        self.found(filter(self.data as &dyn TableOps, filters))
+    }
+
+    /// The rows for which every filter holds, in the order of their keys, beginning beyond `after`: a listing. What it
+    /// finds is found while it is read, unless that is a small part of the table.
+    ///
+    /// # Panics
+    /// Where there is no such column: a mistake in the program, like an index out of bounds.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let (lamps, without_colour) = (state.table::<Lamp>(), [("colour", Value::Null)]);
+    /// let first = lamps.select(&without_colour, None).next().unwrap();
+    /// let rest = lamps.select(&without_colour, Some(&first.room));
+    /// assert_eq!(&*first.room, "attic");
+    /// assert!(rest.map(|lamp| &*lamp.room).eq(["hall"]));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    pub fn select(self, filters: &[(&str, Value)], after: Option<&R::Key>) -> Rows<'a, R> {
+        let after = after.map(R::untyped_key);
+        self.found(filter_in_order(self.data as &dyn TableOps, filters, after.as_ref()))
+    }
+
+    fn found(self, ids: Result<Ids<'a>, UnknownColumn>) -> Rows<'a, R> {
+        match ids {
+            Ok(ids) => self.listed(ids),
             Err(error) => panic!("{error}"),
-        };
-        self.listed(ids)
+        }
     }
 
     const fn listed(self, ids: Ids<'a>) -> Rows<'a, R> {

@@ -2,7 +2,7 @@
 
 use super::row::{Part, Pkey, RowId, WireChange};
 use super::source::SourceRow;
-use crate::codec::{write_json, write_part, write_value};
+use crate::codec::{write_json, write_part};
 use crate::read::AnyRow;
 use crate::schema::PartKind;
 use crate::value::Value;
@@ -303,7 +303,7 @@ fn write_head(table: &str, kind: PartKind, key: impl FnOnce(&mut Vec<u8>), text:
 fn write_key(row: AnyRow<'_>, text: &mut Vec<u8>) {
     let alone = row.def().schema().key.len() == 1;
     match row.key_value(0) {
-        value @ (Value::Uuid(_) | Value::Text(_)) if alone => write_value(&value, text),
+        value @ (Value::Uuid(_) | Value::Text(_)) if alone => value.write_json(text),
         _ => write_json(&Pkey::of(&row.key()), text),
     }
 }

@@ -24,10 +24,9 @@ pub(crate) trait TableOps: Any + Debug + Send + Sync {
     fn ids_after_any(&self, after: Option<&Key>) -> Ids<'_>;
     /// Puts ids of rows into the order of their keys.
     fn sort_ids(&self, ids: &mut Vec<u32>);
-    fn find_ids(&self, column: &str, value: &Value) -> Option<Ids<'_>>;
     fn ids_with(&self, places: ColumnPlaces, value: &Value) -> Ids<'_>;
-    fn cost(&self, column: &str, value: &Value) -> usize;
-    fn holds(&self, id: u32, column: &str, value: &Value) -> bool;
+    fn cost(&self, places: ColumnPlaces, value: &Value) -> usize;
+    fn holds(&self, id: u32, places: ColumnPlaces, value: &Value) -> bool;
 
     /// Sets or removes a part. Says the place of the log entry, if that changed anything.
     fn set_part(
@@ -92,21 +91,16 @@ impl<R: Row> TableOps for TableData<R> {
         self.order_ids(ids);
     }
 
-    fn find_ids(&self, column: &str, value: &Value) -> Option<Ids<'_>> {
-        self.find(column, value)
-    }
-
     fn ids_with(&self, places: ColumnPlaces, value: &Value) -> Ids<'_> {
         self.find_at(places, value)
     }
 
-    fn cost(&self, column: &str, value: &Value) -> usize {
-        self.find_cost(column, value)
+    fn cost(&self, places: ColumnPlaces, value: &Value) -> usize {
+        self.find_cost(places, value)
     }
 
-    fn holds(&self, id: u32, column: &str, value: &Value) -> bool {
-        let places = self.def.places(column);
-        places.zip(self.by_id(id)).is_some_and(|(places, row)| places.hold(row, value))
+    fn holds(&self, id: u32, places: ColumnPlaces, value: &Value) -> bool {
+        self.by_id(id).is_some_and(|row| places.hold(row, value))
     }
 
     fn set_part(

@@ -90,8 +90,8 @@ pub(crate) fn filter<R: Entity>(read: &impl Read, filters: &[(&str, Value)]) -> 
     let mut keys: Vec<Key> = table.filter(filters).map(|row| R::untyped_key(&row.key())).collect();
     keys.sort_unstable();
     let page = |after: Option<&R::Key>, limit| {
-        let rows = table.page(filters, after, limit);
-        rows.into_iter().map(|row| R::untyped_key(&row.key())).collect::<Vec<_>>()
+        let rows = table.select(filters, after).take(limit);
+        rows.map(|row| R::untyped_key(&row.key())).collect::<Vec<_>>()
     };
     let middle = keys.get(keys.len() / 2).map(|key| R::typed_key(key).unwrap());
     assert_eq!((&page(None, usize::MAX), page(None, 1)), (&keys, keys[..keys.len().min(1)].to_vec()));

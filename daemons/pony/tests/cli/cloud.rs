@@ -103,7 +103,8 @@ impl Cloud {
         let caller = operator();
         let reader = Reader::new(&document.tree, &document.state, &caller);
         let query = Query::parse([]).unwrap();
-        reader.list(&UrlPath::parse(url).unwrap(), &query).unwrap().collect()
+        let text = reader.list(&UrlPath::parse(url).unwrap(), &query).unwrap().into_text();
+        serde_json::from_slice(&text).unwrap()
     }
 
     /// The one row of a collection.
@@ -237,12 +238,11 @@ impl Document {
         match *method {
             Method::GET => {
                 let reader = Reader::new(&self.tree, &self.state, caller);
-                match self.tree.place(&url)?.0 {
-                    PlaceKind::Collection => {
-                        Ok(Json::Object(reader.list(&url, &Query::parse([])?)?.collect()))
-                    }
-                    _ => reader.entity(&url),
-                }
+                let text = match self.tree.place(&url)?.0 {
+                    PlaceKind::Collection => reader.list(&url, &Query::parse([])?)?.into_text(),
+                    _ => reader.entity(&url)?,
+                };
+                Ok(serde_json::from_slice(&text).unwrap())
             }
             _ => {
                 self.patches += 1;

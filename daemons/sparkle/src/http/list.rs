@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
-use pony_core::document::{Caller, Entries, Listing, PlaceKind, Query, Reader, UrlPath};
+use pony_core::document::{Caller, Listing, PlaceKind, Query, Reader, UrlPath};
 use pony_state::Snapshot;
 use std::io;
 use std::time::Duration;
@@ -35,21 +35,6 @@ enum Begun {
     Pieces(mpsc::Receiver<Piece>),
 }
 
-/// What is listed.
-enum Listed<'a> {
-    Entries(Entries<'a, Snapshot>),
-    Joined(Listing<'a>),
-}
-
-impl Listed<'_> {
-    fn write_next(&mut self, text: &mut Vec<u8>) -> bool {
-        match self {
-            Self::Entries(entries) => entries.write_next(text),
-            Self::Joined(joined) => joined.write_next(text),
-        }
-    }
-}
-
 type Answer = oneshot::Sender<Result<Begun, Fault>>;
 
 pub(super) async fn answer(
@@ -68,8 +53,8 @@ pub(super) async fn answer(
         let _permit = permit;
         let reader = Reader::new(&app.0.tree, &snapshot, &caller);
         let listed = match place {
-            PlaceKind::Join => reader.join(&url, &query).map(Listed::Joined),
-            _ => reader.entries(&url, &query).map(Listed::Entries),
+            PlaceKind::Join => reader.join(&url, &query),
+            _ => reader.list(&url, &query),
         };
         match listed {
             Ok(listed) => write(listed, answer, &runtime),
@@ -85,7 +70,7 @@ pub(super) async fn answer(
     })
 }
 
-fn write(mut entries: Listed<'_>, answer: Answer, runtime: &Handle) {
+fn write(mut entries: Listing<'_>, answer: Answer, runtime: &Handle) {
     let mut text = vec![b'{'];
     let mut last = fill(&mut entries, &mut text);
     if last {
@@ -108,7 +93,7 @@ fn write(mut entries: Listed<'_>, answer: Answer, runtime: &Handle) {
 }
 
 /// Fills a piece. Says whether it is the last one.
-fn fill(entries: &mut Listed<'_>, text: &mut Vec<u8>) -> bool {
+fn fill(entries: &mut Listing<'_>, text: &mut Vec<u8>) -> bool {
     text.reserve(PIECE_BYTES + PIECE_BYTES / 4);
     while text.len() < PIECE_BYTES {
         let before = text.len();

@@ -171,7 +171,7 @@ async fn document(
     request: Request,
 ) -> Response {
     let path = uri.path();
-    if uri.to_string().len() > URL_BYTES_MAX {
+    if uri.path_and_query().is_some_and(|it| it.as_str().len() > URL_BYTES_MAX) {
         return Fault::too_large(path, format!("a URL has at most {URL_BYTES_MAX} bytes")).into_response();
     }
     match answer(&app, &method, &uri, &headers, request).await {

@@ -32,7 +32,7 @@ pub(super) async fn answer(
             let query = query()?;
             list::answer(app, snapshot, caller, url, place, query).await
         }
-        PlaceKind::Entity => entity(reader.entity_text(&url)?, headers),
+        PlaceKind::Entity => entity(reader.entity(&url)?, headers),
     }
 }
 

@@ -85,7 +85,7 @@ fn decide(
 ) -> Result<Effect, Fault> {
     let caller = &identity.caller(state)?;
     if !conditions.is_empty() {
-        let tag = etag(&Reader::new(tree, state, caller).entity_text(url)?);
+        let tag = etag(&Reader::new(tree, state, caller).entity(url)?);
         if conditions.misses(&tag) || conditions.excludes(&tag) {
             return Err(Fault::precondition());
         }

@@ -1,5 +1,4 @@
 //! What the schema's check refuses, and what it says then.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use pony_state::{
     ColumnSchema, ColumnType, Key, Mount, OnDelete, PartKind, Read, Rule, Scope, State, TableSchema,

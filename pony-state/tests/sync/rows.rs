@@ -1,9 +1,6 @@
 //! Rows of tables on their way through a session: written straight from columns, read straight into them.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
-
-mod sync_side;
-
+use crate::side::{MACHINE, Side};
 use pony_state::sync::{
     Event, FullRows, Limits, Message, Part, Pkey, Role, RowId, SnapshotRows, Source, SourceRow, Update,
 };
@@ -11,7 +8,6 @@ use pony_state::{
     AnyTable, ColumnSchema, ColumnType, Key, KeyColumns, PartKind, Read, Snapshot, State, TableSchema, Value,
 };
 use serde_json::{Value as Json, json};
-use sync_side::{MACHINE, Side};
 
 /// A value of each type, in JSON, and another that the column does not take.
 fn samples() -> Vec<(&'static str, ColumnType, Json, Json)> {
@@ -138,7 +134,7 @@ fn both_ways_of_writing_a_row_agree() {
     let update = Update {
         proto: Some(1),
         full: Some(1),
-        incarnation: sync_side::OURS,
+        incarnation: crate::side::OURS,
         changes: vec![change],
         ..Update::default()
     };
@@ -174,7 +170,7 @@ fn text_and_tree_are_read_alike() {
     }
     for (name, value) in [
         ("id", json!(MACHINE)),
-        ("id", json!(sync_side::OURS)),
+        ("id", json!(crate::side::OURS)),
         ("id", json!(null)),
         ("d_int", json!(1)),
         ("later", json!([])),

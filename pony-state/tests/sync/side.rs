@@ -1,7 +1,5 @@
 //! A single session with its rows and its clock, fed by hand.
 
-#![allow(dead_code, reason = "each test binary uses its share")]
-
 use pony_state::PartKind;
 use pony_state::sync::{
     Event, FullRows, Limits, Message, Now, Part, Pkey, Role, RowId, Session, Source, SourceRow, Update,

@@ -1,9 +1,6 @@
 //! What has a bound, at its bound; what has none, far out.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod cloud;
-
-use cloud::{Nic, NicStatus, mac, nic_current, state};
+use crate::cloud::{Nic, NicStatus, mac, nic_current, state};
 use pony_state::{
     AnyRow, Column, ColumnSchema, ColumnType, Commit, FeedError, Key, PartKind, Read, Schema, SchemaError,
     State, StateBuilder, Subscription, TableSchema, Value, ValueError,

@@ -1,9 +1,6 @@
 //! Subscribers, snapshots and handles on many threads.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod cloud;
-
-use cloud::{Nic, NicStatus, mac, nic_current, state};
+use crate::cloud::{Nic, NicStatus, mac, nic_current, state};
 use pony_state::{Commit, FeedError, PartKind, Read, SharedState, State, Subscription};
 use std::convert::Infallible;
 use std::sync::Arc;

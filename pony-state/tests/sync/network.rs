@@ -3,13 +3,8 @@
 //!
 //! `PONY_SEEDS=10000` tries more seeds; `PONY_SEED=n` replays the one that a failure prints.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper fails the test")]
-
-mod seeds;
-mod sync_world;
-
+use crate::world::{Deeds, Faults, LATENCY_MS, PEER, SPARKLE, STRAGGLE_MS, World};
 use pony_state::sync::{FULL_INTERVAL_MS, KEEPALIVE_MS, RESYNC_INTERVAL_MS};
-use sync_world::{Deeds, Faults, LATENCY_MS, PEER, SPARKLE, STRAGGLE_MS, World};
 
 const SEEDS: u64 = 200;
 
@@ -113,11 +108,11 @@ fn life(seed: u64) -> (u64, Deeds) {
 
 #[test]
 fn both_sides_converge_whatever_the_network_did() {
-    let (took_ms, deeds): (Vec<u64>, Vec<Deeds>) = seeds::run(SEEDS, life).into_iter().unzip();
+    let (took_ms, deeds): (Vec<u64>, Vec<Deeds>) = crate::seeds::run(SEEDS, life).into_iter().unzip();
     println!("slowest convergence: {:?} ms after the network healed", took_ms.iter().max());
     let deeds = deeds.into_iter().fold(Deeds::default(), Deeds::add);
     println!("{deeds:#?}");
-    if !seeds::is_replay() {
+    if !crate::seeds::is_replay() {
         deeds.assert_everything_happened();
     }
 }

@@ -1,9 +1,6 @@
 //! What a session does just below each of its bounds, at it, and just beyond.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
-
-mod sync_side;
-
+use crate::side::{MACHINE, Side, THEIRS, UNIX_S, at, desired, full_rows, row, update};
 use pony_state::PartKind;
 use pony_state::sync::{
     AGE_S_MAX, CHANGES_MAX, CUT_BYTES, DecodeError, Dropped, ENVELOPE_BYTES, EVENTS_MAX, Event,
@@ -13,7 +10,6 @@ use pony_state::sync::{
     Role, RowId, Update, WireChange,
 };
 use serde_json::json;
-use sync_side::{MACHINE, Side, THEIRS, UNIX_S, at, desired, full_rows, row, update};
 use uuid::Uuid;
 
 /// A bound, one less and one more; and whether that is within it.

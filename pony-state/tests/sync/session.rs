@@ -1,13 +1,9 @@
 //! The rules of the sequence, one by one, on a single session that is fed by hand.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
-
-mod sync_side;
-
+use crate::side::{MACHINE, NEXT, OURS, Side, THEIRS, desired, full_rows, numbered, part, row, update};
 use pony_state::PartKind;
 use pony_state::sync::{Event, FullState, Held, KEEPALIVE_MS, Limits, Message, Role, Update, WireChange};
 use std::collections::BTreeMap;
-use sync_side::{MACHINE, NEXT, OURS, Side, THEIRS, desired, full_rows, numbered, part, row, update};
 
 #[test]
 fn the_very_first_message_is_empty_and_refused() {

@@ -1,16 +1,12 @@
 //! What a session lets in, what it drops and reports, and what it holds at most; on a session that is fed by hand.
 
-#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
-
-mod sync_side;
-
+use crate::side::{MACHINE, OURS, Side, THEIRS, UNIX_S, at, desired, full_rows, row, update};
 use pony_state::PartKind;
 use pony_state::sync::{
     DecodeError, Dropped, Event, Limits, MISSING_MS, Message, NOTIFICATIONS_MAX, Notification, NotifyError,
     Part, Role, Update, WireChange,
 };
 use serde_json::json;
-use sync_side::{MACHINE, OURS, Side, THEIRS, UNIX_S, at, desired, full_rows, row, update};
 use uuid::Uuid;
 
 #[test]

@@ -1,5 +1,4 @@
 //! One state, many threads: writers of both kinds that succeed and fail, readers, subscribers that keep up and that lag.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use pony_state::{
     Change, Entity, FeedError, Part, Read, SharedState, Snapshot, State, Subscription, Transaction,
