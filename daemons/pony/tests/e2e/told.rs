@@ -58,6 +58,7 @@ async fn order(cloud: &Cloud, source: &str) -> (String, Uuid) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes where guests are emulated: make test-long runs it"]
 async fn debians_cloud_init_takes_what_a_guest_is_told() {
     let Some(guest) = skip::cloud_init("debians_cloud_init_takes_what_a_guest_is_told") else { return };
     let images = images::serve(guest).await;

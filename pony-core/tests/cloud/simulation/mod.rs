@@ -17,7 +17,7 @@ use crate::seeds;
 use crate::simulation::world::World;
 
 /// Seeds that run by default.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 12;
 
 /// One life of a cloud: trouble, then an end of all trouble, then orders in peace.
 fn life(seed: u64) -> World {

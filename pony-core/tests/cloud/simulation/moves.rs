@@ -7,7 +7,7 @@ use pony_core::sim::SimConfig;
 use pony_state::RowOp;
 
 /// Seeds that run by default.
-const SEEDS: u64 = 25;
+const SEEDS: u64 = 12;
 
 const HOSTS: usize = 3;
 const INSTANCES: usize = 6;

@@ -20,7 +20,7 @@ use pony_core::host::{UplinkId, UplinkSpec};
 use std::collections::BTreeSet;
 
 /// Cells that `make test` runs.
-const SAMPLE: u64 = 150;
+const SAMPLE: u64 = 100;
 
 /// Neighbours among the seeds are that many cells apart, so that any number of first seeds is a sample of everything. A
 /// prime.

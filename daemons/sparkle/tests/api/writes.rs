@@ -1,17 +1,12 @@
 //! Many writers at once: their requests share transactions, and none of them notices.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{Answer, config, operator};
+use crate::client::{Answer, config, operator};
 use futures::future::join_all;
 use serde_json::json;
 use sparkle::Sparkle;
 
 async fn send(sparkle: &Sparkle, method: &str, path: &str, auth: &str, body: &str) -> Answer {
-    client::send(sparkle.api(), method, path, auth, body).await
+    crate::client::send(sparkle.api(), method, path, auth, body).await
 }
 
 /// Each reads a number, and writes the next one where it is still that. None is counted twice, none is lost.

@@ -1,11 +1,6 @@
 //! What comes in at the REST API's port: too many connections, slow ones, large ones, web pages, TLS.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{Answer, config, operator};
+use crate::client::{Answer, config, operator};
 use sparkle::{HttpLimits, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -22,7 +17,7 @@ async fn start(dir: &tempfile::TempDir, limits: HttpLimits) -> Sparkle {
 }
 
 async fn send(sparkle: &Sparkle, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-    client::send(sparkle.api(), method, path, headers, body).await
+    crate::client::send(sparkle.api(), method, path, headers, body).await
 }
 
 async fn connect(sparkle: &Sparkle) -> TcpStream {
@@ -110,7 +105,9 @@ async fn a_client_that_reads_nothing_is_left() {
         deaf.push(stream);
     }
     let began = Instant::now();
-    while client::try_send(sparkle.api(), "GET", "/", "", "").await.is_none_or(|answer| answer.status != 200)
+    while crate::client::try_send(sparkle.api(), "GET", "/", "", "")
+        .await
+        .is_none_or(|answer| answer.status != 200)
     {
         assert!(began.elapsed() < PATIENCE, "they keep their places");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -208,6 +205,10 @@ async fn beyond_loopback_nothing_is_served_that_can_be_overheard() {
     config.http.plain_http = true;
     let sparkle = Sparkle::start(config).await.unwrap();
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, sparkle.api().port()));
-    assert_eq!(client::send(at, "GET", "/v1/host/", "", "").await.status, 401, "nor to anybody unknown");
+    assert_eq!(
+        crate::client::send(at, "GET", "/v1/host/", "", "").await.status,
+        401,
+        "nor to anybody unknown"
+    );
     sparkle.shutdown().await;
 }

@@ -1,11 +1,6 @@
 //! Long lists: they come in pieces, whole, in the order of keys.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{Answer, basic, send};
+use crate::client::{Answer, basic, send};
 use serde_json::{Map, Value as Json, json};
 use sparkle::{Config, DatabaseArgs, HttpArgs, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};

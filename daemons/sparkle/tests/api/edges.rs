@@ -1,11 +1,6 @@
 //! The edges of HTTP and JSON: what a reviewer tries first.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{config, operator, send};
+use crate::client::{config, operator, send};
 use serde_json::json;
 use sparkle::Sparkle;
 

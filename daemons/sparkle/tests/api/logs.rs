@@ -1,14 +1,9 @@
 //! The log of the real daemon: every line a JSON object where that is asked for, requests by their ids, and nowhere a
 //! secret, however much is logged.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
+use crate::client::{basic, send};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use client::{basic, send};
 use serde_json::{Value as Json, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -40,7 +35,10 @@ async fn start(dir: &Path) -> (Daemon, SocketAddr) {
         .spawn()
         .unwrap();
     let (daemon, began) = (Daemon(child), Instant::now());
-    while client::try_send(free, "GET", "/readyz", "", "").await.is_none_or(|answer| answer.status != 200) {
+    while crate::client::try_send(free, "GET", "/readyz", "", "")
+        .await
+        .is_none_or(|answer| answer.status != 200)
+    {
         assert!(began.elapsed() < PATIENCE, "{}", std::fs::read_to_string(dir.join("log")).unwrap());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

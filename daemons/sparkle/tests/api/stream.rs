@@ -1,11 +1,6 @@
 //! The stream of changes of a whole Sparkle, as Server-Sent Events and over WebSocket.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{basic, send};
+use crate::client::{basic, send};
 use futures::StreamExt;
 use serde_json::{Value as Json, json};
 use sparkle::{Config, DatabaseArgs, HttpArgs, Sparkle};

@@ -2,30 +2,13 @@
 //! namespace whose one card leads to Sparkle. Twilight has the real network driver, and reaches Sparkle over the very links
 //! that are ordered.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-#[allow(dead_code, reason = "other tests need guests as well")]
-mod lab;
-#[path = "../../../pony-host/tests/namespace/mod.rs"]
-mod namespace;
-mod servers;
-
-/// What [`namespace`] says where there is no guest.
-mod suite {
-    pub(crate) fn skipped(why: impl std::fmt::Display) {
-        println!("skipped: {}: {why}", std::thread::current().name().unwrap_or("?"));
-    }
-}
-
-use lab::Space;
-use namespace::{in_guest, is_inside, run};
+use crate::lab::Space;
+use crate::namespace::{in_guest, is_inside, run};
+use crate::servers::eventually;
 use nix::sched::{CloneFlags, setns};
 use pony_core::host::NicFact;
 use pony_host::{SimHost, SimOptions};
 use serde_json::{Value as Json, json};
-use servers::eventually;
 use sparkle::{Config, Sparkle};
 use std::fs::File;
 use std::net::SocketAddr;
@@ -43,7 +26,7 @@ const PROVE: Duration = Duration::from_secs(20);
 #[test]
 #[ignore = "takes minutes where guests are emulated: make test-long runs it"]
 fn a_change_that_cuts_the_management_link_is_rolled_back() {
-    in_guest("uplinks_inside", MODULES, "", 560);
+    in_guest("uplinks::uplinks_inside", MODULES, "", 560);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,9 +67,9 @@ impl Cloud {
         space.ip("route add 198.51.100.0/24 via 192.0.2.254");
         let dir = tempfile::tempdir().unwrap();
         let zmq: SocketAddr = "192.0.2.254:0".parse().unwrap();
-        let config = Config { enroll: true, zmq, ..client::config(dir.path()) };
+        let config = Config { enroll: true, zmq, ..crate::client::config(dir.path()) };
         let sparkle = Sparkle::start(config).await.unwrap();
-        let auth = client::operator(&sparkle);
+        let auth = crate::client::operator(&sparkle);
         let card = NicFact {
             hwaddr: MAC.into(),
             link_name: "up0".into(),
@@ -130,7 +113,7 @@ impl Cloud {
 
     async fn send(&self, method: &str, path: &str, body: &str) -> Json {
         let path = format!("/v1/host/{}{path}", self.host.uuid());
-        let answer = client::send(self.sparkle.api(), method, &path, &self.auth, body).await;
+        let answer = crate::client::send(self.sparkle.api(), method, &path, &self.auth, body).await;
         assert_eq!(answer.status, 200, "{method} {path}: {}", answer.body);
         answer.json()
     }

@@ -1,16 +1,10 @@
 //! Consoles of guests through a whole Sparkle, over real links, to simulated hosts whose guests echo.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-mod servers;
-
-use client::{basic, send};
+use crate::client::{basic, send};
+use crate::servers::eventually;
 use futures::{SinkExt, StreamExt};
 use pony_host::{SimHost, SimOptions};
 use serde_json::{Value as Json, json};
-use servers::eventually;
 use sparkle::{Config, Sparkle};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -54,8 +48,9 @@ fn agent(dir: &Path, sparkle: &Sparkle, host: &SimHost) -> Twilight {
 impl Cloud {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let sparkle = Sparkle::start(Config { enroll: true, ..client::config(dir.path()) }).await.unwrap();
-        let (auth, host) = (client::operator(&sparkle), SimHost::new(SimOptions::numbered(1, 1)));
+        let sparkle =
+            Sparkle::start(Config { enroll: true, ..crate::client::config(dir.path()) }).await.unwrap();
+        let (auth, host) = (crate::client::operator(&sparkle), SimHost::new(SimOptions::numbered(1, 1)));
         let agent = Some(agent(dir.path(), &sparkle, &host));
         let (tenant, guest) = (String::new(), String::new());
         let mut cloud = Self { dir, sparkle, agent, host, auth, tenant, guest };

@@ -1,11 +1,6 @@
 //! Who somebody is: passwords, tokens, tenants' tokens, and what ends them; over HTTP, on a database of its own.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{Answer, basic, config, operator};
+use crate::client::{Answer, basic, config, operator};
 use serde_json::{Value as Json, json};
 use sparkle::Sparkle;
 
@@ -25,7 +20,7 @@ impl Cloud {
 
     async fn send(&self, method: &str, path: &str, headers: &str, body: &Json) -> Answer {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        client::send(self.sparkle.api(), method, path, headers, &body).await
+        crate::client::send(self.sparkle.api(), method, path, headers, &body).await
     }
 
     async fn get(&self, path: &str, headers: &str) -> Answer {
@@ -213,7 +208,7 @@ async fn attempts_are_counted_by_the_address_that_a_known_proxy_names() {
     let sparkle = Sparkle::start(config).await.unwrap();
     let guess = async |n: u32, from: &str| {
         let headers = format!("{}X-Forwarded-For: 203.0.113.9, {from}\r\n", basic(&format!("{n}@x:y")));
-        client::send(sparkle.api(), "GET", "/v1/image/", &headers, "").await.status
+        crate::client::send(sparkle.api(), "GET", "/v1/image/", &headers, "").await.status
     };
     let mut guesses = 0;
     while guess(guesses, "198.51.100.1").await == 401 {

@@ -1,18 +1,13 @@
 //! The REST API of a whole Sparkle, over HTTP, on a database of its own; no host is there.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{Answer, basic, config, operator};
+use crate::client::{Answer, basic, config, operator};
 use serde_json::{Value as Json, json};
 use sparkle::Sparkle;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 async fn send(sparkle: &Sparkle, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-    client::send(sparkle.api(), method, path, headers, body).await
+    crate::client::send(sparkle.api(), method, path, headers, body).await
 }
 
 fn tenant(name: &str) -> String {

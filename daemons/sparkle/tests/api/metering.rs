@@ -1,11 +1,6 @@
 //! What a tenant is billed for, as the tenant sees it: over HTTP, on a database of its own.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::{config, operator, send};
+use crate::client::{config, operator, send};
 use serde_json::{Map, Value as Json, json};
 use sparkle::Sparkle;
 use std::time::{Duration, Instant};

@@ -1,17 +1,11 @@
 //! Hosts of a cloud whose database is away, and of one with two Sparkles. The hosts are simulated; their agents, the links
 //! and the servers are real.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-mod servers;
-
+use crate::servers::{Daemon, cluster, config, eventually, free_address, operator};
 use pony_host::{SimHost, SimOp, SimOptions};
 use pony_net::KeyPair;
 use pony_store::conformance::{Proxy, Stop, Way};
 use serde_json::{Value as Json, json};
-use servers::{Daemon, cluster, config, eventually, free_address, operator};
 use sparkle::{Command, Config, Role, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -40,7 +34,7 @@ fn agent(dir: &Path, host: &SimHost, sparkle: SocketAddr, key: &Path) -> Twiligh
 
 /// What the API shows of a row as it is.
 async fn current(api: SocketAddr, auth: &str, path: &str) -> Json {
-    match client::try_send(api, "GET", path, auth, "").await {
+    match crate::client::try_send(api, "GET", path, auth, "").await {
         Some(answer) if answer.status == 200 => answer.json()["current"].clone(),
         _ => Json::Null,
     }
@@ -53,11 +47,11 @@ async fn is_present(api: SocketAddr, auth: &str, host: &SimHost) -> bool {
 /// Orders an instance to run; gives its path below the API, and its uuid.
 async fn order(api: SocketAddr, auth: &str, name: &str) -> (String, Uuid) {
     let tenant = json!({"desired": {"name": name, "approved": true}}).to_string();
-    let made = client::send(api, "POST", "/v1/tenant/", auth, &tenant).await;
+    let made = crate::client::send(api, "POST", "/v1/tenant/", auth, &tenant).await;
     assert_eq!(made.status, 200, "{}", made.body);
     let path = format!("/v1/tenant/{}/instance/", made.json()["uuids"]["POST"].as_str().unwrap());
     let instance = json!({"desired": {"name": name, "state": "running", "vcpu": 1, "rcpu": 0.1, "mem": 16}});
-    let made = client::send(api, "POST", &path, auth, &instance.to_string()).await;
+    let made = crate::client::send(api, "POST", &path, auth, &instance.to_string()).await;
     assert_eq!(made.status, 200, "{}", made.body);
     let uuid = made.json()["uuids"]["POST"].as_str().unwrap().to_owned();
     (format!("{path}{uuid}"), uuid.parse().unwrap())
@@ -100,7 +94,7 @@ async fn hosts_go_on_while_the_database_is_away() {
     let heard = events(api, &auth).await;
 
     cluster.stop(Stop::Fast);
-    let is_away = async || client::send(api, "GET", "/readyz", "", "").await.status == 503;
+    let is_away = async || crate::client::send(api, "GET", "/readyz", "", "").await.status == 503;
     eventually("the outage", is_away).await;
     // A guest that dies, and cannot be started for a while.
     let starts = host.effects_of(SimOp::Start, uuid);
@@ -123,7 +117,7 @@ async fn hosts_go_on_while_the_database_is_away() {
 
     cluster.restart();
     let stop = json!([{"op": "replace", "path": "/desired/state", "value": "stopped"}]).to_string();
-    let stops = async || client::send(api, "PATCH", &path, &auth, &stop).await.status == 200;
+    let stops = async || crate::client::send(api, "PATCH", &path, &auth, &stop).await.status == 200;
     eventually("an order", stops).await;
     eventually("its effect", async || host.active_guests().is_empty()).await;
     second.shutdown().await;

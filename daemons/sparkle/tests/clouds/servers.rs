@@ -1,5 +1,4 @@
 //! Private database servers, and Sparkles on them.
-#![allow(dead_code, reason = "not every test needs all of it")]
 
 use crate::client::{self, Answer, basic};
 use pony_store::conformance::Cluster;

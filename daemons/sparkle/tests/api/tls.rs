@@ -1,11 +1,6 @@
 //! HTTPS: who reaches it, and what becomes of it when the certificate's files change. Certificates are made by `openssl`.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-
-use client::config;
+use crate::client::config;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use sparkle::Sparkle;
@@ -75,7 +70,7 @@ async fn https_is_served_and_a_changed_certificate_taken_over_unless_it_is_broke
     let mut silent = TcpStream::connect(sparkle.api()).await.unwrap();
     let closed = tokio::time::timeout(PATIENCE, silent.read(&mut [0; 1])).await.expect("it is never closed");
     assert!(closed.is_err() || closed.is_ok_and(|bytes| bytes == 0));
-    let plain = client::try_send(sparkle.api(), "GET", "/", "", "").await;
+    let plain = crate::client::try_send(sparkle.api(), "GET", "/", "", "").await;
     assert!(plain.is_none(), "plain HTTP is not spoken");
 
     // A certificate without its key is not taken: whoever replaces both has to begin with one of them.

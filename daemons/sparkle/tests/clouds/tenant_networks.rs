@@ -1,17 +1,10 @@
 //! Networks of tenants on the real thing: orders through the API, real agents with the real network driver, each host in a
 //! network namespace of its own. Only the hypervisors are simulated: the test plugs guests of its own into the taps.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-mod lab;
-mod servers;
-
-use lab::{Fabric, Guest};
+use crate::lab::{Fabric, Guest};
+use crate::servers::eventually;
 use pony_host::{SimHost, SimOptions};
 use serde_json::{Value as Json, json};
-use servers::eventually;
 use sparkle::{Config, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -31,7 +24,7 @@ struct Cloud {
 impl Cloud {
     async fn start(fabric: &Fabric) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config { enroll: true, ..client::config(dir.path()) };
+        let config = Config { enroll: true, ..crate::client::config(dir.path()) };
         let sparkle = Sparkle::start(config).await.unwrap();
         let (mut twilights, mut uuids) = (Vec::new(), Vec::new());
         for (n, space) in (1_u8..).zip(&fabric.hosts) {
@@ -51,7 +44,7 @@ impl Cloud {
             twilights
                 .push(Twilight::start(&config, Drivers { network, ..Drivers::all(Arc::new(host)) }).unwrap());
         }
-        let (api, auth) = (sparkle.api(), client::operator(&sparkle));
+        let (api, auth) = (sparkle.api(), crate::client::operator(&sparkle));
         let cloud = Self { api, auth, sparkle, twilights, uuids, _dir: dir };
         for uuid in &cloud.uuids {
             let present =
@@ -62,19 +55,19 @@ impl Cloud {
     }
 
     async fn get(&self, path: &str) -> Json {
-        let answer = client::send(self.api, "GET", &format!("/v1{path}"), &self.auth, "").await;
+        let answer = crate::client::send(self.api, "GET", &format!("/v1{path}"), &self.auth, "").await;
         if answer.status == 200 { answer.json() } else { Json::Null }
     }
 
     async fn post(&self, path: &str, desired: Json) -> String {
         let body = json!({"desired": desired}).to_string();
-        let answer = client::send(self.api, "POST", &format!("/v1{path}"), &self.auth, &body).await;
+        let answer = crate::client::send(self.api, "POST", &format!("/v1{path}"), &self.auth, &body).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.json()["uuids"]["POST"].as_str().unwrap_or_default().to_owned()
     }
 
     async fn delete(&self, path: &str) {
-        let answer = client::send(self.api, "DELETE", &format!("/v1{path}"), &self.auth, "").await;
+        let answer = crate::client::send(self.api, "DELETE", &format!("/v1{path}"), &self.auth, "").await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     }
 
@@ -111,7 +104,8 @@ impl Cloud {
         self.post(&member, json!({"instance": instance})).await;
         let running = json!([{"op": "replace", "path": "/desired/state", "value": "running"}]).to_string();
         let path = format!("{path}{instance}");
-        let answer = client::send(self.api, "PATCH", &format!("/v1{path}"), &self.auth, &running).await;
+        let answer =
+            crate::client::send(self.api, "PATCH", &format!("/v1{path}"), &self.auth, &running).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         path
     }
@@ -207,14 +201,14 @@ fn icmp6(source: &str, ip: &str, kind: &str, body: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_reach_their_own_and_what_is_shared_and_nobody_sends_as_somebody_else() {
-    if let Some(why) = lab::obstacle() {
+    if let Some(why) = crate::lab::obstacle() {
         return println!("skipped: tenant networks: {why}");
     }
-    if !lab::has_namespaces() {
+    if !crate::lab::has_namespaces() {
         return println!("skipped: tenant networks: no network namespaces");
     }
     let fabric = Fabric::new(3);
-    let before: Vec<String> = fabric.hosts.iter().map(lab::Space::traces).collect();
+    let before: Vec<String> = fabric.hosts.iter().map(crate::lab::Space::traces).collect();
     let cloud = Cloud::start(&fabric).await;
     let (ours, theirs) = (cloud.tenant("ours").await, cloud.tenant("theirs").await);
     let (private, networks) = cloud.switch(&ours.0, &["10.0.0.0/24", "fd00::/64"]).await;

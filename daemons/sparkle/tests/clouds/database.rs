@@ -1,15 +1,9 @@
 //! Sparkle on PostgreSQL: what it does while the database is away, in every way in which it can be; who leads; what is
 //! carried from one database to another. On private servers; without the package the tests say so and skip.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-mod servers;
-
+use crate::servers::{Daemon, cluster, config, create, eventually, names, operator, timed};
 use pony_store::conformance::{Cluster, Proxy, Stop, Way};
 use serde_json::json;
-use servers::{Daemon, cluster, config, create, eventually, names, operator, timed};
 use sparkle::{Command, Role, Sparkle};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -79,7 +73,7 @@ async fn the_cloud_outlives_its_database() {
     // A server that was stopped; connections are refused meanwhile.
     cluster.stop(Stop::Fast);
     writes_are_refused(&sparkle, &auth, &["a", "b"]).await;
-    let ready = client::send(sparkle.api(), "GET", "/readyz", "", "").await;
+    let ready = crate::client::send(sparkle.api(), "GET", "/readyz", "", "").await;
     assert_eq!((ready.status, ready.json()["database"].as_str()), (503, Some("unavailable")));
     cluster.restart();
     writes_go_on(&sparkle, &auth, "c").await;
@@ -91,7 +85,7 @@ async fn the_cloud_outlives_its_database() {
     writes_go_on(&sparkle, &auth, "d").await;
     follows(&sparkle, &auth, &["a", "b", "c", "d"]).await;
     eventually("readiness", async || {
-        client::send(sparkle.api(), "GET", "/readyz", "", "").await.status == 200
+        crate::client::send(sparkle.api(), "GET", "/readyz", "", "").await.status == 200
     })
     .await;
     sparkle.shutdown().await;
@@ -235,7 +229,7 @@ async fn a_frozen_sparkle_is_replaced_and_writes_nothing_when_it_thaws() {
     active.signal("CONT");
     assert_eq!(late.await.unwrap(), 503);
     eventually("the old one standing by", async || {
-        let answer = client::try_send(active.api, "GET", "/readyz", "", "").await;
+        let answer = crate::client::try_send(active.api, "GET", "/readyz", "", "").await;
         answer.is_some_and(|it| it.body.contains("stands-by"))
     })
     .await;
@@ -268,12 +262,18 @@ async fn desired_state_moves_from_one_database_to_another() {
         "switch": {"$s": {"desired": {"name": "net", "type": "vxlan", "tag": 7},
             "children": {"network": {"$n": {"desired": {"range": "10.0.0.0/24"}}}}}},
     }}}]);
-    let ordered = client::send(sparkle.api(), "PATCH", "/v1/", &auth, &patch.to_string()).await;
+    let ordered = crate::client::send(sparkle.api(), "PATCH", "/v1/", &auth, &patch.to_string()).await;
     assert_eq!(ordered.status, 200, "{}", ordered.body);
     // The instance (by four types), its switch and its address are metered in a moment.
     let metering = format!("/v1/tenant/{}/metering/", ordered.json()["uuids"]["$t"].as_str().unwrap());
     let began = Instant::now();
-    while client::send(sparkle.api(), "GET", &metering, &auth, "").await.json().as_object().unwrap().len() < 6
+    while crate::client::send(sparkle.api(), "GET", &metering, &auth, "")
+        .await
+        .json()
+        .as_object()
+        .unwrap()
+        .len()
+        < 6
     {
         assert!(began.elapsed() < Duration::from_secs(30), "nothing is metered");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,14 +1,8 @@
 //! A pool that several hosts reach, with everything real but the hosts: the API, the database, the links, the agents.
 
-// Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod client;
-mod servers;
-
+use crate::servers::eventually;
 use pony_host::{SimHost, SimOptions, SimStore};
 use serde_json::{Value as Json, json};
-use servers::eventually;
 use sparkle::{Config, Sparkle};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +24,7 @@ impl Cloud {
     /// Hosts that reach one pool.
     async fn start(count: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config { enroll: true, ..client::config(dir.path()) };
+        let config = Config { enroll: true, ..crate::client::config(dir.path()) };
         let sparkle = Sparkle::start(config).await.unwrap();
         let (mut twilights, mut hosts, store) = (Vec::new(), Vec::new(), SimStore::default());
         for n in 1..=count {
@@ -47,7 +41,7 @@ impl Cloud {
             twilights.push(Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap());
             hosts.push(host);
         }
-        let (api, auth) = (sparkle.api(), client::operator(&sparkle));
+        let (api, auth) = (sparkle.api(), crate::client::operator(&sparkle));
         let (tenant, pool) = (String::new(), String::new());
         let mut cloud = Self { api, auth, sparkle, twilights, hosts, tenant, pool, _dir: dir };
         cloud.tenant = cloud.post("/tenant/", json!({"name": "t", "approved": true})).await;
@@ -62,7 +56,7 @@ impl Cloud {
     }
 
     async fn get(&self, path: &str) -> Json {
-        let answer = client::send(self.api, "GET", &format!("/v1{path}"), &self.auth, "").await;
+        let answer = crate::client::send(self.api, "GET", &format!("/v1{path}"), &self.auth, "").await;
         if answer.status == 200 { answer.json() } else { Json::Null }
     }
 
@@ -72,7 +66,7 @@ impl Cloud {
 
     async fn post(&self, path: &str, desired: Json) -> String {
         let body = json!({"desired": desired}).to_string();
-        let answer = client::send(self.api, "POST", &format!("/v1{path}"), &self.auth, &body).await;
+        let answer = crate::client::send(self.api, "POST", &format!("/v1{path}"), &self.auth, &body).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.json()["uuids"]["POST"].as_str().unwrap_or_default().to_owned()
     }
@@ -80,12 +74,12 @@ impl Cloud {
     async fn set(&self, path: &str, column: &str, value: &str) {
         let patch =
             json!([{"op": "replace", "path": format!("/desired/{column}"), "value": value}]).to_string();
-        let answer = client::send(self.api, "PATCH", &format!("/v1{path}"), &self.auth, &patch).await;
+        let answer = crate::client::send(self.api, "PATCH", &format!("/v1{path}"), &self.auth, &patch).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     }
 
     async fn delete(&self, path: &str) {
-        let answer = client::send(self.api, "DELETE", &format!("/v1{path}"), &self.auth, "").await;
+        let answer = crate::client::send(self.api, "DELETE", &format!("/v1{path}"), &self.auth, "").await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
     }
 
