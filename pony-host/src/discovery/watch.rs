@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 
 /// How long after a first word from the kernel it is looked: what changes, changes in bursts. Well below a second.
 const SETTLE: Duration = Duration::from_millis(100);
+const _: () =
+    assert!(SETTLE.as_millis() <= 250, "changes are shown within a second, by way of the agent and Sparkle");
 
 /// Watches one machine.
 pub(super) struct Watch {

@@ -3,7 +3,7 @@
 use super::{errors::error, errors::transient, faults::Fate, op::SimOp, options::SimOptions, world::World};
 use crate::Result;
 use crate::console::Lines;
-use pony_core::host::{DriverErrorKind, GuestState, VolumeFact};
+use pony_core::host::{DriverErrorKind, GuestState, NicFact, VolumeFact};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -83,6 +83,13 @@ impl SimHost {
         if let Some(guest) = self.world().guests.get_mut(&instance) {
             guest.deaf = deaf;
         }
+    }
+
+    /// Makes the machine have these cards from now on, as if somebody had plugged them, or their cables, or pulled them.
+    pub fn set_nics(&self, nics: Vec<NicFact>) {
+        let mut world = self.world();
+        world.options.nics = nics;
+        world.notify_machine();
     }
 
     /// Power off and on: guests are off, links and unfinished fills are gone; definitions and volumes stay.

@@ -118,3 +118,29 @@ async fn what_the_database_refuses_takes_nothing_along() {
     assert_eq!((count(true, 200), count(false, 200), count(false, 403)), (15, 5, 25), "{ended:?}");
     sparkle.shutdown().await;
 }
+
+/// Addresses that are asked for at the same time, without saying which: none is given twice, and none is left over.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_are_asked_for_at_once_differ() {
+    const ADDRESSES: usize = 14;
+    const WRITERS: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let sparkle = Sparkle::start(config(dir.path())).await.unwrap();
+    let auth = operator(&sparkle);
+    let post = async |path: &str, desired: serde_json::Value| {
+        send(&sparkle, "POST", path, &auth, &json!({ "desired": desired }).to_string()).await
+    };
+    let uuid = |answer: &Answer| answer.json()["uuids"]["POST"].as_str().unwrap().to_owned();
+    let switch = uuid(&post("/v1/switch/", json!({"name": "s", "type": "bridge"})).await);
+    let path = format!("/v1/switch/{switch}/network/");
+    let network = uuid(&post(&path, json!({"range": "10.0.0.0/28"})).await);
+    let path = format!("{path}{network}/address/");
+    let given = join_all((0..WRITERS).map(async |_| post(&path, json!({})).await)).await;
+    let (given, refused): (Vec<_>, Vec<_>) = given.iter().partition(|answer| answer.status == 200);
+    assert_eq!((given.len(), refused.len()), (ADDRESSES, WRITERS - ADDRESSES));
+    assert!(refused.iter().all(|answer| answer.body.contains("10.0.0.0/28")), "{}", refused[0].body);
+    let rows = send(&sparkle, "GET", &path, &auth, "").await.json();
+    let ips = rows.as_object().unwrap().values().map(|row| row["desired"]["ip"].as_str().unwrap().to_owned());
+    assert_eq!(ips.collect::<std::collections::BTreeSet<_>>().len(), ADDRESSES);
+    sparkle.shutdown().await;
+}

@@ -2,6 +2,7 @@
 //! and the servers are real.
 
 use crate::servers::{Daemon, cluster, config, eventually, free_address, operator};
+use pony_core::host::NicFact;
 use pony_host::{SimHost, SimOp, SimOptions};
 use pony_net::KeyPair;
 use pony_store::conformance::{Proxy, Stop, Way};
@@ -10,7 +11,7 @@ use sparkle::{Command, Config, Role, Sparkle};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use twilight::{Drivers, Twilight};
 use uuid::Uuid;
@@ -74,6 +75,51 @@ async fn events(api: SocketAddr, auth: &str) -> tokio::sync::watch::Receiver<Str
         }
     });
     heard
+}
+
+/// How often a host is looked at that says nothing. Changes that are seen in a fraction of that were told.
+const LOOKS: Duration = Duration::from_secs(60);
+
+/// What changes of a machine is shown as it happens, without a look that is due; and what is worth telling is told once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_of_a_machine_is_shown_at_once_and_told_once() {
+    const CHANGES: u32 = 6;
+    let dir = tempfile::tempdir().unwrap();
+    let sparkle = Sparkle::start(Config { enroll: true, ..crate::client::config(dir.path()) }).await.unwrap();
+    let (api, auth) = (sparkle.api(), crate::client::operator(&sparkle));
+    let mac = "52:54:00:00:00:01";
+    let card = |carrier| NicFact {
+        hwaddr: mac.into(),
+        link_name: "eno1".into(),
+        up: true,
+        carrier,
+        ..NicFact::default()
+    };
+    let host = SimHost::new(SimOptions { nics: vec![card(true)], ..SimOptions::numbered(1, 1) });
+    let twilight = agent(dir.path(), &host, sparkle.zmq(), &dir.path().join("state"));
+    let below = format!("/v1/host/{}", host.uuid());
+    let nic = format!("{below}/nic/{mac}");
+    let shows = async |carrier: bool| current(api, &auth, &nic).await["carrier"] == carrier;
+    eventually("the card", async || shows(true).await).await;
+    let began = Instant::now();
+    for change in 0..CHANGES {
+        let carrier = change % 2 == 1;
+        host.set_nics(vec![card(carrier)]);
+        eventually("the change", async || shows(carrier).await).await;
+    }
+    host.set_nics(vec![]);
+    eventually("that it is gone", async || current(api, &auth, &nic).await.is_null()).await;
+    assert!(began.elapsed() < LOOKS, "{CHANGES} changes took as long as a look that comes by itself");
+
+    let events = async || crate::client::send(api, "GET", &format!("{below}/event/"), &auth, "").await.json();
+    let count = |rows: &Json, kind: &str| {
+        let of_kind = rows.as_object().unwrap().values().filter(|row| row["desired"]["type"] == kind);
+        of_kind.map(|row| row["desired"]["count"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    eventually("the news", async || !count(&events().await, "link-down").is_empty()).await;
+    assert_eq!(count(&events().await, "link-down"), [1], "{}", events().await);
+    twilight.shutdown().await;
+    sparkle.shutdown().await;
 }
 
 /// The server is stopped. Guests that die are started again, also by an agent that begins anew and has to be told all
