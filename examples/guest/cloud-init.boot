@@ -38,6 +38,7 @@ find_out disc
 carry_out disc
 say "addresses $(/bin/ip -o address show scope global | sed 's/.*inet6* \([^ ]*\).*/\1/' | tr '\n' ' ')"
 say "routes $(/bin/ip route | tr '\n' ';')"
+say "disc file $(wget -q -O - http://169.254.169.254/meta-data 2>&1)"
 
 # The same for an image that is made to ask over HTTP: it gets an address by DHCP first.
 /sbin/ifdown -a >>/var/log/boot 2>&1

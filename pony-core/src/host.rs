@@ -15,9 +15,10 @@ mod uplinks;
 pub use adjust::adjusted;
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use guest::{
-    GuestAddress, GuestCard, GuestConfig, GuestRoute, METADATA_ADDRESS, NOCLOUD_DOCUMENTS, Seed,
+    GuestAddress, GuestCard, GuestConfig, GuestRoute, METADATA_ADDRESS, METADATA_GUEST, NOCLOUD_DOCUMENTS,
+    Seed,
 };
-pub use links::{Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+pub use links::{CardAddress, Overlay, SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
 pub use machine::{
     CpuFact, DiskFact, DiskTransport, Hba, HostFact, NicBond, NicFact, NumaNode, VirtualFunctions,
 };
@@ -318,7 +319,13 @@ pub struct NicSpec {
     pub mac: String,
     /// The tap's link name.
     pub tap: String,
+    /// The largest frame that the guest is to send, bytes, where that is not what all cards carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
 }
+
+/// The largest frame that guests send unless they are told otherwise, bytes.
+pub const USUAL_MTU: u32 = 1_500;
 
 /// What a guest is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -53,7 +53,7 @@ async fn startable(host: &SimHost) -> InstanceSpec {
             read_only: false,
             shared: false,
         }],
-        nics: vec![NicSpec { vnic: tap.vnic, index: 0, mac, tap: tap.link }],
+        nics: vec![NicSpec { vnic: tap.vnic, index: 0, mac, tap: tap.link, mtu: None }],
         seed: None,
     }
 }

@@ -282,7 +282,7 @@ async fn a_guest_is_plugged_into_its_tap() {
     };
     network.ensure_switch(&switch).await.unwrap();
     let link = network.ensure_tap(&tap).await.unwrap().link;
-    let nic = NicSpec { vnic: tap.vnic, index: 0, mac, tap: link };
+    let nic = NicSpec { vnic: tap.vnic, index: 0, mac, tap: link, mtu: None };
     let spec = InstanceSpec { nics: vec![nic], ..bench.spec("plugged") };
     bench.run(&spec).await;
     bench.says(&spec, &bench.marker).await;
@@ -301,7 +301,8 @@ async fn a_guest_is_plugged_into_its_tap() {
 async fn impossible_orders_are_refused_as_such() {
     let Some(bench) = Bench::new().await else { return };
     let good = bench.spec("impossible");
-    let nic = NicSpec { vnic: Uuid::new_v4(), index: 0, mac: "nonsense".into(), tap: "pt0".into() };
+    let nic =
+        NicSpec { vnic: Uuid::new_v4(), index: 0, mac: "nonsense".into(), tap: "pt0".into(), mtu: None };
     let bad = [
         InstanceSpec { vcpu: 0, ..good.clone() },
         InstanceSpec { mem_mib: 0, ..good.clone() },

@@ -221,7 +221,7 @@ fn guests_are_told_of_themselves_as_long_as_they_are_there() {
         let before = ip("-br link");
         let switch = switch();
         let bridge = network.ensure_switch(&switch).await.unwrap().bridge;
-        let card = GuestCard { mac: "52:54:00:12:34:56".into(), addresses: vec![] };
+        let card = GuestCard { mac: "52:54:00:12:34:56".into(), metadata: true, addresses: vec![] };
         let config = GuestConfig {
             instance: Uuid::new_v4(),
             hostname: "guest".into(),

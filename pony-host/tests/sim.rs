@@ -107,7 +107,13 @@ async fn a_guest_without_its_disk_tap_or_memory_does_not_start() {
         read_only: false,
         shared: false,
     };
-    let nic = NicSpec { vnic: Uuid::new_v4(), index: 0, mac: "52:54:00:00:00:01".into(), tap: "none".into() };
+    let nic = NicSpec {
+        vnic: Uuid::new_v4(),
+        index: 0,
+        mac: "52:54:00:00:00:01".into(),
+        tap: "none".into(),
+        mtu: None,
+    };
     let cases = [
         InstanceSpec { disks: vec![disk], ..instance(64) },
         InstanceSpec { nics: vec![nic], ..instance(64) },

@@ -103,7 +103,7 @@ fn bond(mode: BondMode, nics: &[&str]) -> UplinkSpec {
 
 fn segment(tag: u16, addresses: &[(&str, u8)]) -> UplinkSpec {
     let addresses = addresses.iter().map(|(ip, prefix)| (ip.parse().unwrap(), *prefix)).collect();
-    UplinkSpec::Segment(SegmentSpec { bond: BOND, tag, bridged: true, addresses })
+    UplinkSpec::Segment(SegmentSpec { bond: BOND, within: 0, tag, bridged: true, addresses })
 }
 
 const BACKUP: BondMode = BondMode::ActiveBackup;
@@ -266,7 +266,7 @@ async fn vlans_join_hosts_and_switches(network: &Netlink) {
     soon_reaches("10.7.0.1");
 
     // A switch of guests is another VLAN: nothing of the host is on it.
-    let plain = UplinkSpec::Segment(SegmentSpec::plain(BOND, 8));
+    let plain = UplinkSpec::Segment(SegmentSpec::plain(BOND, 0, 8));
     let below = make(network, &plain).await;
     let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Vlan(plain.id()) };
     let fact = network.ensure_switch(&switch).await.unwrap();
@@ -277,9 +277,45 @@ async fn vlans_join_hosts_and_switches(network: &Netlink) {
     assert!(rules.contains(&below), "what comes from the VLAN would be for this host: {rules}");
     assert_eq!(ip(&format!("-o address show dev {}", fact.bridge)), "");
     network.remove_switch(switch.switch).await.unwrap();
+    vlan_in_a_vlan(network).await;
     remove_all(network).await;
     assert!(!run("nft", &["list", "ruleset"]).contains("pony"));
     assert_as_before();
+}
+
+/// Where the core network is VLAN 7, which the host itself is on, a switch is a VLAN in that: frames have both tags.
+async fn vlan_in_a_vlan(network: &Netlink) {
+    let inner = UplinkSpec::Segment(SegmentSpec::plain(BOND, 7, 8));
+    let below = make(network, &inner).await;
+    assert!(ip(&format!("link show {below}")).contains("mtu 1496"), "two tags are longer than cards carry");
+    let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Vlan(inner.id()) };
+    let bridge = network.ensure_switch(&switch).await.unwrap().bridge;
+    assert!(ip(&format!("-o link show {below}")).contains(&format!("master {bridge}")));
+    // A guest in this switch, and one far away.
+    batch(
+        &[],
+        &format!(
+            "netns add guest
+             link add guest7 type veth peer name eth0 netns guest
+             link set guest7 master {bridge} up"
+        ),
+    );
+    batch(&["-n", "guest"], "address add 10.8.0.5/24 dev eth0\nlink set eth0 mtu 1496 up");
+    batch(
+        &["-n", "far"],
+        "link add link far.7 name far.7.8 type vlan id 8
+         address add 10.8.0.1/24 dev far.7.8
+         link set far.7.8 up",
+    );
+    let reached = |size: &str| {
+        let words =
+            ["netns", "exec", "guest", "busybox", "ping", "-c", "3", "-W", "5", "-s", size, "10.8.0.1"];
+        Command::new("ip").args(words).output().unwrap().status.success()
+    };
+    assert!(reached("56") && reached("1468"), "{}", ip("-d link"));
+    soon_reaches("10.7.0.1");
+    batch(&[], "netns delete guest");
+    network.remove_switch(switch.switch).await.unwrap();
 }
 
 async fn others_are_left_alone(network: &Netlink) {

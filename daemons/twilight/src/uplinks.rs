@@ -44,7 +44,7 @@ mod tests {
         let bond = Uuid::from_u128(1);
         let mode = BondMode::Lacp { fast: true, hash: XmitHash::Layer34 };
         let nics = ["52:54:00:00:00:01".to_owned()].into();
-        let mut segment = SegmentSpec::plain(bond, 7);
+        let mut segment = SegmentSpec::plain(bond, 0, 7);
         segment.addresses.insert(("fd00::1".parse().unwrap(), 64));
         let proven = vec![UplinkSpec::Bond(BondSpec { bond, mode, nics }), UplinkSpec::Segment(segment)];
         let record = UplinkRecord { trial: Some(proven.clone()), proven, refused: None };

@@ -3,11 +3,10 @@
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
 use crate::host::{
-    Boot, CpuSpec, Destination, Firmware, GuestConfig, PoolSpec, Seed, SwitchKind, UplinkId, Uplinks,
-    VolumeFormat,
+    Boot, CardAddress, CpuSpec, Destination, Firmware, GuestConfig, PoolSpec, Seed, SwitchKind, UplinkId,
+    Uplinks, VolumeFormat,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -310,7 +309,7 @@ pub struct NicOrder {
     /// The guest's address.
     pub mac: String,
     /// The addresses that it may send from; `None` where its switch has no networks.
-    pub addresses: Option<BTreeSet<IpAddr>>,
+    pub addresses: Option<BTreeSet<CardAddress>>,
     /// What the guest is told through it.
     pub config: Option<Arc<GuestConfig>>,
 }

@@ -17,7 +17,7 @@ use crate::tables::{
     SwitchPort, Vdisk, Vnic, Volume,
 };
 use crate::{pool, tables};
-use pony_state::{Inet, Read};
+use pony_state::Read;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -255,8 +255,12 @@ fn guest_config(
     order: &tables::InstanceDesired,
     nics: &[NicOrder],
 ) -> GuestConfig {
-    let card =
-        |nic: &NicOrder| GuestCard { mac: nic.mac.clone(), addresses: guest_addresses(rows, nic.vnic) };
+    let metadata = nics.iter().find(|nic| nic.addresses.is_some()).map(|nic| nic.vnic);
+    let card = |nic: &NicOrder| GuestCard {
+        mac: nic.mac.clone(),
+        metadata: metadata == Some(nic.vnic),
+        addresses: guest_addresses(rows, nic.vnic),
+    };
     GuestConfig {
         instance: uuid,
         hostname: order.name.to_string(),
@@ -283,7 +287,8 @@ fn guest_addresses(rows: &impl Read, vnic: Uuid) -> Vec<GuestAddress> {
             via: it.via.addr(),
         };
         let routes = routes.iter().map(route).collect();
-        Some(GuestAddress { ip: order.ip?.addr(), prefix: network.range.prefix(), routes })
+        let (tag, prefix) = (tag_of(network), network.range.prefix());
+        Some(GuestAddress { tag, ip: order.ip?.addr(), prefix, routes })
     };
     let mut addresses: Vec<_> = rows.table::<Address>().find("vnic", vnic).filter_map(address).collect();
     addresses.sort_by_key(|it| it.ip);
@@ -293,8 +298,14 @@ fn guest_addresses(rows: &impl Read, vnic: Uuid) -> Vec<GuestAddress> {
 fn nic(rows: &impl Read, row: &Vnic) -> Option<NicOrder> {
     let order = row.desired.as_ref()?;
     let managed = rows.table::<Network>().find("switch", order.switch).any(|it| it.desired.is_some());
-    let addresses = rows.table::<Address>().find("vnic", row.uuid).filter_map(|it| it.desired.as_ref()?.ip);
-    let addresses = managed.then(|| addresses.map(Inet::addr).collect());
+    // Of a network that is not known yet it is not known where its addresses are used.
+    let address = |row: &Address| {
+        let order = row.desired.as_ref()?;
+        let network = rows.get::<Network>(&order.network)?.desired.as_ref()?;
+        Some((tag_of(network), order.ip?.addr()))
+    };
+    let addresses = rows.table::<Address>().find("vnic", row.uuid);
+    let addresses = managed.then(|| addresses.filter_map(address).collect());
     let mac = tables::mac_of(row.uuid, order).to_string();
     Some(NicOrder {
         vnic: row.uuid,
@@ -304,6 +315,11 @@ fn nic(rows: &impl Read, row: &Vnic) -> Option<NicOrder> {
         addresses,
         config: None,
     })
+}
+
+/// The VLAN of a network on its switch; 0 for what has no tag.
+fn tag_of(network: &tables::NetworkDesired) -> u16 {
+    network.vlan_tag.and_then(|tag| u16::try_from(tag).ok()).unwrap_or(0)
 }
 
 fn index(index: i64) -> u32 {

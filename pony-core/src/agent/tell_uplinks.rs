@@ -23,7 +23,7 @@ pub(super) fn uplinks(
     });
     put::<Bond>(tx, bonds);
     let vlans = vlans.iter().filter_map(|(bond, tag)| {
-        let told = link(told.get(&UplinkId::Segment { bond: *bond, tag: *tag })?, &due);
+        let told = link(told.get(&UplinkId::Segment { bond: *bond, within: 0, tag: *tag })?, &due);
         let Link { below: link_name, status, error, attempts, next_retry, .. } = told;
         Some(((*bond, i64::from(*tag)), VlanCurrent { link_name, status, error, attempts, next_retry }))
     });

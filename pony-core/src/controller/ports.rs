@@ -6,8 +6,8 @@
 use super::damage::Changed;
 use super::ops;
 use crate::tables::{
-    Address, Bond, Host, HostInstance, NetRole, Switch, SwitchPort, SwitchPortDesired, SwitchType, Vnic,
-    mac_of, overlay_address,
+    Address, Bond, Host, HostInstance, NetRole, Network, Switch, SwitchPort, SwitchPortDesired, SwitchType,
+    Vnic, mac_of, overlay_address,
 };
 use pony_state::{Inet, Read, RowOp};
 use serde_json::{Value as Json, json};
@@ -23,6 +23,13 @@ pub(crate) fn note(view: &impl Read, change: &impl Changed, mut damaged: impl Fn
     } else if let Some(row) = change.row::<Address>() {
         let desired = row.before.iter().chain(&row.after).filter_map(|it| it.desired.as_ref());
         desired.filter_map(|it| it.vnic).for_each(damaged);
+    } else if let Some(row) = change.row::<Network>() {
+        let tag = |row: Option<&Network>| row.and_then(|it| it.desired.as_ref()?.vlan_tag);
+        if tag(row.before) != tag(row.after) {
+            let networks = row.before.iter().chain(&row.after).map(|it| it.uuid);
+            let rows = networks.flat_map(|it| view.table::<Address>().find("network", it));
+            rows.filter_map(|it| it.desired.as_ref()?.vnic).for_each(damaged);
+        }
     } else if let Some(row) = change.row::<HostInstance>() {
         let placement = |row: Option<&HostInstance>| row.and_then(|it| Some(it.desired.as_ref()?.released));
         if placement(row.before) != placement(row.after) {
@@ -82,8 +89,14 @@ fn wanted(view: &impl Read, vnic: Uuid, held: Option<&SwitchPortDesired>) -> Opt
     let host = view.table::<HostInstance>().find("instance", card.instance).find(placed)?.host;
     // A Sparkle that has just started has not heard of the host's address yet; what was written holds until then.
     let known = || held.filter(|port| port.host == host).map(|port| port.address);
-    let addresses = view.table::<Address>().find("vnic", vnic).filter_map(|row| row.desired.as_ref()?.ip);
-    let ips: BTreeSet<Inet> = addresses.map(|ip| Inet::from(ip.addr())).collect();
+    // Who asks under a tag must not be answered for: the kernel would do it without.
+    let untagged = |network: Uuid| {
+        let network = view.get::<Network>(&network).and_then(|row| row.desired.as_ref());
+        network.is_some_and(|it| it.vlan_tag.is_none())
+    };
+    let addresses = view.table::<Address>().find("vnic", vnic).filter_map(|row| row.desired.as_ref());
+    let ips = addresses.filter(|it| untagged(it.network)).filter_map(|it| it.ip);
+    let ips: BTreeSet<Inet> = ips.map(|ip| Inet::from(ip.addr())).collect();
     Some(SwitchPortDesired {
         switch: card.switch,
         host,

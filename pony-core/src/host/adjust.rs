@@ -55,11 +55,13 @@ fn shows_the_same(disk: &DiskSpec, other: &DiskSpec) -> bool {
     DiskSpec { index: other.index, ..disk.clone() } == *other
 }
 
-/// The order of cards counts where the guest names them: one that only moved stays where it is.
+/// The order of cards counts where the guest names them: one that only moved stays where it is. So does one that is to
+/// carry other frames: what does not fit into them is not worth its connections.
 fn nics(live: &[NicSpec], next: &[NicSpec]) -> Vec<NicSpec> {
     let place = |nic: &NicSpec| {
         let was = live.iter().find(|it| it.vnic == nic.vnic);
-        NicSpec { index: was.map_or(nic.index, |was| was.index), ..nic.clone() }
+        let (index, mtu) = was.map_or((nic.index, nic.mtu), |was| (was.index, was.mtu));
+        NicSpec { index, mtu, ..nic.clone() }
     };
     let mut nics: Vec<NicSpec> = next.iter().map(place).collect();
     nics.sort_by_key(|nic| nic.index);
@@ -85,6 +87,7 @@ mod tests {
             index,
             mac: format!("52:54:00:00:00:{n:02x}"),
             tap: format!("t{n}"),
+            mtu: None,
         }
     }
 
@@ -129,6 +132,7 @@ mod tests {
             InstanceSpec { disks: vec![disk(1, 0, false), disk(2, 1, true), disk(3, 2, true)], ..spec() },
             InstanceSpec { disks: vec![disk(1, 7, false), disk(2, 1, true)], ..spec() },
             InstanceSpec { nics: vec![nic(1, 5)], ..spec() },
+            InstanceSpec { nics: vec![NicSpec { mtu: Some(1_450), ..nic(1, 0) }], ..spec() },
             InstanceSpec { seed: None, ..spec() },
         ] {
             assert_eq!(made_of(&next), spec(), "{next:?}");

@@ -4,7 +4,8 @@
 
 use crate::reconcile::stamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -29,6 +30,8 @@ pub struct GuestConfig {
 pub struct GuestCard {
     /// `52:54:00:…`.
     pub mac: String,
+    /// Whether it leads to [`METADATA_ADDRESS`]: then it has [`METADATA_GUEST`] for that. One card of a guest does at most.
+    pub metadata: bool,
     /// Its addresses.
     pub addresses: Vec<GuestAddress>,
 }
@@ -36,6 +39,8 @@ pub struct GuestCard {
 /// An address of a guest's card.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GuestAddress {
+    /// The VLAN on the card that it is used in; 0 for what has no tag.
+    pub tag: u16,
     /// The address.
     pub ip: IpAddr,
     /// The length of its network's prefix.
@@ -57,6 +62,11 @@ pub struct GuestRoute {
 
 /// Where guests ask who they are, over HTTP and by DHCP; by convention of all clouds.
 pub const METADATA_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+/// From which address guests ask there that know it from their disc, which names no router for it: all have the same one, and
+/// each its own port. The two are all that there is in the smallest network that they are in, so that no other address of
+/// this kind which a guest may use leads elsewhere than it did.
+pub const METADATA_GUEST: (Ipv4Addr, u8) = (Ipv4Addr::new(169, 254, 169, 253), 30);
 
 /// The documents that cloud-init looks for.
 pub const NOCLOUD_DOCUMENTS: [&str; 4] = ["meta-data", "user-data", "vendor-data", "network-config"];
@@ -82,27 +92,45 @@ impl GuestConfig {
         }
     }
 
-    /// Version 2 of cloud-init's format. Every route has a router: Debian's cloud-init sets up nothing at all otherwise, so
-    /// that the way to [`METADATA_ADDRESS`], which has none, is told by DHCP only.
+    /// Version 2 of cloud-init's format. Every route has a router: Debian's cloud-init sets up nothing at all otherwise. So the
+    /// way to [`METADATA_ADDRESS`], which has none, is told by an address beside it.
     fn network_config(&self) -> Json {
-        let card = |(n, card)| (format!("card{n}"), self.card_config(card));
-        let cards = self.cards.iter().enumerate().map(card);
-        json!({"version": 2, "ethernets": cards.collect::<serde_json::Map<_, _>>()})
+        let (mut cards, mut vlans) = (Map::new(), Map::new());
+        for (n, card) in self.cards.iter().enumerate() {
+            let name = format!("card{n}");
+            let tags: BTreeSet<u16> =
+                card.addresses.iter().map(|it| it.tag).filter(|tag| *tag != 0).collect();
+            for tag in tags {
+                let link = [("id".to_owned(), json!(tag)), ("link".to_owned(), json!(name))];
+                vlans.insert(format!("{name}.{tag}"), link.into_iter().chain(self.link(card, tag)).collect());
+            }
+            let found_by = [("match".to_owned(), json!({"macaddress": card.mac}))];
+            cards.insert(name, found_by.into_iter().chain(self.link(card, 0)).collect());
+        }
+        let mut config = json!({"version": 2, "ethernets": cards});
+        if !vlans.is_empty() {
+            config["vlans"] = vlans.into();
+        }
+        config
     }
 
-    fn card_config(&self, card: &GuestCard) -> Json {
-        let addresses: Vec<String> =
-            card.addresses.iter().map(|it| format!("{}/{}", it.ip, it.prefix)).collect();
-        let routes = card.addresses.iter().flat_map(|it| &it.routes);
+    /// What a card has in one of its VLANs, or without a tag.
+    fn link(&self, card: &GuestCard, tag: u16) -> Map<String, Json> {
+        let own = card.addresses.iter().filter(|it| it.tag == tag);
+        let mut addresses: Vec<String> = own.clone().map(|it| format!("{}/{}", it.ip, it.prefix)).collect();
+        if card.metadata && tag == 0 {
+            let (ip, prefix) = METADATA_GUEST;
+            addresses.push(format!("{ip}/{prefix}"));
+        }
+        let routes = own.flat_map(|it| &it.routes);
         let routes =
             routes.map(|it| json!({"to": format!("{}/{}", it.to, it.prefix), "via": it.via.to_string()}));
         let servers: Vec<String> = self.name_servers.iter().map(ToString::to_string).collect();
-        json!({
-            "match": {"macaddress": card.mac},
-            "addresses": addresses,
-            "routes": routes.collect::<Vec<_>>(),
-            "nameservers": {"addresses": servers},
-        })
+        Map::from_iter([
+            ("addresses".to_owned(), json!(addresses)),
+            ("routes".to_owned(), routes.collect()),
+            ("nameservers".to_owned(), json!({"addresses": servers})),
+        ])
     }
 }
 
@@ -159,5 +187,57 @@ impl Eq for Seed {}
 impl std::hash::Hash for Seed {
     fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
         self.stamp.hash(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_has_its_vlans_and_one_of_the_guest_leads_to_metadata() {
+        let route = GuestRoute { to: [0; 4].into(), prefix: 0, via: [10, 0, 0, 254].into() };
+        let address = |tag, ip: &str, routes: &[GuestRoute]| GuestAddress {
+            tag,
+            ip: ip.parse().unwrap(),
+            prefix: 24,
+            routes: routes.to_vec(),
+        };
+        let addresses = vec![
+            address(0, "10.0.0.5", &[route]),
+            address(7, "10.7.0.5", &[]),
+            address(7, "10.7.0.6", &[]),
+            address(9, "10.9.0.5", &[]),
+        ];
+        let config = GuestConfig {
+            instance: Uuid::nil(),
+            hostname: "web".into(),
+            user_data: None,
+            name_servers: vec![],
+            cards: vec![
+                GuestCard { mac: "a".into(), metadata: false, addresses: vec![] },
+                GuestCard { mac: "b".into(), metadata: true, addresses },
+            ],
+        };
+        let found: Json = serde_json::from_str(&config.document("network-config").unwrap()).unwrap();
+        let none = json!({"addresses": []});
+        let link = |id: u16, addresses: &[&str]| json!({"id": id, "link": "card1", "addresses": addresses, "routes": [], "nameservers": none});
+        let wanted = json!({
+            "version": 2,
+            "ethernets": {
+                "card0": {"match": {"macaddress": "a"}, "addresses": [], "routes": [], "nameservers": none},
+                "card1": {
+                    "match": {"macaddress": "b"},
+                    "addresses": ["10.0.0.5/24", "169.254.169.253/30"],
+                    "routes": [{"to": "0.0.0.0/0", "via": "10.0.0.254"}],
+                    "nameservers": none,
+                },
+            },
+            "vlans": {
+                "card1.7": link(7, &["10.7.0.5/24", "10.7.0.6/24"]),
+                "card1.9": link(9, &["10.9.0.5/24"]),
+            },
+        });
+        assert_eq!(found, wanted);
     }
 }

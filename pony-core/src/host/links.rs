@@ -92,6 +92,9 @@ impl SwitchFact {
     }
 }
 
+/// An address of a guest's card, and the VLAN on the card that it is used in; 0 for what has no tag.
+pub type CardAddress = (u16, IpAddr);
+
 /// The host's end of a vnic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TapSpec {
@@ -101,18 +104,20 @@ pub struct TapSpec {
     pub switch: Uuid,
     /// The guest's address, `52:54:00:…`.
     pub mac: String,
-    /// The addresses that the guest may send from. `None`: its switch has no networks, and addresses are the guests' own
-    /// affair.
-    pub addresses: Option<BTreeSet<IpAddr>>,
+    /// What the guest may send from. `None`: its switch has no networks, and addresses are the guests' own affair.
+    pub addresses: Option<BTreeSet<CardAddress>>,
     /// What the guest is told of itself through this tap; nothing where its switch has no networks.
     pub config: Option<Arc<GuestConfig>>,
 }
+
+/// Raised whenever drivers hold guests to other rules, so that those in force are replaced on hosts that run.
+const RULES: u8 = 2;
 
 impl TapSpec {
     /// Stands for what the guest may send as.
     #[must_use]
     pub fn guard(&self) -> u64 {
-        stamp(&(&self.mac, &self.addresses))
+        stamp(&(RULES, &self.mac, &self.addresses))
     }
 }
 
@@ -125,6 +130,8 @@ pub struct TapFact {
     pub link: String,
     /// The name of the bridge that it is on.
     pub bridge: Option<String>,
+    /// The largest frame that it carries, bytes.
+    pub mtu: u32,
     /// What its guest is held to, as [`TapSpec::guard`] says; `None` where to nothing.
     pub guard: Option<u64>,
     /// What its guest is told, as [`GuestConfig::stamp`] says; `None` where nothing.

@@ -14,6 +14,8 @@ pub enum UplinkId {
     Segment {
         /// `bond.uuid`.
         bond: Uuid,
+        /// The VLAN that this one is in, where it has two tags; 0 where not.
+        within: u16,
         /// The VLAN, 1 to 4094; 0 for what has no tag.
         tag: u16,
     },
@@ -70,11 +72,15 @@ pub enum XmitHash {
     Layer34,
 }
 
-/// The traffic of a bond under one tag. Its largest frame is that of the bond, and a bond's that of its cards.
+/// The traffic of a bond under one tag, or under two. Its largest frame is that of the bond, and a bond's that of its cards;
+/// a second tag takes its own length of that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SegmentSpec {
     /// The bond, which must be there.
     pub bond: Uuid,
+    /// The VLAN that this one is in, which must be there as well; 0 for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub within: u16,
     /// The VLAN; 0 for what has no tag.
     pub tag: u16,
     /// Whether it ends in a bridge of the host's own. One without can be plugged into the bridge of a switch.
@@ -109,7 +115,7 @@ impl UplinkSpec {
     pub fn id(&self) -> UplinkId {
         match self {
             Self::Bond(spec) => UplinkId::Bond(spec.bond),
-            Self::Segment(spec) => UplinkId::Segment { bond: spec.bond, tag: spec.tag },
+            Self::Segment(spec) => UplinkId::Segment { bond: spec.bond, within: spec.within, tag: spec.tag },
         }
     }
 }
@@ -122,14 +128,29 @@ impl UplinkId {
             Self::Bond(bond) | Self::Segment { bond, .. } => bond,
         }
     }
+
+    /// What it is made on; `None` for a bond.
+    #[must_use]
+    pub fn below(self) -> Option<Self> {
+        match self {
+            Self::Bond(_) => None,
+            Self::Segment { bond, within: 0, .. } => Some(Self::Bond(bond)),
+            Self::Segment { bond, within, .. } => Some(Self::Segment { bond, within: 0, tag: within }),
+        }
+    }
 }
 
 impl SegmentSpec {
     /// One that is only there to be plugged into a switch.
     #[must_use]
-    pub fn plain(bond: Uuid, tag: u16) -> Self {
-        Self { bond, tag, bridged: false, addresses: BTreeSet::new() }
+    pub fn plain(bond: Uuid, within: u16, tag: u16) -> Self {
+        Self { bond, within, tag, bridged: false, addresses: BTreeSet::new() }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(tag: &u16) -> bool {
+    *tag == 0
 }
 
 impl UplinkFact {

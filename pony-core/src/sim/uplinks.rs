@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 fn fact(spec: &UplinkSpec, carrier: bool) -> UplinkFact {
     let link = match spec {
         UplinkSpec::Bond(spec) => format!("bond-{}", spec.bond),
-        UplinkSpec::Segment(spec) => format!("segment-{}-{}", spec.bond, spec.tag),
+        UplinkSpec::Segment(spec) => format!("segment-{}-{}-{}", spec.bond, spec.within, spec.tag),
     };
     UplinkFact {
         spec: spec.clone(),
@@ -24,9 +24,11 @@ impl SimWorld {
     pub(super) fn ensure_uplink(&mut self, spec: &UplinkSpec) -> Effect {
         let carrier = match spec {
             UplinkSpec::Bond(bond) => self.take_cards(bond),
-            UplinkSpec::Segment(segment) => match self.uplinks.get(&UplinkId::Bond(segment.bond)) {
-                None => return Err(refuse(format!("bond {} is not there", segment.bond))),
-                Some(bond) => bond.carrier,
+            UplinkSpec::Segment(_) => match spec.id().below().map(|below| self.uplinks.get(&below)) {
+                Some(Some(below)) => below.carrier,
+                below => {
+                    return Err(refuse(format!("what {:?} is made on is not there: {below:?}", spec.id())));
+                }
             },
         };
         let fact = fact(spec, carrier);
@@ -54,7 +56,7 @@ impl SimWorld {
         if self.uplinks.remove(&id).is_none() {
             return self.redundant(Output::None);
         }
-        let on_it = |it: &UplinkId| matches!(id, UplinkId::Bond(bond) if it.bond() == bond);
+        let on_it = |it: &UplinkId| it.below() == Some(id);
         if self.uplinks.keys().any(on_it) || self.switches.values().any(|it| it.segment == Some(id)) {
             self.violation(format!("{id:?} is removed under what is on it"));
         }

@@ -4,8 +4,8 @@ use super::shelf::{Doings, SimShelf};
 use crate::agent::{Output, Step};
 use crate::host::{
     DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, NetworkDisk, NicFact,
-    Place, PoolBackend, Room, Slice, Source, SwitchFact, SwitchKind, TapFact, TapSpec, UplinkFact, UplinkId,
-    VolumeFact, VolumeSpec, adjusted,
+    Place, PoolBackend, Room, Slice, Source, SwitchFact, SwitchKind, TapFact, TapSpec, USUAL_MTU, UplinkFact,
+    UplinkId, VolumeFact, VolumeSpec, adjusted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -391,7 +391,8 @@ impl SimWorld {
             return Err(refuse(format!("switch {switch} has no bridge")));
         };
         let link = format!("tap-{vnic}");
-        let fact = TapFact { vnic, link, bridge: Some(bridge), guard: Some(spec.guard()), told: told(spec) };
+        let (guard, mtu) = (Some(spec.guard()), USUAL_MTU);
+        let fact = TapFact { vnic, link, bridge: Some(bridge), mtu, guard, told: told(spec) };
         if self.taps.get(&vnic) == Some(&fact) {
             return self.redundant(Output::Tap(fact));
         }

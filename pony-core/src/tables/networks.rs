@@ -104,7 +104,7 @@ pub struct SwitchPortDesired {
     pub address: Inet,
     /// The card's hardware address.
     pub macaddr: Mac,
-    /// The card's addresses.
+    /// The card's addresses; without those of networks with a `vlan_tag`.
     #[part(default_json = "[]")]
     pub ips: Vec<Inet>,
 }
@@ -164,7 +164,8 @@ pub struct NetworkDesired {
     /// The switch.
     #[part(references = "switch", on_delete = "cascade", scope = "follows")]
     pub switch: Uuid,
-    /// The VLAN on the switch; none for untagged traffic.
+    /// The VLAN on the switch, and so on the cards of guests, which use its addresses under that tag; none for untagged
+    /// traffic.
     pub vlan_tag: Option<i64>,
     /// Its addresses.
     pub range: Cidr,

@@ -101,6 +101,11 @@ fn a_port_follows_what_it_is_made_of() {
     assert_eq!(port(&rig, 11).unwrap().2, json!(["10.0.0.3", "10.0.0.9"]));
     rig.order(&[delete("address", id(21))]);
     assert_eq!(port(&rig, 11).unwrap().2, json!(["10.0.0.9"]));
+    // Nobody is answered for under a tag.
+    rig.order(&[update("network", id(NETWORK), json!({"vlan_tag": 5}))]);
+    assert_eq!(port(&rig, 11).unwrap().2, json!([]));
+    rig.order(&[update("network", id(NETWORK), json!({"vlan_tag": null}))]);
+    assert_eq!(port(&rig, 11).unwrap().2, json!(["10.0.0.9"]));
     // The host gets another address; and then one of its own for overlays, which comes first.
     address(&mut rig, one as u128, "192.0.2.77");
     assert_eq!(port(&rig, 11).unwrap().1, json!("192.0.2.77"));

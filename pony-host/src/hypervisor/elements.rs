@@ -331,10 +331,19 @@ pub(super) struct Interface {
     pub(super) kind: &'static str,
     pub(super) mac: Mac,
     pub(super) target: Tap,
+    /// What the guest's driver is told that the card carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mtu: Option<Mtu>,
     pub(super) model: ModelType,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) boot: Option<BootOrder>,
     pub(super) alias: Alias,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Mtu {
+    #[serde(rename = "@size")]
+    pub(super) size: u32,
 }
 
 #[derive(Debug, Serialize)]

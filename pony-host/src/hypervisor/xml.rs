@@ -4,9 +4,9 @@ use super::accel::Accel;
 use super::elements::{
     Alias, AuthXml, BootOrder, Clock, Controller, Cpu, CpuFeature, CpuTune, Devices, Disk, DiskDriver,
     DiskSource, DiskTarget, DomainXml, Features, FirmwareChoice, FirmwareFeature, Graphics, InitiatorXml,
-    Input, Interface, IqnXml, Mac, Metadata, Mib, Model, ModelType, Os, OsType, Rng, RngBackend, SecretXml,
-    Serial, SerialLog, SerialSource, ServerXml, SliceXml, Slices, SmBios, SysInfo, SystemEntry, SystemInfo,
-    Tap, Vcpu, Video,
+    Input, Interface, IqnXml, Mac, Metadata, Mib, Model, ModelType, Mtu, Os, OsType, Rng, RngBackend,
+    SecretXml, Serial, SerialLog, SerialSource, ServerXml, SliceXml, Slices, SmBios, SysInfo, SystemEntry,
+    SystemInfo, Tap, Vcpu, Video,
 };
 use super::error::order;
 use super::metadata::OwnerXml;
@@ -396,6 +396,7 @@ fn nic_xml(nic: &NicSpec, boots: bool) -> Result<Interface> {
         kind: "ethernet",
         mac: Mac { address: nic.mac.clone() },
         target: Tap { dev: nic.tap.clone(), managed: "no" },
+        mtu: nic.mtu.map(|size| Mtu { size }),
         model: ModelType { kind: "virtio" },
         boot: boots.then_some(BootOrder { order: 1 }),
         alias: Alias { name: alias(nic.vnic) },
@@ -511,6 +512,7 @@ mod tests {
             index: 0,
             mac: mac.into(),
             tap: tap.into(),
+            mtu: Some(1_450),
         };
         assert!(nic_xml(&nic("pt0123456789ab", "52:54:00:00:00:01"), false).is_ok());
         for (tap, mac) in [

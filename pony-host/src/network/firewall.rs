@@ -5,25 +5,17 @@
 //! transaction, since each takes a process. The name of a tap's chain holds a stamp of what is allowed, and how many rules
 //! that takes, so that a look at the table tells what is in force, and where somebody removed a rule.
 
-use super::error::{order, transient, unsupported};
+use super::error::{order, transient};
 use super::namespace::Namespace;
-use super::rules;
+use super::{nft, rules};
 use crate::Result;
-use pony_core::host::{DriverError, TapSpec};
+use pony_core::host::TapSpec;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io;
-use std::process::{Output, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use uuid::Uuid;
-
-/// Time for one run of `nft`, which takes milliseconds where nobody holds the kernel's lock.
-const NFT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Changes that wait; each belongs to a step, of which far fewer run.
 const WAITING_MAX: usize = 4_096;
@@ -151,11 +143,13 @@ impl Firewall {
         let releases_only = changes.iter().all(|it| matches!(it, Change::Release(_)));
         let force = match self.force(namespace).await {
             // Where there is no nft, nothing was ever put into force.
-            Err(_) if releases_only && !self.is_installed(namespace).await => return Ok(()),
+            Err(_) if releases_only && nft::run(namespace, &["--version"], String::new()).await.is_err() => {
+                return Ok(());
+            }
             force => force?,
         };
         match self.script(force, changes) {
-            Some(script) => self.run(namespace, &["-f", "-"], script).await.and_then(succeeded).map(drop),
+            Some(script) => nft::commit(namespace, script).await,
             None => Ok(()),
         }
     }
@@ -246,39 +240,14 @@ impl Firewall {
 
     /// What `nft` answers; `None` where there is no such thing.
     async fn read(&self, namespace: &Namespace, args: &[&str]) -> Result<Option<Vec<Json>>> {
-        let output = self.run(namespace, args, String::new()).await?;
+        let output = nft::run(namespace, args, String::new()).await?;
         if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("No such file") {
             return Ok(None);
         }
-        let output = succeeded(output)?;
+        let output = nft::succeeded(output)?;
         let json: Json = serde_json::from_slice(&output.stdout)
             .map_err(|error| transient(format!("cannot read the firewall: nft answers no JSON: {error}")))?;
         Ok(Some(json["nftables"].as_array().cloned().unwrap_or_default()))
-    }
-
-    async fn is_installed(&self, namespace: &Namespace) -> bool {
-        self.run(namespace, &["--version"], String::new()).await.is_ok()
-    }
-
-    async fn run(&self, namespace: &Namespace, args: &[&str], input: String) -> Result<Output> {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let runtime = tokio::runtime::Handle::current();
-        // A process is in the network namespace of the thread that starts it.
-        let started = namespace.run(move || {
-            let _runtime = runtime.enter();
-            start(&args)
-        });
-        let mut child = started.await?.map_err(|error| without_nft(&error))?;
-        let talk = async {
-            if let Some(mut stdin) = child.stdin.take() {
-                stdin.write_all(input.as_bytes()).await?;
-            }
-            child.wait_with_output().await
-        };
-        match tokio::time::timeout(NFT_TIMEOUT, talk).await {
-            Ok(output) => output.map_err(|error| transient(format!("cannot talk to nft: {error}"))),
-            Err(_) => Err(transient(format!("nft did not end within {} s", NFT_TIMEOUT.as_secs()))),
-        }
     }
 }
 
@@ -311,29 +280,6 @@ fn count_rules(found: &[Json]) -> BTreeMap<&str, usize> {
 fn promise(link: &str, chain: &str) -> Option<(u64, usize)> {
     let (stamp, rules) = chain.strip_prefix(link)?.strip_prefix('_')?.split_once('_')?;
     Some((u64::from_str_radix(stamp, 16).ok()?, rules.parse().ok()?))
-}
-
-fn start(args: &[String]) -> io::Result<Child> {
-    let mut command = Command::new("nft");
-    command.args(args).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-}
-
-fn without_nft(error: &io::Error) -> DriverError {
-    match error.kind() {
-        io::ErrorKind::NotFound => unsupported(
-            "guests cannot be kept from sending as somebody else: there is no nft; install nftables",
-        ),
-        _ => transient(format!("cannot start nft: {error}")),
-    }
-}
-
-fn succeeded(output: Output) -> Result<Output> {
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(transient(format!("the firewall was refused: {}", said.lines().next().unwrap_or("nft says nothing"))))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use futures::TryStreamExt as _;
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, LinkAttribute, LinkMessage,
 };
-use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec};
+use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec};
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -135,6 +135,13 @@ impl Links {
         let message = LinkUnspec::new_with_index(link.index).mtu(bridge.mtu).alias(alias);
         let message = message.controller(bridge.index).up().build();
         self.change(&format!("plug tap {} into its switch", link.name), message).await
+    }
+
+    /// Keeps a link of a bridge apart from all others that are kept apart.
+    pub(super) async fn isolate(&self, link: &Link) -> Result<()> {
+        let port = LinkBridgePort::new(link.index).isolated(true).build();
+        let isolate = |handle: Handle| async move { handle.link().set_port(port).execute().await };
+        self.request(&format!("isolate link {}", link.name), isolate).await
     }
 
     /// Removes a link; one that is gone already is fine.

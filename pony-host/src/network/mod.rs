@@ -8,7 +8,7 @@
 //!
 //! Neighbours: `netlink` (the driver) orders links from `links` (rtnetlink), which opens its socket on the thread
 //! of `namespace`; `overlay` joins bridges with those of other hosts, by the tables of `neighbours`; `firewall` holds
-//! guests to `rules`; `service` tells them of themselves; `uplinks` are the
+//! guests to `rules`, through `nft`; `service` tells them of themselves; `uplinks` are the
 //! host's own way to the outside; `tun` is the only
 //! unsafe code.
 
@@ -20,6 +20,7 @@ mod name;
 mod namespace;
 mod neighbours;
 mod netlink;
+mod nft;
 mod overlay;
 mod rules;
 mod service;

@@ -6,7 +6,8 @@
 //! of the first says another uuid; they are never mixed up.
 
 use super::error::order;
-use pony_core::host::DriverError;
+use pony_core::host::{DriverError, UplinkId};
+use std::fmt;
 use uuid::Uuid;
 
 const BRIDGE_PREFIX: &str = "pb";
@@ -33,14 +34,84 @@ pub(super) fn bond(bond: Uuid) -> String {
     format!("{BOND_PREFIX}{:012x}", fold(bond))
 }
 
-/// What a bond carries under a tag.
-pub(super) fn vlan(bond: Uuid, tag: u16) -> String {
-    format!("{VLAN_PREFIX}{:012x}", fold_segment(bond, tag))
+/// What a bond carries under a tag, or under two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Segment {
+    /// `bond.uuid`.
+    pub(super) bond: Uuid,
+    /// The outer tag of two; 0 where there are not two.
+    pub(super) within: u16,
+    /// The tag; 0 for what has none.
+    pub(super) tag: u16,
 }
 
-/// The bridge of the host's own that ends a segment.
-pub(super) fn segment(bond: Uuid, tag: u16) -> String {
-    format!("{SEGMENT_PREFIX}{:012x}", fold_segment(bond, tag))
+impl Segment {
+    /// What a bond carries without a tag.
+    pub(super) fn untagged(bond: Uuid) -> Self {
+        Self { bond, within: 0, tag: 0 }
+    }
+
+    /// The one that an uplink is.
+    pub(super) fn of(uplink: UplinkId) -> Option<Self> {
+        match uplink {
+            UplinkId::Segment { bond, within, tag } => Some(Self { bond, within, tag }),
+            UplinkId::Bond(_) => None,
+        }
+    }
+
+    pub(super) fn id(self) -> UplinkId {
+        let Self { bond, within, tag } = self;
+        UplinkId::Segment { bond, within, tag }
+    }
+
+    /// The VLAN that it is in.
+    pub(super) fn outer(self) -> Option<Self> {
+        (self.within != 0).then_some(Self { within: 0, tag: self.within, ..self })
+    }
+
+    /// The link that carries its frames.
+    pub(super) fn vlan(self) -> String {
+        format!("{VLAN_PREFIX}{:012x}", self.fold())
+    }
+
+    /// The bridge of the host's own that ends it.
+    pub(super) fn bridge(self) -> String {
+        format!("{SEGMENT_PREFIX}{:012x}", self.fold())
+    }
+
+    /// What a link of `host` for it says about itself.
+    pub(super) fn alias(self, host: Uuid) -> String {
+        let Self { bond, within, tag } = self;
+        match within {
+            0 => format!("{}/{tag}", alias(host, bond)),
+            _ => format!("{}/{within}/{tag}", alias(host, bond)),
+        }
+    }
+
+    /// The one that a link of `host` is for; `None` for all others.
+    pub(super) fn parse(host: Uuid, alias: &str) -> Option<Self> {
+        let (bond, tags) = alias.split_once('/')?;
+        let (within, tag) = tags.split_once('/').unwrap_or(("0", tags));
+        Some(Self { bond: parse_alias(host, bond)?, within: within.parse().ok()?, tag: tag.parse().ok()? })
+    }
+
+    fn fold(self) -> u64 {
+        let tags = u128::from(self.tag) << 48 | u128::from(self.within) << 64;
+        fold(Uuid::from_u128(self.bond.as_u128() ^ tags))
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tag {
+            0 => write!(f, "what has no tag ")?,
+            tag => write!(f, "VLAN {tag} ")?,
+        }
+        if self.within != 0 {
+            write!(f, "in VLAN {} ", self.within)?;
+        }
+        write!(f, "of bond {}", self.bond)
+    }
 }
 
 /// The link through which guests of a switch reach what tells them of themselves.
@@ -63,10 +134,6 @@ pub(super) fn bridge_mac(switch: Uuid) -> Vec<u8> {
     let mut mac = fold(switch).to_be_bytes()[2..].to_vec();
     mac[0] = 0x02;
     mac
-}
-
-fn fold_segment(bond: Uuid, tag: u16) -> u64 {
-    fold(Uuid::from_u128(bond.as_u128() ^ (u128::from(tag) << 48)))
 }
 
 /// 48 bits of a mix of all 128 (the finalizer of SplitMix64). Names on running hosts depend on it: never change it.
@@ -105,17 +172,6 @@ pub(super) fn parse_bond_alias(host: Uuid, alias: &str) -> Option<(Uuid, Option<
     }
 }
 
-/// What a link of `host` for the traffic of a bond under a tag says about itself.
-pub(super) fn segment_alias(host: Uuid, bond: Uuid, tag: u16) -> String {
-    format!("{}/{tag}", alias(host, bond))
-}
-
-/// The bond and the tag that a link of `host` is for; `None` for all others.
-pub(super) fn parse_segment_alias(host: Uuid, alias: &str) -> Option<(Uuid, u16)> {
-    let (bond, tag) = alias.rsplit_once('/')?;
-    Some((parse_alias(host, bond)?, tag.parse().ok()?))
-}
-
 /// The uuid that a link of `host` is for; `None` for all others.
 pub(super) fn parse_alias(host: Uuid, alias: &str) -> Option<Uuid> {
     let (owner, uuid) = alias.strip_prefix("pony:")?.split_once(':')?;
@@ -143,13 +199,19 @@ mod tests {
         let (host, vnic) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(parse_alias(host, &alias(host, vnic)), Some(vnic));
         assert_eq!(parse_alias(vnic, &alias(host, vnic)), None);
-        assert_eq!(parse_segment_alias(host, &segment_alias(host, vnic, 7)), Some((vnic, 7)));
+        let segments = [(0, 7), (0, 0), (9, 7)].map(|(within, tag)| Segment { bond: vnic, within, tag });
+        for segment in segments {
+            assert_eq!(Segment::parse(host, &segment.alias(host)), Some(segment));
+            assert_eq!(parse_alias(host, &segment.alias(host)), None);
+        }
+        assert_eq!(segments.map(Segment::vlan).into_iter().collect::<HashSet<_>>().len(), segments.len());
+        let named = Segment { bond: Uuid::from_u128(1), within: 0, tag: 7 }.vlan();
+        assert_eq!(named, "pl0db971809861", "links on running hosts would be lost");
         for home in [None, Some("02:00:00:00:00:01")] {
             let alias = bond_alias(host, vnic, home);
             assert_eq!(parse_bond_alias(host, &alias), Some((vnic, home.map(str::to_owned))));
         }
-        assert_eq!(parse_alias(host, &segment_alias(host, vnic, 7)), None);
-        assert_eq!(parse_segment_alias(host, &alias(host, vnic)), None);
+        assert_eq!(Segment::parse(host, &alias(host, vnic)), None);
         for foreign in ["", "pony", "pony:", "pony::", "eth0 to the world", &format!("pony:{host}:")] {
             assert_eq!(parse_alias(host, foreign), None);
         }

@@ -19,6 +19,16 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Station([u8; 6]);
 
+impl Station {
+    pub(super) const fn new(bytes: [u8; 6]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
 /// `NUD_NOARP | NUD_REACHABLE`: kept for ever by a bridge, and by a tunnel, which takes nothing that is not reachable.
 const FIXED: NeighbourState = NeighbourState::Other(0x42);
 
@@ -94,7 +104,7 @@ impl Entry {
         let mut message = NeighbourMessage::default();
         (message.header.family, message.header.ifindex) = (family, link);
         (message.header.state, message.header.flags) = (state, flags);
-        message.attributes.push(NeighbourAttribute::LinkLayerAddress(station.0.to_vec()));
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(station.bytes()));
         message.attributes.extend(to.map(|ip| match ip {
             IpAddr::V4(ip) => NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)),
             IpAddr::V6(ip) => NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)),

@@ -4,7 +4,7 @@ use super::error::{transient, unsupported};
 use super::firewall::Firewall;
 use super::link::{Kind, Link};
 use super::links::Links;
-use super::name::{self, taken};
+use super::name::{self, Segment, taken};
 use super::service::Services;
 use super::uplinks::{self, Uplinks};
 use crate::{Network, Result};
@@ -134,11 +134,9 @@ impl Netlink {
 
     /// Nothing of an uplink is plugged into a switch any more.
     async fn unplugged(&self, uplink: UplinkId) -> Result<()> {
-        match uplink {
-            UplinkId::Segment { bond, tag } if tag != 0 => {
-                self.firewall.release(&self.links.namespace, &name::vlan(bond, tag)).await
-            }
-            UplinkId::Segment { .. } | UplinkId::Bond(_) => Ok(()),
+        match Segment::of(uplink).filter(|it| it.tag != 0) {
+            Some(segment) => self.firewall.release(&self.links.namespace, &segment.vlan()).await,
+            None => Ok(()),
         }
     }
 
@@ -150,20 +148,19 @@ impl Netlink {
                 self.links.change(&format!("take {} out of its switch", link.name), message).await?;
             }
         }
-        let Some(UplinkId::Segment { bond, tag }) = segment else { return Ok(()) };
-        let name = name::vlan(bond, tag);
+        let Some(plugged) = segment.and_then(Segment::of) else { return Ok(()) };
+        let name = plugged.vlan();
         let found = self.links.find(&name).await?.filter(|it| uplinks::plugged(self.host, it) == segment);
         let Some(link) = found else {
-            return Err(transient(format!(
-                "VLAN {tag} of bond {bond}, which joins switch {switch}, is not there"
-            )));
+            return Err(transient(format!("{plugged}, which joins switch {switch}, is not there")));
         };
         self.firewall.uplink(&self.links.namespace, &name).await?;
-        if link.above == Some(bridge.index) {
-            return Ok(());
+        if link.above != Some(bridge.index) {
+            let message = LinkUnspec::new_with_index(link.index).controller(bridge.index).up().build();
+            self.links.change(&format!("plug {name} into its switch"), message).await?;
         }
-        let message = LinkUnspec::new_with_index(link.index).controller(bridge.index).up().build();
-        self.links.change(&format!("plug {name} into its switch"), message).await
+        // What tells guests of themselves is isolated as well: it is each host's own.
+        self.links.isolate(&link).await
     }
 
     async fn guards(&self) -> Result<BTreeMap<String, u64>> {
@@ -283,7 +280,8 @@ impl Network for Netlink {
         }
         self.services.serve(&self.links, self.host, &bridge, spec).await?;
         let (guard, told) = (Some(spec.guard()), spec.config.as_ref().map(|config| config.stamp()));
-        Ok(TapFact { vnic, link: name::tap(vnic), bridge: Some(bridge.name), guard, told })
+        let (link, mtu) = (name::tap(vnic), bridge.mtu);
+        Ok(TapFact { vnic, link, bridge: Some(bridge.name), mtu, guard, told })
     }
 
     async fn remove_tap(&self, vnic: Uuid) -> Result<()> {
@@ -303,7 +301,8 @@ impl Network for Netlink {
         let fact = |link: &Link| {
             let bridge = link.above.and_then(name_of);
             let (vnic, guard) = (self.uuid_of(link)?, guards.get(&link.name).copied());
-            Some(TapFact { vnic, link: link.name.clone(), bridge, guard, told: told.get(&vnic).copied() })
+            let (name, mtu, told) = (link.name.clone(), link.mtu, told.get(&vnic).copied());
+            Some(TapFact { vnic, link: name, bridge, mtu, guard, told })
         };
         Ok(links.iter().filter(|link| link.kind == Kind::Tap).filter_map(fact).collect())
     }

@@ -2,7 +2,7 @@
 
 use super::{errors::transient, errors::unsupported, op::SimOp, world::World};
 use crate::Result;
-use pony_core::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec};
+use pony_core::host::{SwitchFact, SwitchKind, SwitchSpec, TapFact, TapSpec, USUAL_MTU};
 use uuid::Uuid;
 
 /// The host's end of a vnic.
@@ -89,5 +89,6 @@ fn switch_fact(switch: Uuid, kind: &SwitchKind) -> SwitchFact {
 
 fn tap_fact(vnic: Uuid, tap: &Tap) -> TapFact {
     let bridge = tap.switch.map(|switch| link_name('b', switch));
-    TapFact { vnic, link: tap.link.clone(), bridge, guard: Some(tap.guard), told: tap.told }
+    let (link, guard, mtu) = (tap.link.clone(), Some(tap.guard), USUAL_MTU);
+    TapFact { vnic, link, bridge, mtu, guard, told: tap.told }
 }

@@ -7,16 +7,17 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// A name for what is on a bond under a tag.
-fn segment_name(kind: char, bond: Uuid, tag: u16) -> String {
-    link_name(kind, Uuid::from_u128(bond.as_u128() ^ u128::from(tag)))
+fn segment_name(kind: char, spec: &SegmentSpec) -> String {
+    let tags = u128::from(spec.within) << 16 | u128::from(spec.tag);
+    link_name(kind, Uuid::from_u128(spec.bond.as_u128() ^ tags))
 }
 
 fn fact(spec: &UplinkSpec, carrier: bool) -> UplinkFact {
     let (below, link) = match spec {
         UplinkSpec::Bond(spec) => (link_name('o', spec.bond), link_name('o', spec.bond)),
-        UplinkSpec::Segment(SegmentSpec { bond, tag, bridged, .. }) => {
-            let below = if *tag == 0 { link_name('o', *bond) } else { segment_name('l', *bond, *tag) };
-            let link = if *bridged { segment_name('r', *bond, *tag) } else { below.clone() };
+        UplinkSpec::Segment(spec) => {
+            let below = if spec.tag == 0 { link_name('o', spec.bond) } else { segment_name('l', spec) };
+            let link = if spec.bridged { segment_name('r', spec) } else { below.clone() };
             (below, link)
         }
     };
@@ -27,9 +28,12 @@ impl World {
     pub(super) fn ensure_uplink(&mut self, spec: &UplinkSpec) -> Result<UplinkFact> {
         let carrier = match spec {
             UplinkSpec::Bond(bond) => self.take_cards(bond)?,
-            UplinkSpec::Segment(segment) => match self.uplinks.get(&UplinkId::Bond(segment.bond)) {
-                Some(bond) => bond.carrier,
-                None => return Err(transient(format!("bond {} is not there", segment.bond))),
+            UplinkSpec::Segment(segment) => match spec.id().below().and_then(|it| self.uplinks.get(&it)) {
+                Some(below) => below.carrier,
+                None => {
+                    let SegmentSpec { bond, within, .. } = segment;
+                    return Err(transient(format!("bond {bond}, or VLAN {within} of it, is not there")));
+                }
             },
         };
         let fact = fact(spec, carrier);
@@ -58,9 +62,8 @@ impl World {
     }
 
     pub(super) fn remove_uplink(&mut self, id: UplinkId) -> Result<()> {
-        let on_it = |it: &UplinkId| *it != id && matches!(id, UplinkId::Bond(bond) if it.bond() == bond);
-        if self.uplinks.keys().any(on_it) {
-            return Err(transient(format!("there is something on bond {}", id.bond())));
+        if self.uplinks.keys().any(|it| it.below() == Some(id)) {
+            return Err(transient(format!("there is something on {id:?}")));
         }
         if self.uplinks.remove(&id).is_some() {
             self.effect(SimOp::RemoveUplink, id.bond());

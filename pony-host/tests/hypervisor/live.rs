@@ -117,11 +117,12 @@ async fn a_running_guest_sees_cards_that_are_plugged_and_taken_away() {
     let name = format!("pt{}", &Uuid::new_v4().simple().to_string()[..8]);
     tap(&bench, &name);
     let mac = "52:54:00:12:34:56";
-    let nic = NicSpec { vnic: Uuid::new_v4(), index: 0, mac: mac.to_owned(), tap: name };
+    let nic = NicSpec { vnic: Uuid::new_v4(), index: 0, mac: mac.to_owned(), tap: name, mtu: Some(1_450) };
     let with_nic = InstanceSpec { nics: vec![nic], ..spec.clone() };
     bench.libvirt.adjust(&with_nic).await.unwrap();
     assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&with_nic));
     asks(&bench, &spec, "cat /sys/class/net/eth*/address", mac).await;
+    asks(&bench, &spec, "cat /sys/class/net/eth*/mtu", "1450").await;
     bench.libvirt.adjust(&spec).await.unwrap();
     assert_eq!(bench.fact(&spec).await.unwrap().live.as_ref(), Some(&spec));
     asks(&bench, &spec, cards, "0").await;

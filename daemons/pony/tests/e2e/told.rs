@@ -87,6 +87,7 @@ async fn debians_cloud_init_takes_what_a_guest_is_told() {
     assert_eq!(said("disc script "), "was-run");
     assert!(said("addresses ").contains("10.77.0.5/24") && said("addresses ").contains("fd00:77::5/64"));
     assert!(said("routes ").contains("default via 10.77.0.254"));
+    assert!(said("disc file ").contains(&instance.to_string()), "the disc tells the way to metadata");
     assert_eq!(said("http addresses "), "10.77.0.5/24");
 
     // The disc goes with the guest.

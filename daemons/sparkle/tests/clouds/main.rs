@@ -8,6 +8,7 @@ mod client;
 mod consoles;
 mod database;
 mod hosts;
+#[path = "../../../../pony-host/tests/lab/mod.rs"]
 mod lab;
 #[path = "../../../../pony-host/tests/namespace/mod.rs"]
 mod namespace;

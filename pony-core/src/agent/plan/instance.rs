@@ -6,7 +6,9 @@ use crate::agent::facts::is_up;
 use crate::agent::looks::Subject;
 use crate::agent::orders::{DiskData, DiskOrder, Hardware, Moving, Target};
 use crate::agent::step::{ResourceId, Step};
-use crate::host::{Destination, DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec, adjusted};
+use crate::host::{
+    Destination, DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec, USUAL_MTU, adjusted,
+};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ impl View<'_> {
     pub(super) fn instance_circumstances(&self, instance: Uuid) -> Stamp {
         let Some(hardware) = self.orders.hardware(instance) else { return 0 };
         let volumes: Vec<bool> = hardware.volumes().map(|v| self.volume_fact(v).is_some()).collect();
-        let links: Vec<bool> = hardware.nics.iter().map(|n| self.tap_link(n).is_ok()).collect();
+        let links: Vec<bool> = hardware.nics.iter().map(|n| self.tap(n).is_ok()).collect();
         stamp(&(volumes, links))
     }
 
@@ -206,8 +208,9 @@ impl View<'_> {
         let disks =
             hardware.disks.iter().map(|d| self.disk_spec(instance, d, runs)).collect::<Result<_, _>>()?;
         let nic = |n: &crate::agent::orders::NicOrder| {
-            let tap = self.tap_link(n).map_err(Obstacle::Wait)?;
-            Ok(NicSpec { vnic: n.vnic, index: n.index, mac: n.mac.clone(), tap })
+            let tap = self.tap(n).map_err(Obstacle::Wait)?;
+            let mtu = Some(tap.mtu).filter(|mtu| *mtu != USUAL_MTU);
+            Ok(NicSpec { vnic: n.vnic, index: n.index, mac: n.mac.clone(), tap: tap.link.clone(), mtu })
         };
         let nics = hardware.nics.iter().map(nic).collect::<Result<_, Obstacle>>()?;
         Ok(InstanceSpec {

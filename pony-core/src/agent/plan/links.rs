@@ -117,12 +117,12 @@ impl View<'_> {
         }
     }
 
-    /// The tap's link name, or why it cannot be used yet.
-    pub(super) fn tap_link(&self, nic: &NicOrder) -> Result<String, String> {
+    /// The tap, or why it cannot be used yet.
+    pub(super) fn tap(&self, nic: &NicOrder) -> Result<&TapFact, String> {
         let switch = self.facts.switches.get(nic.switch).ok_or_else(|| self.switch_reason(nic.switch))?;
         let tap = self.facts.taps.get(nic.vnic).filter(|it| is_as_ordered(it, &tap_spec(nic), switch));
         match tap {
-            Some(tap) if !self.facts.taps.is_vague(nic.vnic) => Ok(tap.link.clone()),
+            Some(tap) if !self.facts.taps.is_vague(nic.vnic) => Ok(tap),
             _ => Err(format!("waiting for the tap of vnic {}", nic.vnic)),
         }
     }

@@ -5,7 +5,7 @@
 
 use super::{StepRuns, View};
 use crate::agent::step::Step;
-use crate::host::{BondSpec, SegmentSpec, UplinkFact, UplinkId, UplinkSpec};
+use crate::host::{BondSpec, SegmentSpec, UplinkId, UplinkSpec};
 use crate::reconcile::{Plan, Stamp, stamp};
 use uuid::Uuid;
 
@@ -15,8 +15,8 @@ impl View<'_> {
         match (self.trial.target().get(&id), id) {
             (Some(UplinkSpec::Bond(spec)), _) => Some(UplinkSpec::Bond(self.with_cards(spec))),
             (Some(spec), _) => Some(spec.clone()),
-            (None, UplinkId::Segment { bond, tag }) if self.index.trunks.contains(&id) => {
-                Some(UplinkSpec::Segment(SegmentSpec::plain(bond, tag)))
+            (None, UplinkId::Segment { bond, within, tag }) if self.index.trunks.contains(&id) => {
+                Some(UplinkSpec::Segment(SegmentSpec::plain(bond, within, tag)))
             }
             (None, _) => None,
         }
@@ -36,28 +36,33 @@ impl View<'_> {
         stamp(&self.uplink_wish(id))
     }
 
-    /// A segment can be made once its bond is there.
+    /// A segment can be made once what it is made on is there.
     pub(super) fn uplink_circumstances(&self, id: UplinkId) -> Stamp {
-        stamp(&self.bond_below(id).map(|bond| bond.link.as_str()))
+        stamp(&id.below().and_then(|below| self.facts.uplinks.get(below)).map(|below| below.below.as_str()))
     }
 
-    fn bond_below(&self, id: UplinkId) -> Option<&UplinkFact> {
-        self.facts.uplinks.get(UplinkId::Bond(id.bond()))
+    /// What has to be there first, in words.
+    fn lacks(&self, id: UplinkId) -> Option<String> {
+        let below = id.below().filter(|it| self.facts.uplinks.get(*it).is_none())?;
+        Some(match below {
+            UplinkId::Bond(bond) => format!("bond {bond}"),
+            UplinkId::Segment { bond, tag, .. } => format!("VLAN {tag} of bond {bond}"),
+        })
     }
 
     pub(super) fn plan_uplink(&self, id: UplinkId, runs: &StepRuns) -> Plan<Step> {
         if self.facts.uplinks.is_vague(id) || self.facts.nics.is_none() {
             return Plan::wait("looking at the host's links");
         }
-        let wish = self.uplink_wish(id);
+        let (wish, lacks) = (self.uplink_wish(id), self.lacks(id));
         match (wish, self.facts.uplinks.get(id)) {
             (Some(spec), Some(fact)) if fact.is_as_ordered(&spec) => Plan::Done,
             (None, None) => Plan::Gone,
             _ if !self.trial.is_saved() => Plan::wait("writing down how to take it back"),
-            (Some(UplinkSpec::Segment(spec)), _) if self.bond_below(id).is_none() => {
-                Plan::wait(format!("waiting for bond {}", spec.bond))
-            }
-            (Some(spec), _) => Plan::Step(Step::EnsureUplink(spec)),
+            (Some(spec), _) => match lacks {
+                Some(below) => Plan::wait(format!("waiting for {below}")),
+                None => Plan::Step(Step::EnsureUplink(spec)),
+            },
             // A switch may need it, which is not known yet.
             (None, Some(fact)) if !self.ordered && fact.is_plain() => {
                 Plan::wait("waiting for the first order")
@@ -71,21 +76,21 @@ impl View<'_> {
 
     /// What is, or may be, on an uplink.
     fn user_of_uplink(&self, id: UplinkId, runs: &StepRuns) -> Option<String> {
-        let coming = |step: &Step| match (step, id) {
-            (Step::EnsureUplink(UplinkSpec::Segment(spec)), UplinkId::Bond(bond)) => spec.bond == bond,
-            (Step::EnsureSwitch(spec), UplinkId::Segment { .. }) => spec.kind.segment() == Some(id),
+        let coming = |step: &Step| match step {
+            Step::EnsureUplink(spec) => is_on(spec.id(), id),
+            Step::EnsureSwitch(spec) => spec.kind.segment() == Some(id),
             _ => false,
         };
         if runs.iter().any(|run| coming(&run.step)) {
             return Some("a link that is just made".to_owned());
         }
+        let facts = &self.facts.uplinks;
+        let may_be = |it: &UplinkId| facts.get(*it).is_some() || facts.is_vague(*it);
+        if facts.keys().any(|it| is_on(it, id) && may_be(&it)) {
+            return Some("what is on it".to_owned());
+        }
         match id {
-            UplinkId::Bond(bond) => {
-                let facts = &self.facts.uplinks;
-                let may_be = |it: &UplinkId| facts.get(*it).is_some() || facts.is_vague(*it);
-                let segment = |it: &UplinkId| *it != id && it.bond() == bond && may_be(it);
-                facts.keys().find(segment).map(|_| "what is on it".to_owned())
-            }
+            UplinkId::Bond(_) => None,
             UplinkId::Segment { .. } => {
                 let facts = &self.facts.switches;
                 let has = |switch: Uuid| facts.get(switch).is_some_and(|fact| fact.segment == Some(id));
@@ -104,4 +109,9 @@ impl View<'_> {
         };
         self.uplink_ids().all(|id| !self.facts.uplinks.is_vague(id) && is(id))
     }
+}
+
+/// Whether an uplink is made on another, if not directly.
+fn is_on(uplink: UplinkId, other: UplinkId) -> bool {
+    uplink.below().is_some_and(|below| below == other || is_on(below, other))
 }

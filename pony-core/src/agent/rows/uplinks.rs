@@ -20,11 +20,11 @@ pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
             segment(&mut orders.uplinks, bond, tag);
         }
         for (role, order) in roles(rows, bond) {
-            let tag = order.vlan_id.and_then(|tag| u16::try_from(tag).ok()).unwrap_or(0);
+            let tag = tag_of(order);
             let segment = segment(&mut orders.uplinks, bond, tag);
             segment.bridged = true;
             segment.addresses.extend(order.address.map(|it| (it.addr(), it.prefix())));
-            orders.roles.insert(role, UplinkId::Segment { bond, tag });
+            orders.roles.insert(role, UplinkId::Segment { bond, within: 0, tag });
         }
     }
     orders
@@ -38,6 +38,11 @@ fn bonds(rows: &impl Read, host: Uuid) -> impl Iterator<Item = (Uuid, &BondDesir
 fn roles(rows: &impl Read, bond: Uuid) -> impl Iterator<Item = (Uuid, &NetRoleDesired)> {
     let found = rows.table::<NetRole>().find("bond", bond);
     found.filter_map(move |row| Some((row.uuid, row.desired.as_ref().filter(|it| it.bond == bond)?)))
+}
+
+/// The VLAN of a role; 0 for what has no tag.
+fn tag_of(role: &NetRoleDesired) -> u16 {
+    role.vlan_id.and_then(|tag| u16::try_from(tag).ok()).unwrap_or(0)
 }
 
 fn bond_spec(rows: &impl Read, host: Uuid, bond: Uuid, order: &BondDesired) -> BondSpec {
@@ -62,15 +67,15 @@ fn add(uplinks: &mut Uplinks, spec: UplinkSpec) {
 }
 
 fn segment(uplinks: &mut Uplinks, bond: Uuid, tag: u16) -> &mut SegmentSpec {
-    let plain = || UplinkSpec::Segment(SegmentSpec::plain(bond, tag));
-    match uplinks.entry(UplinkId::Segment { bond, tag }).or_insert_with(plain) {
+    let plain = SegmentSpec::plain(bond, 0, tag);
+    match uplinks.entry(UplinkId::Segment { bond, within: 0, tag }).or_insert(UplinkSpec::Segment(plain)) {
         UplinkSpec::Segment(spec) => spec,
         UplinkSpec::Bond(_) => unreachable!("a segment is kept under the name of one"),
     }
 }
 
-/// The bond that is the host's way to the core network, or why there is none.
-pub(super) struct Core(Result<Uuid, String>);
+/// The host's way to the core network: a bond, and the VLAN on it that the core network is, or 0. Or why there is none.
+pub(super) struct Core(Result<(Uuid, u16), String>);
 
 /// Of several, always the same.
 pub(super) fn core(rows: &impl Read, host: Uuid) -> Core {
@@ -78,20 +83,17 @@ pub(super) fn core(rows: &impl Read, host: Uuid) -> Core {
     let first = all.filter(|(_, it)| it.role == NetRoleKind::Core).min_by_key(|(role, _)| *role);
     Core(match first {
         None => Err("none of its bonds has the role `core`".to_owned()),
-        Some((_, NetRoleDesired { vlan_id: Some(tag), .. })) => {
-            Err(format!("its core network is itself VLAN {tag}; order a role `core` without one"))
-        }
-        Some((_, order)) => Ok(order.bond),
+        Some((_, order)) => Ok((order.bond, tag_of(order))),
     })
 }
 
 impl Core {
-    /// The switch that is a VLAN of the core network.
+    /// The switch that is a VLAN of the core network; within the one that the core network is, where it is one.
     pub(super) fn segment(&self, tag: i64, uplinks: &Uplinks) -> SwitchKind {
         let segment = || {
-            let bond = self.0.clone()?;
+            let (bond, within) = self.0.clone()?;
             let tag = u16::try_from(tag).map_err(|_| "there are 4094 of them".to_owned())?;
-            let id = UplinkId::Segment { bond, tag };
+            let id = UplinkId::Segment { bond, within, tag };
             match uplinks.get(&id) {
                 Some(UplinkSpec::Segment(spec)) if spec.bridged => {
                     Err("it is a network of the hosts themselves".to_owned())

@@ -4,6 +4,7 @@ mod behaviour;
 mod exchange;
 mod later_order;
 mod machine;
+mod networks;
 mod random;
 mod rig;
 mod uplinks;

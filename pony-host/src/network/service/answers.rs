@@ -20,10 +20,11 @@ fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-/// The first IPv4 address of a card; DHCP gives one only.
+/// The first IPv4 address of a card, without a tag; DHCP gives one only.
 pub(super) fn lease(mac: &str, config: &GuestConfig) -> Option<Lease> {
     let card = config.cards.iter().find(|card| card.mac.eq_ignore_ascii_case(mac))?;
-    let (ip, address) = card.addresses.iter().find_map(|it| Some((v4(it.ip)?, it)))?;
+    let mut untagged = card.addresses.iter().filter(|it| it.tag == 0);
+    let (ip, address) = untagged.find_map(|it| Some((v4(it.ip)?, it)))?;
     let route = |it: &pony_core::host::GuestRoute| Some((v4(it.to)?, it.prefix, v4(it.via)?));
     let routes: Vec<_> = address.routes.iter().filter_map(route).collect();
     let mask = u32::MAX.checked_shl(32 - u32::from(address.prefix.min(32))).unwrap_or(0);

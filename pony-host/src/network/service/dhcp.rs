@@ -1,11 +1,10 @@
 //! DHCP: each guest gets the address that was ordered for its card, and never another.
 
-use super::{ADDRESS, Guest, Guests, answers};
+use super::{ADDRESS, Guest, Guests, PAUSE, answers};
 use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode, OptionCode};
 use dhcproto::{Decodable as _, Decoder, Encodable as _, Encoder};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::PoisonError;
-use std::time::Duration;
 use tokio::net::UdpSocket;
 
 pub(super) const SERVER_PORT: u16 = 67;
@@ -23,9 +22,6 @@ const REBINDING_S: u32 = LEASE_S / 8 * 7;
 
 /// The largest message that is read; clients send no larger ones unless told that they may.
 const MESSAGE_MAX: usize = 1_500;
-
-/// The pause after a failure of the socket, so that one that fails for ever costs nothing.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers until the socket is closed.
 pub(super) async fn serve(socket: UdpSocket, guests: Guests) {
@@ -139,18 +135,18 @@ mod tests {
 
     fn guests() -> Guests {
         let route = GuestRoute { to: [0, 0, 0, 0].into(), prefix: 0, via: [10, 0, 0, 1].into() };
-        let address = GuestAddress { ip: [10, 0, 0, 5].into(), prefix: 24, routes: vec![route] };
+        let address = GuestAddress { tag: 0, ip: [10, 0, 0, 5].into(), prefix: 24, routes: vec![route] };
         let mac = "52:54:00:00:00:01".to_owned();
         let config = GuestConfig {
             instance: Uuid::nil(),
             hostname: "web".into(),
             user_data: None,
             name_servers: vec![[9, 9, 9, 9].into()],
-            cards: vec![GuestCard { mac: mac.clone(), addresses: vec![address] }],
+            cards: vec![GuestCard { mac: mac.clone(), metadata: true, addresses: vec![address] }],
         };
         Arc::new(RwLock::new(BTreeMap::from([(
             Uuid::nil(),
-            Guest { mac, mtu: 1_450, config: Arc::new(config) },
+            Guest { mac, mtu: 1_450, config: Arc::new(config), number: [240, 0, 0, 1].into() },
         )])))
     }
 

@@ -1,6 +1,6 @@
 //! HTTP for cloud-init: a guest reads its own files, and learns of no others.
 
-use super::{Guest, Guests};
+use super::{Guest, Guests, PAUSE, apart};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,9 +18,6 @@ const HEAD_MAX: usize = 8_192;
 
 /// How long a request and its answer may take; both lie within one host.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The pause after a failure to accept, which lasts as long as there are no descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers until the socket is closed.
 pub(super) async fn serve(listener: TcpListener, guests: Guests) {
@@ -76,12 +73,17 @@ fn answer(head: &str, from: IpAddr, guests: &Guests) -> String {
     if method == "HEAD" { head } else { head + &body }
 }
 
-/// The guest that has an address on this switch.
+/// The guest that has an address, or a number, on this switch.
 fn find(from: IpAddr, guests: &Guests) -> Option<Guest> {
     let guests = guests.read().unwrap_or_else(PoisonError::into_inner);
+    if let IpAddr::V4(number) = from
+        && apart::is_number(number)
+    {
+        return guests.values().find(|guest| guest.number == number).cloned();
+    }
     let has = |guest: &&Guest| {
         let own = guest.config.cards.iter().filter(|card| card.mac.eq_ignore_ascii_case(&guest.mac));
-        own.flat_map(|card| &card.addresses).any(|address| address.ip == from)
+        own.flat_map(|card| &card.addresses).any(|address| address.tag == 0 && address.ip == from)
     };
     guests.values().find(has).cloned()
 }

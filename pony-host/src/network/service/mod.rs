@@ -7,9 +7,11 @@
 //! link is isolated from other hosts. Who asks is known by hardware address or address, which the firewall holds guests
 //! to: nobody reads what another is told.
 //!
-//! Neighbours: `dhcp` and `http` answer; `answers` says what; `namespace` and `links` make the rest.
+//! Neighbours: `dhcp` and `http` answer; `answers` says what; `apart` tells guests apart that ask from the same address;
+//! `namespace` and `links` make the rest.
 
 mod answers;
+mod apart;
 mod dhcp;
 mod http;
 
@@ -17,14 +19,17 @@ use super::error::{from_io, transient};
 use super::link::Link;
 use super::links::Links;
 use super::name;
+use super::neighbours::{Entry, Station};
 use crate::Result;
 use pony_core::host::{GuestConfig, METADATA_ADDRESS, TapSpec};
-use rtnetlink::{LinkBridgePort, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -32,7 +37,10 @@ use uuid::Uuid;
 const ADDRESS: Ipv4Addr = METADATA_ADDRESS;
 
 /// The hardware address of that. It may be the same on every host, since it is seen on none but its own.
-const MAC: [u8; 6] = [0x02, 0, 169, 254, 169, 254];
+pub(super) const STATION: Station = Station::new([0x02, 0, 169, 254, 169, 254]);
+
+/// The pause after a failure, so that one that lasts costs nothing.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A guest's card, and what is said to whoever has it.
 #[derive(Debug, Clone)]
@@ -40,6 +48,8 @@ struct Guest {
     mac: String,
     mtu: u32,
     config: Arc<GuestConfig>,
+    /// What it is known by where hardware addresses are not: no two of a service have the same.
+    number: Ipv4Addr,
 }
 
 /// By vnic.
@@ -49,7 +59,8 @@ type Guests = Arc<RwLock<BTreeMap<Uuid, Guest>>>;
 #[derive(Debug)]
 struct Service {
     guests: Guests,
-    _namespace: Links,
+    /// Told when there is another guest.
+    changed: Arc<Notify>,
     _tasks: JoinSet<()>,
 }
 
@@ -68,14 +79,22 @@ impl Services {
         let _turn = self.turn.lock().await;
         // What the switch is joined with may have become narrower since.
         let bridge = &links.get(&bridge.name).await?;
-        let guest = Guest { mac: spec.mac.to_lowercase(), mtu: bridge.mtu, config };
+        let mut guest = Guest {
+            mac: spec.mac.to_lowercase(),
+            mtu: bridge.mtu,
+            config,
+            number: apart::free([].into_iter()),
+        };
         let found = links.find(&name::service(spec.switch)).await?;
         let joined = found.is_some_and(|it| it.up && it.above == Some(bridge.index));
         let mut guests = BTreeMap::new();
         if let Some(service) = self.running().get(&spec.switch) {
             let mut all = service.guests.write().unwrap_or_else(PoisonError::into_inner);
+            all.remove(&spec.vnic);
+            guest.number = apart::free(all.values().map(|it| it.number));
             all.insert(spec.vnic, guest.clone());
             if joined {
+                service.changed.notify_one();
                 return Ok(());
             }
             guests = std::mem::take(&mut *all);
@@ -166,20 +185,17 @@ async fn start(
     let message =
         LinkUnspec::new_with_index(outside.index).mtu(bridge.mtu).alias(alias).controller(bridge.index).up();
     links.change(&format!("plug link {name} into its switch"), message.build()).await?;
-    let port = LinkBridgePort::new(outside.index).isolated(true).build();
-    links
-        .request(&format!("isolate link {name}"), |handle| async move {
-            handle.link().set_port(port).execute().await
-        })
-        .await?;
-    set_up_inside(&inside, &peer, bridge.mtu).await?;
-    listen(inside, guests).await
+    links.isolate(&outside).await?;
+    // So that what is for the service is not sent to each port until it has said something.
+    links.learn(&Entry::Switched { link: outside.index, station: STATION }).await?;
+    let index = set_up_inside(&inside, &peer, bridge.mtu).await?;
+    listen(Arc::new(inside), (peer, index), guests).await
 }
 
-async fn set_up_inside(inside: &Links, peer: &str, mtu: u32) -> Result<()> {
+async fn set_up_inside(inside: &Links, peer: &str, mtu: u32) -> Result<u32> {
     let link = inside.get(peer).await?;
     inside.keep_host_off(&link).await?;
-    let message = LinkUnspec::new_with_index(link.index).address(MAC.to_vec()).mtu(mtu).up().build();
+    let message = LinkUnspec::new_with_index(link.index).address(STATION.bytes()).mtu(mtu).up().build();
     inside.change(&format!("set up link {peer}"), message).await?;
     let index = link.index;
     let route = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(index).build();
@@ -187,10 +203,11 @@ async fn set_up_inside(inside: &Links, peer: &str, mtu: u32) -> Result<()> {
         handle.address().add(index, IpAddr::V4(ADDRESS), 32).execute().await?;
         handle.route().add(route).execute().await
     };
-    inside.request(&format!("give link {peer} the address {ADDRESS}"), address).await
+    inside.request(&format!("give link {peer} the address {ADDRESS}"), address).await?;
+    Ok(index)
 }
 
-async fn listen(inside: Links, guests: BTreeMap<Uuid, Guest>) -> Result<Service> {
+async fn listen(inside: Arc<Links>, link: (String, u32), guests: BTreeMap<Uuid, Guest>) -> Result<Service> {
     let open = || {
         let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, dhcp::SERVER_PORT));
         let dhcp = std::net::UdpSocket::bind(any)?;
@@ -205,10 +222,11 @@ async fn listen(inside: Links, guests: BTreeMap<Uuid, Guest>) -> Result<Service>
     let (dhcp, http) =
         (UdpSocket::from_std(dhcp).map_err(failed)?, TcpListener::from_std(http).map_err(failed)?);
     let guests: Guests = Arc::new(RwLock::new(guests));
-    let mut tasks = JoinSet::new();
+    let (mut tasks, changed) = (JoinSet::new(), Arc::new(Notify::new()));
+    tasks.spawn(apart::keep(inside, link, Arc::clone(&guests), Arc::clone(&changed)));
     tasks.spawn(dhcp::serve(dhcp, Arc::clone(&guests)));
     tasks.spawn(http::serve(http, Arc::clone(&guests)));
-    Ok(Service { guests, _namespace: inside, _tasks: tasks })
+    Ok(Service { guests, changed, _tasks: tasks })
 }
 
 impl Links {

@@ -1,17 +1,17 @@
 //! What uplinks there are.
 
-use super::Uplinks;
 use super::addresses::Addresses;
+use super::{Uplinks, mtu_on};
 use crate::Result;
 use crate::network::link::{Kind, Link};
-use crate::network::name;
+use crate::network::name::{self, Segment};
 use pony_core::host::{BondMode, BondSpec, SegmentSpec, UplinkFact, UplinkId, UplinkSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// The links of a segment.
 #[derive(Default)]
-struct Segment<'a> {
+struct Parts<'a> {
     vlan: Option<&'a Link>,
     bridge: Option<&'a Link>,
 }
@@ -21,16 +21,16 @@ impl Uplinks<'_> {
         let links = self.links.all().await?;
         let alias = |link: &Link| link.alias.as_deref().map(str::to_owned);
         let mut bonds = BTreeMap::new();
-        let mut segments: BTreeMap<(Uuid, u16), Segment<'_>> = BTreeMap::new();
+        let mut segments: BTreeMap<Segment, Parts<'_>> = BTreeMap::new();
         for link in &links {
             let Some(alias) = alias(link) else { continue };
             if let (Kind::Bond(_), Some((bond, _))) = (link.kind, name::parse_bond_alias(self.host, &alias)) {
                 bonds.insert(bond, link);
-            } else if let Some(id) = name::parse_segment_alias(self.host, &alias) {
-                let segment = segments.entry(id).or_default();
+            } else if let Some(segment) = Segment::parse(self.host, &alias) {
+                let parts = segments.entry(segment).or_default();
                 match link.kind {
-                    Kind::Vlan { .. } => segment.vlan = Some(link),
-                    Kind::Bridge { .. } => segment.bridge = Some(link),
+                    Kind::Vlan { .. } => parts.vlan = Some(link),
+                    Kind::Bridge { .. } => parts.bridge = Some(link),
                     _ => {}
                 }
             }
@@ -41,9 +41,11 @@ impl Uplinks<'_> {
         let mut addresses = self.links.addresses().await?;
         let bond = |(uuid, link): (&Uuid, &&Link)| bond_fact(*uuid, link, &links);
         let mut facts: Vec<UplinkFact> = bonds.iter().map(bond).collect();
-        facts.extend(segments.into_iter().map(|((uuid, tag), segment)| {
-            let given = segment.bridge.and_then(|it| addresses.remove(&it.index)).unwrap_or_default();
-            segment_fact(uuid, tag, &segment, bonds.get(&uuid).copied(), given)
+        facts.extend(segments.iter().map(|(segment, parts)| {
+            let given = parts.bridge.and_then(|it| addresses.remove(&it.index)).unwrap_or_default();
+            let outer = segment.outer().map(|outer| segments.get(&outer).and_then(|it| it.vlan));
+            let below = outer.unwrap_or(bonds.get(&segment.bond).copied());
+            segment_fact(*segment, parts, below, given)
         }));
         Ok(facts)
     }
@@ -51,8 +53,8 @@ impl Uplinks<'_> {
 
 /// The segment of a link that is plugged into a switch.
 pub(in crate::network) fn plugged(host: Uuid, link: &Link) -> Option<UplinkId> {
-    let (bond, tag) = name::parse_segment_alias(host, link.alias.as_deref()?)?;
-    matches!(link.kind, Kind::Vlan { .. }).then_some(UplinkId::Segment { bond, tag })
+    let segment = Segment::parse(host, link.alias.as_deref()?)?;
+    matches!(link.kind, Kind::Vlan { .. }).then_some(segment.id())
 }
 
 fn bond_fact(bond: Uuid, link: &Link, links: &[Link]) -> UplinkFact {
@@ -72,18 +74,14 @@ fn bond_fact(bond: Uuid, link: &Link, links: &[Link]) -> UplinkFact {
     }
 }
 
-fn segment_fact(
-    bond: Uuid,
-    tag: u16,
-    segment: &Segment<'_>,
-    bond_link: Option<&Link>,
-    given: Addresses,
-) -> UplinkFact {
-    let below = if tag == 0 { bond_link } else { segment.vlan };
-    let sound = |it: &Link| it.up && bond_link.is_some_and(|bond| bond.mtu == it.mtu);
-    let on_bond = |it: &Link| tag == 0 || it.below == bond_link.map(|bond| bond.index);
+/// `made_on`: the bond, or the VLAN that it is in.
+fn segment_fact(segment: Segment, parts: &Parts<'_>, made_on: Option<&Link>, given: Addresses) -> UplinkFact {
+    let Segment { bond, within, tag } = segment;
+    let below = if tag == 0 { made_on } else { parts.vlan };
+    let sound = |it: &Link| it.up && made_on.is_some_and(|below| mtu_on(below, segment) == it.mtu);
+    let is_on = |it: &Link| tag == 0 || it.below == made_on.map(|below| below.index);
     let ended = |it: &Link| {
-        segment.bridge.is_none_or(|bridge| {
+        parts.bridge.is_none_or(|bridge| {
             it.above == Some(bridge.index) && sound(bridge) && bridge.kind == (Kind::Bridge { prompt: true })
         })
     };
@@ -91,14 +89,15 @@ fn segment_fact(
     UplinkFact {
         spec: UplinkSpec::Segment(SegmentSpec {
             bond,
+            within,
             tag,
-            bridged: segment.bridge.is_some(),
+            bridged: parts.bridge.is_some(),
             addresses: given.ours,
         }),
         carried: given.others,
         below: name(below),
-        link: name(segment.bridge.or(below)),
-        carrier: bond_link.is_some_and(|it| it.carrier),
-        whole: below.is_some_and(|it| sound(it) && on_bond(it) && ended(it)),
+        link: name(parts.bridge.or(below)),
+        carrier: made_on.is_some_and(|it| it.carrier),
+        whole: below.is_some_and(|it| sound(it) && is_on(it) && ended(it)),
     }
 }

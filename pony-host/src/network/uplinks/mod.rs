@@ -14,11 +14,14 @@ pub(super) use list::plugged;
 use super::error::{order, transient};
 use super::link::{Kind, Link};
 use super::links::Links;
-use super::name;
+use super::name::{self, Segment};
 use crate::Result;
 use pony_core::host::{UplinkFact, UplinkId, UplinkSpec};
 use rtnetlink::LinkUnspec;
 use uuid::Uuid;
+
+/// What a tag adds to a frame, bytes. Cards have room for one.
+const TAG_LENGTH: u32 = 4;
 
 /// The uplinks of a host.
 #[derive(Debug)]
@@ -40,9 +43,9 @@ impl Uplinks<'_> {
 
     pub(super) async fn remove(&self, uplink: UplinkId) -> Result<()> {
         let _turn = self.turn.lock().await;
-        match uplink {
-            UplinkId::Bond(bond) => self.remove_bond(bond).await,
-            UplinkId::Segment { bond, tag } => self.remove_segment(bond, tag).await,
+        match Segment::of(uplink) {
+            Some(segment) => self.remove_segment(segment).await,
+            None => self.remove_bond(uplink.bond()).await,
         }
     }
 
@@ -79,8 +82,8 @@ impl Uplinks<'_> {
 
     /// Where the untagged traffic of a bond ends.
     async fn end_of(&self, bond: &Link, uuid: Uuid) -> Result<Link> {
-        let bridge = self.links.find(&name::segment(uuid, 0)).await?;
-        let alias = name::segment_alias(self.host, uuid, 0);
+        let untagged = Segment::untagged(uuid);
+        let (bridge, alias) = (self.links.find(&untagged.bridge()).await?, untagged.alias(self.host));
         let ours = bridge.filter(|it| it.kind.is_bridge() && it.alias.as_deref() == Some(&alias));
         Ok(ours.filter(|it| bond.above == Some(it.index)).unwrap_or_else(|| bond.clone()))
     }
@@ -95,4 +98,9 @@ impl Uplinks<'_> {
 async fn again(links: &Links, link: &str) -> Result<Link> {
     let found = links.find(link).await?;
     found.ok_or_else(|| transient(format!("link {link} was removed while it was made")))
+}
+
+/// The largest frame of a segment on this link: a second tag takes its room from what is in the frame.
+fn mtu_on(below: &Link, segment: Segment) -> u32 {
+    if segment.within == 0 { below.mtu } else { below.mtu.saturating_sub(TAG_LENGTH) }
 }

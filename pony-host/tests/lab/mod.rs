@@ -1,10 +1,15 @@
 //! Hosts and guests in network namespaces. A guest is a namespace whose card is joined with its tap by a process, as an
 //! emulator would do it.
 
+mod frames;
+
+#[allow(unused_imports, reason = "not every test sends frames")]
+pub(crate) use frames::{arp, hex, icmp6, udp, untagged};
+
 use nix::sched::{CloneFlags, setns, unshare};
 use pony_host::Netlink;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -219,6 +224,13 @@ impl Guest {
         !self.run(&format!("busybox ping -c 3 -W 1 {address}")).0
     }
 
+    /// Pings, five times a second, until it is ended.
+    pub(crate) fn pings(&self, address: &str) -> Pings {
+        let mut command = self.space.command("busybox");
+        let pings = command.args(["ping", "-i", "0.2", address]).stdout(Stdio::piped());
+        Pings(pings.spawn().unwrap())
+    }
+
     /// What DHCP says, `name=value` a line.
     pub(crate) fn lease(&self) -> String {
         let script = tempfile::NamedTempFile::new().unwrap();
@@ -249,6 +261,33 @@ impl Guest {
         let heard = lines.collect();
         child.wait().unwrap();
         heard
+    }
+}
+
+/// A row of pings.
+pub(crate) struct Pings(Child);
+
+impl Pings {
+    /// Ends it; says how many were sent and answered.
+    pub(crate) fn end(mut self) -> (u32, u32) {
+        let stopped = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        self.0.wait().unwrap();
+        let count = |what: &str| {
+            let line = said.lines().find(|line| line.contains("packets transmitted")).unwrap();
+            let part = line.split(", ").find(|part| part.contains(what)).unwrap();
+            part.split(' ').next().unwrap().parse().unwrap()
+        };
+        (count("transmitted"), count("received"))
+    }
+}
+
+impl Drop for Pings {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

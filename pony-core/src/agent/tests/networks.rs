@@ -1,0 +1,94 @@
+//! What rows of networks come to on a host.
+
+use super::rig::{INST, SWITCH, VNIC, id};
+use crate::agent::*;
+use crate::host::*;
+use crate::tables;
+use pony_state::{PartKind, Read, State};
+use serde_json::{Value as Json, json};
+
+const HOST: u8 = 99;
+const BOND: u8 = 30;
+const ROLE: u8 = 31;
+
+/// A host with a card of an instance in a switch.
+struct Rows(State);
+
+impl Rows {
+    fn new(switch: &Json) -> Self {
+        let mut rows = Self(tables::new_state().unwrap());
+        rows.write("host", &json!({"uuid": id(HOST)}));
+        rows.write("switch", switch);
+        let instance =
+            json!({"uuid": id(INST), "name": "web", "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 64});
+        rows.write("instance", &instance);
+        rows.write(
+            "vnic",
+            &json!({"uuid": id(VNIC), "instance": id(INST), "switch": id(SWITCH), "index": 0}),
+        );
+        rows.write("host_instance", &json!({"host": id(HOST), "instance": id(INST), "released": false}));
+        rows
+    }
+
+    fn write(&mut self, table: &str, part: &Json) {
+        let key = self.0.any(table).unwrap().def().key_of_part(PartKind::Desired, part).unwrap();
+        let mut tx = self.0.transaction();
+        tx.set_json(table, &key, PartKind::Desired, part).unwrap();
+        tx.commit();
+    }
+
+    fn orders(&self) -> Orders {
+        super::super::rows::orders(&self.0, id(HOST))
+    }
+
+    fn switch(&self) -> SwitchKind {
+        self.orders().switches[&id(SWITCH)].clone()
+    }
+
+    fn core(&mut self, vlan: &Json) {
+        let role = json!({"uuid": id(ROLE), "bond": id(BOND), "role": "core", "vlan_id": vlan});
+        self.write("net_role", &role);
+    }
+}
+
+#[test]
+fn a_switch_is_a_vlan_of_the_core_network_whatever_that_is() {
+    let mut rows = Rows::new(&json!({"uuid": id(SWITCH), "name": "s", "type": "bridge", "tag": 9}));
+    assert!(matches!(rows.switch(), SwitchKind::Unsupported(why) if why.contains("role `core`")));
+    rows.write("bond", &json!({"uuid": id(BOND), "host": id(HOST), "mode": "active-backup"}));
+    rows.core(&Json::Null);
+    let inside = |within| SwitchKind::Vlan(UplinkId::Segment { bond: id(BOND), within, tag: 9 });
+    assert_eq!(rows.switch(), inside(0));
+    // One that is a VLAN itself carries those of switches within it, also one with its own number.
+    rows.core(&json!(7));
+    assert_eq!(rows.switch(), inside(7));
+    rows.core(&json!(9));
+    assert_eq!(rows.switch(), inside(9));
+    // The host's own networks are nobody else's.
+    rows.core(&Json::Null);
+    let storage = json!({"uuid": id(32), "bond": id(BOND), "role": "storage", "vlan_id": 9});
+    rows.write("net_role", &storage);
+    assert!(matches!(rows.switch(), SwitchKind::Unsupported(why) if why.contains("the hosts themselves")));
+}
+
+#[test]
+fn addresses_of_a_network_with_a_tag_are_used_under_it() {
+    let mut rows = Rows::new(&json!({"uuid": id(SWITCH), "name": "s", "type": "bridge"}));
+    let card = |rows: &Rows| rows.orders().instances[&id(INST)].hardware.as_ref().unwrap().nics[0].clone();
+    assert_eq!(card(&rows).addresses, None, "a switch without networks checks no addresses");
+    for (n, tag, range, ip) in
+        [(40, Json::Null, "10.0.0.0/24", "10.0.0.5"), (41, json!(7), "10.7.0.0/24", "10.7.0.5")]
+    {
+        let network = json!({"uuid": id(n), "switch": id(SWITCH), "vlan_tag": tag, "range": range});
+        rows.write("network", &network);
+        rows.write("address", &json!({"uuid": id(n + 10), "network": id(n), "vnic": id(VNIC), "ip": ip}));
+    }
+    // One of a network that this host has not heard of yet.
+    rows.write("address", &json!({"uuid": id(52), "network": id(42), "vnic": id(VNIC), "ip": "10.9.0.5"}));
+    let nic = card(&rows);
+    let addresses = [(0, "10.0.0.5".parse().unwrap()), (7, "10.7.0.5".parse().unwrap())];
+    assert_eq!(nic.addresses, Some(addresses.into()));
+    let told = &nic.config.as_ref().unwrap().cards[0];
+    assert!(told.metadata);
+    assert_eq!(told.addresses.iter().map(|it| (it.tag, it.ip)).collect::<Vec<_>>(), addresses);
+}
