@@ -16,7 +16,7 @@ use std::fs::File;
 use std::future::Future;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use storage_bench::{Bench, MIB, disk, options, qcow2_of};
+use storage_bench::{Bench, MIB, are_zeroes, disk, options, qcow2_of};
 use suite::assert_refused;
 use tempfile::TempDir;
 use traces::Traces;
@@ -39,8 +39,9 @@ fn lvm_conforms() {
 
 const MODULES: &str = "dm-thin-pool loop";
 
-/// A guest has no udev that would make nodes of devices.
-const CONFIG: &str = "activation {\n udev_sync = 0\n udev_rules = 0\n}\n\
+/// A guest has no udev that would make nodes of devices, nobody watches its volumes, and nobody will want them back.
+const CONFIG: &str = "activation {\n udev_sync = 0\n udev_rules = 0\n monitoring = 0\n}\n\
+                      backup {\n backup = 0\n archive = 0\n}\n\
                       devices {\n obtain_device_list_from_udev = 0\n}\n";
 
 /// A volume group on a file, of which 4 MiB hold what somebody else wrote.
@@ -71,7 +72,7 @@ fn assert_reads(fact: &VolumeFact, bytes: &[u8]) {
     let found = read(fact);
     assert_eq!(found.len() >> 20, usize::try_from(fact.size_mib).unwrap());
     assert!(found.starts_with(bytes), "{fact:?} does not hold what it was filled from");
-    assert!(found[bytes.len()..].iter().all(|byte| *byte == 0), "{fact:?} shows what lay there before");
+    assert!(are_zeroes(&found[bytes.len()..]), "{fact:?} shows what lay there before");
 }
 
 /// A volume group that goes in the end, and nothing else is left.
@@ -153,7 +154,7 @@ async fn contents(bench: &Bench, bytes: &[u8], uris: &[&str]) {
         let fact =
             bench.make(&VolumeSpec { size_mib: Some(17), ..copy.clone() }, &Source::Empty).await.unwrap();
         assert_eq!(read(&fact)[..512], [7; 512]);
-        assert!(read(&fact)[bytes.len()..].iter().all(|byte| *byte == 0));
+        assert!(are_zeroes(&read(&fact)[bytes.len()..]));
         for spec in [spec, copy] {
             bench.storage.delete_volume(&spec).await.unwrap();
         }
