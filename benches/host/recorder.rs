@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use pony_core::host::{ConsoleKind, CpuSpec, Destination, DiskSpec, InstanceFact, InstanceSpec};
 use pony_host::{Console, GuestUsage, Hypervisor, Progress, Result, SimHost};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -29,8 +29,14 @@ impl Hypervisor for Recorder {
         self.host.expect(spec, origin).await
     }
 
-    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()> {
-        self.host.migrate(instance, to, progress).await
+    async fn migrate(
+        &self,
+        instance: Uuid,
+        to: &Destination,
+        copied: &BTreeSet<Uuid>,
+        progress: Progress,
+    ) -> Result<()> {
+        self.host.migrate(instance, to, copied, progress).await
     }
 
     async fn call_off(&self, instance: Uuid) -> Result<()> {

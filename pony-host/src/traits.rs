@@ -12,7 +12,7 @@ use pony_core::host::{
     NicFact, PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId,
     UplinkSpec, VolumeFact, VolumeSpec,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -52,8 +52,15 @@ pub trait Hypervisor: Send + Sync {
     async fn expect(&self, spec: &InstanceSpec, origin: &str) -> Result<()>;
     /// Sends a guest that is up to another host, which lets it in. When this returns without an error the guest is there,
     /// where it stands still until it is [resumed](Self::resume), and nothing of it is here. After an error it is where it
-    /// is found. Dropping the future does not end it: see [`call_off`](Self::call_off).
-    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()>;
+    /// is found. `copied`: those of its disks, by their `vdisk`, whose bytes go along, into what the other host has for them;
+    /// it reaches the others. Dropping the future does not end it: see [`call_off`](Self::call_off).
+    async fn migrate(
+        &self,
+        instance: Uuid,
+        to: &Destination,
+        copied: &BTreeSet<Uuid>,
+        progress: Progress,
+    ) -> Result<()>;
     /// Has a [`migrate`](Self::migrate) that is under way end soon, with the guest still here unless it has arrived already.
     async fn call_off(&self, instance: Uuid) -> Result<()>;
     /// All guests that this agent made, whether they run or not. Others on the same hypervisor are never named.

@@ -68,7 +68,9 @@ impl Hands for Drivers {
             Step::Undefine(instance) => self.hypervisor.undefine(*instance).await?,
             Step::Adjust(spec) => self.hypervisor.adjust(spec).await?,
             Step::Expect { spec, origin } => self.hypervisor.expect(spec, origin).await?,
-            Step::Migrate { instance, to } => self.hypervisor.migrate(*instance, to, progress).await?,
+            Step::Migrate { instance, to, copied } => {
+                self.hypervisor.migrate(*instance, to, copied, progress).await?;
+            }
             Step::GrowDisk { instance, disk, spec } => {
                 // The emulator grows a file itself; of a device it can only take what is there.
                 if matches!(disk.place, Place::Block(_)) {

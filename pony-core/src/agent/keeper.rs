@@ -149,6 +149,10 @@ impl Keeper {
             self.trial.touch(now_ms, &self.config);
             self.looks.hint(Subject::Nics, now_ms);
         }
+        if let (Step::Migrate { instance, .. }, Some(_)) = (&ended.step, &output) {
+            // Also where it was to stay after all: that it went is what decides where its data are.
+            self.memos.instances.entry(*instance).or_default().sent = true;
+        }
         match output.filter(|_| !cancelled) {
             Some(output) => self.note_success(now_ms, &ended.step, output),
             None => {

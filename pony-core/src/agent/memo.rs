@@ -20,6 +20,8 @@ pub(super) struct Memo {
     pub(super) vnics: BTreeSet<Uuid>,
     /// The volumes that it has or may have open.
     pub(super) volumes: BTreeSet<Uuid>,
+    /// Whether it was sent to where it moves to, and arrived.
+    pub(super) sent: bool,
 }
 
 /// What is remembered.
@@ -78,6 +80,8 @@ impl Memo {
         } else {
             (self.stopping_since_ms, self.pressed) = (None, false);
         }
+        let is_back = facts.guest(instance).is_some() && !facts.guests.is_vague(instance);
+        self.sent &= orders.placement(instance).is_leaving() && !is_back;
         let off = facts.is_surely_off(instance) && !busy;
         if off {
             self.volumes.clear();

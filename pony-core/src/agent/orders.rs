@@ -96,6 +96,8 @@ pub enum Hold {
     Use,
     /// An instance that comes with it may have it open, standing still: another host has it.
     Incoming,
+    /// Make it, empty: an instance that comes fills it with what it has elsewhere.
+    Copy,
     /// It is to let go of it.
     Released,
     /// Say what it sees.
@@ -107,6 +109,12 @@ impl Grant {
     #[must_use]
     pub fn is_whole(self) -> bool {
         matches!(self, Self::Own | Self::Given { hold: Hold::Whole, .. })
+    }
+
+    /// Whether this host makes what there is of it here.
+    #[must_use]
+    pub fn may_make(self) -> bool {
+        self.is_whole() || matches!(self, Self::Given { hold: Hold::Copy, .. })
     }
 
     /// Whether instances of this host may have it open. `shared`: those of other hosts may, too, so that one host has it
@@ -123,7 +131,7 @@ impl Grant {
     /// Whether an instance may come with it, which stands still until the other host has let go of it.
     #[must_use]
     pub fn may_arrive(self) -> bool {
-        matches!(self, Self::Given { hold: Hold::Incoming, .. })
+        matches!(self, Self::Given { hold: Hold::Incoming | Hold::Copy, .. })
     }
 
     /// Whether what has it open may go on: this host has it, or has not let go of it yet.

@@ -146,6 +146,8 @@ pub struct InstanceReport {
     /// It was ordered to be let go of, or to move to another host, and was let go of: its guest was seen to be gone, and
     /// nothing that could bring it back is under way. This is what lets it be placed elsewhere.
     pub released: bool,
+    /// Whether it was let go of by being sent to another host, where it arrived.
+    pub sent: bool,
     /// The placement that this is about; none where it is not placed here.
     pub serial: Option<i64>,
     /// Where its console can be opened.
@@ -308,7 +310,7 @@ impl Reporter<'_> {
     /// Whether there is nothing of the volume, and nothing is to come.
     fn is_absent(&self, volume: Uuid, order: &VolumeOrder) -> bool {
         let idle = self.engine.runs().of(ResourceId::Volume(volume)).next().is_none();
-        if !order.grant.is_whole() {
+        if !order.grant.may_make() {
             return idle && (order.wish == VolumeWish::Deleted || !order.grant.is_made());
         }
         idle && match order.wish {
@@ -395,7 +397,8 @@ impl Reporter<'_> {
         let is_to_go = target == Target::Released || placement.is_leaving();
         if is_to_go && self.view.holds(instance, self.engine.runs()).is_none() {
             self.view.orders.instances.get(&instance)?;
-            return Some(let_go(target, &placement));
+            let sent = self.view.memos.instances.get(&instance).is_some_and(|it| it.sent);
+            return Some(let_go(target, &placement, sent));
         }
         let status = self.engine.status(ResourceId::Instance(instance)).filter(|_| self.ordered);
         let health = match guest.map(|g| g.state).filter(|s| is_up(*s)) {
@@ -415,6 +418,7 @@ impl Reporter<'_> {
         Some(InstanceReport {
             status: health,
             released: false,
+            sent: false,
             serial: self.view.orders.instances.get(&instance).map(|order| order.placement.serial),
             console: guest.and_then(|g| g.console.clone()),
             pending_restart: guest.filter(|_| target.is_up()).and_then(pending_restart),
@@ -443,11 +447,12 @@ impl Reporter<'_> {
 }
 
 /// Nothing of it is here.
-fn let_go(target: Target, placement: &Placement) -> InstanceReport {
-    let is_sent = target.is_up();
+fn let_go(target: Target, placement: &Placement, sent: bool) -> InstanceReport {
+    let released = placement.released || target != Target::Released;
     InstanceReport {
-        status: if is_sent { InstanceHealth::Migrating } else { InstanceHealth::Stopped },
-        released: placement.released || target != Target::Released,
+        status: if target.is_up() { InstanceHealth::Migrating } else { InstanceHealth::Stopped },
+        released,
+        sent: sent && released,
         serial: Some(placement.serial),
         console: None,
         pending_restart: None,

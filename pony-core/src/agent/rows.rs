@@ -66,6 +66,9 @@ fn pool_order(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
 
 fn volume(rows: &impl Read, host: Uuid, row: &Volume) -> Option<(Uuid, VolumeOrder)> {
     let order = row.desired.as_ref()?;
+    if let Some(copy) = copy(rows, host, row.uuid, order) {
+        return Some((row.uuid, copy));
+    }
     let grant = grant(rows, host, row.uuid, order.storage_pool);
     let wish = match order.state {
         tables::VolumeState::Present => VolumeWish::Present,
@@ -74,13 +77,39 @@ fn volume(rows: &impl Read, host: Uuid, row: &Volume) -> Option<(Uuid, VolumeOrd
         tables::VolumeState::Optional => VolumeWish::Optional,
         tables::VolumeState::Deleted => VolumeWish::Deleted,
     };
-    let format = order.format.map(|format| match format {
-        tables::VolumeFormat::Raw => VolumeFormat::Raw,
-        tables::VolumeFormat::Qcow2 => VolumeFormat::Qcow2,
-    });
+    let format = format(order);
     let (base_image, base_volume, image) = (order.base_image, order.base_volume, order.image);
     let (pool, size_mib) = (order.storage_pool, order.size);
     Some((row.uuid, VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image, grant }))
+}
+
+fn format(order: &tables::VolumeDesired) -> Option<VolumeFormat> {
+    order.format.map(|format| match format {
+        tables::VolumeFormat::Raw => VolumeFormat::Raw,
+        tables::VolumeFormat::Qcow2 => VolumeFormat::Qcow2,
+    })
+}
+
+/// A copy of a volume in another pool than its own, which comes here with an instance, or is to go.
+fn copy(rows: &impl Read, host: Uuid, volume: Uuid, order: &tables::VolumeDesired) -> Option<VolumeOrder> {
+    let given = rows.get::<HostVolume>(&(host, volume))?.desired.as_ref()?;
+    // Where the volume lies there now it is no copy any more, whatever is heard of that first.
+    let pool = given.storage_pool.filter(|it| *it != order.storage_pool)?;
+    let comes = given.hold == tables::VolumeHold::Incoming && order.state != tables::VolumeState::Deleted;
+    let (wish, hold) = match comes {
+        true => (VolumeWish::Present, Hold::Copy),
+        false => (VolumeWish::Deleted, Hold::Whole),
+    };
+    Some(VolumeOrder {
+        wish,
+        pool,
+        format: format(order),
+        size_mib: order.size,
+        base_image: None,
+        base_volume: None,
+        image: None,
+        grant: Grant::Given { hold, serial: given.serial, made: false },
+    })
 }
 
 /// What this host may do with a volume. Nothing, as long as it does not know whose pool it is in.

@@ -6,7 +6,7 @@ use crate::host::{
     VolumeFact, VolumeSpec,
 };
 use crate::reconcile::RunId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Names a resource of the host.
@@ -58,6 +58,8 @@ pub enum Step {
         instance: Uuid,
         /// Where to.
         to: Destination,
+        /// Those of its disks, by `vdisk.uuid`, that are copied there: the other host does not reach what they show here.
+        copied: BTreeSet<Uuid>,
     },
     /// `Hypervisor::grow_disk`.
     GrowDisk {

@@ -141,6 +141,7 @@ fn instance(told: InstanceReport, next_retry: Option<i64>) -> HostInstanceCurren
     HostInstanceCurrent {
         status,
         released: told.released,
+        sent: told.sent,
         progress: told.progress,
         serial: told.serial,
         error: text(told.order.error),

@@ -129,8 +129,10 @@ impl Damage {
         } else if let Some(row) = change.row::<HostVolume>() {
             let uuids: BTreeSet<Uuid> = row.before.iter().chain(&row.after).map(|it| it.volume).collect();
             uuids.into_iter().for_each(|uuid| self.volume(uuid, view.get::<Volume>(&uuid)));
-            // One that moves waits for the grants of its volumes.
-            if row.before.and_then(|it| it.desired.as_ref()) != row.after.and_then(|it| it.desired.as_ref()) {
+            // One that moves waits for the grants of its volumes, and until they have their size.
+            let size = |it: &HostVolume| it.current.as_ref().and_then(|it| it.size);
+            let waits_for = |row: Option<&HostVolume>| row.map(|it| (it.desired.clone(), size(it)));
+            if waits_for(row.before) != waits_for(row.after) {
                 let volume = row.after.or(row.before).map(|it| it.volume);
                 let disks = volume.into_iter().flat_map(|it| view.table::<Vdisk>().find("volume", it));
                 self.instances(disks.filter_map(|it| Some(it.desired.as_ref()?.instance)));

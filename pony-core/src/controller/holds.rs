@@ -12,12 +12,11 @@
 //! that makes the placement so; in whichever order they come, the guest goes on only where both have. So at any time one
 //! host at most may write: the source until it has let go, then nobody, then the target.
 //!
-//! Volumes of a pool that names its host need no grants.
+//! Volumes of a pool that names its host need no grants, but where they are copied: see [`copies`].
 
 use super::damage::Changed;
 use super::instances::{Round, host_name, is_evacuated, is_fenced, is_present, placement_of};
-use super::moves;
-use super::ops;
+use super::{copies, moves, ops};
 use crate::pool;
 use crate::tables::{
     DataStatus, Host, HostInstance, HostStatus, HostStoragePool, HostVolume, HostVolumeCurrent,
@@ -120,9 +119,14 @@ pub(crate) fn decide(view: &impl Read, round: &mut Round<'_>, volume: Uuid) -> V
         return Verdict::default();
     };
     let rows = view.table::<HostVolume>().find("volume", volume);
-    let rows = rows.filter_map(|row| Some(Grant { row, order: row.desired.as_ref()? })).collect();
-    let grants = Grants { view, volume, order, pool, rows };
-    grants.decide(round)
+    let rows = rows.filter_map(|row| {
+        let order = row.desired.as_ref().filter(|it| it.storage_pool.is_none())?;
+        Some(Grant { row, order })
+    });
+    let grants = Grants { view, volume, order, pool, rows: rows.collect() };
+    let mut verdict = grants.decide(round);
+    verdict.ops.extend(copies::decide(view, round, volume, order));
+    verdict
 }
 
 /// Whether the volume's pool is that of several hosts.

@@ -6,7 +6,7 @@
 //! may still be on its way there.
 
 use super::writes::Placements;
-use super::{moves, ops};
+use super::{copies, moves, ops};
 use crate::placement::{self, Candidate, Fitness, NoHost, Request};
 use crate::tables::{
     AffinityGroup, AffinityGroupInstance, AffinityType, Host, HostCpuProfile, HostInstance, HostState,
@@ -70,6 +70,22 @@ impl<'a> Round<'a> {
         host: Option<Uuid>,
     ) -> Result<Uuid, NoHost> {
         placement::choose(self.candidates(view).iter().filter(|it| Some(it.host) == host), request)
+    }
+
+    /// Among the hosts that its volumes can be copied to.
+    fn choose_copying(
+        &mut self,
+        view: &impl Read,
+        request: &Request,
+        instance: Uuid,
+        among: impl Fn(Uuid) -> bool,
+    ) -> Option<Uuid> {
+        let own = copies::own_pools(view, instance);
+        let request = Request { pools: &request.pools - &own, ..request.clone() };
+        let fits = |it: &&Candidate| {
+            !own.is_empty() && among(it.host) && copies::places(view, instance, it.host).is_ok()
+        };
+        placement::choose(self.candidates(view).iter().filter(fits), &request).ok()
     }
 
     fn candidates(&mut self, view: &impl Read) -> &[Candidate] {
@@ -265,6 +281,12 @@ fn keep_or_move(
         // It stays where it is unless the wished host fits.
         round.choose_only(view, &request, pinned)
     };
+    let wished = |it: Uuid| Some(it) == pinned;
+    let other = |it: Uuid| is_evacuated && it != row.host;
+    let chosen = chosen.or_else(|none| {
+        let copying = round.choose_copying(view, &request, instance, wished);
+        copying.or_else(|| round.choose_copying(view, &request, instance, other)).ok_or(none)
+    });
     match (chosen, pinned.and_then(|it| view.get::<Host>(&it))) {
         (Ok(to), _) => moves::begin(view, round, order, row, to),
         (Err(none), _) if is_evacuated => {

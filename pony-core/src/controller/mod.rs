@@ -10,6 +10,7 @@
 
 mod clocks;
 mod convergence;
+mod copies;
 mod damage;
 mod distribution;
 mod events;

@@ -11,15 +11,16 @@
 //! ends once the source has said, to just that order, that the guest is here and stays. Each such word has its serial
 //! number.
 //!
-//! Its volumes go along, where both hosts reach them: [`holds`] says how.
+//! Its volumes go along: [`holds`] says how where both hosts reach them, and [`copies`] where they do not. Of the latter it is
+//! the instance's only if the source has sent it, and else as if the move had never begun.
 
 use super::instances::{
     Decision, Round, has_let_go, host_name, is_evacuated, is_fenced, is_present, key_of, pin_of, silent,
 };
-use super::{holds, ops};
+use super::{copies, holds, ops};
 use crate::tables::{
-    Host, HostInstance, HostInstanceCurrent, HostInstanceDesired, InstanceDesired, InstanceStatus,
-    StoragePool, Vdisk, Volume,
+    Host, HostInstance, HostInstanceCurrent, HostInstanceDesired, InstanceDesired, InstanceStatus, Vdisk,
+    Volume,
 };
 use pony_state::{Read, Text};
 use serde_json::{Value as Json, json};
@@ -52,35 +53,31 @@ pub(super) fn begin(
     if (runs || comes) && (said.is_some_and(|it| it.serial != serial) || !is_known(view, row.host)) {
         return Decision::Nothing;
     }
-    let (origin, way) = (way_to(view, row.host), way_to(view, to));
-    match origin.zip(way).map(|(origin, _)| origin) {
-        Some(origin) if runs && local_volume(view, row.instance).is_none() => {
+    let copies = copies::places(view, row.instance, to);
+    match (way_to(view, row.host).filter(|_| way_to(view, to).is_some()), copies) {
+        (Some(origin), Ok(copies)) if runs => {
             let serial = round.reserve(to, row.instance, order.mem);
-            update(row, [("target", json!(to)), ("origin", json!(&*origin)), ("serial", json!(serial))])
+            let columns = [("target", json!(to)), ("origin", json!(&*origin)), ("serial", json!(serial))];
+            let placed = ops::update("host_instance", key_of(row), columns);
+            Decision::Write([placed].into_iter().chain(copies::begin(&copies, to, round)).collect())
         }
+        (_, Err(why)) => Decision::Stuck(format!(
+            "it is to be on host {}, and cannot move there: {why}; stop it, or see to that",
+            name_of(view, to)
+        )),
+        (_, Ok(copies)) if !copies.is_empty() => Decision::Stuck(format!(
+            "it is to be on host {}, with volumes that only its own host reaches: they are copied while it runs, between \
+             hosts that exchange guests",
+            name_of(view, to)
+        )),
         // Without a host that could have it while it runs, it is stopped where it has to go, and nowhere else.
         _ if runs && !is_evacuated(view, row.host) => Decision::Stuck(format!(
-            "it is to be on host {}, and cannot move there while it runs ({}): stop it, and start it again",
-            name_of(view, to),
-            match local_volume(view, row.instance) {
-                Some(volume) => format!("only its own host reaches volume {volume}"),
-                None => "one of the hosts exchanges no guests".to_owned(),
-            }
+            "it is to be on host {}, and cannot move there while it runs (one of the hosts exchanges no guests): stop it, \
+             and start it again",
+            name_of(view, to)
         )),
         _ => update(row, [("released", json!(true))]),
     }
-}
-
-/// A volume of the instance that other hosts do not reach.
-fn local_volume(view: &impl Read, instance: Uuid) -> Option<Uuid> {
-    let is_local = |volume: &Volume| {
-        let pool = volume.desired.as_ref().and_then(|it| view.get::<StoragePool>(&it.storage_pool));
-        pool.and_then(|it| it.desired.as_ref()).is_none_or(|it| it.host.is_some())
-    };
-    view.joined::<Vdisk, Volume>("instance", instance)
-        .map(|(_, it)| it)
-        .find(|it| is_local(it))
-        .map(|it| it.uuid)
 }
 
 /// Whether the host has told what it is.
@@ -102,7 +99,7 @@ pub(super) fn go_on(view: &impl Read, round: &mut Round<'_>, row: &HostInstance)
         return Decision::Nothing;
     };
     if has_let_go(view, row.host, row) {
-        return hand_over(round, row, to);
+        return arrive(view, round, row, placement, to);
     }
     if let Some(source) = view.get::<Host>(&row.host).filter(|host| !is_present(host)) {
         return Decision::Stuck(silent(source));
@@ -110,14 +107,38 @@ pub(super) fn go_on(view: &impl Read, round: &mut Round<'_>, row: &HostInstance)
     if placement.cancelled {
         return end_when_settled(round, row, placement);
     }
-    if !is_wanted(view, row, to) || is_torn(view, row, placement, to) {
+    let is_wanted = is_wanted(view, row, to) && !copies::are_missing(view, row.instance, to);
+    if !is_wanted || is_torn(view, row, placement, to) {
         return update(row, [("cancelled", json!(true)), ("serial", json!(round.next_serial()))]);
     }
     show_the_way(view, row, placement, to)
 }
 
+/// The source has let go of it.
+fn arrive(
+    view: &impl Read,
+    round: &mut Round<'_>,
+    row: &HostInstance,
+    placement: &HostInstanceDesired,
+    to: Uuid,
+) -> Decision {
+    let (copies, missing) =
+        (copies::coming(view, row.instance, to), copies::are_missing(view, row.instance, to));
+    let said = row.current.as_ref().filter(|it| it.released && it.serial == Some(placement.serial));
+    match said {
+        _ if copies.is_empty() && !missing => hand_over(round, row, to, &copies),
+        Some(said) if said.sent && !missing && !is_fenced(view, to) => hand_over(round, row, to, &copies),
+        Some(_) => end(round, row),
+        // It is dead, and has said nothing: only there is all that the instance wrote.
+        None => Decision::Stuck(format!(
+            "its volumes were on their way from host {}, which is known to be off: it is there that they are whole",
+            name_of(view, row.host)
+        )),
+    }
+}
+
 /// In one transaction: at no time is it placed nowhere, or twice.
-fn hand_over(round: &mut Round<'_>, row: &HostInstance, to: Uuid) -> Decision {
+fn hand_over(round: &mut Round<'_>, row: &HostInstance, to: Uuid, copies: &[copies::Copy]) -> Decision {
     let serial = round.next_serial();
     let placed = [
         ("host", json!(to)),
@@ -125,7 +146,9 @@ fn hand_over(round: &mut Round<'_>, row: &HostInstance, to: Uuid) -> Decision {
         ("released", json!(false)),
         ("serial", json!(serial)),
     ];
-    Decision::Write(vec![ops::delete("host_instance", key_of(row)), ops::insert("host_instance", placed)])
+    let mut written = vec![ops::delete("host_instance", key_of(row)), ops::insert("host_instance", placed)];
+    written.extend(copies::hand_over(copies, row.host, to, round));
+    Decision::Write(written)
 }
 
 /// Whether it is still to go there: it may not stay, or is wished there, and the target can have it. One that is to be off
@@ -154,6 +177,11 @@ fn end_when_settled(round: &mut Round<'_>, row: &HostInstance, placement: &HostI
     if said.is_none_or(|it| it.status == InstanceStatus::Migrating) {
         return Decision::Nothing;
     }
+    end(round, row)
+}
+
+/// It is its host's again, as if it never had been to move.
+fn end(round: &mut Round<'_>, row: &HostInstance) -> Decision {
     let [target, way, origin] = ["target", "way", "origin"].map(|column| (column, Json::Null));
     update(row, [target, way, origin, ("cancelled", json!(false)), ("serial", json!(round.next_serial()))])
 }

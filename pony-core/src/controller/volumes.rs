@@ -61,7 +61,8 @@ fn is_deleted_on(view: &impl Read, host: Uuid, volume: Uuid) -> bool {
     row.and_then(|row| row.current.as_ref()).is_some_and(is_deleted)
 }
 
-fn is_deleted(told: &HostVolumeCurrent) -> bool {
+/// Whether the host says that it removed all that there was of it, as ordered.
+pub(super) fn is_deleted(told: &HostVolumeCurrent) -> bool {
     told.deleted && told.status == DataStatus::Absent
 }
 

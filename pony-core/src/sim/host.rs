@@ -237,7 +237,8 @@ impl SimHost {
             fate,
             started_ms: now_ms,
             effect_ms: if fills || moves { now_ms + takes } else { now_ms + takes / 2 },
-            end_ms: now_ms + takes,
+            // Who lets a guest go does so before that is answered.
+            end_ms: now_ms + takes + u64::from(moves),
             cancelled_end_ms: None,
             effect: None,
         };
@@ -358,8 +359,9 @@ impl SimHost {
     }
 
     fn take_effect(&mut self, at: u64, run: RunId, step: &Step) -> Effect {
-        if let Step::Migrate { instance, to } = step {
-            self.departures.push_back(Departure { run, instance: *instance, to: to.clone() });
+        if let Step::Migrate { instance, to, copied } = step {
+            let (to, copied) = (to.clone(), copied.clone());
+            self.departures.push_back(Departure { run, instance: *instance, to, copied });
             return Err(refuse("nobody let it go".to_owned()));
         }
         let effect = self.world.apply(step);

@@ -4,8 +4,9 @@
 use super::host::{SimAnswer, SimHost};
 use super::world::{Effect, SimGuest, is_up, refuse};
 use crate::agent::{Hint, Output};
-use crate::host::{Destination, GuestState};
+use crate::host::{Destination, DriverError, GuestState, InstanceSpec};
 use crate::reconcile::RunId;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// A guest that is about to go; whoever has both hosts lets it, by [`SimHost::depart`].
@@ -17,6 +18,23 @@ pub struct Departure {
     pub instance: Uuid,
     /// Where to.
     pub to: Destination,
+    /// The disks that are copied on the way.
+    pub(super) copied: BTreeSet<Uuid>,
+}
+
+/// The same instance, whose copied disks are where the other host expects them.
+fn renamed(
+    spec: &InstanceSpec,
+    there: &InstanceSpec,
+    copied: &BTreeSet<Uuid>,
+) -> Result<InstanceSpec, DriverError> {
+    let mut spec = spec.clone();
+    for disk in spec.disks.iter_mut().filter(|it| copied.contains(&it.vdisk)) {
+        let other = there.disks.iter().find(|it| it.vdisk == disk.vdisk && it.format == disk.format);
+        let other = other.ok_or_else(|| refuse("the other host is told of other disks".to_owned()))?;
+        disk.place = other.place.clone();
+    }
+    Ok(spec)
 }
 
 impl SimHost {
@@ -37,14 +55,16 @@ impl SimHost {
     }
 
     fn send(&mut self, departure: &Departure, other: &mut Self) -> Effect {
-        let Departure { instance, to, .. } = departure;
+        let Departure { instance, to, copied, .. } = departure;
         if to.way != other.way() {
             return Err(refuse(format!("nobody is at {}", to.way)));
         }
         let guest = self.world.guests.get(instance).filter(|it| is_up(it.state)).cloned();
         let guest = guest.ok_or_else(|| refuse(format!("instance {instance} is not running")))?;
-        other.arrive(*instance, guest, &self.way())?;
-        if self.tears() {
+        let live = other.arrive(*instance, guest, &self.way(), copied)?;
+        let torn = self.tears();
+        other.world.note_copies(&live, copied, !torn);
+        if torn {
             return Err(refuse("the connection was lost at the very end".to_owned()));
         }
         self.world.guests.remove(instance);
@@ -54,18 +74,27 @@ impl SimHost {
         Ok(Output::None)
     }
 
-    fn arrive(&mut self, instance: Uuid, guest: SimGuest, origin: &str) -> Effect {
+    fn arrive(
+        &mut self,
+        instance: Uuid,
+        guest: SimGuest,
+        origin: &str,
+        copied: &BTreeSet<Uuid>,
+    ) -> Result<InstanceSpec, DriverError> {
         let expected = self.world.guests.get(&instance).filter(|it| it.state == GuestState::Incoming);
-        if expected.is_none_or(|it| it.origin.as_deref() != Some(origin)) {
-            return Err(refuse(format!("instance {instance} is not let in")));
-        }
-        let live = guest.live.clone().unwrap_or_else(|| guest.spec.clone());
+        let expected = expected.filter(|it| it.origin.as_deref() == Some(origin));
+        let there =
+            expected.ok_or_else(|| refuse(format!("instance {instance} is not let in")))?.spec.clone();
+        let live = renamed(guest.live.as_ref().unwrap_or(&guest.spec), &there, copied)?;
         self.world.check_links(&live)?;
+        let spec = renamed(&guest.spec, &there, copied)?;
         // Whether it may run here is for the agent to say.
-        self.world.guests.insert(instance, SimGuest { state: GuestState::Paused, arrived: true, ..guest });
+        let guest =
+            SimGuest { state: GuestState::Paused, arrived: true, spec, live: Some(live.clone()), ..guest };
+        self.world.guests.insert(instance, guest);
         self.world.count("arrive", instance);
         self.answers.push(SimAnswer::Hint(Hint::Instance(instance)));
-        Ok(Output::None)
+        Ok(live)
     }
 
     /// How other hosts reach this one, and by what they know it: another word after each start of the agent, since that is

@@ -48,6 +48,8 @@ pub struct SimWorld {
     pub volumes: BTreeMap<Uuid, VolumeFact>,
     /// Volumes with traces of a fill that did not finish.
     pub unfinished: BTreeSet<Uuid>,
+    /// Volumes that an instance brought along, to the last of what it wrote.
+    pub whole_copies: BTreeSet<Uuid>,
     /// Side effects by what was done and to what. A step that finds everything done has none.
     pub effects: BTreeMap<(&'static str, Uuid), u32>,
     /// Steps that found everything done.
@@ -238,6 +240,18 @@ impl SimWorld {
         self.guests.insert(spec.instance, guest);
         self.count("expect", spec.instance);
         Ok(Output::None)
+    }
+
+    /// Notes whether what came along is all that its instance wrote: where the other host has it go on, it is not.
+    pub(super) fn note_copies(&mut self, live: &InstanceSpec, copied: &BTreeSet<Uuid>, are_whole: bool) {
+        for disk in live.disks.iter().filter(|it| copied.contains(&it.vdisk)) {
+            let volume = self.volumes.values().find(|it| it.place == disk.place).map(|it| it.volume);
+            match volume {
+                Some(volume) if are_whole => drop(self.whole_copies.insert(volume)),
+                Some(volume) => drop(self.whole_copies.remove(&volume)),
+                None => self.violation(format!("{} is copied to where there is nothing", disk.place)),
+            }
+        }
     }
 
     pub(super) fn check_disks(&mut self, spec: &InstanceSpec) {
@@ -431,6 +445,7 @@ impl SimWorld {
         let (volume, pool, format) = (spec.volume, spec.pool.pool, spec.format);
         let fact = VolumeFact { volume, pool, size_mib, format, place: place_of(spec) };
         self.unfinished.remove(&volume);
+        self.whole_copies.remove(&volume);
         self.volumes.insert(volume, fact.clone());
         self.count("fill", volume);
         Ok(Output::Volume(fact))

@@ -167,6 +167,9 @@ pub struct HostInstanceCurrent {
     /// Whether the host has let go of it, as ordered: nothing of it runs there, nor will.
     #[part(default = false)]
     pub released: bool,
+    /// Whether it let go of it by sending the guest to where it moves to, where it arrived with all that it had.
+    #[part(default = false)]
+    pub sent: bool,
     /// The placement that the host speaks of; none where it found the guest without an order.
     pub serial: Option<i64>,
     /// Why it is not as ordered.

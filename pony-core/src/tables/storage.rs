@@ -244,7 +244,8 @@ pub struct HostVolume {
     /// The volume.
     #[entity(key, references = "volume", on_delete = "cascade", scope = "brings")]
     pub volume: Uuid,
-    /// What the host may do with it. None in a pool of one host, which may do everything.
+    /// What the host may do with it. None in a pool of one host, which may do everything: but see
+    /// [`HostVolumeDesired::storage_pool`].
     pub desired: Option<HostVolumeDesired>,
     /// What is.
     pub current: Option<HostVolumeCurrent>,
@@ -264,6 +265,10 @@ pub struct HostVolumeDesired {
     /// this one.
     #[part(default = 0)]
     pub serial: i64,
+    /// The pool of this host that has a copy of the volume, which lies elsewhere: one that an instance brings with it as it
+    /// moves (`incoming`), or one that is to be removed (`released`).
+    #[part(references = "storage_pool", on_delete = "cascade")]
+    pub storage_pool: Option<Uuid>,
 }
 
 /// What a host may do with a volume.

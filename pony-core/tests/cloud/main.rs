@@ -1,6 +1,7 @@
 //! The controller alone, with scripted hosts, and a whole simulated cloud: controller, agents, network, database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value, reason = "tests")]
 
+mod copies;
 mod database;
 mod events;
 mod hosts;

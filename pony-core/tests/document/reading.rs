@@ -93,8 +93,7 @@ fn composite_keys_show_the_part_that_the_path_does_not_give() {
     cloud.report("host_instance", &key, json!({"status": "running", "attempts": 0}));
     assert_eq!(cloud.keys(&format!("/host/{host}/instance/")), [id(3)]);
     let by_host = cloud.list(&format!("/tenant/{a}/instance/{}/host/", id(3)));
-    let current =
-        json!({"host": host, "instance": id(3), "status": "running", "released": false, "attempts": 0});
+    let current = json!({"host": host, "instance": id(3), "status": "running", "released": false, "sent": false, "attempts": 0});
     assert_eq!(by_host, [(host.clone(), json!({"current": current}))]);
     let joined = cloud.list(&format!("/host/{host}/instance/_join/"));
     assert_eq!(joined[0].0, id(3));

@@ -3,9 +3,10 @@
 use super::domain::{Maker, doing};
 use super::error::{from_virt, is_gone, transient};
 use super::way::Way;
-use super::{disks, facts, ffi};
+use super::{disks, facts, ffi, xml};
 use crate::Result;
 use pony_core::host::DiskSpec;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -32,10 +33,13 @@ const FLAGS: u32 = sys::VIR_MIGRATE_LIVE
 pub(super) struct Road {
     /// What its disks are over there.
     pub(super) disks: Vec<DiskSpec>,
+    /// Those that are copied, by their `vdisk`.
+    pub(super) copied: BTreeSet<Uuid>,
     pub(super) host: Uuid,
     pub(super) way: Way,
     pub(super) control: PathBuf,
     pub(super) memory: PathBuf,
+    pub(super) data: PathBuf,
 }
 
 impl Maker {
@@ -51,14 +55,25 @@ impl Maker {
                 domain.get_xml_desc(flags | sys::VIR_DOMAIN_XML_MIGRATABLE | sys::VIR_DOMAIN_XML_SECURE);
             xml.map(|xml| self.adapt(&xml, road, &renames))
         };
+        // The other emulator takes them by NBD, and what is written meanwhile goes to both until the guest is over there.
+        let copied = live.disks.iter().filter(|it| road.copied.contains(&it.vdisk));
+        let copied: Vec<String> = copied.map(xml::target).collect();
+        let (flags, data) = match copied.is_empty() {
+            true => (FLAGS, None),
+            false => {
+                (FLAGS | sys::VIR_MIGRATE_NON_SHARED_DISK, Some(format!("unix://{}", road.data.display())))
+            }
+        };
         let parameters = MigrateParameters {
+            migrate_disks: copied,
+            disks_uri: data,
             uri: Some(format!("unix://{}", road.memory.display())),
             dest_xml: Some(read(0).map_err(|it| from(&it))?),
             persist_xml: Some(read(sys::VIR_DOMAIN_XML_INACTIVE).map_err(|it| from(&it))?),
             ..MigrateParameters::default()
         };
         let control = format!("qemu+unix:///system?socket={}", road.control.display());
-        domain.migrate_to_uri3(Some(&control), parameters, FLAGS).map_err(|it| from(&it))?;
+        domain.migrate_to_uri3(Some(&control), parameters, flags).map_err(|it| from(&it))?;
         self.remove_files(instance);
         Ok(())
     }
@@ -108,7 +123,8 @@ pub(super) struct Sent {
 
 #[allow(clippy::cast_precision_loss, reason = "for people")]
 fn sent(stats: &JobStats) -> Option<Sent> {
-    let (total, left) = (stats.mem_total.filter(|it| *it > 0)?, stats.mem_remaining?);
+    // Memory, and what is copied of disks.
+    let (total, left) = (stats.data_total.filter(|it| *it > 0)?, stats.data_remaining?);
     let fraction = 1.0 - left as f64 / total as f64;
-    Some(Sent { bytes: stats.mem_processed?, fraction: fraction.clamp(0.0, 1.0) })
+    Some(Sent { bytes: stats.data_processed?, fraction: fraction.clamp(0.0, 1.0) })
 }

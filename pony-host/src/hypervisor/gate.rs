@@ -1,7 +1,7 @@
 //! Lets guests in from other hosts: the target's end of a move.
 //!
-//! A port takes connections of hosts that a guest is expected from, by keys that Sparkle told, and leads them to the two
-//! sockets that the guest needs: libvirt's, and the emulator's for its memory. Whoever may send a guest here commands
+//! A port takes connections of hosts that a guest is expected from, by keys that Sparkle told, and leads them to the sockets
+//! that the guest needs: libvirt's, and the emulator's for its memory, and for disks that are copied. Whoever may send a guest here commands
 //! libvirt for that time, as libvirt's own way to move guests has it: hosts of one cloud trust each other so far.
 
 use super::disks;
@@ -23,7 +23,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Connections at once: two for each guest on its way, of which there are few; strangers hold one for [`PATIENCE`].
+/// Connections at once: two for each guest on its way, of which there are few, and one for each disk that is copied; strangers
+/// hold one for [`PATIENCE`].
 const CONNECTIONS_MAX: usize = 64;
 
 /// Guests that are let in at once: more would not fit into any host's memory.
@@ -114,6 +115,7 @@ impl Gate {
             Kind::Disks => return say_disks(stream, &disks).await,
             Kind::Control => self.libvirt.clone(),
             Kind::Memory => self.rooms.memory_here(head.instance),
+            Kind::Data => self.rooms.data_here(head.instance),
         };
         let opened = tokio::time::timeout(PATIENCE, UnixStream::connect(&place)).await;
         let mut inside = opened.map_err(|_| "nobody answers inside")?.map_err(say)?;

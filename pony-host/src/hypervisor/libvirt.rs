@@ -198,6 +198,7 @@ impl Libvirt {
         moves: &Moves,
         (instance, turn): (Uuid, H),
         (host, way): (Uuid, Way),
+        copied: &BTreeSet<Uuid>,
         closed: &CancellationToken,
         progress: Progress,
     ) -> Result<()> {
@@ -207,7 +208,8 @@ impl Libvirt {
             () = closed.cancelled() => return Err(transient(format!("the move of {instance} was called off"))),
         };
         let (control, memory) = (moves.rooms.control(instance), moves.rooms.memory(instance));
-        let road = Road { disks, host, way, control, memory };
+        let (copied, data) = (copied.clone(), moves.rooms.data(instance));
+        let road = Road { disks, copied, host, way, control, memory, data };
         let (maker, doing) = (Arc::clone(&self.maker), format!("send instance {instance} away"));
         let depart = move |conn: &Connect| maker.depart(conn, instance, &road);
         let sending = self.link.call_within(MOVE_TIMEOUT, Kind::Step, &doing, (turn, passage), depart);
@@ -362,13 +364,19 @@ impl Hypervisor for Libvirt {
         moves.gate.expect(spec, origin)
     }
 
-    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()> {
+    async fn migrate(
+        &self,
+        instance: Uuid,
+        to: &Destination,
+        copied: &BTreeSet<Uuid>,
+        progress: Progress,
+    ) -> Result<()> {
         let Some(moves) = &self.moves else { return Err(no_moves()) };
         let way = Way::parse(&to.way)?;
         let turn = self.turns.take(instance).await;
         let closed = CancellationToken::new();
         moves.leaving().insert(instance, closed.clone());
-        let sent = self.send(moves, (instance, turn), (to.host, way), &closed, progress).await;
+        let sent = self.send(moves, (instance, turn), (to.host, way), copied, &closed, progress).await;
         moves.leaving().remove(&instance);
         sent
     }

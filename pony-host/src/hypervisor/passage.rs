@@ -1,4 +1,4 @@
-//! The way of one guest to another host: two sockets of this machine that lead, encrypted, to those of the other.
+//! The way of one guest to another host: sockets of this machine that lead, encrypted, to those of the other.
 
 use super::disks;
 use super::error::transient;
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Control,
     /// To the emulator that takes the guest's memory.
     Memory,
+    /// To the same emulator, which takes what is copied of the guest's disks.
+    Data,
     /// To nobody: the host says what it calls the guest's disks.
     Disks,
 }
@@ -55,6 +57,7 @@ impl Head {
         let kind = match kind {
             b'c' => Kind::Control,
             b'm' => Kind::Memory,
+            b'b' => Kind::Data,
             b'd' => Kind::Disks,
             _ => return None,
         };
@@ -66,6 +69,7 @@ impl Head {
         bytes[0] = match self.kind {
             Kind::Control => b'c',
             Kind::Memory => b'm',
+            Kind::Data => b'b',
             Kind::Disks => b'd',
         };
         bytes[1..].copy_from_slice(self.instance.as_bytes());
@@ -112,8 +116,11 @@ impl Passage {
         let door = |kind| Door { head: Head { kind, instance }, at: to.at, tls: Arc::clone(&tls) };
         let (disks, _closed) = (door(Kind::Disks), closed.clone().drop_guard());
         let passage = Self { rooms: rooms.clone(), instance, disks, _closed };
-        let places =
-            [(Kind::Control, rooms.control_here(instance)), (Kind::Memory, rooms.memory_here(instance))];
+        let places = [
+            (Kind::Control, rooms.control_here(instance)),
+            (Kind::Memory, rooms.memory_here(instance)),
+            (Kind::Data, rooms.data_here(instance)),
+        ];
         for (kind, place) in places {
             let listener = bind(&place)
                 .map_err(|error| transient(format!("cannot make socket {}: {error}", place.display())))?;
@@ -147,7 +154,7 @@ impl Drop for Passage {
     }
 }
 
-/// One of the two sockets.
+/// One of the sockets.
 #[derive(Debug, Clone)]
 struct Door {
     head: Head,
@@ -202,7 +209,7 @@ mod tests {
 
     #[test]
     fn heads_come_back_and_others_are_refused() {
-        for kind in [Kind::Control, Kind::Memory, Kind::Disks] {
+        for kind in [Kind::Control, Kind::Memory, Kind::Data, Kind::Disks] {
             let head = Head { kind, instance: Uuid::from_u128(7) };
             assert_eq!(Head::parse(head.bytes()), Some(head));
         }

@@ -52,6 +52,11 @@ impl Rooms {
         self.base.join(instance.to_string()).join("control")
     }
 
+    /// The socket that the bytes of its disks go through, where they are copied, as libvirt sees it.
+    pub(super) fn data(&self, instance: Uuid) -> PathBuf {
+        self.base.join(instance.to_string()).join("data")
+    }
+
     /// The first of these as this process sees it.
     pub(super) fn memory_here(&self, instance: Uuid) -> PathBuf {
         self.here.join(instance.to_string()).join("memory")
@@ -60,6 +65,11 @@ impl Rooms {
     /// The second.
     pub(super) fn control_here(&self, instance: Uuid) -> PathBuf {
         self.here.join(instance.to_string()).join("control")
+    }
+
+    /// The third.
+    pub(super) fn data_here(&self, instance: Uuid) -> PathBuf {
+        self.here.join(instance.to_string()).join("data")
     }
 
     /// An empty directory for a guest.

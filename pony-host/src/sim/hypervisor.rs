@@ -5,7 +5,7 @@ use super::{host::SimHost, op::SimOp};
 use crate::{Console, GuestUsage, Hypervisor, Progress, Result};
 use async_trait::async_trait;
 use pony_core::host::{ConsoleKind, CpuSpec, Destination, DiskSpec, GuestState, InstanceFact, InstanceSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -68,8 +68,14 @@ impl Hypervisor for SimHost {
         self.step(SimOp::Expect, |world| world.expect(spec, origin)).await
     }
 
-    async fn migrate(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()> {
-        self.send(instance, to, progress).await
+    async fn migrate(
+        &self,
+        instance: Uuid,
+        to: &Destination,
+        copied: &BTreeSet<Uuid>,
+        progress: Progress,
+    ) -> Result<()> {
+        self.send(instance, to, copied, progress).await
     }
 
     async fn call_off(&self, instance: Uuid) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::{errors::transient, guests::Guest, host::Shared, host::SimHost, op::SimOp, world::World};
 use crate::{Progress, Result};
 use pony_core::host::{Destination, GuestState, InstanceSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use uuid::Uuid;
 
@@ -34,6 +34,17 @@ fn way(host: Uuid) -> String {
     format!("sim:{host}")
 }
 
+/// The same instance, whose copied disks are where the other host expects them.
+fn renamed(spec: &InstanceSpec, there: &InstanceSpec, copied: &BTreeSet<Uuid>) -> Result<InstanceSpec> {
+    let mut spec = spec.clone();
+    for disk in spec.disks.iter_mut().filter(|it| copied.contains(&it.vdisk)) {
+        let other = there.disks.iter().find(|it| it.vdisk == disk.vdisk && it.format == disk.format);
+        let other = other.ok_or_else(|| transient("the other host is told of other disks"))?;
+        disk.place = other.place.clone();
+    }
+    Ok(spec)
+}
+
 impl SimHost {
     /// Lets guests move between this host and the others of `fabric`.
     pub fn join(&self, fabric: &SimFabric) {
@@ -42,7 +53,13 @@ impl SimHost {
         self.world().fabric = Some(fabric.clone());
     }
 
-    pub(super) async fn send(&self, instance: Uuid, to: &Destination, progress: Progress) -> Result<()> {
+    pub(super) async fn send(
+        &self,
+        instance: Uuid,
+        to: &Destination,
+        copied: &BTreeSet<Uuid>,
+        progress: Progress,
+    ) -> Result<()> {
         let whole = self.world().options.migrate;
         self.world().staying.remove(&instance);
         for part in 0..PARTS {
@@ -52,7 +69,7 @@ impl SimHost {
                 return Err(transient(format!("the move of instance {instance} was called off")));
             }
         }
-        self.step(SimOp::Migrate, |world| world.hand_over(instance, to)).await
+        self.step(SimOp::Migrate, |world| world.hand_over(instance, to, copied)).await
     }
 }
 
@@ -75,7 +92,7 @@ impl World {
     }
 
     /// At one moment the guest is here, and at the next there.
-    fn hand_over(&mut self, instance: Uuid, to: &Destination) -> Result<()> {
+    fn hand_over(&mut self, instance: Uuid, to: &Destination, copied: &BTreeSet<Uuid>) -> Result<()> {
         let gone = || transient(format!("host {} does not answer", to.host));
         let other = self.fabric.as_ref().and_then(|it| it.host(to.host)).ok_or_else(gone)?;
         // Hosts that send each other guests at once must not wait for each other.
@@ -84,22 +101,23 @@ impl World {
         if !guest.is_active() {
             return Err(transient(format!("{} does not run", guest.spec.name)));
         }
-        there.arrive(instance, guest, &way(self.options.uuid))?;
+        there.arrive(instance, guest, &way(self.options.uuid), copied)?;
         self.guests.remove(&instance);
         self.effect(SimOp::Migrate, instance);
         self.notify(instance);
         Ok(())
     }
 
-    fn arrive(&mut self, instance: Uuid, guest: Guest, origin: &str) -> Result<()> {
+    fn arrive(&mut self, instance: Uuid, guest: Guest, origin: &str, copied: &BTreeSet<Uuid>) -> Result<()> {
         let expected = self.guests.get(&instance).filter(|it| it.state == GuestState::Incoming);
-        if expected.is_none_or(|it| it.origin.as_deref() != Some(origin)) {
-            return Err(transient(format!("instance {instance} is not let in")));
-        }
-        let live = guest.live.clone().unwrap_or_else(|| guest.spec.clone());
+        let expected = expected.filter(|it| it.origin.as_deref() == Some(origin));
+        let refusal = || transient(format!("instance {instance} is not let in"));
+        let there = expected.ok_or_else(refusal)?.spec.clone();
+        let live = renamed(guest.live.as_ref().unwrap_or(&guest.spec), &there, copied)?;
+        let spec = renamed(&guest.spec, &there, copied)?;
         self.check_parts(&live)?;
         self.check_memory(&live)?;
-        self.guests.insert(instance, Guest { state: GuestState::Paused, ..guest });
+        self.guests.insert(instance, Guest { state: GuestState::Paused, spec, live: Some(live), ..guest });
         self.notify(instance);
         Ok(())
     }

@@ -64,7 +64,7 @@ async fn a_guest_moves_while_it_writes_and_misses_no_number() {
     let mut said = Vec::new();
     for (from, to, spec) in [(&a, &b, &there), (&b, &a, &here)] {
         expected(spec, from, to).await;
-        from.libvirt.migrate(spec.instance, &destination(to), quietly()).await.unwrap();
+        from.libvirt.migrate(spec.instance, &destination(to), &none(), quietly()).await.unwrap();
         assert_eq!(from.fact(spec).await, None);
         let fact = to.fact(spec).await.unwrap();
         assert_eq!((fact.state, fact.live.as_ref()), (GuestState::Paused, Some(spec)), "by its name there");
@@ -84,6 +84,46 @@ async fn a_guest_moves_while_it_writes_and_misses_no_number() {
     a.libvirt.undefine(here.instance).await.unwrap();
 }
 
+/// The same guest as a host has it that does not reach its disk, with an empty one in its place.
+fn copied(spec: &InstanceSpec, bench: &Bench) -> InstanceSpec {
+    let path = bench.path(&format!("{}-copy.img", spec.instance));
+    std::fs::File::create(&path).unwrap().set_len(DISK_BYTES).unwrap();
+    let mut spec = spec.clone();
+    spec.disks[0].place = Place::File(path);
+    spec
+}
+
+/// What it writes while it is sent is on the copy of its disk, and nothing more on what was copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_takes_its_disk_along_and_misses_no_number() {
+    let Some([a, b]) = two().await else { return };
+    let here = writing(&a);
+    let there = copied(&here, &b);
+    a.run(&here).await;
+    a.says(&here, "0010\n").await;
+    expected(&there, &a, &b).await;
+    let disks = BTreeSet::from([here.disks[0].vdisk]);
+    let mut log = log_of(&a, &here);
+    a.libvirt.migrate(here.instance, &destination(&b), &disks, quietly()).await.unwrap();
+    assert_eq!(a.fact(&here).await, None);
+    let fact = b.fact(&there).await.unwrap();
+    assert_eq!((fact.state, fact.live.as_ref()), (GuestState::Paused, Some(&there)), "by its name there");
+    let left = std::fs::read(path_of(&here)).unwrap();
+    assert!(left == std::fs::read(path_of(&there)).unwrap(), "the copy is not whole");
+    let mut said = read(&mut log);
+    log = log_of(&b, &there);
+    b.libvirt.resume(here.instance).await.unwrap();
+    said.extend(read_lines(&mut log, 16).await);
+    b.libvirt.destroy(here.instance).await.unwrap();
+    said.extend(read(&mut log));
+    let numbers = numbers(&said);
+    let wanted: Vec<u32> = (0..numbers.len() as u32).collect();
+    assert_eq!((&numbers, sectors(&there, wanted.len())), (&wanted, wanted.clone()));
+    assert!(left == std::fs::read(path_of(&here)).unwrap(), "it writes to what it left");
+    assert_eq!((rooms(&a), rooms(&b)), (vec![], vec![]));
+    b.libvirt.undefine(here.instance).await.unwrap();
+}
+
 /// A guest that would arrive with other disks than the other host is told of does not go.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_stays_where_the_other_host_is_told_of_other_disks() {
@@ -93,7 +133,7 @@ async fn a_guest_stays_where_the_other_host_is_told_of_other_disks() {
     a.says(&spec, "0004\n").await;
     let other = InstanceSpec { disks: vec![], ..spec.clone() };
     expected(&other, &a, &b).await;
-    let refused = a.libvirt.migrate(spec.instance, &destination(&b), quietly()).await.unwrap_err();
+    let refused = a.libvirt.migrate(spec.instance, &destination(&b), &none(), quietly()).await.unwrap_err();
     assert!(refused.message.contains("other disks"), "{refused}");
     a.is(&spec, GuestState::Running).await;
     b.libvirt.destroy(spec.instance).await.unwrap();
@@ -111,7 +151,8 @@ async fn a_guest_whose_move_is_lost_goes_on_with_its_disk() {
     expected(&there, &a, &b).await;
     b.daemon.hold_starts(true);
     let (instance, to) = (here.instance, destination(&b));
-    let moving = a.libvirt.migrate(instance, &to, quietly());
+    let nothing = none();
+    let moving = a.libvirt.migrate(instance, &to, &nothing, quietly());
     let lose = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         b.daemon.stop();

@@ -5,9 +5,11 @@ use crate::daemon::Daemon;
 use crate::suite;
 use pony_core::host::{Destination, GuestState, InstanceSpec};
 use pony_host::{Hypervisor as _, MoveOptions, Progress};
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use uuid::Uuid;
 
 mod disks;
 
@@ -47,6 +49,11 @@ async fn expected(spec: &InstanceSpec, from: &Bench, at: &Bench) {
     let fact = at.fact(spec).await.unwrap();
     assert_eq!((fact.state, fact.spec.as_ref()), (GuestState::Incoming, Some(spec)));
     assert_eq!(fact.origin, from.libvirt.migration());
+}
+
+/// No disk is copied.
+fn none() -> BTreeSet<Uuid> {
+    BTreeSet::new()
 }
 
 fn quietly() -> Progress {
@@ -107,7 +114,7 @@ async fn a_guest_moves_while_it_counts_and_misses_no_number() {
             Arc::new(move |it| told.lock().unwrap().push(it))
         };
         let began = std::time::Instant::now();
-        from.libvirt.migrate(spec.instance, &destination(to), progress).await.unwrap();
+        from.libvirt.migrate(spec.instance, &destination(to), &none(), progress).await.unwrap();
         let took = began.elapsed();
         assert_eq!(from.fact(&spec).await, None, "nothing of it is left behind");
         let fact = to.fact(&spec).await.unwrap();
@@ -141,15 +148,15 @@ async fn a_guest_that_is_not_let_in_stays() {
     let spec = counting(&a);
     a.run(&spec).await;
     a.says(&spec, "0004\n").await;
-    let refused = a.libvirt.migrate(spec.instance, &destination(&b), quietly()).await;
+    let refused = a.libvirt.migrate(spec.instance, &destination(&b), &none(), quietly()).await;
     assert!(refused.is_err());
     // By a key that is not the one of the host that sends it.
     b.libvirt.expect(&spec, &b.libvirt.migration().unwrap()).await.unwrap();
-    assert!(a.libvirt.migrate(spec.instance, &destination(&b), quietly()).await.is_err());
+    assert!(a.libvirt.migrate(spec.instance, &destination(&b), &none(), quietly()).await.is_err());
     // To a host that is not the one that was told.
     let way = b.libvirt.migration().unwrap().replace(&key(&b), &key(&a));
     let elsewhere = Destination { host: b.host(), way };
-    assert!(a.libvirt.migrate(spec.instance, &elsewhere, quietly()).await.is_err());
+    assert!(a.libvirt.migrate(spec.instance, &elsewhere, &none(), quietly()).await.is_err());
     a.is(&spec, GuestState::Running).await;
     b.libvirt.destroy(spec.instance).await.unwrap();
     assert_eq!(b.fact(&spec).await, None);
@@ -176,7 +183,8 @@ async fn a_move_that_hangs_is_called_off() {
     expected(&spec, &a, &b).await;
     b.daemon.hold_starts(true);
     let (instance, to) = (spec.instance, destination(&b));
-    let moving = a.libvirt.migrate(instance, &to, quietly());
+    let nothing = none();
+    let moving = a.libvirt.migrate(instance, &to, &nothing, quietly());
     let call_off = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         a.libvirt.call_off(instance).await.unwrap();
@@ -190,7 +198,7 @@ async fn a_move_that_hangs_is_called_off() {
     suite::eventually("nothing of it is there", || async { b.fact(&spec).await.is_none() }).await;
     // And it can still go.
     expected(&spec, &a, &b).await;
-    a.libvirt.migrate(instance, &to, quietly()).await.unwrap();
+    a.libvirt.migrate(instance, &to, &none(), quietly()).await.unwrap();
     b.is(&spec, GuestState::Paused).await;
     b.libvirt.destroy(instance).await.unwrap();
     b.libvirt.undefine(instance).await.unwrap();

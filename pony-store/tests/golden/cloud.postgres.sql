@@ -258,6 +258,7 @@ CREATE TABLE "public"."host_volume" (
   "sharer" uuid,
   "made" boolean NOT NULL DEFAULT false,
   "serial" bigint NOT NULL DEFAULT 0,
+  "storage_pool" uuid,
   CONSTRAINT "host_volume: the key must be unique" PRIMARY KEY ("host", "volume"),
   CONSTRAINT "host_volume.volume, sharer: must be unique" UNIQUE NULLS NOT DISTINCT ("volume", "sharer")
 );
@@ -1027,7 +1028,11 @@ ALTER TABLE "public"."host_volume" ADD CONSTRAINT "host_volume.host: needs its h
 
 ALTER TABLE "public"."host_volume" ADD CONSTRAINT "host_volume.volume: needs its volume" FOREIGN KEY ("volume") REFERENCES "public"."volume" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 
+ALTER TABLE "public"."host_volume" ADD CONSTRAINT "host_volume.storage_pool: needs its storage_pool" FOREIGN KEY ("storage_pool") REFERENCES "public"."storage_pool" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
 CREATE INDEX "host_volume.volume: reference" ON "public"."host_volume" ("volume");
+
+CREATE INDEX "host_volume.storage_pool: reference" ON "public"."host_volume" ("storage_pool");
 
 CREATE FUNCTION "public"."_feed_host_volume"() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN

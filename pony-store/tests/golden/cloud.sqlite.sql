@@ -795,14 +795,18 @@ CREATE TABLE "host_volume" (
   "sharer" TEXT CONSTRAINT "host_volume.sharer: must be a UUID [type host_volume sharer]" CHECK ("sharer" IS NULL OR "sharer" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "made" INTEGER NOT NULL DEFAULT 0 CONSTRAINT "host_volume.made: must be `true` or `false` [type host_volume made]" CHECK ("made" IN (0, 1)),
   "serial" INTEGER NOT NULL DEFAULT 0,
+  "storage_pool" TEXT CONSTRAINT "host_volume.storage_pool: must be a UUID [type host_volume storage_pool]" CHECK ("storage_pool" IS NULL OR "storage_pool" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   PRIMARY KEY ("host", "volume"),
   FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
-  FOREIGN KEY ("volume") REFERENCES "volume" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+  FOREIGN KEY ("volume") REFERENCES "volume" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("storage_pool") REFERENCES "storage_pool" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 
 CREATE UNIQUE INDEX "host_volume.unique.0" ON "host_volume" (ifnull("volume", x''), ifnull("sharer", x''));
 
 CREATE INDEX "host_volume.reference.volume" ON "host_volume" ("volume");
+
+CREATE INDEX "host_volume.reference.storage_pool" ON "host_volume" ("storage_pool");
 
 CREATE TRIGGER "host_volume.before.insert" BEFORE INSERT ON "host_volume" BEGIN
   SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
@@ -822,11 +826,11 @@ CREATE TRIGGER "host_volume.before.delete" BEFORE DELETE ON "host_volume" BEGIN
 END;
 
 CREATE TRIGGER "host_volume.after.insert" AFTER INSERT ON "host_volume" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_volume', json_array(NEW."host", NEW."volume"), json_object('host', NEW."host", 'volume', NEW."volume", 'hold', NEW."hold", 'sharer', NEW."sharer", 'made', NEW."made", 'serial', NEW."serial") FROM "_meta";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_volume', json_array(NEW."host", NEW."volume"), json_object('host', NEW."host", 'volume', NEW."volume", 'hold', NEW."hold", 'sharer', NEW."sharer", 'made', NEW."made", 'serial', NEW."serial", 'storage_pool', NEW."storage_pool") FROM "_meta";
 END;
 
 CREATE TRIGGER "host_volume.after.update" AFTER UPDATE ON "host_volume" BEGIN
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_volume', json_array(NEW."host", NEW."volume"), json_object('host', NEW."host", 'volume', NEW."volume", 'hold', NEW."hold", 'sharer', NEW."sharer", 'made', NEW."made", 'serial', NEW."serial") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."volume" IS NOT NEW."volume" OR OLD."hold" IS NOT NEW."hold" OR OLD."sharer" IS NOT NEW."sharer" OR OLD."made" IS NOT NEW."made" OR OLD."serial" IS NOT NEW."serial";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_volume', json_array(NEW."host", NEW."volume"), json_object('host', NEW."host", 'volume', NEW."volume", 'hold', NEW."hold", 'sharer', NEW."sharer", 'made', NEW."made", 'serial', NEW."serial", 'storage_pool', NEW."storage_pool") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."volume" IS NOT NEW."volume" OR OLD."hold" IS NOT NEW."hold" OR OLD."sharer" IS NOT NEW."sharer" OR OLD."made" IS NOT NEW."made" OR OLD."serial" IS NOT NEW."serial" OR OLD."storage_pool" IS NOT NEW."storage_pool";
 END;
 
 CREATE TRIGGER "host_volume.after.delete" AFTER DELETE ON "host_volume" BEGIN

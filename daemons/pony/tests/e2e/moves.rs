@@ -1,5 +1,5 @@
 //! Instances that move between two hosts while they run: two Twilights and two libvirtd in namespaces of their own, which a
-//! bridge joins, and a pool that both reach. (Where an NFS server's directory would be mounted there is one that they share:
+//! bridge joins, a pool that both reach, and one of each host alone, whose volumes are copied. (Where an NFS server's directory would be mounted there is one that they share:
 //! not every kernel has the client. `pony-host/tests/storage_nfs.rs` has the rest.)
 
 use crate::cloud::{free_port, merge, named, sparkle_key, start_sparkle};
@@ -182,17 +182,14 @@ struct Guest {
 }
 
 impl Guest {
-    async fn new(lab: &Lab) -> Self {
-        let config = json!({"server": "10.77.0.1", "export": "/pool"});
-        let pool = json!({"name": "shared", "type": "nfs", "config": config});
-        let pool = named(&lab.patch(&[merge("/storage-pool/$pool", &pool)]).await, "$pool");
-        lab.hosts.iter().for_each(|host| host.mount(&lab.shared, &pool));
+    /// With a volume in the pool, which is a directory.
+    async fn new(lab: &Lab, name: &str, pool: &str, dir: &Path) -> Self {
         let tenant = "/tenant/$tenant";
         let volume = json!({"name": "disk", "storage_pool": pool, "size": SIZE_MIB, "format": "raw"});
-        let instance = json!({"name": "writes", "state": "stopped", "vcpu": 1, "rcpu": 1.0, "mem": 32});
+        let instance = json!({"name": name, "state": "stopped", "vcpu": 1, "rcpu": 1.0, "mem": 32});
         let uuids = lab
             .patch(&[
-                merge(tenant, &json!({"name": "t", "approved": true})),
+                merge(tenant, &json!({"name": name, "approved": true})),
                 merge(&format!("{tenant}/children/volume/$volume"), &volume),
                 merge(&format!("{tenant}/children/instance/$instance"), &instance),
                 merge(
@@ -205,7 +202,7 @@ impl Guest {
         let ready =
             async || lab.get(&["tenant", &tenant, "volume", &volume]).await["current"]["status"] == "ready";
         lab.wait_until("the volume is made", SOON, ready).await;
-        let disk = lab.shared.join("volumes").join(format!("{volume}.raw"));
+        let disk = dir.join("volumes").join(format!("{volume}.raw"));
         let mut sector = [0; 512];
         sector[..GUEST_WRITES.len()].copy_from_slice(&GUEST_WRITES);
         sector[510..].copy_from_slice(&[0x55, 0xaa]);
@@ -278,6 +275,24 @@ impl Guest {
     }
 }
 
+/// A pool that both hosts reach.
+async fn shared_pool(lab: &Lab) -> String {
+    let config = json!({"server": "10.77.0.1", "export": "/pool"});
+    let pool = json!({"name": "shared", "type": "nfs", "config": config});
+    let pool = named(&lab.patch(&[merge("/storage-pool/$pool", &pool)]).await, "$pool");
+    lab.hosts.iter().for_each(|host| host.mount(&lab.shared, &pool));
+    pool
+}
+
+/// The n-th host's own pool.
+async fn own_pool(lab: &Lab, n: usize) -> (String, PathBuf) {
+    let dir = lab.hosts[n].dir.join("pool");
+    std::fs::create_dir(&dir).unwrap();
+    let pool =
+        json!({"name": format!("own{n}"), "type": "dir", "host": lab.hosts[n].uuid, "config": {"path": dir}});
+    (named(&lab.patch(&[merge("/storage-pool/$pool", &pool)]).await, "$pool"), dir)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "is run by another test, in namespaces of its own"]
 async fn an_instance_moves_inside() {
@@ -290,19 +305,30 @@ async fn an_instance_moves_inside() {
         };
         lab.wait_until("the host is taken in", TAKEN_IN, there).await;
     }
-    let mut guest = Guest::new(&lab).await;
+    let pool = shared_pool(&lab).await;
+    let mut guest = Guest::new(&lab, "writes", &pool, &lab.shared.clone()).await;
     guest.set(&lab, "running").await;
     let first = guest.runs(&lab, "it starts", |_| true).await;
     guest.says_more(&lab, first, 16).await;
+    let [own, other] = [own_pool(&lab, first).await, own_pool(&lab, 1 - first).await];
+    let mut copied = Guest::new(&lab, "copied", &own.0, &own.1).await;
+    copied.set(&lab, "running").await;
+    copied.runs(&lab, "the other starts", |it| it == first).await;
+    copied.says_more(&lab, first, 16).await;
 
-    // Away, as its host is to be empty; and back, where Sparkle dies meanwhile.
+    // Away, as their host is to be empty; and back, where Sparkle dies meanwhile.
     let state = |host: usize, state: &str| json!({"op": "replace", "path": format!("/host/{}/desired/state", lab.hosts[host].uuid), "value": state});
     let (away, back) = (state(first, "evacuated"), [state(first, "present"), state(1 - first, "evacuated")]);
     let began = Instant::now();
     lab.patch(&[away]).await;
-    let second = guest.runs(&lab, "it is on the other host", |it| it != first).await;
-    println!("moved in {:?}", began.elapsed());
-    guest.says_more(&lab, second, 16).await;
+    for guest in [&mut guest, &mut copied] {
+        let second = guest.runs(&lab, "it is on the other host", |it| it != first).await;
+        println!("moved in {:?}", began.elapsed());
+        guest.says_more(&lab, second, 16).await;
+    }
+    let left = copied.disk.clone();
+    copied.disk = other.1.join("volumes").join(left.file_name().unwrap());
+    lab.wait_until("what was copied is removed", SOON, async || !left.exists()).await;
     lab.patch(&back).await;
     let moving = async || guest.current(&lab).await["status"] == "migrating";
     lab.wait_until("it moves, or has", SOON, async || {
@@ -310,11 +336,17 @@ async fn an_instance_moves_inside() {
     })
     .await;
     lab.restart_sparkle().await;
-    let third = guest.runs(&lab, "it is back", |it| it == first).await;
-    guest.says_more(&lab, third, 16).await;
+    for guest in [&mut guest, &mut copied] {
+        let third = guest.runs(&lab, "it is back", |it| it == first).await;
+        guest.says_more(&lab, third, 16).await;
+    }
+    let left = std::mem::replace(&mut copied.disk, left);
+    lab.wait_until("what was copied is removed again", SOON, async || !left.exists()).await;
 
-    guest.set(&lab, "stopped").await;
-    let off = async || guest.current(&lab).await["status"] == "stopped";
-    lab.wait_until("it is off", SOON, off).await;
-    guest.assert_whole();
+    for guest in [&mut guest, &mut copied] {
+        guest.set(&lab, "stopped").await;
+        let off = async || guest.current(&lab).await["status"] == "stopped";
+        lab.wait_until("it is off", SOON, off).await;
+        guest.assert_whole();
+    }
 }

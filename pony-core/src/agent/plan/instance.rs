@@ -4,12 +4,13 @@ use super::usage::is_starting;
 use super::{Obstacle, StepRuns, View};
 use crate::agent::facts::is_up;
 use crate::agent::looks::Subject;
-use crate::agent::orders::{DiskData, DiskOrder, Hardware, Moving, Target};
+use crate::agent::orders::{DiskData, DiskOrder, Grant, Hardware, Moving, Target};
 use crate::agent::step::{ResourceId, Step};
 use crate::host::{
     Destination, DiskSpec, GuestState, InstanceFact, InstanceSpec, NicSpec, USUAL_MTU, adjusted,
 };
 use crate::reconcile::{Plan, Stamp, stamp};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 impl View<'_> {
@@ -141,7 +142,9 @@ impl View<'_> {
             Some(GuestState::Running | GuestState::Paused) => {
                 let redefine = self.plan_redefine(instance, hardware, guest, runs);
                 match self.orders.placement(instance).moving {
-                    Some(Moving::Away { to, stays: false }) => plan_departure(instance, to, redefine),
+                    Some(Moving::Away { to, stays: false }) => {
+                        plan_departure(instance, to, self.copied(hardware), redefine)
+                    }
                     _ => redefine,
                 }
             }
@@ -243,6 +246,13 @@ impl View<'_> {
         Ok(DiskSpec { vdisk: disk.vdisk, index: disk.index, place, format, read_only, shared })
     }
 
+    /// The disks that no other host reaches.
+    fn copied(&self, hardware: &Hardware) -> BTreeSet<Uuid> {
+        let is_own = |volume: &Uuid| self.orders.volumes.get(volume).is_some_and(|it| it.grant == Grant::Own);
+        let own = hardware.disks.iter().filter(|it| matches!(&it.data, DiskData::Volume(it) if is_own(it)));
+        own.map(|it| it.vdisk).collect()
+    }
+
     fn usable_image(&self, image: Uuid) -> Result<&crate::host::VolumeFact, String> {
         let ready = self.ready_copy(image, None).and_then(|v| self.volume_fact(v));
         ready.ok_or_else(|| match self.pending_copy(image) {
@@ -255,10 +265,15 @@ impl View<'_> {
 }
 
 /// A guest that is to be on another host goes there once that host is ready, after what can be done to it here.
-fn plan_departure(instance: Uuid, to: Option<Destination>, redefine: Plan<Step>) -> Plan<Step> {
+fn plan_departure(
+    instance: Uuid,
+    to: Option<Destination>,
+    copied: BTreeSet<Uuid>,
+    redefine: Plan<Step>,
+) -> Plan<Step> {
     match (redefine, to) {
         (Plan::Step(step), _) => Plan::Step(step),
-        (_, Some(to)) => Plan::Step(Step::Migrate { instance, to }),
+        (_, Some(to)) => Plan::Step(Step::Migrate { instance, to, copied }),
         (_, None) => Plan::wait("waiting for the host that it moves to"),
     }
 }

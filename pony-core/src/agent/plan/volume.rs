@@ -70,7 +70,7 @@ impl View<'_> {
             Ok(pool) => pool,
             Err(obstacle) => return obstacle.into(),
         };
-        if !order.grant.is_whole() {
+        if !order.grant.may_make() {
             let is_vague = pool.volumes.is_vague(volume);
             return if is_vague { looking() } else { self.plan_elsewhere(volume, order) };
         }
@@ -316,7 +316,7 @@ impl View<'_> {
         let Some(order) = self.orders.volumes.get(&volume) else { return false };
         let same_place =
             self.orders.pools.get(&order.pool).is_some_and(|p| p.spec == spec.pool && p.fault.is_none());
-        let is_ours = order.grant.is_whole();
+        let is_ours = order.grant.may_make();
         let same_shape = order.format.is_none_or(|f| f == spec.format) && order.size_mib >= spec.size_mib;
         let is_wanted = match order.wish {
             VolumeWish::Present => true,

@@ -395,3 +395,30 @@ fn rows_say_the_same_as_orders() {
     let elsewhere = super::super::rows::orders(&sparkle.state, id(1));
     assert!(elsewhere.pools[&id(POOL)].fault.is_some());
 }
+
+/// Before the volume is heard of that it became, and after, it is never taken for something to be removed.
+#[test]
+fn a_copy_is_made_or_removed_as_its_row_says_and_neither_once_it_is_the_volume() {
+    let mut sparkle = Sparkle::new(1, at(0));
+    sparkle.order_all();
+    let mut order = |lies_in: u8, hold: &str| {
+        let volume = json!({ "uuid": id(ROOT), "size": 200, "storage_pool": id(lies_in) });
+        sparkle.write("volume", &volume);
+        let copy = json!({
+            "host": id(HOST), "volume": id(ROOT), "hold": hold, "sharer": id(HOST), "storage_pool": id(POOL), "serial": 3,
+        });
+        sparkle.write("host_volume", &copy);
+        super::super::rows::orders(&sparkle.state, id(HOST)).volumes[&id(ROOT)].clone()
+    };
+    let given = |hold| Grant::Given { hold, serial: 3, made: false };
+    let comes = order(77, "incoming");
+    assert_eq!((comes.wish, comes.pool, comes.grant), (VolumeWish::Present, id(POOL), given(Hold::Copy)));
+    assert!(comes.grant.may_make() && comes.grant.may_arrive());
+    assert!(!comes.grant.may_use(false) && !comes.grant.may_go_on() && !comes.grant.is_whole());
+    let goes = order(77, "released");
+    assert_eq!((goes.wish, goes.pool, goes.grant), (VolumeWish::Deleted, id(POOL), given(Hold::Whole)));
+    for hold in ["incoming", "released"] {
+        let own = order(POOL, hold);
+        assert_eq!((own.wish, own.pool, own.grant), (VolumeWish::Present, id(POOL), Grant::Own), "{hold}");
+    }
+}

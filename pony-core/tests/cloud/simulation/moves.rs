@@ -1,5 +1,6 @@
-//! Clouds in which instances, with volumes that all hosts reach, go from host to host all the time, while hosts, links, Sparkle
-//! and the database fail, and moves end on both hosts: nobody writes twice, nothing is lost, and all comes to rest.
+//! Clouds in which instances, with volumes that all hosts reach or only their own, go from host to host all the time, while
+//! hosts, links, Sparkle and the database fail, and moves end on both hosts: nobody writes twice, nothing is lost, and all comes
+//! to rest.
 
 use super::world::{Deeds, World};
 use crate::seeds;
@@ -13,10 +14,10 @@ const HOSTS: usize = 3;
 const INSTANCES: usize = 6;
 const TROUBLE_MS: u64 = 60_000;
 
-fn life(seed: u64) -> Deeds {
+fn life(seed: u64, shared_each: u64) -> Deeds {
     let sim = SimConfig { mem_mib: 16_384, torn_rate: 300, fail_rate: 80, ..SimConfig::troubled() };
     let mut world = World::with(seed, HOSTS, sim);
-    world.users.share_always();
+    world.users.share_each(shared_each);
     world.nodes.iter_mut().for_each(|it| it.sim.set_faults(false));
     // Somebody has to be there who takes orders.
     world.run(1_000);
@@ -45,9 +46,21 @@ fn move_something(world: &mut World) -> Vec<RowOp> {
 
 #[test]
 fn what_moves_is_written_by_one_and_lost_by_none() {
-    let deeds = seeds::run(SEEDS, life);
+    let did = lives(1);
+    assert!(did.0 < 10 || did.1.handovers_with_disks > 2 * did.0, "hardly anything moved: {did:?}");
+}
+
+#[test]
+fn what_is_copied_is_whole_and_nothing_is_left_of_what_was_copied() {
+    let did = lives(4);
+    assert!(did.0 < 10 || did.1.copied > did.0, "hardly anything was copied: {did:?}");
+}
+
+/// Every so many volumes are in the pool of all hosts.
+fn lives(shared_each: u64) -> (u64, Deeds) {
+    let deeds = seeds::run(SEEDS, |seed| life(seed, shared_each));
     let (lives, mut did) = (deeds.len() as u64, Deeds::default());
     deeds.into_iter().for_each(|it| did.add(it));
     println!("{did:#?}");
-    assert!(lives < 10 || did.handovers_with_disks > 2 * lives, "hardly anything moved: {did:?}");
+    (lives, did)
 }

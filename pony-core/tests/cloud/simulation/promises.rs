@@ -82,6 +82,7 @@ impl World {
                     let may: &[&str] = match &**table {
                         "host_instance" => &["released", "serial", "target", "cancelled", "way", "origin"],
                         "host_volume" => &["hold", "sharer", "made", "serial"],
+                        "volume" if columns.contains_key("storage_pool") => self.is_copied(op),
                         "volume" => &["base_image", "base_volume"],
                         "image" => &["source_uri"],
                         "host" => &["fencing"],
@@ -102,6 +103,18 @@ impl World {
             if !fine {
                 self.fail(&format!("the controller writes {op:?}"));
             }
+        }
+    }
+
+    /// A volume lies elsewhere only once all that its instance wrote is there.
+    fn is_copied(&mut self, op: &RowOp) -> &'static [&'static str] {
+        let RowOp::Update { key, columns, .. } = op else { return &[] };
+        let there = self.nodes.iter().find(|it| json!(it.pool) == columns["storage_pool"]);
+        let uuid = uuid_of(key, "uuid").unwrap();
+        self.deeds.copied += 1;
+        match there.is_some_and(|it| it.sim.world().whole_copies.contains(&uuid)) {
+            true => &["storage_pool"],
+            false => &[],
         }
     }
 
@@ -239,6 +252,13 @@ impl World {
         self.nodes.iter().filter(fits).map(|it| it.uuid).collect()
     }
 
+    /// Whether the host is to be empty, and another one takes instances, whose volumes are copied then.
+    fn can_leave(&self, host: Uuid) -> bool {
+        let state = |it: Uuid| self.store.database.get("host", it).map(|row| row["state"] == "evacuated");
+        let takes = |it: &Node| it.uuid != host && state(it.uuid) == Some(false);
+        state(host) == Some(true) && self.nodes.iter().any(takes)
+    }
+
     pub(super) fn instance_difference(&self, order: &Columns) -> Option<String> {
         let uuid = uuid_of(order, "uuid").unwrap();
         let placement = self.store.database.table("host_instance").find(|it| it["instance"] == json!(uuid));
@@ -268,6 +288,7 @@ impl World {
                 .then(|| format!("{uuid}: no word why it does not run")),
             None => say("is not placed"),
             Some(on) if !fitting.is_empty() && !fitting.contains(&on) => say("is on the wrong host"),
+            Some(on) if fitting.is_empty() && self.can_leave(on) => say("is on a host that is to be empty"),
             Some(_) if guest == Some(state) && status == Some(wanted) => None,
             Some(_) => say("is not up"),
         }
@@ -287,8 +308,17 @@ impl World {
             _ => {
                 let node = self.nodes.iter().find(|it| json!(it.pool) == order["storage_pool"]);
                 let node = node.unwrap_or(&self.nodes[0]);
-                let there = node.sim.world().volumes.contains_key(&uuid);
-                if there { None } else { say("is not there") }
+                let lies = |it: &Node| it.sim.world().volumes.get(&uuid).map(|it| it.pool);
+                let left = |it: &&Node| lies(it).is_some_and(|pool| json!(pool) != order["storage_pool"]);
+                match (lies(node), self.nodes.iter().find(left)) {
+                    (None, _) => say("is not there"),
+                    (_, Some(node)) => {
+                        let rows = self.store.database.table("host_volume");
+                        let rows: Vec<_> = rows.filter(|it| it["volume"] == json!(uuid)).collect();
+                        say(&format!("has a copy that is left on host {}: {rows:?}", node.uuid))
+                    }
+                    (Some(_), None) => None,
+                }
             }
         }
     }

@@ -38,9 +38,9 @@ impl Users {
         self.tenant
     }
 
-    /// From now on all volumes are in the pool of all hosts.
-    pub(super) fn share_always(&mut self) {
-        self.shared_each = 1;
+    /// From now on every so many volumes are in the pool of all hosts.
+    pub(super) fn share_each(&mut self, shared_each: u64) {
+        self.shared_each = shared_each;
     }
 
     pub(super) fn switch(&self) -> Uuid {

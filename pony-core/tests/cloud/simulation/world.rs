@@ -35,6 +35,8 @@ pub(super) struct Deeds {
     pub(super) handovers: u64,
     /// Among these, those of instances with a volume.
     pub(super) handovers_with_disks: u64,
+    /// Volumes that lie in another pool since.
+    pub(super) copied: u64,
     pub(super) fenced: u64,
     pub(super) volumes_deleted: u64,
     /// Grants of volumes in the pool of all hosts.
@@ -53,6 +55,7 @@ impl Deeds {
         self.moves += it.moves;
         self.handovers += it.handovers;
         self.handovers_with_disks += it.handovers_with_disks;
+        self.copied += it.copied;
         self.fenced += it.fenced;
         self.volumes_deleted += it.volumes_deleted;
         self.granted += it.granted;

@@ -265,7 +265,7 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 28] = [
+pub(super) const TRANSITIONS: [Transition; 29] = [
     to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
@@ -288,6 +288,7 @@ pub(super) const TRANSITIONS: [Transition; 28] = [
     to("volume: grow", &[CreateVolume], GrowVolume, &[DeleteVolume, ReplaceVolume]),
     to("volume: grow while it is used", &[Create], GrowVolume, &[Stop, Delete]),
     to("volume: delete", &[CreateVolume], DeleteVolume, &[CreateVolume]),
+    to("instance on a pool of its host: move", &[Create], Evacuate, &[Return, Stop, Pause, Resize, Delete]),
     to("instance on a pool of all hosts: create", &[], CreateShared, &[Stop, Delete]),
     to(
         "instance on a pool of all hosts: move",
