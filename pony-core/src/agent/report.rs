@@ -8,7 +8,8 @@ use super::plan::{View, live_differences};
 use super::step::{ResourceId, Step};
 use super::trial::Refusal;
 use crate::host::{
-    DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind, UplinkId, UplinkSpec, adjusted,
+    DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind, UplinkId, UplinkSpec, VolumeFact,
+    adjusted,
 };
 use crate::reconcile::{Engine, Phase, Status};
 use std::collections::{BTreeMap, BTreeSet};
@@ -303,7 +304,7 @@ impl Reporter<'_> {
             },
             size_mib: fact.map(|f| f.size_mib),
             path: fact.map(|f| f.place.to_string()),
-            order: progress(status),
+            order: volume_order(order, fact, progress(status)),
         })
     }
 
@@ -423,8 +424,42 @@ impl Reporter<'_> {
             console: guest.and_then(|g| g.console.clone()),
             pending_restart: guest.filter(|_| target.is_up()).and_then(pending_restart),
             progress: self.view.progress.get(&instance).copied(),
-            order: progress(status),
+            order: self.instance_order(instance, status),
         })
+    }
+
+    fn instance_order(&self, instance: Uuid, status: Option<Status>) -> Progress {
+        let order = match &status {
+            Some(Status { phase: Phase::Waiting(reason), .. }) => self.link_trouble(instance, reason),
+            _ => None,
+        };
+        let order = order.unwrap_or_else(|| progress(status));
+        Progress { error: order.error.or_else(|| self.change_under_way(instance)), ..order }
+    }
+
+    /// A guest that is up as ordered, and is being changed: its status does not say so.
+    fn change_under_way(&self, instance: Uuid) -> Option<String> {
+        self.view
+            .facts
+            .guest(instance)
+            .filter(|it| is_up(it.state) && self.view.orders.target(instance).is_up())?;
+        let mut runs = self.engine.runs().of(ResourceId::Instance(instance)).filter(|it| !it.is_cancelled());
+        runs.find_map(|it| match it.step {
+            Step::Define(_) => Some("its definition is being changed".to_owned()),
+            Step::Adjust(_) => Some("it is being changed while it runs".to_owned()),
+            _ => None,
+        })
+    }
+
+    /// What holds up a card has no row that could tell of it: the instance that waits tells of it instead.
+    fn link_trouble(&self, instance: Uuid, reason: &str) -> Option<Progress> {
+        let nics = self.view.orders.hardware(instance).into_iter().flat_map(|it| &it.nics);
+        let mut late = nics.filter(|it| self.view.tap(it).is_err_and(|why| why == reason));
+        let links = late.next().map(|it| [ResourceId::Switch(it.switch), ResourceId::Tap(it.vnic)]);
+        let links = links.into_iter().flatten().filter_map(|it| self.engine.status(it));
+        let failing = links.map(|it| progress(Some(it))).find(|it| it.attempts > 0)?;
+        let error = format!("{reason}: {}", failing.error.as_ref()?);
+        Some(Progress { error: Some(error), ..failing })
     }
 
     /// Whether the guest is being sent away, or may have gone.
@@ -493,6 +528,14 @@ fn rolled_back(refusal: Refusal, prove_ms: u64) -> Progress {
          is tried again, which is at once when it changes"
     );
     Progress { error: Some(error), attempts: refusal.attempts, next_retry_ms: Some(refusal.next_ms) }
+}
+
+/// A volume that can be used, and is on its way to the size that is ordered, says so: its status does not.
+fn volume_order(order: &VolumeOrder, fact: Option<&VolumeFact>, progress: Progress) -> Progress {
+    let (Some(wanted), Some(has)) = (order.size_mib, fact.map(|it| it.size_mib)) else { return progress };
+    let is_present = order.wish == VolumeWish::Present;
+    let growing = (is_present && has < wanted).then(|| format!("grows: it has {has} of {wanted} MiB"));
+    Progress { error: progress.error.or(growing), ..progress }
 }
 
 fn progress(status: Option<Status>) -> Progress {

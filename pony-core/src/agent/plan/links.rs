@@ -118,7 +118,7 @@ impl View<'_> {
     }
 
     /// The tap, or why it cannot be used yet.
-    pub(super) fn tap(&self, nic: &NicOrder) -> Result<&TapFact, String> {
+    pub(in crate::agent) fn tap(&self, nic: &NicOrder) -> Result<&TapFact, String> {
         let switch = self.facts.switches.get(nic.switch).ok_or_else(|| self.switch_reason(nic.switch))?;
         let tap = self.facts.taps.get(nic.vnic).filter(|it| is_as_ordered(it, &tap_spec(nic), switch));
         match tap {

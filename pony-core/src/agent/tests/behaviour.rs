@@ -61,6 +61,25 @@ fn an_instance_starts_once_its_image_its_volume_and_its_links_are_there() {
     assert_eq!(filled, 2, "{:?}", rig.news);
 }
 
+/// It said "waiting for the tap of vnic …" for ever, and nobody why there was none.
+#[test]
+fn a_card_that_cannot_be_made_is_explained_by_its_instance() {
+    for (verb, waits) in [("make the tap", "waiting for the tap"), ("make the switch", "waiting for switch")]
+    {
+        let mut rig = quiet();
+        rig.sim.set_fate(verb, Some(Fate::Fail));
+        rig.order(orders(Target::Running));
+        rig.expect(20_000, |r| {
+            let order = r.instance().map(|i| i.order).unwrap_or_default();
+            let error = order.error.unwrap_or_default();
+            error.contains(waits) && error.contains("it failed, as simulated") && order.attempts > 1
+        });
+        rig.sim.set_fate(verb, None);
+        rig.expect(60_000, |r| is(r, Target::Running));
+        assert_eq!(rig.instance().unwrap().order.error, None);
+    }
+}
+
 #[test]
 fn without_an_order_nothing_is_done_and_everything_is_told() {
     let mut rig = running();
