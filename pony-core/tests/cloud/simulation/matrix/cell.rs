@@ -23,6 +23,17 @@ pub(super) struct Took {
     pub(super) bound_ms: u64,
 }
 
+impl Fault {
+    /// What a user is told of it, and within how long, ms.
+    fn cause(self, lane: Lane) -> Option<(&'static str, u64)> {
+        match self {
+            Self::Fails => Some(("it failed, as simulated", TOLD_MS)),
+            Self::Hangs | Self::ServerSilent => Some(("no sign of life", stall_ms(lane) + TOLD_MS)),
+            _ => None,
+        }
+    }
+}
+
 impl Cell {
     pub(super) fn all(paths: &Paths) -> Vec<Self> {
         let mut cells = Vec::new();
@@ -60,14 +71,18 @@ const UP_MS: u64 = 2 * 2_100 + 800;
 /// What is slow takes ten times as long.
 const SLOW: u64 = 10;
 
-/// Steps are found to be silent, and failed ones are tried again, after this at most, in this simulation.
+/// Steps are found to be silent, and failed ones are tried again, after this at most.
 const fn patience_ms(lane: Lane) -> u64 {
-    let stall_ms = match lane {
+    stall_ms(lane) + 10_000 * 5 / 4
+}
+
+/// Steps are found to be silent after this.
+const fn stall_ms(lane: Lane) -> u64 {
+    match lane {
         Lane::Quick => 8_000,
         Lane::Guest | Lane::Move => 12_000,
         Lane::Fill => 15_000,
-    };
-    stall_ms + 10_000 * 5 / 4
+    }
 }
 
 fn lane(verb: &str) -> Lane {
@@ -100,6 +115,12 @@ const BEGIN_MS_MAX: u64 = 20_000;
 /// instead.
 const TOLD_MS: u64 = 4_500;
 
+/// A host tells what became of a step within this, ms.
+const REPORT_MS: u64 = 1_000;
+
+/// What was stuck for so long is waited for until its reason is told, ms.
+const LONG_MS: u64 = 4_500;
+
 /// How long nothing may be done once all is done.
 const QUIET_MS: u64 = 20_000;
 
@@ -121,7 +142,7 @@ pub(super) fn run(cell: &Cell, paths: &Paths, seed: u64) -> Took {
     let pause_ms = [0, 150, 7_000][seed as usize % 3];
     let pause_ms = scene.world.random.below(pause_ms + 1);
     scene.world.run(pause_ms);
-    tells_why(&scene, cell, pause_ms);
+    tells_why(&mut scene, cell, pause_ms);
 
     accept(&mut scene, cell);
     let is_needed = paths.needs(cell.transition, cell.later, cell.verb);
@@ -138,13 +159,21 @@ pub(super) fn run(cell: &Cell, paths: &Paths, seed: u64) -> Took {
     Took { ms, bound_ms }
 }
 
-/// What fails again and again is told where the user looks.
-fn tells_why(scene: &Scene, cell: &Cell, stuck_ms: u64) {
-    if cell.fault != Fault::Fails || stuck_ms < TOLD_MS {
+/// While it is stuck, users are told that it is, and what fails or hangs long enough to be known is told with its reason.
+fn tells_why(scene: &mut Scene, cell: &Cell, stuck_ms: u64) {
+    let of = cell.transition().name;
+    // What a host said a moment ago may have changed since.
+    if scene.lie(of).is_some() && scene.until(REPORT_MS, |it| it.lie(of).is_none()).is_none() {
+        let what = scene.lie(of).unwrap_or_default();
+        scene.world.fail(&format!("{}: said to be as ordered: {what}", cell.name()));
+    }
+    let Some((cause, after_ms)) = cell.fault.cause(lane(cell.verb)) else { return };
+    if stuck_ms < LONG_MS {
         return;
     }
-    if let Some(what) = scene.silence(cell.transition().name) {
-        scene.world.fail(&format!("{}: nobody says why: {what}", cell.name()));
+    if scene.until(after_ms, |it| it.tells(of, cause)).is_none() {
+        let what = scene.told(of);
+        scene.world.fail(&format!("{}: nobody says \"{cause}\", but {what:?}", cell.name()));
     }
 }
 
@@ -181,6 +210,9 @@ fn stay(scene: &mut Scene, cell: &Cell) {
     scene.world.run(QUIET_MS);
     if let Some(what) = scene.whole_difference() {
         scene.world.fail(&format!("{}: did not stay as ordered: {what}", cell.name()));
+    }
+    if let Some(what) = scene.trouble() {
+        scene.world.fail(&format!("{}: trouble is told where there is none: {what}", cell.name()));
     }
     let again: Vec<_> = scene.begun().map(|(_, step)| step.verb()).collect();
     if !again.is_empty() {

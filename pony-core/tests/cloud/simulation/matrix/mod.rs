@@ -11,6 +11,7 @@ mod orders;
 mod paths;
 mod scene;
 mod table;
+mod told;
 
 use crate::seeds;
 use cell::Cell;

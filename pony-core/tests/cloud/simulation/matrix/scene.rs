@@ -6,8 +6,6 @@ use super::orders::Order;
 use pony_core::agent::Step;
 use pony_core::host::{BondMode, BondSpec, UplinkSpec};
 use pony_core::sim::SimConfig;
-use pony_core::tables::{Bond, Instance, NetRole, Volume};
-use pony_state::Read;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -142,26 +140,6 @@ impl Scene {
     /// Whether Sparkle is there, and has heard of all orders.
     pub(super) fn is_heard(&self) -> bool {
         self.world.controller.is_some() && self.world.store.next_ms().is_none()
-    }
-
-    /// What of the instance, of the bond, or of the volume, is not as ordered, without a word why.
-    pub(super) fn silence(&self, of: &str) -> Option<String> {
-        let snapshot = self.world.controller.as_ref()?.snapshot();
-        let (difference, word) = if of.starts_with("bond") {
-            let of_bond = snapshot.get::<Bond>(&self.bond).and_then(|it| it.current.as_ref()?.error.as_ref());
-            let of_role =
-                snapshot.get::<NetRole>(&self.role).and_then(|it| it.current.as_ref()?.error.as_ref());
-            // What is to go has no row any more that could tell.
-            let ordered = self.world.store.database.get("bond", self.bond).is_some();
-            (self.uplink_difference().filter(|_| ordered), of_bond.or(of_role))
-        } else if of.starts_with("instance") {
-            let row = snapshot.get::<Instance>(&self.instance);
-            (self.instance_difference(), row.and_then(|it| it.current.as_ref()?.error.as_ref()))
-        } else {
-            let row = snapshot.get::<Volume>(&self.volume);
-            (self.volume_difference(), row.and_then(|it| it.current.as_ref()?.error.as_ref()))
-        };
-        difference.filter(|_| word.is_none())
     }
 
     /// Where the instance still runs.
