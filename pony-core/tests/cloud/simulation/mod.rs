@@ -3,6 +3,7 @@
 //!
 //! `PONY_SEEDS=n` runs n seeds, `PONY_SEED=n` replays one.
 
+mod convergence;
 mod faults;
 mod matrix;
 mod moves;
@@ -34,7 +35,13 @@ fn life(seed: u64) -> World {
 fn the_cloud_keeps_its_promises() {
     let deeds = seeds::run(SEEDS, |seed| life(seed).deeds);
     let (seeds, mut did) = (deeds.len() as u64, world::Deeds::default());
-    deeds.into_iter().for_each(|deeds| did.add(deeds));
+    deeds.iter().for_each(|deeds| did.add(*deeds));
     println!("{did:#?}");
+    let told = convergence::write(&deeds.iter().map(|it| it.converged_ms).collect::<Vec<_>>());
+    println!("{told}");
+    if seeds >= convergence::WHOLE {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/convergence.md");
+        std::fs::write(path, told).unwrap();
+    }
     did.assert_something_happened(seeds);
 }

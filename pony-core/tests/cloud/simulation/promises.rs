@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 /// How long a cloud in which everything works again may take: a host's silence is noticed, hanging steps are given
 /// up, failing ones have backed off, and some of that happens twice in a row.
-const CONVERGE_MS_MAX: u64 = 180_000;
+pub(super) const CONVERGE_MS_MAX: u64 = 180_000;
 /// Messages under way at a time, for each host.
 const FLIGHTS_MAX: usize = 500;
 

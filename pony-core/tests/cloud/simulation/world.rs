@@ -14,9 +14,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// Hosts of most clouds, and of every [`LARGE_EACH`]th.
-const HOSTS: usize = 20;
-const HOSTS_MANY: usize = 100;
-const LARGE_EACH: u64 = 40;
+pub(super) const HOSTS: usize = 20;
+pub(super) const HOSTS_MANY: usize = 100;
+pub(super) const LARGE_EACH: u64 = 40;
 /// Rounds without time passing.
 const AT_ONCE_MAX: u64 = 10_000;
 const UNIX_START_S: u64 = 1_700_000_000;
