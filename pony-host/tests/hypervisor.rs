@@ -7,6 +7,8 @@
 mod bench;
 #[path = "hypervisor/daemon.rs"]
 mod daemon;
+#[path = "hypervisor/hangs.rs"]
+mod hangs;
 #[path = "hypervisor/live.rs"]
 mod live;
 #[path = "hypervisor/moves.rs"]

@@ -13,7 +13,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast;
 use twilight::{Drivers, Hands, Options};
+use uuid::Uuid;
 
 #[derive(Parser)]
 struct Command {
@@ -24,10 +26,15 @@ struct Command {
 /// What hangs, hangs until a driver's own time-out: no call of one lasts longer.
 const TIME_OUT: Duration = Duration::from_secs(60);
 
+/// Plugs pulled that a step which hangs may not have heard of yet; it hears of all that are newer.
+const PULLED_MAX: usize = 64;
+
 /// Drivers that misbehave.
 struct Clumsy {
     drivers: Drivers,
     dir: PathBuf,
+    /// The guests whose plugs are pulled.
+    pulled: broadcast::Sender<Uuid>,
 }
 
 impl Clumsy {
@@ -46,27 +53,40 @@ fn made_to_fail(what: &str) -> DriverError {
     DriverError { kind: DriverErrorKind::Transient, message: format!("made to fail {what}") }
 }
 
-async fn time_out() -> Result<Output, DriverError> {
-    tokio::time::sleep(TIME_OUT).await;
-    Err(made_to_fail("by a time-out"))
+/// What waits for an emulator ends with it.
+async fn hang(step: &Step, mut pulled: broadcast::Receiver<Uuid>) -> Result<Output, DriverError> {
+    let brings_up = |guest: Uuid| matches!(step, Step::Start(it) | Step::Resume(it) if *it == guest);
+    let over = async { while !pulled.recv().await.is_ok_and(brings_up) {} };
+    match tokio::time::timeout(TIME_OUT, over).await {
+        Ok(()) => Err(made_to_fail("by the end of its emulator")),
+        Err(_) => Err(made_to_fail("by a time-out")),
+    }
 }
 
 #[async_trait]
 impl Hands for Clumsy {
     async fn run(&self, step: &Step, progress: Progress) -> Result<Output, DriverError> {
         let fate = self.fate(step.verb()).map_err(|error| made_to_fail(&error.to_string()))?;
+        let pulled = self.pulled.subscribe();
         match fate.as_str() {
             "fails" => Err(made_to_fail("before it was done")),
-            "hangs" => time_out().await,
+            "hangs" => hang(step, pulled).await,
             "answers with an error" => {
                 self.drivers.run(step, progress).await?;
                 Err(made_to_fail("after it was done"))
             }
             "never answers" => {
                 self.drivers.run(step, progress).await?;
-                time_out().await
+                hang(step, pulled).await
             }
-            _ => self.drivers.run(step, progress).await,
+            _ => {
+                let output = self.drivers.run(step, progress).await?;
+                if let Step::Destroy(guest) = step {
+                    // Nobody may be waiting.
+                    let _ = self.pulled.send(*guest);
+                }
+                Ok(output)
+            }
         }
     }
 
@@ -83,5 +103,6 @@ impl Hands for Clumsy {
 async fn main() -> anyhow::Result<()> {
     let options = Command::parse().options;
     let dir = options.dir.clone();
-    options.run(|drivers| Arc::new(Clumsy { drivers, dir })).await
+    let pulled = broadcast::Sender::new(PULLED_MAX);
+    options.run(|drivers| Arc::new(Clumsy { drivers, dir, pulled })).await
 }

@@ -116,11 +116,34 @@ impl Hands for Drivers {
     }
 }
 
-/// Whether a step can be broken off by dropping it. The drivers of volumes see to it that nothing of a dropped step
-/// goes on; a call into the hypervisor or the kernel cannot be taken back, so its end is waited for. Changing a guest
-/// that runs is many such calls, with waits for the guest in between.
+/// Whether a step can be broken off by dropping it, so that a later order need not wait for it, however it hangs. The
+/// drivers see to it that what still goes on then is in no later step's way; what comes of it is found by looking.
+///
+/// Not so where more depends on it that nothing goes on: as long as something may bring a guest up, or is sending it away,
+/// this host must not say that it let go of the guest (pulling the plug ends such a step); the host's own links are on
+/// trial; and what is deleted late may be what was ordered anew.
 pub(crate) fn can_be_dropped(step: &Step) -> bool {
-    matches!(step, Step::CreateVolume { .. } | Step::Adjust(_))
+    match step {
+        Step::Start(_)
+        | Step::Resume(_)
+        | Step::Migrate { .. }
+        | Step::EnsureUplink(_)
+        | Step::RemoveUplink(_)
+        | Step::DeleteVolume(_) => false,
+        Step::Define(_)
+        | Step::Pause(_)
+        | Step::Shutdown(_)
+        | Step::Destroy(_)
+        | Step::Undefine(_)
+        | Step::Adjust(_)
+        | Step::Expect { .. }
+        | Step::GrowDisk { .. }
+        | Step::EnsureSwitch(_)
+        | Step::RemoveSwitch(_)
+        | Step::EnsureTap(_)
+        | Step::RemoveTap(_)
+        | Step::CreateVolume { .. } => true,
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::domain::Maker;
 use super::error::{from_virt, order, transient, unsupported};
 use super::facts;
 use super::ffi;
+use super::flights::Flights;
 use super::gate::Gate;
 use super::hub::Hub;
 use super::identity::Identity;
@@ -136,6 +137,7 @@ pub struct Libvirt {
     hub: Arc<Hub>,
     maker: Arc<Maker>,
     turns: Turns,
+    flights: Flights,
     lines: Lines,
     moves: Option<Moves>,
 }
@@ -166,7 +168,8 @@ impl Libvirt {
         tokio::spawn(Link::watch(Arc::downgrade(&link)));
         let sweeper = Arc::clone(&maker);
         link.call(Kind::Step, "look for what guests left", (), move |conn| sweeper.sweep(conn)).await?;
-        Ok(Self { link, hub, maker, turns: Turns::default(), lines: Lines::default(), moves })
+        let (turns, flights, lines) = (Turns::default(), Flights::default(), Lines::default());
+        Ok(Self { link, hub, maker, turns, flights, lines, moves })
     }
 
     /// How other hosts send guests here, once they can.
@@ -212,7 +215,7 @@ impl Libvirt {
         let road = Road { disks, copied, host, way, control, memory, data };
         let (maker, doing) = (Arc::clone(&self.maker), format!("send instance {instance} away"));
         let depart = move |conn: &Connect| maker.depart(conn, instance, &road);
-        let sending = self.link.call_within(MOVE_TIMEOUT, Kind::Step, &doing, (turn, passage), depart);
+        let sending = self.link.call_within(MOVE_TIMEOUT, Kind::Rise, &doing, (turn, passage), depart);
         tokio::select! {
             sent = sending => sent,
             never = self.tell_progress(instance, progress) => match never {},
@@ -224,8 +227,15 @@ impl Libvirt {
     where
         F: FnOnce(&Maker, &Connect) -> Result<()> + Send + 'static,
     {
+        self.step_of(Kind::Step, verb, instance, step).await
+    }
+
+    async fn step_of<F>(&self, kind: Kind, verb: &str, instance: Uuid, step: F) -> Result<()>
+    where
+        F: FnOnce(&Maker, &Connect) -> Result<()> + Send + 'static,
+    {
         let turn = self.turns.take(instance).await;
-        self.run(Kind::Step, verb, instance, turn, step).await
+        self.run(kind, verb, instance, turn, step).await
     }
 
     async fn run<H, F>(&self, kind: Kind, verb: &str, instance: Uuid, held: H, step: F) -> Result<()>
@@ -288,7 +298,7 @@ impl Hypervisor for Libvirt {
     }
 
     async fn start(&self, instance: Uuid) -> Result<()> {
-        self.step("start", instance, move |maker, conn| maker.start(conn, instance)).await
+        self.step_of(Kind::Rise, "start", instance, move |maker, conn| maker.start(conn, instance)).await
     }
 
     async fn pause(&self, instance: Uuid) -> Result<()> {
@@ -296,7 +306,7 @@ impl Hypervisor for Libvirt {
     }
 
     async fn resume(&self, instance: Uuid) -> Result<()> {
-        self.step("resume", instance, move |maker, conn| maker.resume(conn, instance)).await
+        self.step_of(Kind::Rise, "resume", instance, move |maker, conn| maker.resume(conn, instance)).await
     }
 
     async fn shutdown(&self, instance: Uuid) -> Result<()> {
@@ -328,7 +338,11 @@ impl Hypervisor for Libvirt {
             let (maker, held) = (Arc::clone(&self.maker), Arc::clone(&turn));
             let (spec, known) = (spec.clone(), asked);
             let doing = format!("change instance {}", spec.instance);
-            let change = move |conn: &Connect| maker.adjust(conn, &spec, &known);
+            let (flight, _waiting) = self.flights.begin(spec.instance);
+            let change = move |conn: &Connect| {
+                let _flight = flight;
+                maker.adjust(conn, &spec, &known)
+            };
             let waiting = self.link.call(Kind::Step, &doing, held, change).await?;
             if waiting.is_empty() {
                 return Ok(());
@@ -343,7 +357,9 @@ impl Hypervisor for Libvirt {
 
     async fn grow_disk(&self, instance: Uuid, disk: &DiskSpec, size_mib: i64) -> Result<()> {
         let disk = disk.clone();
+        let (flight, _waiting) = self.flights.begin(instance);
         self.step("grow a disk of", instance, move |maker, conn| {
+            let _flight = flight;
             maker.grow_disk(conn, instance, &disk, size_mib)
         })
         .await
@@ -405,6 +421,9 @@ impl Hypervisor for Libvirt {
             {
                 *seed = None;
             }
+        }
+        for fact in facts.iter_mut().filter(|it| self.flights.is_unattended(it.instance)) {
+            fact.live = None;
         }
         if let Some(moves) = &self.moves {
             moves.gate.complete(&mut facts);

@@ -6,6 +6,7 @@
 
 use super::error::{from_virt, transient};
 use super::ffi;
+use super::held::{Room, hold};
 use super::hub::Hub;
 use crate::Result;
 use pony_core::host::{DriverError, DriverErrorKind};
@@ -33,8 +34,11 @@ const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// What a call is for. Each kind has places of its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    /// A step that may hang in libvirt for as long as the guest's storage does.
+    /// A step that may hang in libvirt for as long as the guest's storage does. Once nobody waits for it, the next one
+    /// does not either, but for a while.
     Step,
+    /// The same, where the guest may be up by it, here or elsewhere: nothing comes after it before it is through.
+    Rise,
     /// What must get through even then: looking, and pulling plugs.
     Vital,
 }
@@ -88,17 +92,19 @@ pub(super) struct Link {
     listening: Mutex<Option<Session>>,
     steps: Arc<Semaphore>,
     vital: Arc<Semaphore>,
+    forsaken: Room,
 }
 
 impl Link {
     pub(super) fn new(uri: &str, hub: Arc<Hub>) -> Arc<Self> {
         let places = || Arc::new(Semaphore::new(CALLS_MAX));
         let (idle, listening) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { uri: uri.to_owned(), hub, idle, listening, steps: places(), vital: places() })
+        let (uri, steps, vital) = (uri.to_owned(), places(), places());
+        Arc::new(Self { uri, hub, idle, listening, steps, vital, forsaken: Room::default() })
     }
 
-    /// Runs a blocking step on a thread of its own. `held` is let go of when the step is through, which may be
-    /// long after this future was dropped: what runs in libvirt cannot be taken back.
+    /// Runs a blocking step on a thread of its own. `held` is let go of when the step is through, which may be after
+    /// this future was dropped: what runs in libvirt cannot be taken back. See `held` for how long that may take.
     ///
     /// # Errors
     ///
@@ -137,16 +143,18 @@ impl Link {
         F: FnOnce(&Connect) -> Result<T> + Send + 'static,
     {
         let places = match kind {
-            Kind::Step => &self.steps,
+            Kind::Step | Kind::Rise => &self.steps,
             Kind::Vital => &self.vital,
         };
+        let room = (!matches!(kind, Kind::Rise)).then_some(&self.forsaken);
         self.in_time(limit, doing, async {
             let Ok(place) = Arc::clone(places).acquire_owned().await else {
                 return Err(transient("the hypervisor driver is closed"));
             };
+            let (held, _waiting) = hold((place, held), room);
             self.on_a_thread(move |link| {
                 let result = link.run(step);
-                drop((place, held));
+                drop(held);
                 result
             })
             .await

@@ -1,7 +1,7 @@
 //! One step at a time for each guest, also for steps whose callers have gone.
 //!
 //! A call into libvirt cannot be taken back: a dropped future leaves it running on its thread. The next step for
-//! the same guest must not overtake it, or an old `define` could undo a new `undefine`.
+//! the same guest must not overtake it, or an old `define` could undo a new `undefine`; unless it hangs (see `held`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

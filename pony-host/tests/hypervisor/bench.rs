@@ -194,6 +194,10 @@ impl Bench {
         self.daemon.kill_emulator(&format!("pony-{}", spec.instance));
     }
 
+    pub fn hang_emulator(&self, spec: &InstanceSpec) {
+        self.daemon.hang_emulator(&format!("pony-{}", spec.instance));
+    }
+
     /// A domain that no agent made.
     pub fn define_by_hand(&self) -> Uuid {
         let uuid = Uuid::new_v4();

@@ -58,6 +58,7 @@ while read -r command rest; do
     freeze) kill -STOP $daemon;;
     thaw) kill -CONT $daemon;;
     kill) kill -9 "$(cat "$dir/run/libvirt/qemu/$rest.pid")";;
+    hang) kill -STOP "$(cat "$dir/run/libvirt/qemu/$rest.pid")";;
     esac
     echo "done $?"
 done
@@ -180,6 +181,11 @@ impl Daemon {
     /// SIGKILL to the emulator of a domain.
     pub fn kill_emulator(&self, domain: &str) {
         assert_eq!(self.tell(&format!("kill {domain}")), "done 0");
+    }
+
+    /// The emulator of a domain stands still: it answers nobody, and does not mind being told to end.
+    pub fn hang_emulator(&self, domain: &str) {
+        assert_eq!(self.tell(&format!("hang {domain}")), "done 0");
     }
 
     fn tell(&self, command: &str) -> String {
