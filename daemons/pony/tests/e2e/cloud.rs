@@ -1,10 +1,15 @@
 //! A cloud of one Sparkle and one Twilight on this machine's libvirt, with its own directories, ports and host UUID,
 //! so that several can run beside each other; and what a user of it does.
 
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, binary};
+use crate::ground::Ground;
 use crate::traces::{self, Traces};
+use pony::browse::{BrowseError, Browser};
+use pony::catalog::Catalog;
 use pony::client::{Client, ClientError, Refusal};
 use pony::credentials::Credentials;
+use pony::explain;
+use pony::session::now_unix_s;
 use serde_json::{Map, Value as Json, json};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -30,6 +35,10 @@ pub(crate) struct Cloud {
     /// Where all volumes go.
     pub(crate) pool: String,
     agent: Agent,
+    pub(crate) ground: Ground,
+    /// Where Twilight finds Sparkle.
+    cable: u16,
+    pool_dir: PathBuf,
     /// What there was of it before.
     before: Traces,
 }
@@ -53,13 +62,21 @@ const DISCS: &str = "/var/lib/libvirt/qemu/ponycloud-seeds";
 /// What Sparkle says once it serves, before its key.
 const SERVES: &str = "hosts need the key ";
 
-/// Starts a Sparkle below the directory, on this port of loopback for users and there for hosts; and its operator's client.
-pub(crate) async fn start_sparkle(below: &Path, api: u16, zmq: &str) -> (Daemon, Client) {
+/// Starts a Sparkle below the directory, on this port of loopback for users and there for hosts, with this database unless
+/// it is a file; and its operator's client.
+pub(crate) async fn start_sparkle(
+    below: &Path,
+    api: u16,
+    zmq: &str,
+    database: Option<&str>,
+) -> (Daemon, Client) {
     let (dir, log) = (below.join("sparkle"), below.join("sparkle.log"));
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
     let starts = said().matches(SERVES).count();
     let (place, listen) = (dir.display().to_string(), format!("127.0.0.1:{api}"));
-    let args = ["--dir", &place, "--enroll", "--listen", &listen, "--zmq", zmq].map(str::to_owned);
+    let mut args = vec!["--dir", &place, "--enroll", "--listen", &listen, "--zmq", zmq];
+    args.extend(database.iter().flat_map(|it| ["--database", it]));
+    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
     let sparkle = Daemon::start("sparkle", &args, &log);
     let deadline = Instant::now() + Duration::from_secs(30);
     while said().matches(SERVES).count() == starts {
@@ -83,27 +100,32 @@ pub(crate) fn free_port() -> u16 {
 
 impl Cloud {
     pub(crate) async fn start() -> Self {
-        Self::start_with(Agent::TWILIGHT).await
+        Self::start_with(Agent::TWILIGHT, Ground::default()).await
     }
 
-    pub(crate) async fn start_with(agent: Agent) -> Self {
+    pub(crate) async fn start_with(agent: Agent, mut ground: Ground) -> Self {
         let dir = tempfile::Builder::new().prefix("pony-e2e-").tempdir().unwrap();
         // The emulator runs as a user of its own and has to get to its volumes.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::create_dir(dir.path().join("pool")).unwrap();
         let host = Uuid::new_v4();
+        let before = Traces::among_others(dir.path(), None).and_of_host(host, LIBVIRT);
+        let (pool_dir, zmq) = (ground.pool(dir.path()), free_port());
         let mut cloud = Self {
             sparkle: Daemon::none(),
             twilight: Daemon::none(),
             host: host.to_string(),
-            before: Traces::among_others(dir.path(), None).and_of_host(host, LIBVIRT),
+            before,
             dir,
             api: free_port(),
-            zmq: free_port(),
+            zmq,
             client: None,
             pool: String::new(),
             agent,
+            cable: ground.lay(zmq).await,
+            ground,
+            pool_dir,
         };
+        cloud.prepare_database();
         cloud.start_sparkle().await;
         cloud.start_twilight();
         cloud
@@ -112,7 +134,7 @@ impl Cloud {
                 hosts.get(&cloud.host).is_some_and(|host| host["current"]["status"] == "present")
             })
             .await;
-        let path = cloud.path("pool");
+        let path = &cloud.pool_dir;
         let pool = merge(
             "/storage-pool/$pool",
             &json!({
@@ -123,13 +145,23 @@ impl Cloud {
         cloud
     }
 
+    /// A server's database is made; a file makes itself.
+    fn prepare_database(&self) {
+        let Some(database) = self.ground.database() else { return };
+        let mut migrate = Command::new(binary("sparkle"));
+        migrate.args(["--database", &database, "--dir"]).arg(self.path("sparkle")).arg("migrate");
+        let output = migrate.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     pub(crate) async fn start_sparkle(&mut self) {
         let zmq = format!("127.0.0.1:{}", self.zmq);
-        let (sparkle, client) = start_sparkle(self.dir.path(), self.api, &zmq).await;
+        let database = self.ground.database();
+        let (sparkle, client) = start_sparkle(self.dir.path(), self.api, &zmq, database.as_deref()).await;
         (self.sparkle, self.client) = (sparkle, Some(client));
     }
 
@@ -139,7 +171,7 @@ impl Cloud {
             "--dir",
             &self.path("twilight").display().to_string(),
             "--sparkle",
-            &format!("tcp://127.0.0.1:{}", self.zmq),
+            &format!("tcp://127.0.0.1:{}", self.cable),
             "--sparkle-key",
             &key,
             "--host-uuid",
@@ -160,8 +192,21 @@ impl Cloud {
     }
 
     /// The same, of a Sparkle that may die meanwhile.
-    pub(crate) async fn try_patch(&self, operations: &[Json]) -> Result<(), ClientError> {
-        self.client().patch(operations).await.map(drop)
+    pub(crate) async fn try_patch(&self, operations: &[Json]) -> Result<Map<String, Json>, ClientError> {
+        self.client().patch(operations).await
+    }
+
+    /// Why an instance or a volume is not as ordered, as `pony explain` tells it, with all that it waits for; nothing where
+    /// it is as ordered or there is no such row.
+    pub(crate) async fn explain(&self, table: &str, path: &[&str]) -> Result<Vec<String>, BrowseError> {
+        let catalog = Catalog::read(&self.client().get(&["schema"]).await?);
+        let mut browser = Browser::new(self.client(), &catalog);
+        let path: Vec<String> = path.iter().map(|it| (*it).to_owned()).collect();
+        let Some(row) = browser.entity_if_visible(&path).await? else { return Ok(Vec::new()) };
+        let links = explain::chain(&mut browser, table, &row, now_unix_s()).await?;
+        // Where the row itself is as ordered nothing else matters.
+        let is_late = links.first().is_some_and(|it| !it.why.is_empty());
+        Ok(links.into_iter().map(|it| it.why).filter(|it| is_late && !it.is_empty()).collect())
     }
 
     pub(crate) async fn list(&self, path: &[&str]) -> Map<String, Json> {
@@ -252,7 +297,7 @@ impl Cloud {
 
     /// All files in the pool, finished or not.
     pub(crate) fn pool_files(&self) -> Vec<PathBuf> {
-        traces::files(&self.path("pool")).into_iter().filter(|it| it.is_file()).collect()
+        traces::files(&self.pool_dir).into_iter().filter(|it| it.is_file()).collect()
     }
 }
 
@@ -269,6 +314,7 @@ impl Drop for Cloud {
             let _ = Command::new("ip").args(["link", "del", &link]).output();
         }
         let _ = std::fs::remove_dir_all(Path::new(DISCS).join(&self.host));
+        self.ground = Ground::default();
         if !std::thread::panicking() {
             self.before.assert_unchanged();
         }

@@ -7,6 +7,7 @@
 
 mod cloud;
 mod daemon;
+mod ground;
 mod images;
 mod kills;
 mod later;

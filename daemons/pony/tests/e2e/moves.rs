@@ -133,7 +133,7 @@ impl Lab {
         run("mount", &["-t", "tmpfs", "shared", shared.to_str().unwrap()]);
         let mut hosts: Vec<Host> = (0..2).map(|n| Host::new(dir.path(), n)).collect();
         let (api, zmq) = (free_port(), format!("10.77.0.1:{}", free_port()));
-        let (sparkle, client) = start_sparkle(dir.path(), api, &zmq).await;
+        let (sparkle, client) = start_sparkle(dir.path(), api, &zmq, None).await;
         let key = sparkle_key(dir.path());
         hosts.iter_mut().for_each(|host| host.start_twilight(&zmq, &key));
         Self { sparkle, client, hosts, zmq, api, shared, dir }
@@ -160,7 +160,7 @@ impl Lab {
 
     async fn restart_sparkle(&mut self) {
         self.sparkle.kill();
-        (self.sparkle, self.client) = start_sparkle(self.dir.path(), self.api, &self.zmq).await;
+        (self.sparkle, self.client) = start_sparkle(self.dir.path(), self.api, &self.zmq, None).await;
     }
 }
 

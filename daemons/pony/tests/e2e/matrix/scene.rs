@@ -1,10 +1,12 @@
 //! A cloud of one real host whose agent is clumsy, and what is ordered of it.
 
 use crate::cloud::{Cloud, merge, named, virsh};
-use serde_json::{Value as Json, json};
+use crate::ground::Ground;
+use pony::client::ClientError;
+use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What somebody orders.
@@ -23,6 +25,8 @@ pub(super) enum Order {
     Grow,
     /// Other data for the software inside.
     Tell,
+    /// The card into a switch of its own, the old one out of use.
+    Replug,
     /// The instance, and what belongs to it.
     Delete,
     /// An image, with a copy of it.
@@ -41,10 +45,16 @@ impl Order {
             Self::Unplug => "unplug",
             Self::Grow => "grow",
             Self::Tell => "tell it something else",
+            Self::Replug => "plug into another switch",
             Self::Delete => "delete",
             Self::CopyImage => "copy",
             Self::DeleteCopy => "delete the copy",
         }
+    }
+
+    /// Whether something is there in the end that has to be made.
+    pub(super) const fn makes(self) -> bool {
+        !matches!(self, Self::Stop | Self::Delete | Self::DeleteCopy)
     }
 
     /// Whether it cannot come to be without a step.
@@ -62,6 +72,12 @@ impl Order {
 
 /// Sizes of a volume, MiB: before and after it grew.
 const SIZES_MIB: [u64; 2] = [8, 12];
+
+/// How long it may take until somebody takes an order: a database is back by then.
+const TAKEN: Duration = Duration::from_secs(40);
+
+/// The status of an answer by who cannot take orders now.
+const UNAVAILABLE: u16 = 503;
 
 pub(super) struct Scene {
     cloud: Cloud,
@@ -98,9 +114,9 @@ impl Scene {
             ])
             .await;
         let (tenant, image) = (named(&uuids, "$tenant"), named(&uuids, "$image"));
-        let (path, source) = (["image".to_owned(), image.clone()], source.to_owned());
+        let source = source.to_owned();
         let filled =
-            async |cloud: &Cloud| cloud.get(&[&path[0], &path[1]]).await["desired"]["source_uri"].is_null();
+            async |cloud: &Cloud| cloud.get(&["image", &image]).await["desired"]["source_uri"].is_null();
         cloud.wait_until("the image is there", Duration::from_secs(60), filled).await;
         let files = cloud.pool_files().into_iter().collect();
         let mut scene = Self {
@@ -137,6 +153,7 @@ impl Scene {
             Order::Create => return self.create().await,
             Order::Plug => return self.plug().await,
             Order::CopyImage => return self.copy_image().await,
+            Order::Replug => return self.replug().await,
             Order::Start => state(self, "running"),
             Order::Stop => state(self, "stopped"),
             Order::Pause => state(self, "paused"),
@@ -156,7 +173,20 @@ impl Scene {
                 self.copy.iter().map(|(image, _)| remove(&format!("/image/{image}"))).collect()
             }
         };
-        self.cloud.patch(&ops).await;
+        self.patch(&ops).await;
+    }
+
+    /// Orders, as soon as somebody is there to take it.
+    async fn patch(&self, ops: &[Json]) -> Map<String, Json> {
+        let deadline = Instant::now() + TAKEN;
+        loop {
+            match self.cloud.try_patch(ops).await {
+                Ok(uuids) => return uuids,
+                Err(ClientError::Refused(it)) if it.status != UNAVAILABLE => panic!("{ops:#?}: {it}"),
+                Err(error) => assert!(Instant::now() < deadline, "nobody takes {ops:#?}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn create(&mut self) {
@@ -169,7 +199,6 @@ impl Scene {
         });
         let guest = json!({"name": name, "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 32});
         let uuids = self
-            .cloud
             .patch(&[
                 merge(&format!("{tenant}/children/switch/$switch"), &json!({"name": name, "type": "bridge"})),
                 merge(&format!("{tenant}/children/volume/$volume"), &volume),
@@ -196,7 +225,6 @@ impl Scene {
         let volume =
             json!({"name": "more", "storage_pool": self.cloud.pool, "size": SIZES_MIB[0], "format": "raw"});
         let uuids = self
-            .cloud
             .patch(&[
                 merge(&format!("{tenant}/children/volume/$volume"), &volume),
                 merge(
@@ -212,9 +240,23 @@ impl Scene {
         self.parts.push(format!("{tenant}/children/volume/{}", named(&uuids, "$volume")));
     }
 
+    async fn replug(&mut self) {
+        self.count += 1;
+        let tenant = format!("/tenant/{}", self.tenant);
+        let switch = json!({"name": format!("other {}", self.count), "type": "bridge"});
+        let card = |switch: &str| format!("{tenant}/children/switch/{switch}/children/vnic/{}", self.vnic);
+        let uuids = self
+            .patch(&[
+                merge(&format!("{tenant}/children/switch/$switch"), &switch),
+                json!({"op": "move", "from": card(&self.switch), "path": card("$switch")}),
+            ])
+            .await;
+        self.switch = named(&uuids, "$switch");
+        self.parts.push(format!("{tenant}/children/switch/{}", self.switch));
+    }
+
     async fn copy_image(&mut self) {
         let uuids = self
-            .cloud
             .patch(&[
                 merge("/image/$image", &json!({"name": "another", "source_uri": self.source})),
                 merge(
@@ -236,6 +278,7 @@ impl Scene {
             Order::Stop => matches!(domain, None | Some("shut off")) && self.shows("stopped").await,
             Order::Plug => disks == 2 && self.devices("domiflist") == 2,
             Order::Unplug => disks == 1 && self.devices("domiflist") == 0,
+            Order::Replug => self.is_plugged(),
             Order::Grow => self.capacity_mib() == Some(SIZES_MIB[1]),
             Order::Tell => {
                 let discs = self.cloud.discs();
@@ -260,11 +303,44 @@ impl Scene {
         String::from_utf8_lossy(&output.stdout).lines().filter(is_device).count()
     }
 
+    /// Whether the card's tap is in its switch, as the kernel has it.
+    fn is_plugged(&self) -> bool {
+        let says = |link: &str, who: &str| {
+            let alias = std::fs::read_to_string(format!("/sys/class/net/{link}/ifalias")).unwrap_or_default();
+            alias.contains(who)
+        };
+        let tap = self.cloud.links().into_iter().find(|it| says(it, &self.vnic));
+        tap.is_some_and(|it| says(&format!("{it}/master"), &self.switch))
+    }
+
     fn capacity_mib(&self) -> Option<u64> {
         let output = virsh(&["domblkinfo", &self.instance.to_string(), "vda"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = text.lines().find_map(|line| line.strip_prefix("Capacity:"))?;
         line.trim().parse::<u64>().ok().map(|bytes| bytes >> 20)
+    }
+
+    /// Whether it is as ordered, or users are told why not; `cause`: with these words.
+    pub(super) async fn is_told(&self, order: Order, cause: &str) -> bool {
+        let instance = self.instance.to_string();
+        let of_instance = ["tenant", &self.tenant, "instance", &instance];
+        let of_volume = ["tenant", &self.tenant, "volume", &self.volume];
+        let (table, path): (_, &[&str]) = match (order, &self.copy) {
+            // Rows that are gone say nothing.
+            (Order::Delete | Order::DeleteCopy, _) => return true,
+            (Order::CopyImage, Some((image, _))) => ("image", &["image", image]),
+            (Order::Grow, _) => ("volume", &of_volume),
+            _ => ("instance", &of_instance),
+        };
+        let told = self.cloud.explain(table, path).await.unwrap_or_default();
+        told.iter().any(|it| it.contains(cause)) || self.is(order).await
+    }
+
+    /// Whether users are told of no trouble.
+    pub(super) async fn is_told_well(&self) -> bool {
+        let instance = self.instance.to_string();
+        let told = self.cloud.explain("instance", &["tenant", &self.tenant, "instance", &instance]).await;
+        told.is_ok_and(|it| it.is_empty())
     }
 
     /// Whether nothing but the image is on the host, and nothing else is known of it.
@@ -278,7 +354,16 @@ impl Scene {
     }
 
     pub(super) async fn wait_for(&self, what: &str, patience: Duration, order: Order) {
-        self.cloud.wait_until(what, patience, async |_: &Cloud| self.is(order).await).await;
+        self.wait_until(what, patience, async |it| it.is(order).await).await;
+    }
+
+    pub(super) async fn wait_until(
+        &self,
+        what: &str,
+        patience: Duration,
+        holds: impl AsyncFn(&Self) -> bool,
+    ) {
+        self.cloud.wait_until(what, patience, async |_: &Cloud| holds(self).await).await;
     }
 
     /// Deletes everything, and waits until nothing is left.
@@ -309,6 +394,7 @@ impl Scene {
 
     pub(super) fn mend(&mut self) {
         let _ = std::fs::remove_file(self.file("fault"));
+        self.ground().mend(false);
     }
 
     /// The steps begun since they were noted last.
@@ -331,6 +417,10 @@ impl Scene {
     pub(super) async fn wait_until_begun(&self, verb: &str, what: &str, patience: Duration) {
         let begun = async |_: &Cloud| self.begun().iter().any(|it| it == verb);
         self.cloud.wait_until(&format!("{what}: the step is begun"), patience, begun).await;
+    }
+
+    pub(super) fn ground(&self) -> &Ground {
+        &self.cloud.ground
     }
 
     pub(super) fn restart_twilight(&mut self) {
