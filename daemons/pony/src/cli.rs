@@ -50,10 +50,10 @@ pub enum Command {
     /// Say whether hosts may have instances
     #[command(subcommand)]
     Host(HostCommand),
-    /// Add images
+    /// Add and delete images
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Add volumes
+    /// Add and delete volumes
     #[command(subcommand)]
     Volume(VolumeCommand),
     /// Say why a row is not as it was ordered, down to the last cause
@@ -157,6 +157,14 @@ pub struct ApplyArgs {
 pub struct DeleteArgs {
     /// The table
     pub table: String,
+    /// The rows.
+    #[command(flatten)]
+    pub rows: KeysArgs,
+}
+
+/// Which rows.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
     /// The rows: names, UUIDs, or beginnings of some
     #[arg(required = true)]
     pub keys: Vec<String>,
@@ -297,6 +305,8 @@ pub struct ConsoleArgs {
 pub enum ImageCommand {
     /// Make an image from a URI, with a backing volume in each pool
     Add(ImageAddArgs),
+    /// Delete images
+    Delete(KeysArgs),
 }
 
 /// `pony image add`
@@ -323,6 +333,8 @@ pub struct ImageAddArgs {
 pub enum VolumeCommand {
     /// Make a volume, empty or filled from an image
     Add(VolumeAddArgs),
+    /// Delete volumes and what is on them
+    Delete(KeysArgs),
 }
 
 /// `pony volume add`

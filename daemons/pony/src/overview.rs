@@ -88,7 +88,8 @@ async fn instance_volumes(
         // Where its owner's volumes are; one that is nobody's would have to be looked for everywhere.
         let path = [&instance.path[..2], &["volume".to_owned(), key.to_owned()]].concat();
         if let Some(volume) = browser.entity_if_visible(&path).await? {
-            states.push(VolumeState { label: volume.label().to_owned(), row: volume.row });
+            let label = volume.label().to_owned();
+            states.push(VolumeState { key: volume.key, label, row: volume.row });
         }
     }
     Ok(states)

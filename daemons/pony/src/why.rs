@@ -17,6 +17,8 @@ pub struct HostState {
 /// Data of an instance on their way: a volume and how far it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VolumeState {
+    /// Its UUID, by which hosts speak of it.
+    pub key: String,
     /// What to call it.
     pub label: String,
     /// The volume.
@@ -33,13 +35,21 @@ pub fn instance(row: &Row, host: Option<&HostState>, volumes: &[VolumeState], no
     {
         reasons.push(format!("host {label} is {status}; this is what was last heard"));
     }
-    reasons.push(trouble(row, now_unix_s));
+    let mut told = volumes.iter().fold(trouble(row, now_unix_s), |told, it| told.replace(&it.key, &it.label));
     if status != desired && desired != Some("stopped") {
-        // Not twice, where the host says the same.
-        let told = reasons.join("; ");
-        let waiting = volumes.iter().filter(|volume| !told.contains(&volume.label)).filter_map(waiting_for);
-        reasons.extend(waiting.collect::<Vec<_>>());
+        let named = told.clone();
+        for (volume, waiting) in volumes.iter().filter_map(|it| waiting_for(it).map(|waiting| (it, waiting)))
+        {
+            // Not twice: the host's word stands, unless it is only the beginning of what is known.
+            if waiting.starts_with(&named) {
+                told.clear();
+            } else if named.contains(&volume.label) {
+                continue;
+            }
+            reasons.push(waiting);
+        }
     }
+    reasons.push(told);
     reasons.extend(row.current_text("pending_restart").map(|what| format!("pending restart: {what}")));
     reasons.retain(|reason| !reason.is_empty());
     reasons.join("; ")
@@ -132,7 +142,7 @@ mod tests {
 
     fn volume_state(status: &str, progress: f64) -> VolumeState {
         let current = json!({"status": status, "progress": progress});
-        VolumeState { label: "boot".to_owned(), row: row("present", current) }
+        VolumeState { key: "5f0c".to_owned(), label: "boot".to_owned(), row: row("present", current) }
     }
 
     #[test]
@@ -141,6 +151,7 @@ mod tests {
         let host = |status: &str| HostState { label: "box-1".to_owned(), status: Some(status.to_owned()) };
         let broken = json!({"status": "broken", "error": "no bridge", "attempts": 3, "next_retry": 1005});
         let told = json!({"status": "starting", "error": "volume boot is not ready"});
+        let waits = json!({"status": "starting", "error": "waiting for volume 5f0c"});
         for (desired, current, status, volumes, expected) in [
             (
                 "running",
@@ -160,6 +171,8 @@ mod tests {
             ),
             ("running", json!({"status": "starting"}), "present", &ready, ""),
             ("running", told, "present", &filling, "volume boot is not ready"),
+            ("running", waits.clone(), "present", &filling, "waiting for volume boot: 42 % filled"),
+            ("running", waits, "present", &ready, "waiting for volume boot"),
             ("stopped", json!({"status": "stopping"}), "present", &filling, ""),
             (
                 "running",

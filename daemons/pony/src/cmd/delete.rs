@@ -1,23 +1,23 @@
 //! `pony delete`
 
 use crate::browse::Located;
-use crate::cli::DeleteArgs;
+use crate::cli::KeysArgs;
 use crate::session::Session;
 use serde_json::{Value as Json, json};
 
-pub(super) async fn run(session: &Session, args: &DeleteArgs) -> anyhow::Result<()> {
+pub(super) async fn run(session: &Session, table: &str, rows: &KeysArgs) -> anyhow::Result<()> {
     let mut browser = session.browser();
-    let table = session.catalog.find(&args.table)?;
-    let mut rows: Vec<Located> = Vec::new();
-    for word in &args.keys {
+    let table = session.catalog.find(table)?;
+    let mut found: Vec<Located> = Vec::new();
+    for word in &rows.keys {
         let row = browser.one(table, word).await?;
-        if !rows.iter().any(|known| known.path == row.path) {
-            rows.push(row);
+        if !found.iter().any(|known| known.path == row.path) {
+            found.push(row);
         }
     }
-    let operations: Vec<Json> = rows.iter().map(|row| removal(&table.name, row)).collect();
+    let operations: Vec<Json> = found.iter().map(|row| removal(&table.name, row)).collect();
     session.client.patch(&operations).await?;
-    for row in rows {
+    for row in found {
         tell_deleted(session, &table.name, &row)?;
     }
     Ok(())
