@@ -83,7 +83,7 @@ impl Scene {
             let steps = self.world.nodes[n].sim.under_way();
             (steps.len() > 0).then(|| format!("host {n} is still at {} steps", steps.len()))
         };
-        self.left_of_deleted().or_else(|| (0..HOSTS).find_map(busy))
+        self.left_of_deleted().or_else(|| self.copied()).or_else(|| (0..HOSTS).find_map(busy))
     }
 
     /// The same after a deletion: what else is ordered may go on, as the copy of an image that a deleted volume was made from.
@@ -155,6 +155,13 @@ impl Scene {
         let mut placed = database.table("host_instance");
         let gone = placed.find(|it| database.get("instance", &it["instance"]).is_none());
         gone.map(|it| format!("a deleted instance is still held: {it:?}"))
+    }
+
+    /// A copy of a volume that is not known to be gone: its host has to say so, if need be for a second time.
+    fn copied(&self) -> Option<String> {
+        let mut grants = self.world.store.database.table("host_volume");
+        let copy = grants.find(|it| !it["storage_pool"].is_null());
+        copy.map(|it| format!("a copy is still to be made or removed: {it:?}"))
     }
 
     fn left_over(&self, n: usize) -> Option<String> {
