@@ -103,7 +103,7 @@
 //! |---|---|---|
 //! | a table | [`Read::table`]: [`Table`] | [`Read::any`], [`View::tables`]: [`AnyTable`] |
 //! | a row | [`Read::get`]: the entity itself | [`AnyTable::get`]: [`AnyRow`]; [`Key`], [`Value`], JSON |
-//! | look-ups | [`Table::find`], [`Table::filter`], [`Table::page`] | [`AnyTable::find`], [`AnyTable::filter`], [`AnyTable::page`] |
+//! | look-ups | [`Table::find`], [`Table::filter`], [`Table::select`] | [`AnyTable::find`], [`AnyTable::filter`], [`AnyTable::select`] |
 //! | in order | [`Table::ordered`], [`Table::after`] | [`AnyTable::ordered`], [`AnyTable::after`] |
 //! | joins | [`Read::joined`] | [`View::joined_any`] |
 //! | a whole row | [`Transaction::put`], [`Transaction::remove`] | [`Transaction::put_values`], [`Transaction::put_json`], [`Transaction::remove_row`] |

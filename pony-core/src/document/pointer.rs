@@ -29,7 +29,7 @@ impl Pointer {
     /// Reads the text form: empty, or every token after a slash.
     ///
     /// # Errors
-    /// What is wrong with it, for [`Problem::BadPointer`].
+    /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Ok(Self::default());
@@ -41,7 +41,7 @@ impl Pointer {
     /// Reads what stands as `path` or `from` in a patch: a string, or a list of strings.
     ///
     /// # Errors
-    /// What is wrong with it, for [`Problem::BadPointer`].
+    /// What is wrong with it, in words.
     pub fn from_json(json: &Json) -> Result<Self, &'static str> {
         const SHAPE: &str = "a string or a list of strings is needed";
         match json {

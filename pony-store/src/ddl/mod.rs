@@ -1,4 +1,4 @@
-//! SQL from tables: [`plan`] says, for any database, what has to hold (which columns, references, unique sets,
+//! SQL from tables: `plan` says, for any database, what has to hold (which columns, references, unique sets,
 //! conditions, indexes); one module per dialect writes that down. Nothing here talks to a database.
 
 mod check;
