@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 /// What clients read of the API as a whole.
 const DESCRIPTION: &str = "The whole cloud is one JSON document of entities with a desired part (what was ordered) and a \
     current part (what is). Collections end in a slash, entities do not. Where a new UUID should stand, write any other \
-    text; the answer's `uuids` says what it became.";
+    text; the answer's `uuids` says what it became. Whatever takes GET takes HEAD, too, and OPTIONS says what a place takes.";
 
 /// The document.
 pub(crate) fn document(tree: &Tree) -> Json {

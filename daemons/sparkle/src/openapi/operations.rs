@@ -2,7 +2,7 @@
 
 use super::answers::{answers, parameter};
 use super::schemas::{by_key, entity_name, join_target, joined_name, new_name, of_type};
-use super::{ancestry, camel, json_body, schema_ref, snake};
+use super::{ancestry, camel, json_body, object, schema_ref, snake};
 use pony_core::document::{Endpoint, Tree};
 use pony_state::{ColumnSchema, ColumnType, TableSchema};
 use serde_json::{Map, Value as Json, json};
@@ -89,17 +89,39 @@ fn collection_operations(tree: &Tree, endpoint: &Endpoint) -> Map<String, Json> 
     });
     let mut operations = Map::from_iter([("get".to_owned(), list)]);
     if endpoint.is_writable() {
-        let create = json!({
+        let mut create = json!({
             "operationId": format!("create_{name}"),
             "tags": [tag],
             "summary": format!("Create an entity of {tag}, and what belongs to it"),
             "requestBody": {"required": true, "content": json_body(&schema_ref(&new_name(endpoint)))},
             "responses": write_answers(&[]),
         });
+        if let Some(links) = links(&ancestry(tree, endpoint)) {
+            create["responses"]["200"]["links"] = links;
+        }
         operations.insert("post".to_owned(), create);
         operations.insert("patch".to_owned(), patch(&format!("patch_{name}"), tag, &[]));
     }
     operations
+}
+
+/// What can be done with an entity that was made without a key of its own: the answer says which it got.
+fn links(line: &[&Endpoint]) -> Option<Json> {
+    let (endpoint, own) = (line.last()?, line.len() - 1);
+    let mut open = endpoint.open_key_places().filter_map(|place| endpoint.table.schema().key.get(place));
+    let (column, None) = (open.next()?, open.next()) else { return None };
+    if column.ty != ColumnType::Uuid || endpoint.table.schema().user_key {
+        return None;
+    }
+    let above = (0..own).map(|at| {
+        let name = key_name(line, at);
+        (format!("path.{name}"), json!(format!("$request.path.{name}")))
+    });
+    let made = (format!("path.{}", key_name(line, own)), json!("$response.body#/uuids/POST"));
+    let parameters = object(above.chain([made]));
+    let name = snake(&endpoint.path);
+    let link = |verb: &str| json!({"operationId": format!("{verb}_{name}"), "parameters": parameters});
+    Some(object(["get", "update", "delete"].map(|verb| (verb.to_owned(), link(verb)))))
 }
 
 fn entity_operations(endpoint: &Endpoint) -> Map<String, Json> {

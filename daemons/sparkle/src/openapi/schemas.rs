@@ -2,14 +2,14 @@
 
 use super::{camel, object, schema_ref};
 use pony_core::document::{Endpoint, LIST_ITEMS_MAX, OPERATIONS_MAX, TEXT_CHARS_MAX, Tree, text_chars_max};
-use pony_state::{ColumnSchema, ColumnType, PartKind, TableSchema};
+use pony_state::{ColumnSchema, ColumnType, PartKind, TableDef, TableSchema};
 use serde_json::{Map, Value as Json, json};
 
 /// All schemas by name.
 pub(super) fn all(tree: &Tree) -> Json {
     let mut schemas = fixed();
     for table in tree.schema().tables().iter().filter(|table| !table.schema().mounts.is_empty()) {
-        schemas.extend(table_schemas(table.schema()));
+        schemas.extend(table_schemas(tree, table));
     }
     for endpoint in tree.endpoints() {
         schemas.insert(joined_name(endpoint), joined(tree, endpoint));
@@ -89,7 +89,8 @@ fn fixed() -> Map<String, Json> {
     ])
 }
 
-fn table_schemas(table: &TableSchema) -> Vec<(String, Json)> {
+fn table_schemas(tree: &Tree, table: &TableDef) -> Vec<(String, Json)> {
+    let (def, table) = (table, table.schema());
     let name = entity_name(table);
     let mut parts = Vec::new();
     let mut properties = Map::new();
@@ -111,7 +112,7 @@ fn table_schemas(table: &TableSchema) -> Vec<(String, Json)> {
     });
     parts.push((name.clone(), entity));
     if table.has_desired && !table.read_only {
-        parts.push((format!("{name}Order"), order(table)));
+        parts.push((format!("{name}Order"), order(tree, def)));
     }
     parts
 }
@@ -123,9 +124,9 @@ fn shown_part(table: &TableSchema, kind: PartKind) -> Json {
     json!({"type": "object", "properties": object(properties), "additionalProperties": false})
 }
 
-/// A desired part as it may be ordered. UUIDs may be placeholders. What must be there besides is left open: the path
-/// and the cloud give some of it.
-fn order(table: &TableSchema) -> Json {
+/// A desired part as it may be ordered. UUIDs may be placeholders.
+fn order(tree: &Tree, def: &TableDef) -> Json {
+    let table = def.schema();
     let columns = table.key.iter().chain(&table.desired);
     let properties = columns.map(|column| {
         let mut schema = if column.ty == ColumnType::Uuid {
@@ -141,7 +142,20 @@ fn order(table: &TableSchema) -> Json {
         }
         (column.name.clone(), described(column, schema))
     });
-    json!({"type": "object", "properties": object(properties), "additionalProperties": false})
+    let mut order =
+        json!({"type": "object", "properties": object(properties), "additionalProperties": false});
+    // Wherever it is given. What points at the entity above is known from the path there.
+    let required: Vec<&str> = required(def).filter(|name| !tree.is_parent_column(def.id(), name)).collect();
+    if !required.is_empty() {
+        order["required"] = json!(required);
+    }
+    order
+}
+
+/// The columns that an order must have. Keys are not among them: the path, or the name of a child, may say them.
+fn required(def: &TableDef) -> impl Iterator<Item = &str> {
+    let columns = def.schema().desired.iter().filter(|it| !it.nullable && it.default.is_none());
+    columns.map(|column| column.name.as_str())
 }
 
 /// What a column takes, with the bounds that hold for what people order.
@@ -168,7 +182,15 @@ fn described(column: &ColumnSchema, mut schema: Json) -> Json {
 }
 
 fn new_entity(tree: &Tree, endpoint: &Endpoint) -> Json {
-    let order = schema_ref(&format!("{}Order", entity_name(endpoint.table.schema())));
+    let table = &endpoint.table;
+    let mut order = schema_ref(&format!("{}Order", entity_name(table.schema())));
+    // What the path says at other endpoints of the table.
+    let elsewhere =
+        |name: &&str| tree.is_parent_column(table.id(), name) && endpoint.via.as_deref() != Some(name);
+    let required: Vec<&str> = required(table).filter(elsewhere).collect();
+    if !required.is_empty() {
+        order["required"] = json!(required);
+    }
     let below = endpoint.children.values().map(|id| tree.get(*id)).filter(|child| child.is_writable());
     let children: Vec<(String, Json)> =
         below.map(|child| (child.name.clone(), by_key(&new_name(child)))).collect();
