@@ -6,11 +6,12 @@ use nix::sched::{CloneFlags, unshare};
 use pony_benches::{Report, Sense};
 use pony_core::agent::{
     Command, Config, Found, Hardware, InstanceOrder, Keeper, Look, LookId, NicOrder, Orders, Output,
-    Placement, Step, StepOutcome, Target,
+    Placement, Step, StepOutcome, Target, Update,
 };
 use pony_core::host::{Boot, DriverError, Firmware, SwitchKind};
 use pony_core::reconcile::RunId;
 use pony_host::{Netlink, Network as _};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command as Process, Stdio};
@@ -26,6 +27,9 @@ const CHANGES: u128 = 20;
 /// A thousand links take at most so many times as long as with `ip -batch`; one more, ms.
 const TIMES_MAX: f64 = 3.0;
 const CHANGE_MS_MAX: f64 = 10.0;
+
+/// The group of the links that a run leaves: links of one group go in a single request.
+const LEFT: u32 = 7;
 
 /// Answers that wait; a keeper has far fewer steps under way.
 const ANSWERS_MAX: usize = 256;
@@ -59,9 +63,32 @@ fn in_namespace<T: Send + 'static>(
 ) -> anyhow::Result<T> {
     let isolated = move || {
         unshare(CloneFlags::CLONE_NEWNET).context("a network namespace needs root")?;
-        work()
+        let done = work()?;
+        remove_links()?;
+        Ok(done)
     };
     std::thread::spawn(isolated).join().map_err(|_| anyhow::anyhow!("a run broke down"))?
+}
+
+/// The kernel takes many seconds to remove so many links, whoever has made them, and makes few others meanwhile. Left
+/// with their namespace they would go while the next run is timed.
+fn remove_links() -> anyhow::Result<()> {
+    let list = Process::new("ip").args(["-brief", "link", "show", "type", "bridge"]).output()?;
+    ensure!(list.status.success(), "ip could not list the links");
+    let mut script = String::new();
+    for name in String::from_utf8(list.stdout)?.lines().filter_map(|line| line.split_whitespace().next()) {
+        writeln!(script, "link set {name} group {LEFT}")?;
+    }
+    writeln!(script, "link del group {LEFT}")?;
+    batch(&script)
+}
+
+/// Runs a list of commands for `ip`.
+fn batch(script: &str) -> anyhow::Result<()> {
+    let mut child = Process::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn()?;
+    child.stdin.take().context("ip has no standard input")?.write_all(script.as_bytes())?;
+    ensure!(child.wait()?.success(), "ip -batch failed");
+    Ok(())
 }
 
 fn ms(since: Instant) -> f64 {
@@ -77,9 +104,7 @@ fn ip_batch() -> anyhow::Result<f64> {
         writeln!(script, "link set br{n} addrgenmode none arp off alias pony:{uuid}:{uuid} up")?;
     }
     let began = Instant::now();
-    let mut child = Process::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn()?;
-    child.stdin.take().context("ip has no standard input")?.write_all(script.as_bytes())?;
-    ensure!(child.wait()?.success(), "ip -batch failed");
+    batch(&script)?;
     Ok(ms(began))
 }
 
@@ -114,6 +139,8 @@ enum Answer {
 struct Host {
     keeper: Keeper,
     network: Arc<Netlink>,
+    /// The switches that are told to be there.
+    ready: BTreeSet<Uuid>,
     began: Instant,
     sender: mpsc::Sender<Answer>,
     answers: mpsc::Receiver<Answer>,
@@ -122,7 +149,8 @@ struct Host {
 impl Host {
     fn new(network: Arc<Netlink>) -> Self {
         let (sender, answers) = mpsc::channel(ANSWERS_MAX);
-        Self { keeper: Keeper::new(Config::default(), 1, 0), network, began: Instant::now(), sender, answers }
+        let (keeper, ready) = (Keeper::new(Config::default(), 1, 0), BTreeSet::new());
+        Self { keeper, network, ready, began: Instant::now(), sender, answers }
     }
 
     fn now_ms(&self) -> u64 {
@@ -171,10 +199,10 @@ impl Host {
             while let Some(command) = self.keeper.poll_command() {
                 self.carry_out(command);
             }
-            if self.keeper.poll_report(now_ms).is_some_and(|report| {
-                report.switches.values().filter(|it| it.ready && it.error.is_none()).count() as u128 == count
-                    && self.keeper.knows_guests()
-            }) {
+            if let Some(update) = self.keeper.poll_report(now_ms) {
+                self.hear(update);
+            }
+            if self.ready.len() as u128 == count && self.keeper.knows_guests() {
                 return Ok(());
             }
             match tokio::time::timeout(Duration::from_millis(20), self.answers.recv()).await {
@@ -186,6 +214,18 @@ impl Host {
                 self.take(answer);
             }
         }
+    }
+
+    fn hear(&mut self, update: Update) {
+        let switches = match update {
+            Update::Whole(report) => {
+                self.ready.clear();
+                report.switches
+            }
+            Update::Links { switches, .. } => switches,
+        };
+        let ready = switches.into_iter().filter(|(_, it)| it.ready && it.error.is_none());
+        self.ready.extend(ready.map(|(switch, _)| switch));
     }
 
     fn take(&mut self, answer: Answer) {

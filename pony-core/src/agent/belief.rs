@@ -61,6 +61,11 @@ impl<K: Ord + Copy, F> Beliefs<K, F> {
         self.entries.keys().copied()
     }
 
+    /// Whether it is there or was touched lately.
+    pub(super) fn has(&self, key: K) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// How far the fact (or its absence) can be relied on.
     pub(super) fn certainty(&self, key: K) -> Certainty {
         match self.entries.get(&key) {

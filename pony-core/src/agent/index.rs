@@ -12,8 +12,8 @@ use uuid::Uuid;
 pub(super) struct Index {
     /// Cards of instances that are placed here: the instance, and the card's place in its list.
     pub(super) cards: BTreeMap<Uuid, (Uuid, usize)>,
-    /// Switches that those are plugged into.
-    pub(super) switches: BTreeSet<Uuid>,
+    /// Switches that those are plugged into, each with the cards.
+    pub(super) switches: BTreeMap<Uuid, Vec<Uuid>>,
     /// Segments that are plugged into those.
     pub(super) trunks: BTreeSet<UplinkId>,
     /// The volumes that back an image and are not on their way out.
@@ -30,7 +30,9 @@ impl Index {
     pub(super) fn of(orders: &Orders) -> Self {
         let mut index = Self::default();
         for (instance, target, hardware) in orders.placed() {
-            index.switches.extend(hardware.nics.iter().map(|nic| nic.switch));
+            for nic in &hardware.nics {
+                index.switches.entry(nic.switch).or_default().push(nic.vnic);
+            }
             index.shown.extend(hardware.disks.iter().map(|disk| disk.data));
             let cards = hardware.nics.iter().enumerate();
             index.cards.extend(cards.map(|(place, nic)| (nic.vnic, (instance, place))));
@@ -38,7 +40,7 @@ impl Index {
                 index.writers.extend(hardware.volumes().map(|volume| (volume, instance)));
             }
         }
-        let kinds = index.switches.iter().filter_map(|switch| orders.switches.get(switch));
+        let kinds = index.switches.keys().filter_map(|switch| orders.switches.get(switch));
         index.trunks = kinds.filter_map(SwitchKind::segment).collect();
         for (volume, order) in &orders.volumes {
             if let Some(image) = order.image.filter(|_| order.wish != VolumeWish::Deleted) {

@@ -10,13 +10,16 @@ use super::memo::Memos;
 use super::news::{News, Notification};
 use super::orders::Orders;
 use super::plan::View;
-use super::report::{Report, report};
+use super::reach::{Changed, Leftover, reached};
+use super::report::{Report, Update, report, update};
 use super::step::{Command, Found, Hint, LookId, Output, ResourceId, Step, StepOutcome};
 use super::trial::{Trial, UplinkRecord};
 use crate::host::{DriverError, DriverErrorKind, Ending, GuestState, InstanceFact, Source};
 use crate::reconcile::{self, Engine, Outcome, RunId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
+
+mod review;
 
 /// How far a fill or a move has come, as told.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +30,7 @@ struct Shown {
 }
 
 /// Keeps the host as ordered. See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Keeper {
     config: Config,
     orders: Orders,
@@ -45,8 +48,15 @@ pub struct Keeper {
     /// By volume and by instance.
     progress: BTreeMap<Uuid, f64>,
     shown: BTreeMap<Uuid, Shown>,
+    /// Whether there is anything to think about, and whether it may concern everything.
     dirty: bool,
-    changed: bool,
+    all: bool,
+    /// What is to be told anew.
+    changed: Changed,
+    /// Of the last review of everything; what it was made of does not change without another one.
+    usage: Usage,
+    failing: BTreeSet<Uuid>,
+    leftover: Leftover,
 }
 
 impl Keeper {
@@ -74,7 +84,11 @@ impl Keeper {
             progress: BTreeMap::new(),
             shown: BTreeMap::new(),
             dirty: true,
-            changed: true,
+            all: true,
+            changed: Changed::everything(),
+            usage: Usage::default(),
+            failing: BTreeSet::new(),
+            leftover: Leftover::default(),
         }
     }
 
@@ -93,7 +107,8 @@ impl Keeper {
         }
         self.doubt_arrivals(now_ms, &orders);
         let before = std::mem::replace(&mut self.orders, orders);
-        (self.ordered, self.dirty) = (true, true);
+        self.ordered = true;
+        self.doubt_everything();
         self.index = Index::of(&self.orders);
         self.trial.order(now_ms, &self.orders.uplinks);
         let ordered = &self.orders.pools;
@@ -164,7 +179,21 @@ impl Keeper {
             self.progress.remove(&uuid);
             self.shown.remove(&uuid);
         }
+        self.touch(ended.id);
+    }
+
+    /// Anything may have to be done, and told.
+    fn doubt_everything(&mut self) {
+        (self.dirty, self.all) = (true, true);
+    }
+
+    /// Something happened to a resource, and so to those that depend on it.
+    fn touch(&mut self, id: ResourceId) {
         self.dirty = true;
+        match reached(id, &self.index, &self.memos, &self.leftover) {
+            Some(ids) => ids.into_iter().for_each(|it| self.engine.touch(it)),
+            None => self.all = true,
+        }
     }
 
     fn note_success(&mut self, now_ms: u64, step: &Step, output: Output) {
@@ -221,7 +250,7 @@ impl Keeper {
         let Some((subject, count)) = self.looks.end(look, found.is_ok(), now_ms, &self.config) else {
             return;
         };
-        self.dirty = true;
+        self.doubt_everything();
         match found {
             Ok(found) => {
                 let recovered = self.facts.trouble.remove(&subject).is_some();
@@ -334,8 +363,10 @@ impl Keeper {
         let due = self.engine.poll_timeout().is_none_or(|at| at <= now_ms);
         if self.acts() && (self.dirty || due) {
             self.review(now_ms);
+        } else if self.dirty {
+            self.changed = Changed::everything();
         }
-        self.changed |= std::mem::take(&mut self.dirty);
+        self.dirty = false;
     }
 
     /// Whether there is anything that may be done.
@@ -347,8 +378,12 @@ impl Keeper {
         let idle = self.are_uplinks_idle();
         let done = self.trial.is_on()
             && self.with_view(now_ms, &Usage::default(), |view| idle && view.uplinks_done());
-        let Some(refused) = self.trial.poll(now_ms, done, &self.config) else { return };
-        self.dirty = true;
+        let before = self.trial.serial();
+        let refused = self.trial.poll(now_ms, done, &self.config);
+        if self.trial.serial() != before {
+            self.doubt_everything();
+        }
+        let Some(refused) = refused else { return };
         for id in refused.keys() {
             if let Some(refusal) = self.trial.refusal(*id) {
                 return self.news.rolled_back(now_ms, *id, refusal.attempts, &self.config);
@@ -368,7 +403,9 @@ impl Keeper {
 
     /// Sparkle has answered a question. Earlier ones do not count by themselves: see [`UplinkRecord`].
     pub fn hear_answer(&mut self) {
-        self.dirty |= self.trial.hear();
+        if self.trial.hear() {
+            self.doubt_everything();
+        }
     }
 
     /// What is to be written down about uplinks, with a number for [`uplinks_saved`](Self::uplinks_saved).
@@ -379,7 +416,7 @@ impl Keeper {
     /// It was written down durably; before that no uplink is touched.
     pub fn uplinks_saved(&mut self, serial: u64) {
         self.trial.saved(serial);
-        self.dirty = true;
+        self.doubt_everything();
     }
 
     fn look_around(&mut self, now_ms: u64) {
@@ -413,60 +450,18 @@ impl Keeper {
     }
 
     fn show_progress(&mut self, now_ms: u64) {
+        let mut news = false;
         for (uuid, shown) in &mut self.shown {
             if now_ms >= shown.told_ms.saturating_add(self.config.progress_ms)
                 && let Some(fraction) = shown.pending.take()
             {
                 shown.told_ms = now_ms;
-                self.dirty |= self.progress.insert(*uuid, fraction) != Some(fraction);
+                news |= self.progress.insert(*uuid, fraction) != Some(fraction);
             }
         }
-    }
-
-    fn review(&mut self, now_ms: u64) {
-        self.memos.update(now_ms, &self.orders, &self.facts, self.engine.runs());
-        let failing = self.failing_volumes();
-        let usage = Usage::of(&self.facts);
-        let view = View {
-            now_ms,
-            config: &self.config,
-            ordered: self.ordered,
-            trial: &self.trial,
-            orders: &self.orders,
-            index: &self.index,
-            usage: &usage,
-            facts: &self.facts,
-            memos: &self.memos,
-            failing: &failing,
-            progress: &self.progress,
-        };
-        self.engine.review(now_ms, &view);
-        self.dirty = true;
-        while let Some(command) = self.engine.poll_command() {
-            self.commands.push_back(match command {
-                reconcile::Command::Run { run, step, .. } => {
-                    if step.uplink().is_some() {
-                        self.trial.touch(now_ms, &self.config);
-                    }
-                    Command::Run { run, step }
-                }
-                reconcile::Command::Cancel { run } => Command::Cancel { run },
-            });
+        if news {
+            self.doubt_everything();
         }
-        while let Some(failure) = self.engine.poll_failure() {
-            if failure.attempts == 1 {
-                let (verb, error) = (failure.step.verb(), &failure.error.message);
-                self.news.step_failing(now_ms, failure.id, verb, error, &self.config);
-            }
-        }
-    }
-
-    fn failing_volumes(&self) -> BTreeSet<Uuid> {
-        let failing = |volume: &Uuid| {
-            let status = self.engine.status(ResourceId::Volume(*volume));
-            status.is_some_and(|s| s.attempts > 0 || matches!(s.phase, reconcile::Phase::Cannot(_)))
-        };
-        self.orders.volumes.keys().copied().filter(failing).collect()
     }
 
     /// What to do next.
@@ -507,9 +502,16 @@ impl Keeper {
         self.facts.guests.looked()
     }
 
-    /// What is to be told, if that may have changed since the last call.
-    pub fn poll_report(&mut self, now_ms: u64) -> Option<Report> {
-        std::mem::take(&mut self.changed).then(|| self.report(now_ms))
+    /// What is to be told anew: what may have changed since the last call.
+    pub fn poll_report(&mut self, now_ms: u64) -> Option<Update> {
+        let changed = std::mem::take(&mut self.changed);
+        if changed.is_everything() {
+            return Some(Update::Whole(Box::new(self.report(now_ms))));
+        }
+        let usage = Usage::default();
+        let told =
+            || self.with_view(now_ms, &usage, |view| update(view, &self.engine, self.ordered, &changed));
+        (!changed.is_nothing()).then(told)
     }
 
     /// What is to be told.

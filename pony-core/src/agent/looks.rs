@@ -22,7 +22,7 @@ pub(super) enum Subject {
     Volumes(Uuid),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct UnderWay {
     look: LookId,
     since_ms: u64,
@@ -30,7 +30,7 @@ struct UnderWay {
     count: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Slot {
     under_way: Option<UnderWay>,
     due_ms: Option<u64>,
@@ -40,7 +40,7 @@ struct Slot {
 }
 
 /// The schedule of looks.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Looks {
     slots: BTreeMap<Subject, Slot>,
     last: u64,

@@ -47,13 +47,28 @@ impl Memos {
         for instance in known {
             self.instances.entry(instance).or_default();
         }
-        self.instances.retain(|instance, memo| {
-            let busy = runs.of(ResourceId::Instance(*instance)).next().is_some();
-            memo.update(*instance, now_ms, orders, facts, busy);
-            let gone = facts.is_surely_off(*instance) && facts.guest(*instance).is_none() && !busy;
-            !gone || orders.instances.contains_key(instance) || !memo.vnics.is_empty()
-        });
+        self.instances.retain(|instance, memo| memo.bring_up(*instance, now_ms, orders, facts, runs));
         self.update_volumes(orders, facts);
+    }
+
+    /// The same for one instance whose links came or went.
+    pub(super) fn update_one(
+        &mut self,
+        instance: Uuid,
+        now_ms: u64,
+        orders: &Orders,
+        facts: &Facts,
+        runs: &Runs<ResourceId, Step>,
+    ) {
+        let Some(memo) = self.instances.get_mut(&instance) else { return };
+        if !memo.bring_up(instance, now_ms, orders, facts, runs) {
+            self.instances.remove(&instance);
+        }
+    }
+
+    /// The instance that remembers a card.
+    pub(super) fn owner(&self, vnic: Uuid) -> Option<Uuid> {
+        self.instances.iter().find(|(_, memo)| memo.vnics.contains(&vnic)).map(|(instance, _)| *instance)
     }
 
     fn update_volumes(&mut self, orders: &Orders, facts: &Facts) {
@@ -70,6 +85,21 @@ impl Memos {
 }
 
 impl Memo {
+    /// Brings it up to date. Returns whether there is still something to remember.
+    fn bring_up(
+        &mut self,
+        instance: Uuid,
+        now_ms: u64,
+        orders: &Orders,
+        facts: &Facts,
+        runs: &Runs<ResourceId, Step>,
+    ) -> bool {
+        let busy = runs.of(ResourceId::Instance(instance)).next().is_some();
+        self.update(instance, now_ms, orders, facts, busy);
+        let gone = facts.is_surely_off(instance) && facts.guest(instance).is_none() && !busy;
+        !gone || orders.instances.contains_key(&instance) || !self.vnics.is_empty()
+    }
+
     fn update(&mut self, instance: Uuid, now_ms: u64, orders: &Orders, facts: &Facts, busy: bool) {
         let target = orders.target(instance);
         let state = facts.guest(instance).map(|g| g.state);

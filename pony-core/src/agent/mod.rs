@@ -37,6 +37,7 @@ mod memo;
 mod news;
 mod orders;
 mod plan;
+mod reach;
 mod report;
 mod rows;
 mod step;
@@ -59,7 +60,7 @@ pub use orders::{
 };
 pub use report::{
     DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,
-    SwitchReport, UplinkHealth, UplinkReport, VolumeReport,
+    SwitchReport, Update, UplinkHealth, UplinkReport, VolumeReport,
 };
 pub use step::{Command, Found, Hint, Look, LookId, Output, ResourceId, Step, StepOutcome};
 pub use trial::{RefusedUplinks, UplinkRecord};

@@ -34,7 +34,7 @@ pub(super) enum Thing {
 }
 
 /// What has happened and has not been sent.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct News {
     queue: VecDeque<Notification>,
     /// When the like of it was last told, by what makes two of them alike.

@@ -5,6 +5,7 @@
 use super::facts::is_up;
 use super::orders::{Placement, Target, VolumeOrder, VolumeWish};
 use super::plan::{View, live_differences};
+use super::reach::Changed;
 use super::step::{ResourceId, Step};
 use super::trial::Refusal;
 use crate::host::{
@@ -44,6 +45,20 @@ pub struct Report {
     pub switches: BTreeMap<Uuid, SwitchReport>,
     /// Instances. One that is missing is neither ordered nor here: its guest was seen to be gone.
     pub instances: BTreeMap<Uuid, InstanceReport>,
+}
+
+/// What is told anew.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Update {
+    /// Everything.
+    Whole(Box<Report>),
+    /// These alone; nothing else has changed.
+    Links {
+        /// Switches.
+        switches: BTreeMap<Uuid, SwitchReport>,
+        /// Instances. `None`: it is missing from now on, as a [`Report`] says it.
+        instances: BTreeMap<Uuid, Option<InstanceReport>>,
+    },
 }
 
 /// How it goes with an order.
@@ -238,6 +253,17 @@ pub(super) fn report(view: &View<'_>, engine: &StepEngine, ordered: bool) -> Rep
     }
 }
 
+/// The same for what has changed.
+pub(super) fn update(view: &View<'_>, engine: &StepEngine, ordered: bool, changed: &Changed) -> Update {
+    let reporter = Reporter { view, engine, ordered };
+    let switch = |uuid: &Uuid| Some((*uuid, reporter.switch(*uuid, view.orders.switches.get(uuid)?)));
+    let instance = |uuid: &Uuid| (*uuid, reporter.known_instance(*uuid));
+    Update::Links {
+        switches: changed.switches.iter().filter_map(switch).collect(),
+        instances: changed.instances.iter().map(instance).collect(),
+    }
+}
+
 struct Reporter<'a> {
     view: &'a View<'a>,
     engine: &'a StepEngine,
@@ -389,6 +415,14 @@ impl Reporter<'_> {
         let remembered = self.view.memos.instances.keys().copied();
         let all: BTreeSet<Uuid> = self.view.facts.guests.keys().chain(ordered).chain(remembered).collect();
         all.into_iter().filter_map(|instance| Some((instance, self.instance(instance)?))).collect()
+    }
+
+    /// As [`instances`](Self::instances) has it.
+    fn known_instance(&self, instance: Uuid) -> Option<InstanceReport> {
+        let is_known = self.view.facts.guests.has(instance)
+            || self.view.orders.instances.contains_key(&instance)
+            || self.view.memos.instances.contains_key(&instance);
+        self.instance(instance).filter(|_| is_known && self.view.facts.guests.looked())
     }
 
     fn instance(&self, instance: Uuid) -> Option<InstanceReport> {

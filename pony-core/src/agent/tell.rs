@@ -4,7 +4,7 @@
 
 use super::report::{
     DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,
-    SwitchReport, VolumeReport,
+    SwitchReport, Update, VolumeReport,
 };
 use super::tell_machine::{disk, machine, missing_nic, nic};
 use super::tell_uplinks::uplinks;
@@ -14,11 +14,44 @@ use crate::tables::{
     HostSwitchCurrent, HostVolume, HostVolumeCurrent, InstanceStatus, LinkStatus, Nic, PoolStatus,
 };
 use pony_state::{Commit, Entity, Read, State, Text, Transaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Writes what is told about `host`. `unix_ms`: from the agent's clock to Unix time.
-pub(super) fn write(state: &mut State, host: Uuid, report: Report, unix_ms: impl Fn(u64) -> u64) -> Commit {
+/// Writes what is told anew about `host`. `unix_ms`: from the agent's clock to Unix time.
+pub(super) fn write(state: &mut State, host: Uuid, update: Update, unix_ms: impl Fn(u64) -> u64) -> Commit {
+    match update {
+        Update::Whole(report) => whole(state, host, *report, unix_ms),
+        Update::Links { switches, instances } => links(state, host, switches, instances, unix_ms),
+    }
+}
+
+fn links(
+    state: &mut State,
+    host: Uuid,
+    switches: BTreeMap<Uuid, SwitchReport>,
+    instances: BTreeMap<Uuid, Option<InstanceReport>>,
+    unix_ms: impl Fn(u64) -> u64,
+) -> Commit {
+    let due = |order: &Progress| order.next_retry_ms.map(|at| seconds(unix_ms(at)));
+    let mut tx = state.transaction();
+    for (uuid, told) in switches {
+        tx.set_current::<HostSwitch>(&(host, uuid), switch(told));
+    }
+    for (uuid, told) in instances {
+        match told {
+            Some(told) => {
+                let next = due(&told.order);
+                tx.set_current::<HostInstance>(&(host, uuid), instance(told, next));
+            }
+            None => {
+                tx.remove_current::<HostInstance>(&(host, uuid));
+            }
+        }
+    }
+    tx.commit()
+}
+
+fn whole(state: &mut State, host: Uuid, report: Report, unix_ms: impl Fn(u64) -> u64) -> Commit {
     let due = |order: &Progress| order.next_retry_ms.map(|at| seconds(unix_ms(at)));
     let mut tx = state.transaction();
     put::<Host>(&mut tx, report.host.map(|fact| (host, machine(fact))));

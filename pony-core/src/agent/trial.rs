@@ -43,14 +43,14 @@ pub(super) struct Refusal {
     pub(super) next_ms: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Refused {
     order: Uplinks,
     refusal: Refusal,
 }
 
 /// Which uplinks are to be made. See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Trial {
     proven: Uplinks,
     /// What is to be made, where it is not what is proven.
@@ -147,6 +147,11 @@ impl Trial {
             (self.answered, self.deadline_ms) = (true, None);
         }
         news
+    }
+
+    /// Another number whenever something else is to be made, or is held to be proven.
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// Does what is due. `done`: everything is as it is to be made. Returns the order that was rolled back now.

@@ -1,5 +1,6 @@
 //! The engine itself. See the module's documentation.
 
+use super::agenda::Agenda;
 use super::backoff::Retry;
 use super::{Config, Phase, Plan, Run, RunId, Runs, SplitMix64, Stamp, Status, World};
 use crate::host::{DriverError, DriverErrorKind};
@@ -62,7 +63,7 @@ pub struct FailureEvent<I, S> {
 const FAILURES_MAX: usize = 256;
 
 /// What the engine remembers of a resource.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Resource<S> {
     order: Stamp,
     circumstances: Stamp,
@@ -70,19 +71,22 @@ struct Resource<S> {
     retry: Retry<S>,
     /// The execution that its next step has to wait for.
     active: Option<RunId>,
-    /// Since when its next step waits for a free slot: first come, first served.
-    queued_ms: Option<u64>,
+    /// The lane of which its next step waits for a free slot, and since when: first come, first served.
+    queued: Option<(usize, u64)>,
     done_ms: Option<u64>,
     /// When to look at it again without a signal.
     wake_ms: Option<u64>,
+    /// The same, as the agenda has it.
+    scheduled_ms: Option<u64>,
 }
 
 /// The reconcile engine. See the [module's documentation](crate::reconcile).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Engine<I, S> {
     config: Config,
     random: SplitMix64,
     resources: BTreeMap<I, Resource<S>>,
+    agenda: Agenda<I>,
     runs: Runs<I, S>,
     /// Bounded: a resource has one step under way, and each step is cancelled once.
     commands: VecDeque<Command<I, S>>,
@@ -98,6 +102,7 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
             config,
             random: SplitMix64::new(seed),
             resources: BTreeMap::new(),
+            agenda: Agenda::default(),
             runs: Runs::default(),
             commands: VecDeque::new(),
             failures: VecDeque::new(),
@@ -107,24 +112,48 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
     }
 
     /// Looks at every resource: cancels what no longer serves, starts what is due. To be called after every
-    /// change of orders or facts, after outcomes, and when [`poll_timeout`](Self::poll_timeout) says so.
+    /// change of orders or facts that is not told by [`touch`](Self::touch), and once per period, which
+    /// [`attend`](Self::attend) does.
     pub fn review<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, world: &W) {
         self.reviewed_ms = Some(now_ms);
-        let mut idle = Vec::new();
-        for id in self.queue(world) {
-            self.note_changes(now_ms, id, world);
-            match self.mind_active(now_ms, id, world) {
-                Some(phase) => self.hold(id, phase),
-                None => idle.push(id),
-            }
+        self.agenda.take_due(now_ms);
+        let known = self.resources.keys().copied();
+        let all = world.ids().into_iter().chain(known).collect();
+        self.visit(now_ms, all, world);
+    }
+
+    /// Something happened to the resource: its order, what is found of it, or what its plan depends on.
+    pub fn touch(&mut self, id: I) {
+        self.agenda.touch(id);
+    }
+
+    /// Those that were touched and have not been looked at since.
+    pub fn touched(&self) -> &BTreeSet<I> {
+        self.agenda.touched()
+    }
+
+    /// Does what [`review`](Self::review) does, for the resources that were touched, whose time has come, or whose
+    /// turn it is, so that it takes time in proportion to them. Once per period it looks at all. To be called after
+    /// outcomes, and when [`poll_timeout`](Self::poll_timeout) says so. Returns what it looked at; `None`: everything.
+    pub fn attend<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, world: &W) -> Option<BTreeSet<I>> {
+        let next_ms = self.reviewed_ms.map(|at| at.saturating_add(self.config.period_ms));
+        if next_ms.is_none_or(|next| now_ms >= next) {
+            self.review(now_ms, world);
+            return None;
         }
-        for id in idle {
-            self.advance(now_ms, id, world);
+        let mut visited = self.agenda.take_due(now_ms);
+        let is_late = |run: &&Run<I, S>| self.deadline(run).is_some_and(|at| at <= now_ms);
+        visited.extend(self.runs.iter().filter(is_late).map(|run| run.id));
+        for lane in 0..self.config.lanes.len() {
+            visited.extend(self.agenda.waiting_for(lane).take(self.free_slots(lane)));
         }
-        for (id, resource) in &mut self.resources {
-            let due = world.due(*id).filter(|due| *due > now_ms);
-            resource.wake_ms = resource.wake_ms.into_iter().chain(due).min();
+        self.visit(now_ms, visited.clone(), world);
+        // One whose turn came may have needed its slot no more.
+        while let Some(next) = self.next_in_turn() {
+            self.visit(now_ms, BTreeSet::from([next]), world);
+            visited.insert(next);
         }
+        Some(visited)
     }
 
     /// What to do next; to be called until it has nothing more to say.
@@ -141,6 +170,7 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
     /// that this engine never started or that has ended already.
     pub fn handle_outcome(&mut self, now_ms: u64, run: RunId, outcome: &Outcome) -> Option<Ended<I, S>> {
         let Run { id, step, cancelled_ms, .. } = self.runs.0.remove(&run)?;
+        self.agenda.touch(id);
         if let Some(resource) = self.resources.get_mut(&id) {
             if resource.active == Some(run) {
                 resource.active = None;
@@ -171,15 +201,15 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
     /// Counts a failure that showed itself outside any step, such as a guest that breaks down after `step`
     /// started it: the step will be tried again with back-off.
     pub fn penalize(&mut self, now_ms: u64, id: I, step: S, error: DriverError) {
+        self.agenda.touch(id);
         self.fail(now_ms, id, step, error);
     }
 
     /// When to call [`review`](Self::review) at the latest, if nothing else happens.
     pub fn poll_timeout(&self) -> Option<u64> {
         let period = self.reviewed_ms?.saturating_add(self.config.period_ms);
-        let resources = self.resources.values().filter_map(|r| r.wake_ms);
         let runs = self.runs.iter().filter_map(|run| self.deadline(run));
-        resources.chain(runs).chain([period]).min()
+        runs.chain(self.agenda.first_wake()).chain([period]).min()
     }
 
     /// Where a resource stands; `None` where none of this name is known.
@@ -199,13 +229,49 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
         &self.runs
     }
 
-    /// The resources to look at: those that wait for a slot first, in the order in which they came.
-    fn queue<W: World<Id = I, Step = S>>(&self, world: &W) -> Vec<I> {
-        let known = self.resources.keys().copied();
-        let all: BTreeSet<I> = world.ids().into_iter().chain(known).collect();
-        let mut queue: Vec<I> = all.into_iter().collect();
-        queue.sort_by_key(|id| self.resources.get(id).and_then(|r| r.queued_ms).unwrap_or(u64::MAX));
-        queue
+    /// Looks at these resources: those that wait for a slot first, in the order in which they came.
+    fn visit<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, ids: BTreeSet<I>, world: &W) {
+        let mut queue: Vec<I> = ids.into_iter().collect();
+        let since = |id: &I| self.resources.get(id).and_then(|it| it.queued).map_or(u64::MAX, |(_, at)| at);
+        queue.sort_by_cached_key(since);
+        let mut idle = Vec::new();
+        for id in &queue {
+            self.note_changes(now_ms, *id, world);
+            match self.mind_active(now_ms, *id, world) {
+                Some(phase) => self.hold(*id, phase),
+                None => idle.push(*id),
+            }
+        }
+        for id in idle {
+            self.advance(now_ms, id, world);
+        }
+        for id in queue {
+            self.schedule(id, world.due(id).filter(|due| *due > now_ms));
+        }
+    }
+
+    /// A resource that waits for a slot which is free.
+    fn next_in_turn(&self) -> Option<I> {
+        let mut free = (0..self.config.lanes.len()).filter(|lane| self.free_slots(*lane) > 0);
+        free.find_map(|lane| self.agenda.waiting_for(lane).next())
+    }
+
+    fn free_slots(&self, lane: usize) -> usize {
+        self.config.lane(lane).slots.saturating_sub(self.runs.in_lane(lane))
+    }
+
+    /// It is looked at again when its next step, or `due`, says so.
+    fn schedule(&mut self, id: I, due: Option<u64>) {
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        resource.wake_ms = resource.wake_ms.into_iter().chain(due).min();
+        let before = std::mem::replace(&mut resource.scheduled_ms, resource.wake_ms);
+        self.agenda.wake(id, before, resource.wake_ms);
+    }
+
+    fn set_queued(&mut self, id: I, queued: Option<(usize, u64)>) {
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut resource.queued, queued);
+        self.agenda.queue(id, before, queued);
     }
 
     fn advance<W: World<Id = I, Step = S>>(&mut self, now_ms: u64, id: I, world: &W) {
@@ -227,9 +293,10 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
             phase: Phase::Queued,
             retry: Retry::default(),
             active: None,
-            queued_ms: None,
+            queued: None,
             done_ms: None,
             wake_ms: None,
+            scheduled_ms: None,
         });
         if resource.order != order {
             resource.order = order;
@@ -298,32 +365,32 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
             return self.hold(id, Phase::Cancelling);
         }
         let lane = self.config.lane_index(world.lane(&step));
-        if self.runs.in_lane(lane) < self.config.lane(lane).slots {
-            self.start(now_ms, id, step, lane);
-        } else {
-            resource.phase = Phase::Queued;
-            resource.wake_ms = None;
-            resource.queued_ms.get_or_insert(now_ms);
+        let since_ms = resource.queued.map_or(now_ms, |(_, since)| since);
+        if self.free_slots(lane) > 0 {
+            return self.start(now_ms, id, step, lane);
         }
+        let Some(resource) = self.resources.get_mut(&id) else { return };
+        (resource.phase, resource.wake_ms) = (Phase::Queued, None);
+        self.set_queued(id, Some((lane, since_ms)));
     }
 
     fn start(&mut self, now_ms: u64, id: I, step: S, lane: usize) {
         let Some(resource) = self.resources.get_mut(&id) else { return };
         let run = RunId(self.next_run);
         self.next_run += 1;
-        (resource.active, resource.phase) = (Some(run), Phase::Working);
-        (resource.queued_ms, resource.wake_ms) = (None, None);
+        (resource.active, resource.phase, resource.wake_ms) = (Some(run), Phase::Working, None);
         let order = resource.order;
         self.commands.push_back(Command::Run { run, id, step: step.clone() });
         let (progress, cancelled_ms, abandoned) = (None, None, false);
         let started = Run { id, step, order, progress, lane, alive_ms: now_ms, cancelled_ms, abandoned };
         self.runs.0.insert(run, started);
+        self.set_queued(id, None);
     }
 
     fn hold(&mut self, id: I, phase: Phase) {
         let Some(resource) = self.resources.get_mut(&id) else { return };
-        (resource.phase, resource.wake_ms) = (phase, None);
-        (resource.queued_ms, resource.done_ms) = (None, None);
+        (resource.phase, resource.wake_ms, resource.done_ms) = (phase, None, None);
+        self.set_queued(id, None);
     }
 
     fn wake(&mut self, id: I, at_ms: u64) {
@@ -335,20 +402,24 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
     /// It is as ordered; once it stayed so, its failures are forgotten.
     fn settle(&mut self, now_ms: u64, id: I) {
         let Some(resource) = self.resources.get_mut(&id) else { return };
-        (resource.phase, resource.queued_ms) = (Phase::Done, None);
+        resource.phase = Phase::Done;
         resource.retry.failure = None;
         let settled_ms = resource.done_ms.get_or_insert(now_ms).saturating_add(self.config.settle_ms);
         if now_ms >= settled_ms {
             resource.retry.reset();
         }
         resource.wake_ms = (resource.retry.attempts > 0).then_some(settled_ms);
+        self.set_queued(id, None);
     }
 
     fn forget(&mut self, id: I) {
         if self.runs.of(id).next().is_some() {
             return self.hold(id, Phase::Cancelling);
         }
-        self.resources.remove(&id);
+        self.set_queued(id, None);
+        if let Some(resource) = self.resources.remove(&id) {
+            self.agenda.wake(id, resource.scheduled_ms, None);
+        }
     }
 
     /// When a step under way is given up, if it is not heard of before.

@@ -6,12 +6,14 @@
 //! ([`Plan`]); the engine adds what is the same for all of them: one step per resource at a time, bounded
 //! lanes, cancellation the moment an order changes, endless retries with capped and jittered back-off.
 //!
-//! It takes no hints: [`Engine::review`] looks at everything, whenever something was signalled and once per
-//! period, so that a lost signal costs time and never correctness. It performs no I/O, reads no clock and draws
-//! no randomness: `now_ms` and the seed are arguments.
+//! It depends on no hints: [`Engine::review`] looks at everything, once per period at least, so that a lost signal costs
+//! time and never correctness. In between, [`Engine::attend`] looks at what was [touched](Engine::touch) and at what
+//! is due, so that an event among thousands of resources costs what it concerns. It performs no I/O, reads no clock and
+//! draws no randomness: `now_ms` and the seed are arguments.
 //!
 //! Its neighbours: [`crate::agent`] implements `World` over orders and facts; the drivers carry out the steps.
 
+mod agenda;
 mod backoff;
 mod config;
 mod engine;

@@ -23,7 +23,9 @@ impl View<'_> {
     }
 
     pub(super) fn instance_circumstances(&self, instance: Uuid) -> Stamp {
-        let Some(hardware) = self.orders.hardware(instance) else { return 0 };
+        // To switch a guest off nothing is needed.
+        let is_up = self.orders.target(instance).is_up();
+        let Some(hardware) = self.orders.hardware(instance).filter(|_| is_up) else { return 0 };
         let volumes: Vec<bool> = hardware.volumes().map(|v| self.volume_fact(v).is_some()).collect();
         let links: Vec<bool> = hardware.nics.iter().map(|n| self.tap(n).is_ok()).collect();
         stamp(&(volumes, links))

@@ -26,7 +26,7 @@ pub(super) enum TapWish {
 
 impl View<'_> {
     fn switch_wish(&self, switch: Uuid) -> Option<Option<&SwitchKind>> {
-        self.index.switches.contains(&switch).then(|| self.orders.switches.get(&switch))
+        self.index.switches.contains_key(&switch).then(|| self.orders.switches.get(&switch))
     }
 
     pub(super) fn switch_order(&self, switch: Uuid) -> Stamp {

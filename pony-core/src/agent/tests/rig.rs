@@ -21,6 +21,8 @@ pub(super) const INST: u8 = 10;
 pub(super) const ROOT: u8 = 11;
 pub(super) const VDISK: u8 = 12;
 pub(super) const VNIC: u8 = 13;
+/// Whether something was overlooked is found out after so many events, as it costs a look at everything.
+const OVERLOOKED_EVERY: u64 = 31;
 pub(super) const URI: &str = "http://images.example/a.qcow2";
 
 pub(super) fn volume() -> VolumeOrder {
@@ -92,6 +94,9 @@ pub(super) struct Rig {
     pub(super) answers: bool,
     /// Whether nothing can be written down.
     pub(super) disk_full: bool,
+    checks: u64,
+    /// What was told of the host, put together.
+    told: Report,
     record: UplinkRecord,
     unsaved: Option<(u64, UplinkRecord)>,
     asked: bool,
@@ -114,6 +119,8 @@ impl Rig {
             steps: Vec::new(),
             answers: false,
             disk_full: false,
+            checks: 0,
+            told: Report::default(),
             record: UplinkRecord::default(),
             unsaved: None,
             asked: false,
@@ -152,6 +159,10 @@ impl Rig {
                 idle = false;
             }
             self.news.extend(std::iter::from_fn(|| self.keeper.poll_notification()));
+            while let Some(update) = self.keeper.poll_report(self.now_ms) {
+                self.hear(update);
+            }
+            self.checks += 1;
             self.check();
             if idle {
                 return;
@@ -189,13 +200,33 @@ impl Rig {
         }
     }
 
+    fn hear(&mut self, update: Update) {
+        match update {
+            Update::Whole(report) => self.told = *report,
+            Update::Links { switches, instances } => {
+                self.told.switches.extend(switches);
+                for (uuid, instance) in instances {
+                    match instance {
+                        Some(instance) => self.told.instances.insert(uuid, instance),
+                        None => self.told.instances.remove(&uuid),
+                    };
+                }
+            }
+        }
+    }
+
     /// What must hold after every event.
     fn check(&self) {
         assert!(self.sim.violations().is_empty(), "at {}: {:#?}", self.now_ms, self.sim.violations());
+        let report = self.report();
+        assert!(self.told == report, "at {}: not told: {}", self.now_ms, difference(&self.told, &report));
+        if self.checks.is_multiple_of(OVERLOOKED_EVERY) {
+            let overlooked = self.keeper.overlooked(self.now_ms);
+            assert!(overlooked.is_empty(), "at {}: overlooked: {overlooked:#?}", self.now_ms);
+        }
         if !self.keeper.knows_guests() {
             return;
         }
-        let report = self.report();
         for instance in self.sim.world().guests.keys() {
             let told = report.instances.get(instance).is_some_and(|told| !told.released);
             assert!(told, "at {}: {instance} is there, and told as gone", self.now_ms);
@@ -255,6 +286,13 @@ impl Rig {
     pub(super) fn effects(&self) -> BTreeMap<(&'static str, Uuid), u32> {
         self.sim.world().effects.clone()
     }
+}
+
+/// The lines of two reports that differ.
+fn difference(told: &Report, is: &Report) -> String {
+    let (told, is) = (format!("{told:#?}"), format!("{is:#?}"));
+    let pairs = told.lines().zip(is.lines()).filter(|(told, is)| told != is);
+    pairs.map(|(told, is)| format!("{told} -> {is}\n")).collect()
 }
 
 /// Whether the instance does as ordered, on the host and in the report.
