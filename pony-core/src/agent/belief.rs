@@ -108,7 +108,11 @@ impl<K: Ord + Copy, F> Beliefs<K, F> {
         self.looked = true;
         let newer = |entry: &Entry<F>| entry.touched > count;
         let mut previous = std::mem::take(&mut self.entries);
-        let mut accepted = Accepted { replaced: Vec::new(), again: previous.values().any(newer) };
+        let again = previous.values().filter(|it| newer(it)).map(|it| match it.certainty {
+            Certainty::Promised => Again::InTime,
+            Certainty::Unknown | Certainty::Doubtful | Certainty::Seen => Again::AtOnce,
+        });
+        let mut accepted = Accepted { replaced: Vec::new(), again: again.max() };
         for (key, fact) in found {
             match previous.get(&key) {
                 Some(entry) if newer(entry) => continue,
@@ -135,7 +139,16 @@ pub(super) struct Accepted<K, F> {
     /// The entries that the look decided, with the facts that were there before.
     pub(super) replaced: Vec<(K, Option<F>)>,
     /// Whether another look is needed, since something was touched after this one was asked for.
-    pub(super) again: bool,
+    pub(super) again: Option<Again>,
+}
+
+/// How soon another look is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Again {
+    /// Steps promise what was not seen: soon, but not after each of many.
+    InTime,
+    /// Something is not known.
+    AtOnce,
 }
 
 #[cfg(test)]
@@ -149,11 +162,11 @@ mod tests {
         let early = beliefs.look();
         beliefs.promise(1, Some("new"));
         let accepted = beliefs.accept(early, [(1, "old"), (2, "other")]);
-        assert!(accepted.again);
+        assert_eq!(accepted.again, Some(Again::InTime));
         assert_eq!((beliefs.get(1), beliefs.certainty(1)), (Some(&"new"), Certainty::Promised));
         assert_eq!((beliefs.get(2), beliefs.certainty(2)), (Some(&"other"), Certainty::Seen));
         let late = beliefs.look();
-        assert!(!beliefs.accept(late, [(1, "newer")]).again);
+        assert_eq!(beliefs.accept(late, [(1, "newer")]).again, None);
         assert_eq!((beliefs.get(1), beliefs.certainty(1)), (Some(&"newer"), Certainty::Seen));
         assert_eq!((beliefs.get(2), beliefs.certainty(2)), (None, Certainty::Seen));
     }
@@ -165,7 +178,7 @@ mod tests {
         beliefs.accept(look, [(1, "a")]);
         let look = beliefs.look();
         beliefs.doubt(1);
-        beliefs.accept(look, []);
+        assert_eq!(beliefs.accept(look, []).again, Some(Again::AtOnce));
         assert_eq!((beliefs.get(1), beliefs.is_vague(1)), (Some(&"a"), true));
         let look = beliefs.look();
         let accepted = beliefs.accept(look, []);

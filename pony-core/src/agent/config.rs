@@ -26,6 +26,8 @@ pub struct Config {
     pub shutdown_grace_ms: u64,
     /// Guests and links are looked at this often, to find what no event told.
     pub look_guests_ms: u64,
+    /// What steps promise is looked at after this, once for many of them.
+    pub look_promised_ms: u64,
     /// Pools and their volumes: slower to read, and nobody else's business to change.
     pub look_pools_ms: u64,
     /// The machine itself: hardly ever changes, and says so when it does.
@@ -60,6 +62,7 @@ impl Default for Config {
             },
             shutdown_grace_ms: 10_000,
             look_guests_ms: 10_000,
+            look_promised_ms: 1_000,
             look_pools_ms: 30_000,
             look_machine_ms: 60_000,
             look_timeout_ms: 30_000,

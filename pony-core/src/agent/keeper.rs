@@ -2,6 +2,7 @@
 //! agent around it brings the orders and takes the reports away.
 
 use super::alarms::{self, Alarm};
+use super::belief::Again;
 use super::config::Config;
 use super::facts::{Facts, PoolState, guest_of, is_up};
 use super::index::{Index, Usage};
@@ -293,10 +294,10 @@ impl Keeper {
                 state.fact = Some(fact);
                 self.alarm(now_ms, filling);
                 self.looks.watch(Subject::Volumes(pool), now_ms);
-                recovered && {
+                if recovered {
                     self.looks.hint(Subject::Volumes(pool), now_ms);
-                    false
                 }
+                None
             }
             (Subject::Volumes(pool), Found::Volumes(volumes)) => {
                 let Some(state) = self.facts.pools.get_mut(&pool) else { return };
@@ -304,8 +305,10 @@ impl Keeper {
             }
             _ => return,
         };
-        if again {
-            self.looks.hint(subject, now_ms);
+        match again {
+            Some(Again::AtOnce) => self.looks.hint(subject, now_ms),
+            Some(Again::InTime) => self.looks.bring_forward(subject, now_ms + self.config.look_promised_ms),
+            None => {}
         }
     }
 
@@ -315,7 +318,7 @@ impl Keeper {
         }
     }
 
-    fn accept_guests(&mut self, now_ms: u64, count: u64, guests: Vec<InstanceFact>) -> bool {
+    fn accept_guests(&mut self, now_ms: u64, count: u64, guests: Vec<InstanceFact>) -> Option<Again> {
         let accepted = self.facts.guests.accept(count, guests.into_iter().map(|g| (g.instance, g)));
         for (instance, before) in accepted.replaced {
             let now = self.facts.guest(instance).map(|g| g.state);

@@ -66,6 +66,13 @@ impl Looks {
         }
     }
 
+    /// Looks at it at this time at the latest.
+    pub(super) fn bring_forward(&mut self, subject: Subject, at_ms: u64) {
+        if let Some(slot) = self.slots.get_mut(&subject).filter(|it| it.under_way.is_none()) {
+            slot.due_ms = slot.due_ms.into_iter().chain([at_ms]).min();
+        }
+    }
+
     /// A subject that is due, if there is one; [`begin`](Self::begin) takes it up.
     pub(super) fn due(&self, now_ms: u64) -> Option<Subject> {
         self.slots
