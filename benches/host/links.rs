@@ -247,7 +247,7 @@ impl Host {
                     }
                 }
                 Command::Run { run, .. } => Answer::Outcome(run, StepOutcome::Cancelled),
-                Command::Cancel { .. } => return,
+                Command::Cancel { .. } | Command::Export(_) => return,
                 Command::Look { look, what } => Answer::Look(look, found(&network, &what).await),
             };
             let _ = sender.send(answer).await;

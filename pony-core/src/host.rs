@@ -213,6 +213,30 @@ pub enum Source {
     Uri(String),
     /// Another volume on this host.
     Volume(VolumeSpec),
+    /// A volume of another host, which exports it to this one.
+    Remote(RemoteVolume),
+}
+
+/// A volume of another host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RemoteVolume {
+    /// The host.
+    pub host: Uuid,
+    /// `volume.uuid`.
+    pub volume: Uuid,
+    /// How it is reached: its own [way](HostFact::migration).
+    pub way: String,
+}
+
+/// A volume of this host that another one may read: a finished one that nobody writes to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Export {
+    /// `volume.uuid`.
+    pub volume: Uuid,
+    /// Where it lies.
+    pub pool: PoolSpec,
+    /// Who may read it: that host by its own [way](HostFact::migration).
+    pub to: String,
 }
 
 /// A volume as it was found. Only finished volumes are facts; unfinished data are the driver's own affair.

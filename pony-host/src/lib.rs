@@ -9,6 +9,8 @@ mod hypervisor;
 #[cfg(feature = "network")]
 mod network;
 #[cfg(any(feature = "hypervisor", feature = "storage"))]
+mod peers;
+#[cfg(any(feature = "hypervisor", feature = "storage"))]
 mod secrets;
 #[cfg(feature = "sim")]
 mod sim;
@@ -22,11 +24,13 @@ pub use console::Console;
 pub use discovery::{Machine, MachineOptions, local_address, machine_uuid};
 #[cfg(feature = "hypervisor")]
 pub use hypervisor::{
-    Accel, BOOT_SECTOR_BYTES, DaemonFound, Libvirt, LibvirtOptions, MoveOptions, ensure_libvirtd,
-    marker_boot_sector, probe_accel,
+    Accel, BOOT_SECTOR_BYTES, DaemonFound, Libvirt, LibvirtOptions, ensure_libvirtd, marker_boot_sector,
+    probe_accel,
 };
 #[cfg(feature = "network")]
 pub use network::Netlink;
+#[cfg(any(feature = "hypervisor", feature = "storage"))]
+pub use peers::Peers;
 #[cfg(feature = "sim")]
 pub use sim::{SimFabric, SimHost, SimOp, SimOptions, SimStore};
 #[cfg(feature = "storage")]

@@ -8,9 +8,9 @@
 use crate::{Console, GuestUsage, HostUsage};
 use async_trait::async_trait;
 use pony_core::host::{
-    ConsoleKind, CpuSpec, Destination, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec,
-    NicFact, PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId,
-    UplinkSpec, VolumeFact, VolumeSpec,
+    ConsoleKind, CpuSpec, Destination, DiskFact, DiskSpec, DriverError, Export, HostFact, InstanceFact,
+    InstanceSpec, NicFact, PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact,
+    UplinkId, UplinkSpec, VolumeFact, VolumeSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
@@ -119,6 +119,9 @@ pub trait Storage: Send + Sync {
     ) -> Result<VolumeFact>;
     /// Removes the volume, finished or not, and every trace of an unfinished fill.
     async fn delete_volume(&self, spec: &VolumeSpec) -> Result<()>;
+    /// Lets other hosts read just these volumes, each by just the host that it names, from now on; whoever reads another
+    /// one is cut off. Nothing may be read before the first call. Takes no time, and opens nothing.
+    fn export(&self, volumes: Vec<Export>);
 }
 
 /// Finds out what the machine is made of.

@@ -9,7 +9,7 @@ use pony_core::host::{
     Boot, DiskSpec, Firmware, InstanceSpec, IscsiPool, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind,
     SwitchSpec, TapSpec, VolumeFormat, VolumeSpec,
 };
-use pony_host::{Machine, Network, SimHost, SimOptions, Storage};
+use pony_host::{Discovery, Machine, Network, SimFabric, SimHost, SimOptions, Storage};
 use uuid::Uuid;
 
 fn sim_pool() -> PoolSpec {
@@ -77,6 +77,29 @@ async fn the_simulated_storage_conforms() {
     let host = SimHost::new(options);
     let uri = "http://images.example/one".into();
     suite::storage(&suite::StorageBench::new(&host, sim_pool(), uri, image_mib)).await;
+}
+
+#[tokio::test]
+async fn simulated_storages_of_two_hosts_conform() {
+    let fabric = SimFabric::default();
+    let [owner, reader, other] = [6, 7, 8].map(|number| {
+        let host = SimHost::new(SimOptions::numbered(1, number));
+        host.join(&fabric);
+        host
+    });
+    let image_mib = SimOptions::numbered(1, 6).image_mib;
+    let bench =
+        |host| suite::StorageBench::new(host, sim_pool(), "http://images.example/one".into(), image_mib);
+    let way = async |host: &SimHost| host.host().await.unwrap().migration.unwrap();
+    let pair = suite::Pair {
+        owner: bench(&owner),
+        reader: bench(&reader),
+        owner_host: owner.uuid(),
+        owner_way: way(&owner).await,
+        reader_way: way(&reader).await,
+        other_way: way(&other).await,
+    };
+    suite::remote(&pair).await;
 }
 
 /// LUNs are devices, which are raw.

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use clap::Parser;
 use pony_core::agent::{Found, Look, Output, Step};
-use pony_core::host::{DriverError, DriverErrorKind};
+use pony_core::host::{DriverError, DriverErrorKind, Export};
 use pony_host::Progress;
 use std::io::Write;
 use std::path::PathBuf;
@@ -96,6 +96,10 @@ impl Hands for Clumsy {
 
     async fn look(&self, what: &Look) -> Result<Found, DriverError> {
         self.drivers.look(what).await
+    }
+
+    fn export(&self, volumes: Vec<Export>) {
+        self.drivers.export(volumes);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use pony_core::agent::{Found, Look, Output, Step};
-use pony_core::host::{DriverError, HostFact, Place, Source};
+use pony_core::host::{DriverError, Export, HostFact, Place, Source};
 use pony_host::{Discovery, Hypervisor, Network, Progress, Storage};
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ pub trait Hands: Send + Sync {
     /// # Errors
     /// The driver's; nothing is concluded from it then.
     async fn look(&self, what: &Look) -> Result<Found, DriverError>;
+
+    /// Lets other hosts read just these volumes.
+    fn export(&self, volumes: Vec<Export>);
 }
 
 /// The four drivers of a host, real or simulated.
@@ -113,6 +116,10 @@ impl Hands for Drivers {
             Look::Pool(pool) => Found::Pool(self.storage.open_pool(pool).await?),
             Look::Volumes(pool) => Found::Volumes(self.storage.list_volumes(pool).await?),
         })
+    }
+
+    fn export(&self, volumes: Vec<Export>) {
+        self.storage.export(volumes);
     }
 }
 

@@ -41,6 +41,7 @@ impl Executor {
                     token.cancel();
                 }
             }
+            Command::Export(volumes) => self.hands.export(volumes),
             Command::Look { look, what } => {
                 let (hands, answers) = (self.hands.clone(), self.answers.clone());
                 tokio::spawn(async move {

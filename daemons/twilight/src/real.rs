@@ -3,7 +3,7 @@
 use crate::drivers::Drivers;
 use anyhow::Context;
 use pony_host::{
-    HostStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, MoveOptions, Netlink, StorageOptions,
+    HostStorage, Libvirt, LibvirtOptions, Machine, MachineOptions, Netlink, Peers, StorageOptions,
     ensure_libvirtd, local_address, probe_accel,
 };
 use pony_net::Endpoint;
@@ -24,12 +24,12 @@ pub struct RealHost {
     /// The host's end of overlay networks, where no role says so [default: the address from which it reaches Sparkle]
     #[arg(long)]
     pub address: Option<IpAddr>,
-    /// Where other hosts send guests that run; they prove who they are [default: the address above, port 9851]
+    /// Where other hosts send guests that run, and read images; they prove who they are [default: the address above, port 9851]
     #[arg(long)]
     pub migration: Option<SocketAddr>,
 }
 
-/// Where hosts let guests in, unless told otherwise: next to Sparkle's port.
+/// Where hosts are reached by others, unless told otherwise: next to Sparkle's port.
 const MIGRATION_PORT: u16 = 9_851;
 
 /// `name:port` of Sparkle.
@@ -46,22 +46,13 @@ impl RealHost {
         Ok(Machine::new(MachineOptions { uuid: self.host_uuid, ..MachineOptions::default() }).uuid()?)
     }
 
-    /// Where guests are let in from other hosts.
-    fn moves(&self, sparkle: &Endpoint) -> Option<MoveOptions> {
-        let address = self.address.or_else(|| local_address(&name_of(sparkle)?));
-        let default = || address.map(|ip| SocketAddr::new(ip, MIGRATION_PORT));
-        Some(MoveOptions { listen: self.migration.or_else(default)? })
-    }
-
-    /// Guests run also where none can be let in: then they stay where they are.
-    async fn connect(&self, options: LibvirtOptions) -> pony_host::Result<Libvirt> {
-        match Libvirt::connect(&self.libvirt, options.clone()).await {
-            Err(error) if options.moves.is_some() => {
-                tracing::warn!(%error, "guests that run cannot move between this host and others");
-                Libvirt::connect(&self.libvirt, LibvirtOptions { moves: None, ..options }).await
-            }
-            connected => connected,
-        }
+    /// What other hosts reach this one by. Guests run also where they reach none: then they stay where they are.
+    async fn peers(&self, sparkle: &Endpoint) -> Option<Peers> {
+        let address = || self.address.or_else(|| local_address(&name_of(sparkle)?));
+        let default = || address().map(|ip| SocketAddr::new(ip, MIGRATION_PORT));
+        let opened = Peers::open(self.migration.or_else(default)?).await;
+        let cannot = "guests that run cannot move between this host and others, and no images be read";
+        opened.inspect_err(|error| tracing::warn!(%error, cannot)).ok()
     }
 
     /// The drivers. Starts libvirt where no service manager does, and finds out by a probe guest whether guests run
@@ -76,12 +67,13 @@ impl RealHost {
         tracing::info!("guests run under {accel}");
         // Absolute: libvirt opens the files, from its own working directory.
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
-        let moves = self.moves(sparkle);
-        let options = LibvirtOptions { console_dir, moves, ..LibvirtOptions::new(host, accel) };
-        let libvirt = self.connect(options).await?;
+        let peers = self.peers(sparkle).await;
+        let options =
+            LibvirtOptions { console_dir, peers: peers.clone(), ..LibvirtOptions::new(host, accel) };
+        let libvirt = Libvirt::connect(&self.libvirt, options).await?;
         let network = Netlink::new(host).context("opening netlink")?;
         let scratch = std::path::absolute(dir)?.join("scratch");
-        let storage = HostStorage::new(StorageOptions { host, scratch, ..StorageOptions::default() });
+        let storage = HostStorage::new(StorageOptions { host, scratch, peers, ..StorageOptions::default() });
         let machine = Machine::new(MachineOptions {
             uuid: Some(host),
             accel: accel.to_string(),

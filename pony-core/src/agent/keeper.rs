@@ -107,6 +107,10 @@ impl Keeper {
             self.looks.hint(Subject::Cpus, now_ms);
         }
         self.doubt_arrivals(now_ms, &orders);
+        if orders.exports != self.orders.exports {
+            // Before any step that follows from the same orders, such as deleting what was read.
+            self.commands.push_back(Command::Export(orders.exports.clone()));
+        }
         let before = std::mem::replace(&mut self.orders, orders);
         self.ordered = true;
         self.doubt_everything();

@@ -3,8 +3,8 @@
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
 use crate::host::{
-    Boot, CardAddress, CpuSpec, Destination, Firmware, GuestConfig, PoolSpec, Seed, SwitchKind, UplinkId,
-    Uplinks, VolumeFormat,
+    Boot, CardAddress, CpuSpec, Destination, Export, Firmware, GuestConfig, PoolSpec, RemoteVolume, Seed,
+    SwitchKind, UplinkId, Uplinks, VolumeFormat,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct Orders {
     pub volumes: BTreeMap<Uuid, VolumeOrder>,
     /// Images that those refer to.
     pub images: BTreeMap<Uuid, ImageOrder>,
+    /// Volumes of this host that others may read.
+    pub exports: Vec<Export>,
     /// The host's cards that somebody ordered something of, by `nic.hwaddr`.
     pub nics: BTreeSet<String>,
     /// Bonds and what is on them.
@@ -182,6 +184,8 @@ pub enum VolumeWish {
 pub struct ImageOrder {
     /// Where it can be had, as long as it is had nowhere else.
     pub source_uri: Option<String>,
+    /// Where this host is to read it, as no pool that it reaches has it.
+    pub remote: Option<RemoteVolume>,
 }
 
 /// An instance.

@@ -9,12 +9,12 @@ use super::orders::{
     Placement, PoolOrder, Target, VolumeOrder, VolumeWish,
 };
 use crate::host::{
-    Boot, CpuSpec, Destination, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay,
-    PoolBackend, PoolSpec, Seed, SwitchKind, VolumeFormat,
+    Boot, CpuSpec, Destination, Export, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay,
+    PoolBackend, PoolSpec, RemoteVolume, Seed, SwitchKind, VolumeFormat,
 };
 use crate::tables::{
-    Address, CpuProfile, HostInstance, HostVolume, Image, Instance, Network, Route, StoragePool, Switch,
-    SwitchPort, Vdisk, Vnic, Volume,
+    Address, CpuProfile, HostImage, HostInstance, HostVolume, Image, Instance, Network, Route, StoragePool,
+    Switch, SwitchPort, Vdisk, Vnic, Volume,
 };
 use crate::{pool, tables};
 use pony_state::Read;
@@ -33,7 +33,8 @@ pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
     Orders {
         pools: rows.table::<StoragePool>().iter().filter_map(|row| pool_order(row, host)).collect(),
         volumes: rows.table::<Volume>().iter().filter_map(|row| volume(rows, host, row)).collect(),
-        images: rows.table::<Image>().iter().filter_map(image).collect(),
+        images: rows.table::<Image>().iter().filter_map(|row| image(rows, host, row)).collect(),
+        exports: exports(rows, host),
         instances: instances(rows, host),
         cpus: rows
             .table::<CpuProfile>()
@@ -132,9 +133,28 @@ fn grant(rows: &impl Read, host: Uuid, volume: Uuid, pool: Uuid) -> Grant {
     }
 }
 
-fn image(row: &Image) -> Option<(Uuid, ImageOrder)> {
+fn image(rows: &impl Read, host: Uuid, row: &Image) -> Option<(Uuid, ImageOrder)> {
     let order = row.desired.as_ref()?;
-    Some((row.uuid, ImageOrder { source_uri: order.source_uri.as_deref().map(str::to_owned) }))
+    let source_uri = order.source_uri.as_deref().map(str::to_owned);
+    let told = rows.get::<HostImage>(&(host, row.uuid)).and_then(|it| it.desired.as_ref());
+    let remote = told.map(|it| RemoteVolume { host: it.source, volume: it.volume, way: it.way.to_string() });
+    Some((row.uuid, ImageOrder { source_uri, remote }))
+}
+
+/// What others may read here: copies of images, and nothing else, whatever they are told.
+fn exports(rows: &impl Read, host: Uuid) -> Vec<Export> {
+    let export = |row: &HostImage| {
+        let told = row.desired.as_ref()?;
+        let volume = rows.get::<Volume>(&told.volume)?.desired.as_ref()?;
+        let backs = volume.image == Some(row.image) && volume.state != tables::VolumeState::Deleted;
+        let pool = rows.get::<StoragePool>(&volume.storage_pool).filter(|_| backs)?;
+        let (_, PoolOrder { spec, fault: None, .. }) = pool_order(pool, host)? else { return None };
+        Some(Export { volume: told.volume, pool: spec, to: told.origin.to_string() })
+    };
+    let mut exports: Vec<Export> =
+        rows.table::<HostImage>().find("source", host).filter_map(export).collect();
+    exports.sort_by(|a, b| (a.volume, &a.to).cmp(&(b.volume, &b.to)));
+    exports
 }
 
 /// Nothing for one that joins hosts, as long as Sparkle has not said where this host's end is.

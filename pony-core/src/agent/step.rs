@@ -1,9 +1,9 @@
 //! The agent's side of the drivers: steps, which map one to one on their methods, and looks.
 
 use crate::host::{
-    CpuSpec, Destination, DiskFact, DiskSpec, DriverError, HostFact, InstanceFact, InstanceSpec, NicFact,
-    PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId, UplinkSpec,
-    VolumeFact, VolumeSpec,
+    CpuSpec, Destination, DiskFact, DiskSpec, DriverError, Export, HostFact, InstanceFact, InstanceSpec,
+    NicFact, PoolFact, PoolSpec, Source, SwitchFact, SwitchSpec, TapFact, TapSpec, UplinkFact, UplinkId,
+    UplinkSpec, VolumeFact, VolumeSpec,
 };
 use crate::reconcile::RunId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,6 +209,9 @@ pub enum Command {
         /// At what.
         what: Look,
     },
+    /// Let other hosts read just these volumes from now on: `Storage::export`. There is no answer, since this cannot fail;
+    /// in a new process nothing may be read before it is given.
+    Export(Vec<Export>),
 }
 
 /// How a step ended.

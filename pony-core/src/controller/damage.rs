@@ -6,6 +6,7 @@ use super::hosts::Hosts;
 use super::instances::{self, Decision, Round};
 use super::metering;
 use super::ports;
+use super::remotes;
 use super::volumes;
 use super::writes::{Subject, Writes};
 use crate::tables::{
@@ -100,6 +101,9 @@ impl Damage {
         });
         holds::note(view, change, |volume| {
             self.subjects.insert(Subject::Hold(volume));
+        });
+        remotes::note(view, change, |subject| {
+            self.subjects.insert(subject);
         });
         if let Some(row) = change.row::<Instance>() {
             self.instances(row.before.iter().chain(&row.after).map(|it| it.uuid));
@@ -222,6 +226,9 @@ impl<R: Read> Deciding<'_, R> {
         let mut subjects = damage.subjects;
         if damage.hosts_changed {
             subjects.extend(self.stuck.iter().copied());
+            // What waits for an image of another host may find it now.
+            let volumes = self.stuck.iter().map(Subject::volume);
+            subjects.extend(volumes.flat_map(|it| remotes::images(self.view, it)).map(Subject::Image));
         }
         // Either tells users about the volume, which takes both.
         let volumes: Vec<Uuid> = subjects.iter().filter_map(Subject::volume).collect();
@@ -256,10 +263,14 @@ impl<R: Read> Deciding<'_, R> {
             }
             Subject::Hold(uuid) => {
                 let verdict = holds::decide(self.view, round, uuid);
-                settled.stuck.extend(verdict.stuck.map(|why| (subject, why)));
+                let stuck = verdict.stuck.or_else(|| remotes::obstacle(self.view, uuid));
+                settled.stuck.extend(stuck.map(|why| (subject, why)));
                 return verdict.ops;
             }
-            Subject::Image(uuid) => (volumes::decide_image(self.view, uuid), None),
+            Subject::Image(uuid) => {
+                let filled = volumes::decide_image(self.view, uuid);
+                return filled.into_iter().chain(remotes::decide(self.view, uuid)).collect();
+            }
             Subject::Port(vnic) => (ports::decide(self.view, vnic), None),
             Subject::Metered(target) => return metering::decide(self.view, target, self.now_unix_s),
         };

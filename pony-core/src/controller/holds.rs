@@ -16,7 +16,7 @@
 
 use super::damage::Changed;
 use super::instances::{Round, host_name, is_evacuated, is_fenced, is_present, placement_of};
-use super::{copies, moves, ops};
+use super::{copies, moves, ops, remotes};
 use crate::pool;
 use crate::tables::{
     DataStatus, Host, HostInstance, HostStatus, HostStoragePool, HostVolume, HostVolumeCurrent,
@@ -449,12 +449,7 @@ impl<R: Read> Grants<'_, R> {
 
     /// Whether somebody has use of an optional copy of an image.
     fn is_needed(&self) -> bool {
-        let Some(image) = self.order.image else { return false };
-        let filled = self.view.table::<Volume>().find("base_image", image);
-        let mut filled = filled.filter_map(|row| row.desired.as_ref());
-        let disks = self.view.table::<Vdisk>().find("image", image);
-        filled.any(|it| it.state == VolumeState::Present)
-            || disks.filter(|it| it.desired.is_some()).count() > 0
+        self.order.image.is_some_and(|image| is_used(self.view, image))
     }
 
     /// Whether a host that looked after it so far may go on: it may be that it has not said anything yet.
@@ -477,20 +472,27 @@ impl<R: Read> Grants<'_, R> {
         let instances = disks.filter_map(|row| Some(row.desired.as_ref()?.instance));
         let near: Vec<Uuid> = instances.filter_map(|it| round.host_of(self.view, it)).collect();
         let hosts = self.view.table::<HostStoragePool>().find("storage_pool", self.order.storage_pool);
-        let fitting = hosts.map(|row| row.host).filter(|it| self.reaches(*it) && self.reaches_source(*it));
-        fitting.min_by_key(|host| {
+        let reaching = hosts.map(|row| row.host).filter(|it| self.reaches(*it));
+        let fitting = reaching.filter_map(|it| Some((it, self.distance_of_source(it)?)));
+        let nearest = fitting.min_by_key(|(host, distance)| {
             let spread = host.as_u128() ^ self.volume.as_u128();
-            (!near.contains(host), is_evacuated(self.view, *host), Some(*host) != before, spread)
-        })
+            let is_evacuated = is_evacuated(self.view, *host);
+            (*distance, !near.contains(host), is_evacuated, Some(*host) != before, spread)
+        });
+        nearest.map(|(host, _)| host)
     }
 
     fn reaches(&self, host: Uuid) -> bool {
-        self.view.get::<Host>(&host).is_some_and(is_present) && self.sees_pool(host, self.order.storage_pool)
+        let is_there = self.view.get::<Host>(&host).is_some_and(is_present);
+        is_there && sees_pool(self.view, host, self.order.storage_pool)
     }
 
-    fn sees_pool(&self, host: Uuid, pool: Uuid) -> bool {
-        let row = self.view.get::<HostStoragePool>(&(host, pool));
-        row.and_then(|it| it.current.as_ref()).is_some_and(|it| it.status == PoolStatus::Ready)
+    /// How far from the host what the volume is to be filled from is: 0 where it reaches that itself, 1 where it can read it
+    /// from another host; `None` where it can do neither.
+    fn distance_of_source(&self, host: Uuid) -> Option<u8> {
+        let image = self.order.base_image.or(self.order.image).filter(|_| self.order.base_volume.is_none());
+        let reads = || image.is_some_and(|image| remotes::can_read(self.view, image, host));
+        if self.reaches_source(host) { Some(0) } else { reads().then_some(1) }
     }
 
     /// Whether the host has what the volume is to be filled from, as far as anybody has.
@@ -500,7 +502,7 @@ impl<R: Read> Grants<'_, R> {
             (order.state != VolumeState::Deleted).then_some(order.storage_pool)
         };
         if let Some(base) = self.order.base_volume {
-            return pool_of(base).is_none_or(|pool| self.sees_pool(host, pool));
+            return pool_of(base).is_none_or(|pool| sees_pool(self.view, host, pool));
         }
         let Some(image) = self.order.base_image.or(self.order.image) else { return true };
         let row = self.view.get::<Image>(&image).and_then(|it| it.desired.as_ref());
@@ -508,8 +510,22 @@ impl<R: Read> Grants<'_, R> {
             backing(self.view, image).filter(|it| *it != self.volume).filter_map(pool_of).peekable();
         row.is_none_or(|it| it.source_uri.is_some())
             || copies.peek().is_none()
-            || copies.any(|pool| self.sees_pool(host, pool))
+            || copies.any(|pool| sees_pool(self.view, host, pool))
     }
+}
+
+/// Whether somebody has use of copies of an image.
+pub(crate) fn is_used(view: &impl Read, image: Uuid) -> bool {
+    let filled = view.table::<Volume>().find("base_image", image);
+    let mut filled = filled.filter_map(|row| row.desired.as_ref());
+    let mut disks = view.table::<Vdisk>().find("image", image);
+    filled.any(|it| it.state == VolumeState::Present) || disks.any(|it| it.desired.is_some())
+}
+
+/// Whether the host can use the pool.
+pub(crate) fn sees_pool(view: &impl Read, host: Uuid, pool: Uuid) -> bool {
+    let row = view.get::<HostStoragePool>(&(host, pool));
+    row.and_then(|it| it.current.as_ref()).is_some_and(|it| it.status == PoolStatus::Ready)
 }
 
 /// Whether the host is known to be away, and not known to be off.

@@ -23,6 +23,7 @@ mod moves;
 mod ops;
 mod peers;
 mod ports;
+mod remotes;
 mod summary;
 mod volumes;
 mod writes;

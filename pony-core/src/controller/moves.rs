@@ -32,7 +32,7 @@ pub(super) fn target_of(row: &HostInstance) -> Option<Uuid> {
 }
 
 /// How guests that run get to a host.
-fn way_to(view: &impl Read, host: Uuid) -> Option<Text> {
+pub(super) fn way_to(view: &impl Read, host: Uuid) -> Option<Text> {
     view.get::<Host>(&host)?.current.as_ref()?.migration.clone()
 }
 

@@ -66,6 +66,6 @@ pub(super) fn is_deleted(told: &HostVolumeCurrent) -> bool {
     told.deleted && told.status == DataStatus::Absent
 }
 
-fn status_on(view: &impl Read, host: Uuid, volume: Uuid) -> Option<DataStatus> {
+pub(super) fn status_on(view: &impl Read, host: Uuid, volume: Uuid) -> Option<DataStatus> {
     Some(view.get::<HostVolume>(&(host, volume))?.current.as_ref()?.status)
 }

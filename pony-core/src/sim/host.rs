@@ -3,10 +3,13 @@
 use super::config::{Fate, SimConfig};
 use super::job::Job;
 use super::moves::Departure;
+use super::readings::Reading;
 use super::shelf::SimShelf;
 use super::world::{Effect, SimWorld, granule_mib, refuse};
 use crate::agent::{Command, Found, Hint, Look, LookId, Output, Step, StepOutcome};
-use crate::host::{DriverError, DriverErrorKind, GuestState, HostFact, PoolBackend, PoolFact, Source};
+use crate::host::{
+    DriverError, DriverErrorKind, Export, GuestState, HostFact, PoolBackend, PoolFact, Source,
+};
 use crate::reconcile::{RunId, SplitMix64};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
@@ -42,6 +45,7 @@ struct PendingLook {
 pub struct SimHost {
     config: SimConfig,
     faults: bool,
+    pub(super) seed: u64,
     random: SplitMix64,
     pub(super) world: SimWorld,
     pub(super) jobs: BTreeMap<RunId, Job>,
@@ -49,6 +53,9 @@ pub struct SimHost {
     /// When a guest goes off by itself, and how.
     pub(super) endings: BTreeMap<Uuid, (u64, GuestState)>,
     pub(super) departures: VecDeque<Departure>,
+    pub(super) readings: VecDeque<Reading>,
+    /// What other hosts may read.
+    pub(super) exports: Vec<Export>,
     /// Steps that go a certain way, by [`Step::verb`].
     fates: BTreeMap<&'static str, Fate>,
     dead_uris: BTreeSet<String>,
@@ -67,12 +74,15 @@ impl SimHost {
         Self {
             config,
             faults: true,
+            seed,
             random: SplitMix64::new(seed),
             world: SimWorld::default(),
             jobs: BTreeMap::new(),
             looks: Vec::new(),
             endings: BTreeMap::new(),
             departures: VecDeque::new(),
+            readings: VecDeque::new(),
+            exports: Vec::new(),
             fates: BTreeMap::new(),
             dead_uris: BTreeSet::new(),
             answers: Vec::new(),
@@ -185,6 +195,7 @@ impl SimHost {
         self.answers.clear();
         // Whom it lets in the agent's process knows, and nobody else.
         self.world.guests.retain(|_, it| it.state != GuestState::Incoming);
+        self.exports.clear();
         self.starts += 1;
         self.put();
     }
@@ -209,6 +220,7 @@ impl SimHost {
                 }
             }
             Command::Look { look, what } => self.begin_look(now_ms, look, what),
+            Command::Export(volumes) => self.exports = volumes,
         }
         self.put();
     }
@@ -218,6 +230,7 @@ impl SimHost {
         let fate = self.fate(&step);
         let fills = matches!(&step, Step::CreateVolume { source, .. } if *source != Source::Empty);
         let moves = matches!(&step, Step::Migrate { .. });
+        let reads = matches!(&step, Step::CreateVolume { source: Source::Remote(_), .. });
         let least = if fills { self.config.fill_ms } else { u64::from(moves) * self.config.move_ms };
         let base = least + self.random.below(self.config.step_ms + 1);
         let takes = if fate == Fate::Slow { base * 10 } else { base };
@@ -237,8 +250,8 @@ impl SimHost {
             fate,
             started_ms: now_ms,
             effect_ms: if fills || moves { now_ms + takes } else { now_ms + takes / 2 },
-            // Who lets a guest go does so before that is answered.
-            end_ms: now_ms + takes + u64::from(moves),
+            // Who lets a guest go, or be read from the other host, does so before that is answered.
+            end_ms: now_ms + takes + u64::from(moves || reads),
             cancelled_end_ms: None,
             effect: None,
         };
@@ -363,6 +376,10 @@ impl SimHost {
             let (to, copied) = (to.clone(), copied.clone());
             self.departures.push_back(Departure { run, instance: *instance, to, copied });
             return Err(refuse("nobody let it go".to_owned()));
+        }
+        if let Step::CreateVolume { spec, source: Source::Remote(from) } = step {
+            self.readings.push_back(Reading { run, spec: spec.clone(), from: from.clone() });
+            return Err(refuse("nobody let it be read".to_owned()));
         }
         let effect = self.world.apply(step);
         self.follow(at, step, effect.is_ok());

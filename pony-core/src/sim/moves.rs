@@ -98,8 +98,8 @@ impl SimHost {
     }
 
     /// How other hosts reach this one, and by what they know it: another word after each start of the agent, since that is
-    /// what lets guests in.
+    /// what lets guests in, and volumes be read.
     pub(super) fn way(&self) -> String {
-        format!("sim:{}", self.starts)
+        format!("sim:{}:{}", self.seed, self.starts)
     }
 }

@@ -428,14 +428,24 @@ impl SimWorld {
     }
 
     fn create_volume(&mut self, spec: &VolumeSpec, source: &Source) -> Effect {
+        self.fill(spec, |it| match source {
+            Source::Empty => Ok(0),
+            Source::Uri(_) => Ok(IMAGE_MIB),
+            Source::Volume(from) => it.check_source(from),
+            Source::Remote(from) => Err(refuse(format!("host {} does not answer", from.host))),
+        })
+    }
+
+    /// Makes a volume of something that has so many MiB, or grows the one that is there.
+    pub(super) fn fill(
+        &mut self,
+        spec: &VolumeSpec,
+        source_mib: impl FnOnce(&mut Self) -> Result<i64, DriverError>,
+    ) -> Effect {
         if let Some(fact) = self.volumes.get(&spec.volume).cloned() {
             return self.grow(spec, fact);
         }
-        let source_mib = match source {
-            Source::Empty => 0,
-            Source::Uri(_) => IMAGE_MIB,
-            Source::Volume(from) => self.check_source(from)?,
-        };
+        let source_mib = source_mib(self)?;
         let size_mib = spec.size_mib.unwrap_or(source_mib);
         if size_mib < source_mib {
             let message = format!("the source has {source_mib} MiB and does not fit into {size_mib}");

@@ -412,23 +412,42 @@ pub struct ImageDesired {
     pub source_uri: Option<Text>,
 }
 
-/// An image as one host sees it.
+/// An image as one host sees it; and, where it lies in no pool that the host reaches, which other host it is read from.
 #[derive(Debug, Clone, PartialEq, Entity)]
-#[entity(table = "host_image", read_only, stored = "nowhere")]
+#[entity(table = "host_image", read_only)]
 #[entity(
-    mount(path = "/host/image", access = "protected"),
+    mount(path = "/host/image", access = "protected", via = "host"),
     mount(path = "/tenant/image/host", access = "tenant/user")
 )]
 #[entity(join("host", "image"))]
 pub struct HostImage {
     /// The host.
-    #[entity(key, references = "host", soft, scope = "follows")]
+    #[entity(key, references = "host", on_delete = "cascade", scope = "follows")]
     pub host: Uuid,
     /// The image.
-    #[entity(key, references = "image", soft)]
+    #[entity(key, references = "image", on_delete = "cascade")]
     pub image: Uuid,
+    /// Which copy of another host the host may read. None as long as it needs none.
+    pub desired: Option<HostImageDesired>,
     /// What is.
     pub current: Option<HostImageCurrent>,
+}
+
+/// A copy of an image that a host reads from another one, since no pool that it reaches has any.
+///
+/// Both hosts are told: the one to read, the other one to let just that host read just that volume. Nobody else may.
+#[derive(Debug, Clone, PartialEq, Part)]
+pub struct HostImageDesired {
+    /// The copy: a volume that backs the image.
+    #[part(references = "volume", on_delete = "cascade")]
+    pub volume: Uuid,
+    /// The host that has it.
+    #[part(references = "host", on_delete = "cascade", scope = "follows")]
+    pub source: Uuid,
+    /// How that host is reached, as it says itself (`host.current.migration`).
+    pub way: Text,
+    /// By what it knows the host that reads: what that one says of itself.
+    pub origin: Text,
 }
 
 /// What is, of a [`HostImage`].

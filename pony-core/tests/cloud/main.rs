@@ -9,6 +9,7 @@ mod metering;
 mod moves;
 mod placement;
 mod ports;
+mod remotes;
 mod rig;
 #[path = "../../../pony-state/tests/seeds/mod.rs"]
 mod seeds;

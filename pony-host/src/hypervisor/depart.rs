@@ -2,9 +2,9 @@
 
 use super::domain::{Maker, doing};
 use super::error::{from_virt, is_gone, transient};
-use super::way::Way;
 use super::{disks, facts, ffi, xml};
 use crate::Result;
+use crate::peers::Way;
 use pony_core::host::DiskSpec;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

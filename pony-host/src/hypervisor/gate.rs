@@ -1,37 +1,26 @@
 //! Lets guests in from other hosts: the target's end of a move.
 //!
-//! A port takes connections of hosts that a guest is expected from, by keys that Sparkle told, and leads them to the sockets
-//! that the guest needs: libvirt's, and the emulator's for its memory, and for disks that are copied. Whoever may send a guest here commands
-//! libvirt for that time, as libvirt's own way to move guests has it: hosts of one cloud trust each other so far.
+//! A host that a guest is expected from is led to the sockets that the guest needs: libvirt's, and the emulator's for its memory,
+//! and for disks that are copied. Whoever may send a guest here commands libvirt for that time, as libvirt's own way to move
+//! guests has it: hosts of one cloud trust each other so far.
 
 use super::disks;
 use super::error::transient;
-use super::identity::{Identity, Known};
-use super::passage::{HEAD_BYTES, Head, Kind, PATIENCE, splice};
 use super::rooms::{Guest, Rooms};
-use super::way::Way;
 use crate::Result;
+use crate::peers::{Head, Kind, PATIENCE, Room, Stream, Way, splice};
+use async_trait::async_trait;
 use pony_core::host::{DiskSpec, GuestState, InstanceFact, InstanceSpec};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Connections at once: two for each guest on its way, of which there are few, and one for each disk that is copied; strangers
-/// hold one for [`PATIENCE`].
-const CONNECTIONS_MAX: usize = 64;
-
 /// Guests that are let in at once: more would not fit into any host's memory.
 const EXPECTED_MAX: usize = 4_096;
-
-/// Pause after a connection that could not be taken, so that a lasting failure does not burn a CPU.
-const RETRY: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A guest that is let in.
 #[derive(Debug)]
@@ -58,68 +47,19 @@ impl Gate {
         Arc::new(Self { expected: Mutex::default(), rooms, libvirt, closed: CancellationToken::new() })
     }
 
-    /// Opens the port; answers where it is.
-    ///
-    /// # Errors
-    ///
-    /// `Transient` if the address cannot be had.
-    pub(super) async fn open(self: &Arc<Self>, identity: &Identity, at: SocketAddr) -> Result<SocketAddr> {
-        let cannot = |error| transient(format!("cannot let guests in at {at}: {error}"));
-        let listener = TcpListener::bind(at).await.map_err(cannot)?;
-        let at = listener.local_addr().map_err(cannot)?;
-        let gate = Arc::clone(self);
-        let known: Known = Arc::new(move |key: &str| gate.lock().values().any(|it| it.key == key));
-        let acceptor = TlsAcceptor::from(identity.server(known)?);
-        tokio::spawn(Arc::clone(self).listen(listener, acceptor));
-        Ok(at)
-    }
-
-    async fn listen(self: Arc<Self>, listener: TcpListener, acceptor: TlsAcceptor) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let connection = tokio::select! {
-                connection = listener.accept() => connection,
-                () = self.closed.cancelled() => return,
-            };
-            let Ok((stream, peer)) = connection else {
-                tokio::time::sleep(RETRY).await;
-                continue;
-            };
-            let (gate, acceptor) = (Arc::clone(&self), acceptor.clone());
-            tokio::spawn(async move {
-                if let Err(why) = gate.admit(stream, &acceptor).await {
-                    tracing::info!(%peer, why, "a connection of another host ended early");
-                }
-                drop(place);
-            });
-        }
-    }
-
-    async fn admit(&self, stream: TcpStream, acceptor: &TlsAcceptor) -> std::result::Result<(), String> {
-        let say = |error: std::io::Error| error.to_string();
-        let greeting = async {
-            let mut stream = acceptor.accept(stream).await?;
-            let mut head = [0; HEAD_BYTES];
-            stream.read_exact(&mut head).await?;
-            Ok((stream, head))
-        };
-        let late = |_| "it did not say what it wants".to_owned();
-        let (mut stream, head) =
-            tokio::time::timeout(PATIENCE, greeting).await.map_err(late)?.map_err(say)?;
-        let head = Head::parse(head).ok_or("it wants what there is not")?;
-        let peer = stream.get_ref().1.peer_certificates().and_then(|keys| keys.first());
-        let key = peer.map(|key| super::way::hex(key)).ok_or("it does not say who it is")?;
-        let (closed, disks) = self.admits(head.instance, &key).ok_or("its guest is not let in")?;
-        let place = match head.kind {
-            Kind::Disks => return say_disks(stream, &disks).await,
-            Kind::Control => self.libvirt.clone(),
-            Kind::Memory => self.rooms.memory_here(head.instance),
-            Kind::Data => self.rooms.data_here(head.instance),
-        };
+    /// Leads a stream to a socket, or tells it what the disks are.
+    async fn lead(
+        &self,
+        instance: Uuid,
+        place: Option<PathBuf>,
+        key: &str,
+        stream: &mut Stream,
+    ) -> std::result::Result<(), String> {
+        let (closed, disks) = self.admits(instance, key).ok_or("its guest is not let in")?;
+        let Some(place) = place else { return say_disks(stream, &disks).await };
         let opened = tokio::time::timeout(PATIENCE, UnixStream::connect(&place)).await;
-        let mut inside = opened.map_err(|_| "nobody answers inside")?.map_err(say)?;
-        splice(&mut stream, &mut inside, &closed).await;
+        let mut inside = opened.map_err(|_| "nobody answers inside")?.map_err(|error| error.to_string())?;
+        splice(stream, &mut inside, &closed).await;
         Ok(())
     }
 
@@ -186,14 +126,37 @@ impl Gate {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all connections and the port.
+    /// Ends all connections.
     pub(super) fn close(&self) {
         self.closed.cancel();
     }
 }
 
+#[async_trait]
+impl Room for Gate {
+    fn knows(&self, key: &str) -> bool {
+        self.lock().values().any(|it| it.key == key)
+    }
+
+    async fn enter(
+        &self,
+        head: Head,
+        key: &str,
+        stream: &mut Stream,
+    ) -> Option<std::result::Result<(), String>> {
+        let place = match head.kind {
+            Kind::Volume => return None,
+            Kind::Control => Some(self.libvirt.clone()),
+            Kind::Memory => Some(self.rooms.memory_here(head.of)),
+            Kind::Data => Some(self.rooms.data_here(head.of)),
+            Kind::Disks => None,
+        };
+        Some(self.lead(head.of, place, key, stream).await)
+    }
+}
+
 async fn say_disks(
-    mut stream: impl AsyncWrite + Unpin,
+    stream: &mut (impl AsyncWrite + Unpin),
     disks: &[DiskSpec],
 ) -> std::result::Result<(), String> {
     let said = async {

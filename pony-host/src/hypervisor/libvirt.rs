@@ -11,22 +11,20 @@ use super::ffi;
 use super::flights::Flights;
 use super::gate::Gate;
 use super::hub::Hub;
-use super::identity::Identity;
 use super::link::{Kind, Link};
 use super::passage::{self, Passage};
 use super::rooms::Rooms;
 use super::seeds::Seeds;
 use super::turns::Turns;
 use super::usage;
-use super::way::Way;
 use super::xml::Recipe;
 use crate::console::Lines;
+use crate::peers::{Peers, Room, Way};
 use crate::secrets::Secrets;
 use crate::{Console, GuestUsage, Hypervisor, Progress, Result};
 use async_trait::async_trait;
 use pony_core::host::{ConsoleKind, CpuSpec, Destination, DiskSpec, DriverError, InstanceFact, InstanceSpec};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -68,8 +66,8 @@ pub struct LibvirtOptions {
     pub console_dir: Option<PathBuf>,
     /// What `/` of libvirt is for this process, where it is not the same.
     pub root: Option<PathBuf>,
-    /// How guests that run move between this host and others. `None`: not at all.
-    pub moves: Option<MoveOptions>,
+    /// By what guests that run move between this host and others. `None`: not at all.
+    pub peers: Option<Peers>,
     /// Where secrets are that disks on other machines need: each in a file, for root's eyes only.
     pub secrets: PathBuf,
 }
@@ -78,23 +76,15 @@ impl LibvirtOptions {
     /// As simple as possible: no consoles to be opened, no moves, secrets where they usually are.
     #[must_use]
     pub fn new(host: Uuid, accel: Accel) -> Self {
-        Self { host, accel, console_dir: None, root: None, moves: None, secrets: Secrets::USUAL_DIR.into() }
+        Self { host, accel, console_dir: None, root: None, peers: None, secrets: Secrets::USUAL_DIR.into() }
     }
 }
 
-/// How guests that run move between hosts.
-#[derive(Debug, Clone)]
-pub struct MoveOptions {
-    /// Where this host lets guests in: an address that the others reach. Port 0: any. What comes there has to prove, by TLS,
-    /// that it is a host from which a guest is expected just now.
-    pub listen: SocketAddr,
-}
-
-/// What [`MoveOptions`] become.
+/// How guests that run move.
 #[derive(Debug)]
 struct Moves {
     gate: Arc<Gate>,
-    identity: Identity,
+    peers: Peers,
     rooms: Rooms,
     way: String,
     /// Guests on their way, and what ends that.
@@ -161,10 +151,7 @@ impl Libvirt {
         let seeds = Seeds::new(root, options.host);
         let maker = Arc::new(Maker::new(recipe, options.console_dir, seeds, &options.secrets));
         link.listen().await?;
-        let moves = match options.moves {
-            Some(moves) => Some(Moves::open(&moves, root, uri, consoles).await?),
-            None => None,
-        };
+        let moves = options.peers.map(|peers| Moves::new(peers, root, uri, consoles));
         tokio::spawn(Link::watch(Arc::downgrade(&link)));
         let sweeper = Arc::clone(&maker);
         link.call(Kind::Step, "look for what guests left", (), move |conn| sweeper.sweep(conn)).await?;
@@ -205,7 +192,7 @@ impl Libvirt {
         closed: &CancellationToken,
         progress: Progress,
     ) -> Result<()> {
-        let passage = Passage::open(&moves.rooms, &moves.identity, instance, &way, closed)?;
+        let passage = Passage::open(&moves.rooms, &moves.peers, instance, &way, closed)?;
         let disks = tokio::select! {
             disks = passage.disks() => disks?,
             () = closed.cancelled() => return Err(transient(format!("the move of {instance} was called off"))),
@@ -262,17 +249,13 @@ impl Libvirt {
 }
 
 impl Moves {
-    async fn open(
-        options: &MoveOptions,
-        root: Option<&Path>,
-        uri: &str,
-        consoles: Option<PathBuf>,
-    ) -> Result<Self> {
-        let (identity, rooms) = (Identity::new()?, Rooms::new(root));
+    fn new(peers: Peers, root: Option<&Path>, uri: &str, consoles: Option<PathBuf>) -> Self {
+        let rooms = Rooms::new(root);
         let gate = Gate::new(rooms.clone(), passage::libvirt_socket(uri).into());
-        let at = gate.open(&identity, options.listen).await?;
-        let way = Way { at, key: identity.public.clone(), consoles }.text();
-        Ok(Self { gate, identity, rooms, way, leaving: Mutex::default() })
+        let room: Arc<dyn Room> = gate.clone();
+        peers.admit_to(Arc::downgrade(&room));
+        let way = peers.way_with(consoles).text();
+        Self { gate, peers, rooms, way, leaving: Mutex::default() }
     }
 }
 

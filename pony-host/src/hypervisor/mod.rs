@@ -13,8 +13,7 @@
 //! What a guest is told of itself is a disc in a drive of its own (`seeds`, in the format of `iso9660`), for cloud-init.
 //!
 //! Guests move between hosts by libvirt itself (`depart`), through sockets (`rooms`) which two of these drivers join by an
-//! encrypted connection: `passage` at the host that a guest leaves, `gate` at the one that it comes to, `identity` for who is
-//! let in, `way` for what they tell each other.
+//! encrypted connection (`crate::peers`): `passage` at the host that a guest leaves, `gate` at the one that it comes to.
 
 mod accel;
 mod adjust;
@@ -34,7 +33,6 @@ mod flights;
 mod gate;
 mod held;
 mod hub;
-mod identity;
 mod iso9660;
 mod kvm;
 mod libvirt;
@@ -48,11 +46,10 @@ mod secrets;
 mod seeds;
 mod turns;
 mod usage;
-mod way;
 mod xml;
 
 pub use accel::Accel;
 pub use boot_sector::{BOOT_SECTOR_BYTES, marker_boot_sector};
 pub use daemon::{DaemonFound, ensure_libvirtd};
-pub use libvirt::{Libvirt, LibvirtOptions, MoveOptions};
+pub use libvirt::{Libvirt, LibvirtOptions};
 pub use probe::probe_accel;

@@ -2,7 +2,7 @@
 
 use super::{errors::transient, guests::Guest, host::Shared, host::SimHost, op::SimOp, world::World};
 use crate::{Progress, Result};
-use pony_core::host::{Destination, GuestState, InstanceSpec};
+use pony_core::host::{Destination, GuestState, InstanceSpec, RemoteVolume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use uuid::Uuid;
@@ -106,6 +106,22 @@ impl World {
         self.effect(SimOp::Migrate, instance);
         self.notify(instance);
         Ok(())
+    }
+
+    /// How large a volume of another host is that this one may read, MiB.
+    pub(super) fn remote_mib(&self, from: &RemoteVolume) -> Result<i64> {
+        let RemoteVolume { host, volume, way: told } = from;
+        let gone = || transient(format!("host {host} does not answer"));
+        let other = self.fabric.as_ref().filter(|_| *told == way(*host)).and_then(|it| it.host(*host));
+        let other = other.ok_or_else(gone)?;
+        // As with guests.
+        let there = other.shared.world.try_lock().map_err(|_| gone())?;
+        let reader = way(self.options.uuid);
+        if !there.exports.iter().any(|it| it.volume == *volume && it.to == reader) {
+            return Err(transient(format!("host {host} does not let volume {volume} be read")));
+        }
+        let fact = there.volumes.get(*volume);
+        fact.map(|it| it.size_mib).ok_or_else(|| transient(format!("volume {volume} is not on host {host}")))
     }
 
     fn arrive(&mut self, instance: Uuid, guest: Guest, origin: &str, copied: &BTreeSet<Uuid>) -> Result<()> {

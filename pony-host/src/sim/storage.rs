@@ -4,7 +4,7 @@ use super::volumes::{FILL_STEPS, Task};
 use super::{host::SimHost, op::SimOp};
 use crate::{Progress, Result, Storage};
 use async_trait::async_trait;
-use pony_core::host::{PoolFact, PoolSpec, Source, VolumeFact, VolumeSpec};
+use pony_core::host::{Export, PoolFact, PoolSpec, Source, VolumeFact, VolumeSpec};
 
 #[async_trait]
 impl Storage for SimHost {
@@ -33,6 +33,10 @@ impl Storage for SimHost {
     async fn delete_volume(&self, spec: &VolumeSpec) -> Result<()> {
         self.step(SimOp::DeleteVolume, |world| world.delete_volume(spec)).await
     }
+
+    fn export(&self, volumes: Vec<Export>) {
+        self.world().exports = volumes;
+    }
 }
 
 impl SimHost {
@@ -41,12 +45,15 @@ impl SimHost {
         let (size_mib, ticket, done) = self.world().begin_fill(spec, source)?;
         let pace = match source {
             Source::Empty => std::time::Duration::ZERO,
-            Source::Uri(_) | Source::Volume(_) => self.world().options.fill / FILL_STEPS,
+            Source::Uri(_) | Source::Volume(_) | Source::Remote(_) => self.world().options.fill / FILL_STEPS,
         };
         for step in done..FILL_STEPS {
             progress(f64::from(step) / f64::from(FILL_STEPS));
             self.while_hung(SimOp::CreateVolume).await;
             tokio::time::sleep(pace).await;
+            if let Source::Remote(from) = source {
+                self.world().remote_mib(from)?;
+            }
             self.world().fill_step(spec.volume, ticket, step + 1)?;
         }
         let finish = |world: &mut super::world::World| world.finish_fill(spec, ticket, size_mib);

@@ -82,6 +82,7 @@ impl World {
         let from = match source {
             Source::Empty => 0,
             Source::Uri(_) => self.options.image_mib,
+            Source::Remote(from) => self.remote_mib(from)?,
             Source::Volume(from) => self
                 .volumes
                 .get(from.volume)

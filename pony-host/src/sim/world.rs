@@ -4,7 +4,7 @@ use super::moves::SimFabric;
 use super::store::Volumes;
 use super::volumes::Fill;
 use super::{effects::Effects, faults::Faults, guests::Guest, links::Tap, op::SimOp, options::SimOptions};
-use pony_core::host::{GuestState, SwitchKind, UplinkFact, UplinkId};
+use pony_core::host::{Export, GuestState, SwitchKind, UplinkFact, UplinkId};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) machine_watchers: Vec<mpsc::Sender<()>>,
     /// The hosts that it can send guests to.
     pub(super) fabric: Option<SimFabric>,
+    /// What other hosts may read.
+    pub(super) exports: Vec<Export>,
     /// Guests whose move was called off.
     pub(super) staying: BTreeSet<Uuid>,
 }
@@ -48,6 +50,7 @@ impl World {
             guest_watchers: Vec::new(),
             machine_watchers: Vec::new(),
             fabric: None,
+            exports: Vec::new(),
             staying: BTreeSet::new(),
         }
     }

@@ -12,6 +12,7 @@ use super::lvm::Lvm;
 use super::nfs::Nfs;
 use super::pool::{Found, Pool};
 use super::rbd::Rbd;
+use super::remote::Remote;
 use super::slots::Slot;
 use crate::secrets::Secrets;
 use async_trait::async_trait;
@@ -27,6 +28,8 @@ pub(super) enum Content {
     Own(Image),
     /// Another finished volume, which is only read.
     Of(Found),
+    /// One of another host.
+    Remote(Box<Remote>),
 }
 
 impl Content {
@@ -36,6 +39,7 @@ impl Content {
             Self::Nothing => 0,
             Self::Own(image) => image.bytes,
             Self::Of(found) => found.bytes,
+            Self::Remote(remote) => remote.bytes,
         }
     }
 }

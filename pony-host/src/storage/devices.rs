@@ -121,6 +121,7 @@ impl DevicePool {
                 let (from, stage) = (Disk::Local(image.path, image.format), fill.stage.part(BRINGING, 1.0));
                 qemu_img::convert(fill.attempt, (&from, &to), self.stall, &stage).await?;
             }
+            Content::Remote(remote) => remote.write(fill.attempt, &to, self.stall, &fill.stage).await?,
             Content::Of(found) => {
                 let source = open_source(fill, found).await?;
                 qemu_img::convert(fill.attempt, (&source.disk, &to), self.stall, &fill.stage).await?;

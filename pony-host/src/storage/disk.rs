@@ -5,7 +5,11 @@ use crate::secrets::Secrets;
 use pony_core::host::{Login, NetworkDisk, Place, Protocol, VolumeFormat};
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -16,6 +20,8 @@ pub(super) enum Disk {
     Remote(Remote),
     /// So many bytes.
     Zeroes(u64),
+    /// What speaks the protocol NBD at the other end of a socket, which is to be the standard input; so many bytes.
+    Stream(Arc<OwnedFd>, u64),
 }
 
 /// A disk on another machine.
@@ -52,6 +58,7 @@ impl Disk {
             Self::Local(path, _) | Self::Device(path) => path,
             Self::Remote(remote) => &remote.shown,
             Self::Zeroes(_) => Path::new("zeroes"),
+            Self::Stream(..) => Path::new("a volume of another host"),
         }
     }
 
@@ -59,7 +66,15 @@ impl Disk {
     pub(super) fn file(&self) -> Option<&Path> {
         match self {
             Self::Local(path, _) | Self::Device(path) => Some(path),
-            Self::Remote(_) | Self::Zeroes(_) => None,
+            Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..) => None,
+        }
+    }
+
+    /// What is to be the standard input of whoever opens it.
+    pub(super) fn input(&self) -> io::Result<Stdio> {
+        match self {
+            Self::Stream(socket, _) => Ok(socket.try_clone()?.into()),
+            Self::Local(..) | Self::Device(_) | Self::Remote(_) | Self::Zeroes(_) => Ok(Stdio::null()),
         }
     }
 
@@ -76,11 +91,11 @@ impl Disk {
         let more: &[&str] = match (self, role) {
             (Self::Local(_, format), Role::From) => &["-f", extension(*format)],
             (Self::Device(_), Role::From) => &["-f", "raw"],
-            (Self::Remote(_) | Self::Zeroes(_), Role::From) => &["--image-opts"],
+            (Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..), Role::From) => &["--image-opts"],
             (Self::Local(_, format), Role::To) => &["-O", extension(*format)],
             // What is flushed is to be on the device in the end.
             (Self::Device(_), Role::To) => &["-O", "raw", "-n", "-t", "writeback"],
-            (Self::Remote(_) | Self::Zeroes(_), Role::To) => {
+            (Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..), Role::To) => {
                 &["--target-image-opts", "-n", "-t", "writeback"]
             }
         };
@@ -98,6 +113,10 @@ impl Disk {
                 format!("{options},file.{name}={}", role.secret()).into()
             }
             Self::Zeroes(bytes) => format!("driver=null-co,size={bytes},read-zeroes=on").into(),
+            Self::Stream(_, bytes) => {
+                format!("driver=raw,size={bytes},file.driver=nbd,file.server.type=fd,file.server.str=0")
+                    .into()
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong with a volume or a pool, and what to make of it.
 
 use super::size::VOLUME_MAX_MIB;
-use pony_core::host::{DriverError, DriverErrorKind};
+use pony_core::host::{DriverError, DriverErrorKind, RemoteVolume};
 use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -82,6 +82,8 @@ pub(super) enum StorageError {
     Endless { uri: String, max_mib: u64 },
     #[error("volume {volume} to copy from is not (or not yet) on this host")]
     NoSource { volume: Uuid },
+    #[error("volume {} of host {} cannot be read: {why}", from.volume, from.host)]
+    Remote { from: RemoteVolume, why: String },
     #[error("volume {volume} cannot be copied onto itself")]
     Itself { volume: Uuid },
     #[error("{path} is open for writing, by a running guest most likely: this waits until it is not")]
@@ -126,6 +128,7 @@ impl StorageError {
             | Self::Stalled { .. }
             | Self::CutOff { .. }
             | Self::NoSource { .. }
+            | Self::Remote { .. }
             | Self::InUse { .. }
             | Self::Killed { .. }
             | Self::Tool { .. }

@@ -56,6 +56,10 @@ impl Backend for Pool {
             Content::Nothing => emptied(fill, &out).await?,
             Content::Own(image) => take(fill, image, &out).await?,
             Content::Of(found) => copied(fill, found, &out).await?,
+            Content::Remote(remote) => {
+                let to = Disk::Local(out.clone(), fill.spec.format);
+                remote.write(fill.attempt, &to, fill.shared.options.copy_stall, &fill.stage).await?;
+            }
         }
         if let Some(bytes) = fill.ordered {
             extend(fill.attempt, out.clone(), fill.spec.format, bytes).await?;
@@ -132,9 +136,14 @@ pub(super) struct Opened {
 
 /// Opens a volume to copy from.
 pub(super) async fn open_source(fill: &Fill<'_>, found: Found) -> Result<Opened, StorageError> {
-    let disk = Disk::of(&found.place, found.format, &Secrets::at(&fill.shared.options.secrets));
+    open_volume(&fill.attempt.pool, &fill.shared.options.secrets, found).await
+}
+
+/// Opens a volume to read it. `pool` is where that is waited for.
+pub(super) async fn open_volume(pool: &Pool, secrets: &Path, found: Found) -> Result<Opened, StorageError> {
+    let disk = Disk::of(&found.place, found.format, &Secrets::at(secrets));
     match found.place.path().map(Path::to_owned) {
-        Some(path) => fill.attempt.pool.look(move |_| locked(&found, &path, disk)).await,
+        Some(path) => pool.look(move |_| locked(&found, &path, disk)).await,
         // Whoever may use it at all is the only one.
         None => Ok(Opened { disk, format: found.format, len: found.bytes, file: None, _lock: None }),
     }

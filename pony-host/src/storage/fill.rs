@@ -32,6 +32,7 @@ impl Fill<'_> {
             Source::Empty => Content::Nothing,
             Source::Uri(uri) => Content::Own(self.fetched(uri).await?),
             Source::Volume(volume) => Content::Of(self.other(volume).await?),
+            Source::Remote(from) => Content::Remote(Box::new(self.remote(from).await?)),
         };
         size::check_fits(content.bytes(), self.ordered)?;
         Ok(content)

@@ -1,13 +1,15 @@
 //! `Storage` over the pools of this host.
 
+use super::exports::Exports;
 use super::http::Http;
 use super::mounts::Mounts;
 use super::options::StorageOptions;
 use super::pool::LOOKS_MAX;
 use super::slots::Slots;
+use crate::peers::Room;
 use crate::{Progress, Result, Storage};
 use async_trait::async_trait;
-use pony_core::host::{PoolFact, PoolSpec, Source, VolumeFact, VolumeSpec};
+use pony_core::host::{Export, PoolFact, PoolSpec, Source, VolumeFact, VolumeSpec};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +48,7 @@ pub(super) struct Shared {
     pub(super) http: Http,
     pub(super) slots: Arc<Slots>,
     pub(super) mounts: Arc<Mounts>,
+    pub(super) exports: Exports,
     /// How many looks at each directory may go on. One entry per pool of this host: there are few.
     looks: Mutex<HashMap<PathBuf, Arc<Semaphore>>>,
 }
@@ -59,9 +62,15 @@ impl HostStorage {
             options,
             http: Http::default(),
             slots: Arc::new(Slots::default()),
+            exports: Exports::default(),
             looks: Mutex::default(),
         };
-        Self { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        if let Some(peers) = &shared.options.peers {
+            let room: Arc<dyn Room> = shared.clone();
+            peers.admit_to(Arc::downgrade(&room));
+        }
+        Self { shared }
     }
 }
 
@@ -97,9 +106,13 @@ impl Storage for HostStorage {
         Ok(self.shared.create(spec, source, progress).await?)
     }
 
-    /// Wins over a fill that runs, and over what is left of one that was abandoned.
+    /// Wins over a fill that runs, over what is left of one that was abandoned, and over hosts that read it.
     async fn delete_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        self.shared.exports.end(spec.volume).await;
         let slot = self.shared.slots.slot(spec.volume);
         Ok(self.shared.backend(&spec.pool)?.remove(slot).await?)
+    }
+    fn export(&self, volumes: Vec<Export>) {
+        self.shared.exports.set(volumes);
     }
 }

@@ -1,5 +1,6 @@
 //! How a storage goes about its work.
 
+use crate::peers::Peers;
 use crate::secrets::Secrets;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct StorageOptions {
     /// How long what is mounted there stays that nobody asks for. What is open holds it longer; and as long as no such
     /// pool is asked for at all after a start, what was mounted before stays.
     pub mount_keep: Duration,
+    /// By what volumes are read between this host and others. `None`: not at all.
+    pub peers: Option<Peers>,
     /// Where secrets are that pools on other machines need: each in a file, for root's eyes only.
     pub secrets: PathBuf,
 }
@@ -47,6 +50,7 @@ impl Default for StorageOptions {
             scratch: PathBuf::from("/var/lib/pony/scratch"),
             mounts: PathBuf::from("/run/pony/mounts"),
             mount_keep: Duration::from_secs(600),
+            peers: None,
             secrets: PathBuf::from(Secrets::USUAL_DIR),
         }
     }

@@ -22,7 +22,7 @@ use tokio::process::{Child, Command};
 
 /// Address space, bytes. What looks at a header needs little; what converts has buffers and threads.
 const LOOK_MEMORY: u64 = 1024 * MIB;
-const CONVERT_MEMORY: u64 = 4096 * MIB;
+pub(super) const CONVERT_MEMORY: u64 = 4096 * MIB;
 
 /// CPU time of whatever is not a conversion, seconds: they take milliseconds.
 const BRIEF_CPU_S: u64 = 30;
@@ -98,6 +98,7 @@ pub(super) async fn convert(
     let mut command = command("convert", CONVERT_MEMORY, None);
     command.arg("-p").args(from.flags(Role::From)).args(to.flags(Role::To));
     command.arg(from.name(Role::From)).arg(to.name(Role::To));
+    command.stdin(from.input().map_err(StorageError::io("open", from.shown()))?);
     let percents = AtomicU64::new(0);
     let told = |line: &[u8]| {
         if let Some(percent) = percent(line) {
@@ -125,13 +126,20 @@ fn moved_mib(process: u32) -> u64 {
 }
 
 fn command(verb: &str, memory: u64, cpu_s: Option<u64>) -> Command {
+    let mut command = limited(memory, cpu_s);
+    command.args(["qemu-img", verb]);
+    command
+}
+
+/// Runs what its further arguments are, with as much memory and CPU time.
+pub(super) fn limited(memory: u64, cpu_s: Option<u64>) -> Command {
     let mut command = Command::new("prlimit");
     command.arg(format!("--as={memory}")).arg("--core=0");
     if let Some(seconds) = cpu_s {
         command.arg(format!("--cpu={seconds}"));
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
-    command.args(["--", "qemu-img", verb]).env_clear().env("PATH", path).env("LC_ALL", "C");
+    command.arg("--").env_clear().env("PATH", path).env("LC_ALL", "C");
     // Otherwise every thread reserves 64 MiB of the address space.
     command.env("MALLOC_ARENA_MAX", "2");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

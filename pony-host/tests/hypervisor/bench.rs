@@ -6,7 +6,7 @@ use pony_core::host::{
     Boot, DiskSpec, Ending, Firmware, GuestConfig, GuestState, InstanceFact, InstanceSpec, Place, Seed,
     VolumeFormat,
 };
-use pony_host::{Accel, Console, Hypervisor as _, Libvirt, LibvirtOptions, MoveOptions, marker_boot_sector};
+use pony_host::{Accel, Console, Hypervisor as _, Libvirt, LibvirtOptions, Peers, marker_boot_sector};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -53,15 +53,15 @@ impl Bench {
     }
 
     pub async fn on(daemon: Arc<Daemon>) -> Self {
-        Self::with_moves(daemon, None).await
+        Self::among(daemon, None).await
     }
 
-    pub async fn with_moves(daemon: Arc<Daemon>, moves: Option<MoveOptions>) -> Self {
+    pub async fn among(daemon: Arc<Daemon>, peers: Option<Peers>) -> Self {
         let dir = tempfile::Builder::new().prefix("pony-test-").tempdir().unwrap();
         // The emulator's user has to get to the disks.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let host = Uuid::new_v4();
-        let options = LibvirtOptions { moves, ..options(host, &dir, &daemon) };
+        let options = LibvirtOptions { peers, ..options(host, &dir, &daemon) };
         let libvirt = Libvirt::connect(&daemon.uri(), options).await.unwrap();
         let before = Traces::among_others(dir.path(), None).and_of_host(host, &daemon.uri());
         Self { libvirt, marker: format!("marker {host}"), daemon, host, dir, made: Mutex::default(), before }

@@ -4,7 +4,7 @@ use crate::bench::Bench;
 use crate::daemon::Daemon;
 use crate::suite;
 use pony_core::host::{Destination, GuestState, InstanceSpec};
-use pony_host::{Hypervisor as _, MoveOptions, Progress};
+use pony_host::{Hypervisor as _, Peers, Progress};
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
@@ -27,8 +27,8 @@ async fn two() -> Option<[Bench; 2]> {
     let mut benches = Vec::new();
     for _ in 0..2 {
         let daemon = Daemon::new().map_err(suite::skipped).ok()?;
-        let moves = MoveOptions { listen: "127.0.0.1:0".parse().unwrap() };
-        benches.push(Bench::with_moves(Arc::new(daemon), Some(moves)).await);
+        let peers = Peers::open("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        benches.push(Bench::among(Arc::new(daemon), Some(peers)).await);
     }
     benches.try_into().ok()
 }

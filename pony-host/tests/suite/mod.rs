@@ -8,11 +8,13 @@
 mod discovery;
 mod hypervisor;
 mod network;
+mod remote;
 mod storage;
 
 pub use discovery::discovery;
 pub use hypervisor::hypervisor;
 pub use network::network;
+pub use remote::{Pair, remote};
 pub use storage::{StorageBench, storage};
 
 use pony_core::host::{DriverError, DriverErrorKind};

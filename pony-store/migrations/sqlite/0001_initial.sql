@@ -727,6 +727,53 @@ CREATE TRIGGER "image.after.delete" AFTER DELETE ON "image" BEGIN
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'image', json_array(OLD."uuid"), NULL FROM "_meta";
 END;
 
+CREATE TABLE "host_image" (
+  "host" TEXT NOT NULL CONSTRAINT "host_image.host: must be a UUID [type host_image host]" CHECK ("host" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "image" TEXT NOT NULL CONSTRAINT "host_image.image: must be a UUID [type host_image image]" CHECK ("image" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "volume" TEXT NOT NULL CONSTRAINT "host_image.volume: must be a UUID [type host_image volume]" CHECK ("volume" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "source" TEXT NOT NULL CONSTRAINT "host_image.source: must be a UUID [type host_image source]" CHECK ("source" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
+  "way" TEXT NOT NULL CONSTRAINT "host_image.way: must be text [type host_image way]" CHECK (instr("way", char(0)) = 0),
+  "origin" TEXT NOT NULL CONSTRAINT "host_image.origin: must be text [type host_image origin]" CHECK (instr("origin", char(0)) = 0),
+  PRIMARY KEY ("host", "image"),
+  FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("image") REFERENCES "image" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("volume") REFERENCES "volume" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY ("source") REFERENCES "host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+
+CREATE INDEX "host_image.reference.image" ON "host_image" ("image");
+
+CREATE INDEX "host_image.reference.volume" ON "host_image" ("volume");
+
+CREATE INDEX "host_image.reference.source" ON "host_image" ("source");
+
+CREATE TRIGGER "host_image.before.insert" BEFORE INSERT ON "host_image" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'host_image.host, host_image.image: exists already [key host_image]') WHERE EXISTS (SELECT 1 FROM "host_image" WHERE "host" = NEW."host" AND "image" = NEW."image");
+END;
+
+CREATE TRIGGER "host_image.before.update" BEFORE UPDATE ON "host_image" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+  SELECT RAISE(ABORT, 'host_image.host: cannot be changed [immutable host_image host]') WHERE OLD."host" IS NOT NEW."host";
+  SELECT RAISE(ABORT, 'host_image.image: cannot be changed [immutable host_image image]') WHERE OLD."image" IS NOT NEW."image";
+END;
+
+CREATE TRIGGER "host_image.before.delete" BEFORE DELETE ON "host_image" BEGIN
+  SELECT RAISE(ABORT, 'references are not enforced on this connection: say PRAGMA foreign_keys = ON first [foreign-keys]') WHERE (SELECT "foreign_keys" FROM pragma_foreign_keys) = 0;
+END;
+
+CREATE TRIGGER "host_image.after.insert" AFTER INSERT ON "host_image" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_image', json_array(NEW."host", NEW."image"), json_object('host', NEW."host", 'image', NEW."image", 'volume', NEW."volume", 'source', NEW."source", 'way', NEW."way", 'origin', NEW."origin") FROM "_meta";
+END;
+
+CREATE TRIGGER "host_image.after.update" AFTER UPDATE ON "host_image" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_image', json_array(NEW."host", NEW."image"), json_object('host', NEW."host", 'image', NEW."image", 'volume', NEW."volume", 'source', NEW."source", 'way', NEW."way", 'origin', NEW."origin") FROM "_meta" WHERE OLD."host" IS NOT NEW."host" OR OLD."image" IS NOT NEW."image" OR OLD."volume" IS NOT NEW."volume" OR OLD."source" IS NOT NEW."source" OR OLD."way" IS NOT NEW."way" OR OLD."origin" IS NOT NEW."origin";
+END;
+
+CREATE TRIGGER "host_image.after.delete" AFTER DELETE ON "host_image" BEGIN
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'host_image', json_array(OLD."host", OLD."image"), NULL FROM "_meta";
+END;
+
 CREATE TABLE "volume" (
   "uuid" TEXT NOT NULL CONSTRAINT "volume.uuid: must be a UUID [type volume uuid]" CHECK ("uuid" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "name" TEXT CONSTRAINT "volume.name: must be text [type volume name]" CHECK ("name" IS NULL OR instr("name", char(0)) = 0),

@@ -228,6 +228,16 @@ CREATE TABLE "public"."image" (
   CONSTRAINT "image: the key must be unique" PRIMARY KEY ("uuid")
 );
 
+CREATE TABLE "public"."host_image" (
+  "host" uuid NOT NULL,
+  "image" uuid NOT NULL,
+  "volume" uuid NOT NULL,
+  "source" uuid NOT NULL,
+  "way" text COLLATE "C" NOT NULL,
+  "origin" text COLLATE "C" NOT NULL,
+  CONSTRAINT "host_image: the key must be unique" PRIMARY KEY ("host", "image")
+);
+
 CREATE TYPE "public"."volume.state" AS ENUM ('present', 'optional', 'deleted');
 
 CREATE TYPE "public"."volume.format" AS ENUM ('raw', 'qcow2');
@@ -942,6 +952,53 @@ END
 $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."image" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid") EXECUTE FUNCTION "public"."_keep_image"();
+
+ALTER TABLE "public"."host_image" ADD CONSTRAINT "host_image.host: needs its host" FOREIGN KEY ("host") REFERENCES "public"."host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE "public"."host_image" ADD CONSTRAINT "host_image.image: needs its image" FOREIGN KEY ("image") REFERENCES "public"."image" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE "public"."host_image" ADD CONSTRAINT "host_image.volume: needs its volume" FOREIGN KEY ("volume") REFERENCES "public"."volume" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE "public"."host_image" ADD CONSTRAINT "host_image.source: needs its host" FOREIGN KEY ("source") REFERENCES "public"."host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+CREATE INDEX "host_image.image: reference" ON "public"."host_image" ("image");
+
+CREATE INDEX "host_image.volume: reference" ON "public"."host_image" ("volume");
+
+CREATE INDEX "host_image.source: reference" ON "public"."host_image" ("source");
+
+CREATE FUNCTION "public"."_feed_host_image"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  PERFORM "public"."_order"();
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'host_image', jsonb_build_array(OLD."host", OLD."image"), NULL);
+  ELSE
+    INSERT INTO "public"."_outbox" VALUES (nextval('"public"."_outbox_seq"'), pg_current_xact_id()::text::bigint, 'host_image', jsonb_build_array(NEW."host", NEW."image"), to_jsonb(NEW));
+  END IF;
+  PERFORM pg_notify('pony_desired', '');
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "feed" AFTER INSERT OR DELETE ON "public"."host_image" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_feed_host_image"();
+
+CREATE CONSTRAINT TRIGGER "feed update" AFTER UPDATE ON "public"."host_image" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION "public"."_feed_host_image"();
+
+CREATE TRIGGER "no truncate" BEFORE TRUNCATE ON "public"."host_image" EXECUTE FUNCTION "public"."_no_truncate"();
+
+CREATE FUNCTION "public"."_keep_host_image"() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  IF OLD."host" IS DISTINCT FROM NEW."host" THEN
+    RAISE EXCEPTION 'host_image.host: cannot be changed' USING ERRCODE = '23PY1', TABLE = 'host_image', COLUMN = 'host';
+  END IF;
+  IF OLD."image" IS DISTINCT FROM NEW."image" THEN
+    RAISE EXCEPTION 'host_image.image: cannot be changed' USING ERRCODE = '23PY1', TABLE = 'host_image', COLUMN = 'image';
+  END IF;
+  RETURN NEW;
+END
+$body$;
+
+CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."host_image" FOR EACH ROW WHEN (OLD."host" IS DISTINCT FROM NEW."host" OR OLD."image" IS DISTINCT FROM NEW."image") EXECUTE FUNCTION "public"."_keep_host_image"();
 
 ALTER TABLE "public"."volume" ADD CONSTRAINT "volume.storage_pool: needs its storage_pool" FOREIGN KEY ("storage_pool") REFERENCES "public"."storage_pool" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
 

@@ -26,13 +26,19 @@ const SOON: Duration = Duration::from_secs(90);
 /// A volume that has room for all numbers.
 const SIZE_MIB: u64 = 16;
 
+#[path = "remote.rs"]
+mod remote;
+
 #[test]
 fn an_instance_moves_while_it_writes_and_misses_no_number() {
     let test = "an_instance_moves_while_it_writes_and_misses_no_number";
-    if !skip::is_real(test) {
-        return;
+    if skip::is_real(test) {
+        inside_namespaces("moves::an_instance_moves_inside");
     }
-    let inside = "moves::an_instance_moves_inside";
+}
+
+/// Runs a test where it may make links and mounts as it likes.
+fn inside_namespaces(inside: &str) {
     let output = Command::new("unshare")
         .args(["--net", "--mount", "--propagation", "private"])
         .arg(std::env::current_exe().unwrap())
@@ -156,6 +162,31 @@ impl Lab {
 
     fn number(&self, uuid: &str) -> usize {
         self.hosts.iter().position(|it| it.uuid.to_string() == uuid).unwrap()
+    }
+
+    async fn are_taken_in(&self) {
+        for host in &self.hosts {
+            let uuid = host.uuid.to_string();
+            let there = async || {
+                let host = self.get(&["host", &uuid]).await;
+                host["current"]["status"] == "present" && host["current"]["migration"].is_string()
+            };
+            self.wait_until("the host is taken in", TAKEN_IN, there).await;
+        }
+    }
+
+    /// Has what the first host sends go no faster than this.
+    fn slow(&self, rate: &str) {
+        let shape =
+            ["qdisc", "add", "dev", "eth0", "root", "tbf", "rate", rate, "burst", "64kb", "latency", "200ms"];
+        assert!(self.hosts[0].libvirtd.command(Path::new("tc")).args(shape).status().unwrap().success());
+    }
+
+    fn restart_twilight(&mut self, n: usize) {
+        let key = sparkle_key(self.dir.path());
+        let host = &mut self.hosts[n];
+        host.twilight.kill();
+        host.start_twilight(&self.zmq, &key);
     }
 
     async fn restart_sparkle(&mut self) {
@@ -297,14 +328,7 @@ async fn own_pool(lab: &Lab, n: usize) -> (String, PathBuf) {
 #[ignore = "is run by another test, in namespaces of its own"]
 async fn an_instance_moves_inside() {
     let mut lab = Lab::new().await;
-    for host in &lab.hosts {
-        let uuid = host.uuid.to_string();
-        let there = async || {
-            let host = lab.get(&["host", &uuid]).await;
-            host["current"]["status"] == "present" && host["current"]["migration"].is_string()
-        };
-        lab.wait_until("the host is taken in", TAKEN_IN, there).await;
-    }
+    lab.are_taken_in().await;
     let pool = shared_pool(&lab).await;
     let mut guest = Guest::new(&lab, "writes", &pool, &lab.shared.clone()).await;
     guest.set(&lab, "running").await;

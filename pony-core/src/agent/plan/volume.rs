@@ -223,13 +223,17 @@ impl View<'_> {
         if let Some(ready) = self.ready_copy(image, Some(order.pool)).filter(|v| *v != volume) {
             return self.copy_source(ready, None);
         }
-        let uri = self.orders.images.get(&image).and_then(|i| i.source_uri.as_deref());
+        let order_of = self.orders.images.get(&image);
+        let uri = order_of.and_then(|i| i.source_uri.as_deref());
+        let remote = order_of.and_then(|i| i.remote.as_ref());
         let pending = order.base_image.and_then(|_| self.pending_copy(image)).filter(|copy| *copy != volume);
-        match (pending, uri) {
-            (Some(copy), _) => Err(Obstacle::wait(self.volume_reason(copy))),
-            (None, Some(uri)) => self.uri_source(uri, runs),
-            (None, None) => Err(Obstacle::wait(format!(
-                "image {image} has no data that this host can reach: no finished copy here, and no source_uri"
+        match (pending, uri, remote) {
+            (Some(copy), ..) => Err(Obstacle::wait(self.volume_reason(copy))),
+            (None, Some(uri), _) => self.uri_source(uri, runs),
+            (None, None, Some(remote)) => Ok(Source::Remote(remote.clone())),
+            (None, None, None) => Err(Obstacle::wait(format!(
+                "image {image} has no data that this host can reach: no finished copy here, no source_uri, and no other \
+                 host that it is to be read from"
             ))),
         }
     }
@@ -333,6 +337,11 @@ impl View<'_> {
             Source::Uri(uri) => {
                 let now = image.and_then(|i| i.source_uri.as_ref());
                 order.base_volume.is_none() && now.is_none_or(|now| now == uri)
+            }
+            // The other host lets it be read no longer than it is told to.
+            Source::Remote(from) => {
+                let now = image.map(|i| i.remote.as_ref());
+                order.base_volume.is_none() && now.is_none_or(|now| now == Some(from))
             }
             Source::Volume(from) => {
                 let backs = self.orders.volumes.get(&from.volume).filter(|o| o.wish != VolumeWish::Deleted);

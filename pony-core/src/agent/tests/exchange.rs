@@ -422,3 +422,27 @@ fn a_copy_is_made_or_removed_as_its_row_says_and_neither_once_it_is_the_volume()
         assert_eq!((own.wish, own.pool, own.grant), (VolumeWish::Present, id(POOL), Grant::Own), "{hold}");
     }
 }
+
+/// Only what backs the image, on the host that is named: a row that says anything else lets nothing be read.
+#[test]
+fn both_hosts_understand_what_one_reads_of_the_other() {
+    let mut sparkle = Sparkle::new(1, at(0));
+    sparkle.order_all();
+    let mut backs = |image: Json, state: &str| {
+        let volume = json!({ "uuid": id(ROOT), "size": 200, "storage_pool": id(POOL), "image": image, "state": state });
+        sparkle.write("volume", &volume);
+        let reads = json!({ "host": id(5), "image": id(IMAGE), "volume": id(ROOT), "source": id(HOST), "way": "a", "origin": "b" });
+        sparkle.write("host_image", &reads);
+        let of = |host: u8| super::super::rows::orders(&sparkle.state, id(host));
+        (of(HOST).exports, of(5), of(6))
+    };
+    let (exports, reader, third) = backs(json!(id(IMAGE)), "present");
+    let [export] = &exports[..] else { panic!("{exports:?}") };
+    assert_eq!((export.volume, export.pool.pool, &*export.to), (id(ROOT), id(POOL), "b"));
+    let remote = crate::host::RemoteVolume { host: id(HOST), volume: id(ROOT), way: "a".to_owned() };
+    assert_eq!((&reader.images[&id(IMAGE)].remote, reader.exports.len()), (&Some(remote), 0));
+    assert_eq!((&third.images[&id(IMAGE)].remote, third.exports.len()), (&None, 0));
+    assert_eq!(backs(json!(id(IMAGE)), "deleted").0, []);
+    assert_eq!(backs(Json::Null, "present").0, []);
+    assert_eq!(backs(json!(id(77)), "present").0, []);
+}

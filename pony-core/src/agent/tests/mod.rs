@@ -6,6 +6,7 @@ mod later_order;
 mod machine;
 mod networks;
 mod random;
+mod remotes;
 mod rig;
 mod uplinks;
 mod volumes;

@@ -44,7 +44,7 @@ pub(super) fn orders(target: Target) -> Orders {
     let backend = PoolBackend::Dir { path: "/sim".into() };
     let spec = PoolSpec { pool: id(POOL), backend };
     orders.pools.insert(id(POOL), PoolOrder { spec, shareable: false, fault: None });
-    orders.images.insert(id(IMAGE), ImageOrder { source_uri: Some(URI.to_owned()) });
+    orders.images.insert(id(IMAGE), ImageOrder { source_uri: Some(URI.to_owned()), remote: None });
     let copy = VolumeOrder { size_mib: None, image: Some(id(IMAGE)), ..volume() };
     orders.volumes.insert(id(COPY), copy);
     orders.switches.insert(id(SWITCH), SwitchKind::Bridge);

@@ -49,7 +49,7 @@ fn a_volume_is_copied_from_the_image_here_or_else_fetched_by_itself() {
     let mut rig = quiet();
     let mut nowhere = orders(Target::Stopped);
     nowhere.volumes.remove(&id(COPY));
-    nowhere.images.insert(id(IMAGE), ImageOrder { source_uri: None });
+    nowhere.images.insert(id(IMAGE), ImageOrder { source_uri: None, remote: None });
     rig.order(nowhere);
     rig.run_for(10_000);
     assert_eq!(status(&rig, ROOT), Some(DataHealth::Initializing));
@@ -80,7 +80,7 @@ fn nulling_the_source_afterwards_changes_nothing() {
     rig.order(orders(Target::Running));
     rig.run_for(1_000);
     let mut nulled = orders(Target::Running);
-    nulled.images.insert(id(IMAGE), ImageOrder { source_uri: None });
+    nulled.images.insert(id(IMAGE), ImageOrder { source_uri: None, remote: None });
     rig.order(nulled.clone());
     rig.expect(10_000, |r| is(r, Target::Running));
     nulled.volumes.get_mut(&id(ROOT)).unwrap().base_image = None;
@@ -98,7 +98,7 @@ fn another_source_cancels_the_fill_from_a_server_that_never_answers() {
     rig.order(orders(Target::Running));
     rig.run_for(5_000);
     let mut other = orders(Target::Running);
-    other.images.insert(id(IMAGE), ImageOrder { source_uri: Some("file:/b".to_owned()) });
+    other.images.insert(id(IMAGE), ImageOrder { source_uri: Some("file:/b".to_owned()), remote: None });
     rig.order(other);
     rig.expect(10_000, |r| is(r, Target::Running));
     assert_eq!(rig.effects()[&("fill", id(COPY))], 1);
@@ -207,7 +207,7 @@ fn the_nearest_copy_of_an_image_is_used() {
     rig.expect(10_000, |r| status(r, COPY) == Some(DataHealth::Ready));
     let in_second = |order: VolumeOrder| VolumeOrder { pool: id(SECOND), ..order };
     let filled = VolumeOrder { base_image: Some(id(IMAGE)), ..volume() };
-    orders.images.insert(id(IMAGE), ImageOrder { source_uri: None });
+    orders.images.insert(id(IMAGE), ImageOrder { source_uri: None, remote: None });
     orders.volumes.insert(id(ROOT), in_second(filled.clone()));
     rig.order(orders.clone());
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
@@ -238,7 +238,9 @@ fn an_image_is_made_from_a_volume_uri() {
     let mut rig = quiet();
     let mut orders = orders(Target::Stopped);
     orders.volumes.insert(id(OTHER), volume());
-    orders.images.insert(id(IMAGE), ImageOrder { source_uri: Some(format!("volume:{}", id(OTHER))) });
+    orders
+        .images
+        .insert(id(IMAGE), ImageOrder { source_uri: Some(format!("volume:{}", id(OTHER))), remote: None });
     rig.order(orders);
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     assert!(matches!(&sources(&rig, COPY)[..], [Source::Volume(v)] if v.volume == id(OTHER)));

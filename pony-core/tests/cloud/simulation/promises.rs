@@ -76,12 +76,14 @@ impl World {
                 RowOp::Insert { table, row } => {
                     self.note_placement(table, row);
                     self.deeds.granted += u64::from(table == "host_volume");
-                    matches!(&**table, "host_instance" | "host_volume" | "event" | "metering")
+                    let fine = matches!(&**table, "host_instance" | "host_volume" | "event" | "metering");
+                    fine || (table == "host_image" && self.may_be_read(row))
                 }
                 RowOp::Update { table, columns, .. } => {
                     let may: &[&str] = match &**table {
                         "host_instance" => &["released", "serial", "target", "cancelled", "way", "origin"],
                         "host_volume" => &["hold", "sharer", "made", "serial"],
+                        "host_image" if self.may_be_read(columns) => &["volume", "source", "way", "origin"],
                         "volume" if columns.contains_key("storage_pool") => self.is_copied(op),
                         "volume" => &["base_image", "base_volume"],
                         "image" => &["source_uri"],
@@ -96,7 +98,7 @@ impl World {
                     "host_instance" => self.has_let_go(key),
                     "host_volume" => self.lets_volume_go(key),
                     "volume" => self.is_deleted(key),
-                    "event" => true,
+                    "event" | "host_image" => true,
                     _ => false,
                 },
             };
@@ -104,6 +106,12 @@ impl World {
                 self.fail(&format!("the controller writes {op:?}"));
             }
         }
+    }
+
+    /// Other hosts read what backs an image, and nothing else: nobody writes to that.
+    fn may_be_read(&self, row: &Columns) -> bool {
+        let volume = self.store.database.get("volume", &row["volume"]);
+        volume.is_none_or(|it| !it["image"].is_null())
     }
 
     /// A volume lies elsewhere only once all that its instance wrote is there.

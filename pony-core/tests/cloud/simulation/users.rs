@@ -173,7 +173,9 @@ impl World {
 
     fn create_volume(&mut self) -> Vec<RowOp> {
         let volume = self.uuid();
-        vec![self.volume(volume, self.users.image)]
+        // Every third one from an image that lies on one host alone.
+        let image = if self.random.below(3) == 0 { self.users.rare_image } else { self.users.image };
+        vec![self.volume(volume, image)]
     }
 
     /// A volume that nothing uses goes.

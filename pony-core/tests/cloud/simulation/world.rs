@@ -37,6 +37,8 @@ pub(super) struct Deeds {
     pub(super) handovers_with_disks: u64,
     /// Volumes that lie in another pool since.
     pub(super) copied: u64,
+    /// Fills from other hosts that came to their end.
+    pub(super) read: u64,
     pub(super) fenced: u64,
     pub(super) volumes_deleted: u64,
     /// Grants of volumes in the pool of all hosts.
@@ -56,6 +58,7 @@ impl Deeds {
         self.handovers += it.handovers;
         self.handovers_with_disks += it.handovers_with_disks;
         self.copied += it.copied;
+        self.read += it.read;
         self.fenced += it.fenced;
         self.volumes_deleted += it.volumes_deleted;
         self.granted += it.granted;
@@ -296,8 +299,19 @@ impl World {
         self.check_promises();
     }
 
-    /// Lets guests go to other hosts that are about to.
+    /// Lets guests go to other hosts that are about to, and volumes of other hosts be read.
     fn transfer(&mut self, n: usize) {
+        while let Some(reading) = self.nodes[n].sim.poll_reading() {
+            let from = self.nodes.iter().position(|it| it.uuid == reading.from.host && it.powered);
+            let both = from.and_then(|from| self.nodes.get_disjoint_mut([n, from]).ok());
+            match both {
+                Some([node, other]) => {
+                    self.deeds.read += 1;
+                    node.sim.read(&reading, Some(&other.sim));
+                }
+                None => self.nodes[n].sim.read(&reading, None),
+            }
+        }
         while let Some(departure) = self.nodes[n].sim.poll_departure() {
             let to = self.nodes.iter().position(|it| it.uuid == departure.to.host && it.powered);
             let both = to.and_then(|to| self.nodes.get_disjoint_mut([n, to]).ok());

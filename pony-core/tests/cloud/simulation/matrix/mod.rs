@@ -17,7 +17,7 @@ use crate::seeds;
 use cell::Cell;
 use paths::Paths;
 use pony_core::agent::Step;
-use pony_core::host::{UplinkId, UplinkSpec};
+use pony_core::host::{Source, UplinkId, UplinkSpec};
 use std::collections::BTreeSet;
 
 /// Cells that `make test` runs.
@@ -49,12 +49,13 @@ fn name(step: &Step) -> &'static str {
         Step::RemoveSwitch(_) => "remove switch",
         Step::EnsureTap(_) => "ensure tap",
         Step::RemoveTap(_) => "remove tap",
+        Step::CreateVolume { source: Source::Remote(_), .. } => "create volume from another host",
         Step::CreateVolume { .. } => "create volume",
         Step::DeleteVolume(_) => "delete volume",
     }
 }
 
-const STEPS: [&str; 21] = [
+const STEPS: [&str; 22] = [
     "define",
     "start",
     "pause",
@@ -75,6 +76,7 @@ const STEPS: [&str; 21] = [
     "ensure tap",
     "remove tap",
     "create volume",
+    "create volume from another host",
     "delete volume",
 ];
 

@@ -36,6 +36,10 @@ pub(super) enum Order {
     /// A volume from an image.
     CreateVolume,
     CreateEmptyVolume,
+    /// A volume on the second host from an image that only the first one has.
+    CreateRemoteVolume,
+    /// The copy that it is read from, and itself.
+    DeleteRemote,
     /// A volume from an image that every host reaches.
     CreateSharedVolume,
     GrowVolume,
@@ -63,6 +67,7 @@ impl Order {
             | Self::CreateVolume
             | Self::CreateShared
             | Self::CreateSharedVolume
+            | Self::CreateRemoteVolume
             | Self::CreateBond => "create",
             Self::CreateStopped => "create, off",
             Self::CreateDiskless => "create without a disk",
@@ -77,6 +82,7 @@ impl Order {
             Self::ChangeBond => "change",
             Self::CreateAgain => "create again",
             Self::CreateEmptyVolume => "create empty",
+            Self::DeleteRemote => "delete it and what it is read from",
             Self::GrowVolume => "grow",
             Self::ReplaceVolume => "replace",
             Self::CopyImage => "copy",
@@ -87,15 +93,26 @@ impl Order {
 
     /// Whether what was ordered is up in the end, for which guests and their disks have to be made.
     pub(super) const fn makes(self) -> bool {
-        !matches!(self, Self::Stop | Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteBond)
+        !matches!(
+            self,
+            Self::Stop
+                | Self::Delete
+                | Self::DeleteVolume
+                | Self::DeleteCopy
+                | Self::DeleteRemote
+                | Self::DeleteBond
+        )
     }
 
     /// What is not yet as it says.
     pub(super) fn difference(self, scene: &Scene) -> Option<String> {
         match self {
-            Self::Delete | Self::DeleteVolume | Self::DeleteCopy => scene.left_of_deleted(),
+            Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteRemote => {
+                scene.left_of_deleted()
+            }
             Self::CreateVolume
             | Self::CreateEmptyVolume
+            | Self::CreateRemoteVolume
             | Self::CreateSharedVolume
             | Self::GrowVolume
             | Self::ReplaceVolume
@@ -129,6 +146,17 @@ impl Order {
             Self::Delete => scene.world.removal(scene.instance, true),
             Self::CreateVolume => scene.volume(json!({ "base_image": scene.world.users.image })),
             Self::CreateEmptyVolume => scene.volume(json!({})),
+            Self::CreateRemoteVolume => {
+                let (image, pool) = (scene.world.users.rare_image, scene.world.nodes[1].pool);
+                scene.volume(json!({ "base_image": image, "storage_pool": pool }))
+            }
+            Self::DeleteRemote => {
+                let backs = |it: &&pony_state::Columns| it["image"] == json!(scene.world.users.rare_image);
+                let copy = scene.world.store.database.table("volume").find(backs);
+                let copy = copy.and_then(|it| uuid_of(it, "uuid")).unwrap();
+                let deleted = |it| update("volume", it, json!({ "state": "deleted" }));
+                vec![deleted(scene.volume), deleted(copy)]
+            }
             Self::CreateSharedVolume => {
                 let (image, pool) = (scene.world.users.image, scene.shared_pool());
                 scene.volume(json!({ "base_image": image, "storage_pool": pool }))
@@ -251,9 +279,10 @@ pub(super) struct Transition {
 }
 
 use Order::{
-    ChangeBond, CopyImage, Create, CreateAgain, CreateBond, CreateDiskless, CreateEmptyVolume, CreateShared,
-    CreateSharedVolume, CreateStopped, CreateVolume, Delete, DeleteBond, DeleteCopy, DeleteVolume, Evacuate,
-    GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return, Start, Stop, Tell, Unplug,
+    ChangeBond, CopyImage, Create, CreateAgain, CreateBond, CreateDiskless, CreateEmptyVolume,
+    CreateRemoteVolume, CreateShared, CreateSharedVolume, CreateStopped, CreateVolume, Delete, DeleteBond,
+    DeleteCopy, DeleteRemote, DeleteVolume, Evacuate, GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return,
+    Start, Stop, Tell, Unplug,
 };
 
 const fn to(
@@ -265,7 +294,7 @@ const fn to(
     Transition { name, before, order, later }
 }
 
-pub(super) const TRANSITIONS: [Transition; 29] = [
+pub(super) const TRANSITIONS: [Transition; 30] = [
     to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
     to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
     to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
@@ -305,6 +334,12 @@ pub(super) const TRANSITIONS: [Transition; 29] = [
     to("volume in a pool of all hosts: create", &[], CreateSharedVolume, &[DeleteVolume, GrowVolume]),
     to("volume in a pool of all hosts: grow", &[CreateSharedVolume], GrowVolume, &[DeleteVolume]),
     to("volume in a pool of all hosts: delete", &[CreateSharedVolume], DeleteVolume, &[CreateSharedVolume]),
+    to(
+        "volume from an image of another host: create",
+        &[],
+        CreateRemoteVolume,
+        &[DeleteVolume, DeleteRemote, GrowVolume, ReplaceVolume],
+    ),
     to("bond: create", &[], CreateBond, &[ChangeBond, DeleteBond]),
     to("bond: change", &[CreateBond], ChangeBond, &[DeleteBond]),
     to("bond: delete", &[CreateBond], DeleteBond, &[CreateBond]),

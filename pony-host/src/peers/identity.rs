@@ -1,9 +1,9 @@
-//! Who a host is to other hosts that it exchanges guests with: a key of this process, which Sparkle tells them.
+//! Who a host is to other hosts that it exchanges something with: a key of this process, which Sparkle tells them.
 //!
 //! TLS 1.3 with raw public keys (RFC 7250), on both sides, and each side takes exactly the keys that it was told. No
 //! authority, no file, no name: whoever restarts has another key, and Sparkle tells that one.
 
-use super::error::transient;
+use super::transient;
 use super::way::hex;
 use crate::Result;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -35,7 +35,7 @@ impl Identity {
     ///
     /// `Transient` if the system gives no randomness.
     pub(super) fn new() -> Result<Self> {
-        Self::make().ok_or_else(|| transient("cannot make a key to exchange guests with other hosts by"))
+        Self::make().ok_or_else(|| transient("cannot make a key to be known to other hosts by"))
     }
 
     fn make() -> Option<Self> {

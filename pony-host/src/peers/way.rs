@@ -1,7 +1,7 @@
-//! How a host is reached that lets guests in: what [`HostFact::migration`](pony_core::host::HostFact::migration) says
+//! How a host is reached by others: what [`HostFact::migration`](pony_core::host::HostFact::migration) says
 //! where this driver says it.
 
-use super::error::transient;
+use super::transient;
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -10,27 +10,27 @@ use std::path::PathBuf;
 /// Length of a way as text; longer ones are somebody's mistake.
 const TEXT_BYTES_MAX: usize = 1_024;
 
-/// Where a host lets guests in, and what the other one has to know of it.
+/// Where a host is, and what the other one has to know of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Way {
+pub(crate) struct Way {
     /// Where it listens.
-    pub(super) at: SocketAddr,
-    /// By what it proves who it is, and is known where it sends guests: its public key (RFC 7250), hexadecimal.
-    pub(super) key: String,
+    pub(crate) at: SocketAddr,
+    /// By what it proves who it is, on either end of a stream: its public key (RFC 7250), hexadecimal.
+    pub(crate) key: String,
     /// Its directory of consoles.
-    pub(super) consoles: Option<PathBuf>,
+    pub(crate) consoles: Option<PathBuf>,
 }
 
 impl Way {
     /// # Errors
     ///
     /// `Transient` if it is none: the other host is of another version, perhaps not for long.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let parsed = (text.len() <= TEXT_BYTES_MAX).then(|| serde_json::from_str(text).ok()).flatten();
         parsed.ok_or_else(|| transient("the other host says in words of another version how it is reached"))
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         // Values that are all texts can be written.
         serde_json::to_string(self).unwrap_or_default()
     }
