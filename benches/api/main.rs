@@ -11,6 +11,10 @@ mod stream;
 use cloud::Cloud;
 use pony_benches::Report;
 
+// As in the daemon.
+#[global_allocator]
+static HEAP: sparkle::Heap = sparkle::Heap;
+
 fn main() -> anyhow::Result<()> {
     let only = std::env::var("PONY_BENCH_ONLY").ok();
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);

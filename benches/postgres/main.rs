@@ -21,6 +21,10 @@ fn config(address: &str) -> anyhow::Result<PostgresConfig> {
     Ok(PostgresConfig::new(Server::new(address, None)?, table_schemas(), cloud_migrations()))
 }
 
+// As in the daemon.
+#[global_allocator]
+static HEAP: sparkle::Heap = sparkle::Heap;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let rows = std::env::var("PONY_BENCH_ROWS").map_or(Ok(ROWS), |text| text.parse())?;

@@ -4,8 +4,13 @@ use clap::Parser;
 use pony::cli::Cli;
 use pony::session::note;
 use pony::wait::WaitError;
+use sparkle::Heap;
 use std::io;
 use std::process::ExitCode;
+
+// `pony dev` runs a Sparkle.
+#[global_allocator]
+static HEAP: Heap = Heap;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

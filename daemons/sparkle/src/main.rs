@@ -1,9 +1,12 @@
 //! The `sparkle` daemon.
 
 use clap::Parser;
-use sparkle::{Command, Config, Sparkle};
+use sparkle::{Command, Config, Heap, Sparkle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
 
 /// The controller of a PonyCloud. Without a command it serves.
 #[derive(Parser)]

@@ -40,7 +40,7 @@ const PURE: [(&str, &[&str]); 3] = [
 ];
 
 /// Technologies, and the only places that know them.
-const KNOWN_TO: [(&str, &[&str]); 12] = [
+const KNOWN_TO: [(&str, &[&str]); 13] = [
     ("axum", &["daemons/sparkle"]),
     ("pyo3", &["bindings"]),
     ("zmq", &["pony-net"]),
@@ -51,6 +51,7 @@ const KNOWN_TO: [(&str, &[&str]); 12] = [
     ("virt-sys", &["pony-host"]),
     ("rtnetlink", &["pony-host"]),
     ("argon2", &["daemons/sparkle"]),
+    ("mimalloc", &["daemons/sparkle"]),
     ("tokio-tungstenite", &["daemons/pony"]),
     ("clap", &["daemons/sparkle", "daemons/twilight", "daemons/pony"]),
 ];

@@ -10,6 +10,9 @@ use super::tree::Endpoint;
 use pony_state::{AnyRow, ColumnSchema, Key, PartKind, Read, TableDef, Value};
 use std::collections::BTreeMap;
 
+/// Most entities are shorter.
+const ENTITY_BYTES: usize = 1 << 10;
+
 /// An entity of a collection.
 struct Entity<'a> {
     row: AnyRow<'a>,
@@ -31,7 +34,7 @@ impl<'a, R: Read> Reader<'a, R> {
     /// Where it is not there, or not for the caller to see.
     pub fn entity(&self, url: &UrlPath) -> Result<Vec<u8>, DocumentError> {
         let last = self.last(url)?;
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(ENTITY_BYTES);
         if let Some(row) = self.rows.any(last.endpoint.table.id()).and_then(|table| table.get(&last.key)) {
             write_row(row, None, &mut text);
         }

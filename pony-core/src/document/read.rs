@@ -4,7 +4,7 @@ use super::access::{Caller, Grant};
 use super::describe::shown;
 use super::error::{DocumentError, Problem};
 use super::pointer::UrlPath;
-use super::resolve::{Bound, Path, Step, Tail, bind_key, grant, need, root_keys, walk};
+use super::resolve::{Bound, Path, Step, Tail, bind_key, grant, refusal, root_keys, walk};
 use super::rows::{Cells, Rows};
 use super::tree::{Endpoint, Tree};
 use pony_state::{Columns, Key, PartKind, TableDef, TableId, Value};
@@ -51,7 +51,7 @@ impl Tree {
     /// # Errors
     /// [`Problem::NoCollection`], where there is no such place, [`Problem::NoJoin`] for a `_join` of no join.
     pub fn place(&self, url: &UrlPath) -> Result<(PlaceKind, &'static [&'static str]), DocumentError> {
-        let path = Path::parse(self, &url.pointer())?;
+        let path = Path::of_url(self, url)?;
         let writable = path.endpoint().is_some_and(Endpoint::is_writable);
         Ok(match (&path.tail, url.join) {
             (Tail::Collection(endpoint), true) => match endpoint.join_column() {
@@ -124,15 +124,16 @@ impl<'a, R: Rows> Reader<'a, R> {
 
     /// Finds the rows on the way to what a URL names, once it is granted to look there.
     pub(super) fn open(&self, url: &UrlPath) -> Result<(Path<'a>, Vec<Step<'a>>), DocumentError> {
-        let pointer = url.pointer();
-        let path = Path::parse(self.tree, &pointer)?;
+        let path = Path::of_url(self.tree, url)?;
         let root = path.entities.first().and_then(|(endpoint, segment)| {
             match bind_key(self.tree, endpoint, None, segment, &no_names) {
                 Ok(Bound::Key(key)) => Some(key),
                 _ => None,
             }
         });
-        need(self.caller, path.grant(self.caller, root.as_ref()), Grant::Read, &pointer)?;
+        if path.grant(self.caller, root.as_ref()) < Grant::Read {
+            return Err(DocumentError::at(&url.pointer(), refusal(self.caller, Grant::Read)));
+        }
         let steps = walk(self.tree, self.rows, &path.entities, &no_names)?;
         Ok((path, steps))
     }

@@ -4,7 +4,7 @@
 
 use super::access::{Caller, Grant};
 use super::error::{DocumentError, Problem};
-use super::pointer::Pointer;
+use super::pointer::{Pointer, UrlPath};
 use super::rows::Cells;
 use super::tree::{Endpoint, Tree};
 use pony_state::{ColumnSchema, ColumnType, Key, KeyError, PartKind, Value};
@@ -53,17 +53,39 @@ impl Tail<'_> {
 }
 
 impl<'t> Path<'t> {
+    /// Reads a URL's path: it names collections and entities, nothing within them.
+    pub(super) fn of_url(tree: &'t Tree, url: &UrlPath) -> Result<Self, DocumentError> {
+        let mut path = Self { entities: Vec::with_capacity(url.segments.len() / 2), tail: Tail::Root };
+        for pair in url.segments.chunks(2) {
+            let endpoint =
+                path.step(tree, &pair[0]).map_err(|problem| DocumentError::at(&url.pointer(), problem))?;
+            path.tail = match pair.get(1) {
+                None => Tail::Collection(endpoint),
+                Some(key) => {
+                    path.entities.push((endpoint, key.clone()));
+                    Tail::Entity
+                }
+            };
+        }
+        Ok(path)
+    }
+
+    /// The collection of that name, below the last entity so far.
+    fn step(&self, tree: &'t Tree, name: &str) -> Result<&'t Endpoint, Problem> {
+        let level = self.level(tree);
+        let found = level.get(name).map(|id| tree.get(*id));
+        found.ok_or_else(|| Problem::NoCollection {
+            name: name.to_owned(),
+            known: level.keys().cloned().collect(),
+        })
+    }
+
     /// Reads a pointer.
     pub(super) fn parse(tree: &'t Tree, pointer: &Pointer) -> Result<Self, DocumentError> {
         let mut path = Self { entities: Vec::new(), tail: Tail::Root };
         let mut tokens = pointer.0.iter();
         while let Some(token) = tokens.next() {
-            let level = path.level(tree);
-            let Some(id) = level.get(token.as_str()) else {
-                let known = level.keys().cloned().collect();
-                return Err(DocumentError::at(pointer, Problem::NoCollection { name: token.clone(), known }));
-            };
-            let endpoint = tree.get(*id);
+            let endpoint = path.step(tree, token).map_err(|problem| DocumentError::at(pointer, problem))?;
             path.tail = Tail::Collection(endpoint);
             let Some(key) = tokens.next() else { break };
             path.entities.push((endpoint, key.clone()));
@@ -130,17 +152,16 @@ pub(super) fn need(
     if granted >= needed {
         return Ok(());
     }
-    let problem = match (caller, needed) {
+    Err(DocumentError::at(path, refusal(caller, needed)))
+}
+
+/// What a caller lacks.
+pub(super) fn refusal(caller: &Caller, needed: Grant) -> Problem {
+    match (caller, needed) {
         (Caller::Nobody, _) => Problem::Unauthenticated,
         (_, Grant::Write) => Problem::AccessDenied { what: "change this".into() },
         _ => Problem::AccessDenied { what: "see this".into() },
-    };
-    Err(DocumentError::at(path, problem))
-}
-
-/// The columns of the key that a path's segment gives.
-fn open_columns(endpoint: &Endpoint) -> Vec<&ColumnSchema> {
-    endpoint.open_key_places().filter_map(|place| endpoint.table.schema().key.get(place)).collect()
+    }
 }
 
 /// Whether a placeholder can stand in a key column: the cloud itself gives the UUID.
@@ -168,22 +189,26 @@ pub(super) fn bind_key(
     segment: &str,
     name: &dyn Fn(&str) -> Option<Uuid>,
 ) -> Result<Bound, KeyError> {
-    let open = open_columns(endpoint);
-    let given = match open.as_slice() {
-        [column] => {
-            let placeholder = takes_placeholder(tree, endpoint, column) && segment.parse::<Uuid>().is_err();
-            match (placeholder, name(segment)) {
-                (true, None) => return Ok(Bound::Open(segment.to_owned())),
-                (true, Some(uuid)) => vec![Value::Uuid(uuid)],
-                (false, _) => Key::parse(std::slice::from_ref(*column), segment)?.values().to_vec(),
+    let mut open = endpoint.open_key_places().filter_map(|place| endpoint.table.schema().key.get(place));
+    let given = match (open.next(), open.next()) {
+        (Some(column), None)
+            if takes_placeholder(tree, endpoint, column) && segment.parse::<Uuid>().is_err() =>
+        {
+            match name(segment) {
+                Some(uuid) => Key::one(Value::Uuid(uuid)),
+                None => return Ok(Bound::Open(segment.to_owned())),
             }
         }
-        columns => {
-            let columns: Vec<ColumnSchema> = columns.iter().map(|column| (*column).clone()).collect();
-            Key::parse(&columns, segment)?.values().to_vec()
+        (Some(column), None) => Key::parse(std::slice::from_ref(column), segment)?,
+        (first, second) => {
+            let columns: Vec<ColumnSchema> = first.into_iter().chain(second).chain(open).cloned().collect();
+            Key::parse(&columns, segment)?
         }
     };
-    Ok(Bound::Key(assemble(endpoint, above, given)))
+    if endpoint.fixed_key_place().is_none() {
+        return Ok(Bound::Key(given));
+    }
+    Ok(Bound::Key(assemble(endpoint, above, given.values().to_vec())))
 }
 
 /// A whole key from the parent's and the values of the open columns, in order.

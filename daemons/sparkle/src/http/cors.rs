@@ -45,16 +45,15 @@ pub(super) fn is_known(app: &App, origin: &HeaderValue) -> bool {
     app.0.origins.iter().any(|known| known.0 == *origin)
 }
 
-/// Answers what browsers ask beforehand, and marks what pages of known origins may read.
+/// Answers what browsers ask beforehand, and marks what pages of known origins may read. Without known origins there
+/// is nothing to do: it is left out.
 pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
     let asked = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let known = origin.filter(|it| is_known(&app, it));
     let Some(origin) = known else {
         let mut response = next.run(request).await;
-        if !app.0.origins.is_empty() {
-            set(response.headers_mut(), header::VARY, HeaderValue::from_static("origin"));
-        }
+        set(response.headers_mut(), header::VARY, HeaderValue::from_static("origin"));
         return response;
     };
     let mut response = if request.method() == Method::OPTIONS && asked {

@@ -105,7 +105,7 @@ impl App {
     }
 
     pub(crate) fn router(self) -> Router {
-        Router::new()
+        let router = Router::new()
             .route("/", get(root))
             .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
             .route("/readyz", get(ready))
@@ -123,10 +123,11 @@ impl App {
             .route("/v1/{*path}", any(document))
             .fallback(unknown)
             .method_not_allowed_fallback(wrong_method)
-            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            .layer(from_fn_with_state(self.clone(), cors::admit))
-            .layer(from_fn_with_state(self.clone(), trace::observe))
-            .with_state(self)
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+        let shared = !self.0.origins.is_empty();
+        let router =
+            if shared { router.layer(from_fn_with_state(self.clone(), cors::admit)) } else { router };
+        router.layer(from_fn_with_state(self.clone(), trace::observe)).with_state(self)
     }
 }
 

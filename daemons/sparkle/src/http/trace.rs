@@ -43,7 +43,7 @@ impl Ids {
 /// Logs a request and what was answered; ends it when it takes too long.
 pub(super) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = app.0.ids.of(request.headers().get(REQUEST_ID));
-    let address = request.extensions().get::<PeerAddress>().map(|it| it.0.ip().to_string());
+    let address = request.extensions().get::<PeerAddress>().map(|it| tracing::field::display(it.0.ip()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!("request", id, address, %method, path, caller = tracing::field::Empty);

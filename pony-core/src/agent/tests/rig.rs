@@ -22,7 +22,7 @@ pub(super) const ROOT: u8 = 11;
 pub(super) const VDISK: u8 = 12;
 pub(super) const VNIC: u8 = 13;
 /// Whether something was overlooked is found out after so many events, as it costs a look at everything.
-const OVERLOOKED_EVERY: u64 = 31;
+const OVERLOOKED_EVERY: u64 = 127;
 pub(super) const URI: &str = "http://images.example/a.qcow2";
 
 pub(super) fn volume() -> VolumeOrder {
