@@ -28,8 +28,13 @@ fn booting(bench: &Bench, name: &str) -> Option<InstanceSpec> {
     Some(spec)
 }
 
+/// What the guest's shell says when it listens. What is typed before may be torn apart, and has been seen to keep an emulated
+/// serial port silent for good.
+const PROMPT: &str = "/ # ";
+
 /// Has the guest's shell work out something, and waits until it says `expected`.
 async fn asks(bench: &Bench, spec: &InstanceSpec, what: &str, expected: &str) {
+    bench.says(spec, PROMPT).await;
     let typing = UnixStream::connect(bench.console(spec, "sock")).unwrap();
     let number = Uuid::new_v4().simple().to_string();
     let (mark, log) = (&number[..8], bench.console(spec, "log"));
