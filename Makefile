@@ -58,7 +58,7 @@ bench-postgres: setup ## Measure the PostgreSQL store alone
 	$(CARGO) bench --package pony-benches --no-default-features --features database --bench postgres
 
 bench-state: setup ## Measure the state engine against its peers
-	$(CARGO) bench --package pony-benches --no-default-features --bench state
+	$(CARGO) bench --package pony-benches --no-default-features --features state --bench state
 
 bench-api: setup ## Measure the REST API alone
 	$(CARGO) bench --package pony-benches --no-default-features --features api --bench api
