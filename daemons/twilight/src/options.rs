@@ -20,7 +20,7 @@ pub struct Options {
     #[arg(long, default_value = "tcp://127.0.0.1:9850")]
     pub sparkle: Endpoint,
     /// Sparkle's public key, as it prints it when it starts
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub sparkle_key: PublicKey,
     /// Seconds that a guest may take to shut down before its plug is pulled
     #[arg(long, default_value_t = 10)]
@@ -82,5 +82,26 @@ impl Options {
         twilight.shutdown().await;
         anyhow::ensure!(asked, "Twilight stopped by itself; the log says why");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// One key of 85 does: its Twilight took it for another option, and did not start.
+    #[test]
+    fn a_key_may_begin_with_a_hyphen() {
+        let key = format!("-A{}", "0".repeat(38));
+        let parsed = Alone::try_parse_from(["twilight", "--sparkle-key", &key, "--stop-grace", "3"]);
+        let options = parsed.unwrap_or_else(|error| panic!("{error}")).options;
+        assert_eq!((options.sparkle_key.to_string(), options.stop_grace), (key, 3));
     }
 }

@@ -80,12 +80,16 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     binaries().join(name)
 }
 
-/// Where the daemons' binaries are; builds them, since a test of one package has only that package's.
+/// Where the daemons' binaries are; builds them, since a test of one package has only that package's, unless `PONY_BUILT` says
+/// that it is done.
 fn binaries() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     let pony = PathBuf::from(env!("CARGO_BIN_EXE_pony"));
     let dir = pony.parent().unwrap().to_owned();
     BUILT.get_or_init(|| {
+        if std::env::var_os("PONY_BUILT").is_some() {
+            return;
+        }
         // What cargo tells this test of its own package would make other packages build anew what their scripts built.
         let mut cargo = Command::new(env!("CARGO"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_")) {
