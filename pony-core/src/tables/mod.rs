@@ -83,6 +83,23 @@ mod tests {
     }
 
     /// What a host reports of itself must never go into the database, and what users order must.
+    /// How hosts are reached, and by which keys, is for operators. A table of images told tenants once.
+    #[test]
+    fn tenants_are_not_told_how_hosts_are_reached() {
+        let mut seen = 0;
+        for table in
+            table_schemas().iter().filter(|it| it.mounts.iter().any(|it| it.path.starts_with("/tenant")))
+        {
+            for column in table.desired.iter().chain(&table.current) {
+                if ["way", "origin", "migration"].contains(&column.name.as_str()) {
+                    assert!(column.secret, "{}.{} is shown to tenants", table.name, column.name);
+                    seen += 1;
+                }
+            }
+        }
+        assert_eq!(seen, 4, "of moves and of images");
+    }
+
     #[test]
     fn virtual_tables_have_no_desired_part_and_others_are_stored() {
         for table in table_schemas() {

@@ -444,9 +444,11 @@ pub struct HostImageDesired {
     /// The host that has it.
     #[part(references = "host", on_delete = "cascade", scope = "follows")]
     pub source: Uuid,
-    /// How that host is reached, as it says itself (`host.current.migration`).
+    /// How that host is reached, as it says itself (`host.current.migration`), which is for operators: see `host_instance`.
+    #[part(secret)]
     pub way: Text,
     /// By what it knows the host that reads: what that one says of itself.
+    #[part(secret)]
     pub origin: Text,
 }
 

@@ -112,6 +112,7 @@ impl Storage for HostStorage {
         let slot = self.shared.slots.slot(spec.volume);
         Ok(self.shared.backend(&spec.pool)?.remove(slot).await?)
     }
+
     fn export(&self, volumes: Vec<Export>) {
         self.shared.exports.set(volumes);
     }
