@@ -24,8 +24,8 @@ pub use database::DatabaseArgs;
 pub use http::{HttpArgs, HttpLimits, NoOrigin, Origin};
 pub use lead::Role;
 /// The allocator for programs in which a Sparkle runs: small pieces that live for a request, among a large state that
-/// stays. With the system's, requests take up to half as long again, and more memory (`make bench-api`). A library
-/// chooses none; the program installs it as its `#[global_allocator]`.
+/// stays. With the system's, a GET takes a third longer (`make bench-api`). A library chooses none; the program installs it
+/// as its `#[global_allocator]`.
 pub use mimalloc::MiMalloc as Heap;
 
 use anyhow::Context;
