@@ -133,9 +133,9 @@ impl Damage {
         } else if let Some(row) = change.row::<HostVolume>() {
             let uuids: BTreeSet<Uuid> = row.before.iter().chain(&row.after).map(|it| it.volume).collect();
             uuids.into_iter().for_each(|uuid| self.volume(uuid, view.get::<Volume>(&uuid)));
-            // One that moves waits for the grants of its volumes, and until they have their size.
-            let size = |it: &HostVolume| it.current.as_ref().and_then(|it| it.size);
-            let waits_for = |row: Option<&HostVolume>| row.map(|it| (it.desired.clone(), size(it)));
+            // One that moves waits for the grants of its volumes, and until they have their size, and tells why they do not.
+            let said = |it: &HostVolume| it.current.as_ref().map(|it| (it.size, it.error.clone()));
+            let waits_for = |row: Option<&HostVolume>| row.map(|it| (it.desired.clone(), said(it)));
             if waits_for(row.before) != waits_for(row.after) {
                 let volume = row.after.or(row.before).map(|it| it.volume);
                 let disks = volume.into_iter().flat_map(|it| view.table::<Vdisk>().find("volume", it));

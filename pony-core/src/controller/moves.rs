@@ -19,8 +19,8 @@ use super::instances::{
 };
 use super::{copies, holds, ops};
 use crate::tables::{
-    Host, HostInstance, HostInstanceCurrent, HostInstanceDesired, InstanceDesired, InstanceStatus, Vdisk,
-    Volume,
+    Host, HostInstance, HostInstanceCurrent, HostInstanceDesired, HostVolume, InstanceDesired,
+    InstanceStatus, Vdisk, Volume,
 };
 use pony_state::{Read, Text};
 use serde_json::{Value as Json, json};
@@ -225,7 +225,19 @@ fn show_the_way(view: &impl Read, row: &HostInstance, placement: &HostInstanceDe
         // From the way on nothing is done with its volumes but by the guest.
         _ if is_ready && volumes.any(|it| holds::keeps(view, row.host, it)) => Decision::Nothing,
         _ if is_ready => update(row, [("way", json!(&*way))]),
-        Some(error) => Decision::Stuck(format!("host {} cannot have it yet: {error}", name_of(view, to))),
+        Some(error) => {
+            let why = trouble_there(view, row.instance, to).unwrap_or_default();
+            Decision::Stuck(format!("host {} cannot have it yet: {error}{why}", name_of(view, to)))
+        }
         None => Decision::Nothing,
     }
+}
+
+/// What is wrong with a volume of the instance on the target. Of the volume itself its own host tells, where all may be well.
+fn trouble_there(view: &impl Read, instance: Uuid, to: Uuid) -> Option<String> {
+    let mut volumes = view.joined::<Vdisk, Volume>("instance", instance).map(|(_, it)| it.uuid);
+    volumes.find_map(|volume| {
+        let error = view.get::<HostVolume>(&(to, volume))?.current.as_ref()?.error.as_deref()?;
+        Some(format!("; volume {volume} there: {error}"))
+    })
 }

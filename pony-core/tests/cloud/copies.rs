@@ -2,6 +2,8 @@
 
 use crate::database::{delete, insert, update};
 use crate::rig::*;
+use pony_core::tables::Instance;
+use pony_state::Read;
 use serde_json::{Value as Json, json};
 
 const POOLS: [u128; 2] = [500, 501];
@@ -110,6 +112,27 @@ fn a_copy_is_the_volume_once_its_instance_was_sent_and_what_was_copied_is_remove
     tell_volume(&mut rig, 0, json!({ "status": "absent", "deleted": true }));
     assert_eq!((copies(&rig), rig.peer(0).order("volume", json!(id(VOLUME)))), (vec![], None));
     assert!(rig.peer(1).order("volume", json!(id(VOLUME))).is_some());
+}
+
+/// Its volume is told of as its own host has it, where nothing is wrong: nobody said what was.
+#[test]
+fn a_copy_that_cannot_be_made_is_told_with_its_reason() {
+    let mut rig = running();
+    evacuate(&mut rig, 0, "evacuated");
+    say(&mut rig, 1, "starting", json!({ "error": "waiting for its volume" }));
+    let told = |rig: &Rig| {
+        let current = rig.controller.snapshot().get::<Instance>(&id(1)).and_then(|it| it.current.clone());
+        current.and_then(|it| it.error).map(|it| it.to_string()).unwrap_or_default()
+    };
+    assert_eq!(told(&rig), "host h1 cannot have it yet: waiting for its volume");
+    tell_volume(&mut rig, 1, json!({ "status": "initializing", "error": "the disk is full" }));
+    let why = format!(
+        "host h1 cannot have it yet: waiting for its volume; volume {} there: the disk is full",
+        id(VOLUME)
+    );
+    assert_eq!(told(&rig), why);
+    tell_volume(&mut rig, 1, json!({ "status": "initializing" }));
+    assert_eq!(told(&rig), "host h1 cannot have it yet: waiting for its volume");
 }
 
 #[test]
