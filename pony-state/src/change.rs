@@ -8,7 +8,6 @@ use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use triomphe::Arc as Shared;
 
 /// One row before and after a transaction. Cloning it costs a reference count.
 ///
@@ -61,17 +60,22 @@ trait ChangeOps: Any + Send + Sync {
     fn part_changed(&self, kind: PartKind) -> bool;
 }
 
-/// A row before and after something; at least one is there.
-pub(crate) type BothVersions<R> = (Option<Shared<R>>, Option<Shared<R>>);
-
-/// Both versions of a row, with its table.
+/// Both versions of a row, with its table; at least one is there. In one piece of memory, which the log begins and the
+/// commit completes.
+#[derive(Debug, Clone)]
 pub(crate) struct Versions<R> {
-    def: Arc<TableDef>,
-    pub(crate) before: Option<Shared<R>>,
-    pub(crate) after: Option<Shared<R>>,
+    pub(crate) def: Arc<TableDef>,
+    pub(crate) before: Option<R>,
+    pub(crate) after: Option<R>,
 }
 
 impl<R: Row> Versions<R> {
+    /// What a row was; what it is comes later.
+    #[inline]
+    pub(crate) fn before(def: &Arc<TableDef>, row: R) -> Arc<Self> {
+        Arc::new(Self { def: Arc::clone(def), before: Some(row), after: None })
+    }
+
     pub(crate) fn key(&self) -> Option<R::Key> {
         self.before.as_ref().or(self.after.as_ref()).map(|row| row.key())
     }
@@ -87,15 +91,15 @@ impl<R: Row> ChangeOps for Versions<R> {
     }
 
     fn before(&self) -> Option<&dyn RowOps> {
-        self.before.as_deref().map(|row| row as &dyn RowOps)
+        self.before.as_ref().map(|row| row as &dyn RowOps)
     }
 
     fn after(&self) -> Option<&dyn RowOps> {
-        self.after.as_deref().map(|row| row as &dyn RowOps)
+        self.after.as_ref().map(|row| row as &dyn RowOps)
     }
 
     fn part_changed(&self, kind: PartKind) -> bool {
-        let (before, after) = (self.before.as_deref(), self.after.as_deref());
+        let (before, after) = (self.before.as_ref(), self.after.as_ref());
         match kind {
             PartKind::Desired => before.and_then(R::desired) != after.and_then(R::desired),
             PartKind::Current => before.and_then(R::current) != after.and_then(R::current),
@@ -104,8 +108,8 @@ impl<R: Row> ChangeOps for Versions<R> {
 }
 
 impl Change {
-    pub(crate) fn new<R: Row>(def: Arc<TableDef>, (before, after): BothVersions<R>) -> Self {
-        Self { rows: Arc::new(Versions { def, before, after }) }
+    pub(crate) const fn new<R: Row>(versions: Arc<Versions<R>>) -> Self {
+        Self { rows: versions }
     }
 
     /// The row's table.
@@ -218,7 +222,7 @@ impl Change {
     #[must_use]
     pub fn row<R: Row>(&self) -> Option<RowChange<'_, R>> {
         let rows = self.versions::<R>()?;
-        Some(RowChange { before: rows.before.as_deref(), after: rows.after.as_deref() })
+        Some(RowChange { before: rows.before.as_ref(), after: rows.after.as_ref() })
     }
 
     pub(crate) fn versions<R: Row>(&self) -> Option<&Versions<R>> {

@@ -121,6 +121,14 @@ impl Row for DynRow {
         self.current.as_ref()
     }
 
+    fn desired_mut(&mut self) -> Option<&mut DynPart> {
+        self.desired.as_mut()
+    }
+
+    fn current_mut(&mut self) -> Option<&mut DynPart> {
+        self.current.as_mut()
+    }
+
     fn set_desired(&mut self, part: Option<DynPart>) {
         self.desired = part;
     }

@@ -324,6 +324,32 @@ pub trait Row: Clone + PartialEq + Debug + Send + Sync + 'static {
     /// ```
     fn current(&self) -> Option<&Self::Current>;
 
+    /// The desired part, to change it.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut lamp = state.get::<Lamp>(&"hall".into()).unwrap().clone();
+    /// lamp.desired_mut().unwrap().percent = 50;
+    /// assert_eq!(lamp.desired, Some(light(50)));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    fn desired_mut(&mut self) -> Option<&mut Self::Desired>;
+
+    /// The current part, to change it.
+    ///
+    /// ```
+    /// # use pony_state::*;
+    /// # use pony_state_docs::*;
+    /// # let mut state = house()?;
+    /// let mut lamp = state.get::<Lamp>(&"hall".into()).unwrap().clone();
+    /// lamp.current_mut().unwrap().percent = 50;
+    /// assert_eq!(lamp.current, Some(light(50)));
+    /// # Ok::<_, SchemaError>(())
+    /// ```
+    fn current_mut(&mut self) -> Option<&mut Self::Current>;
+
     /// Puts a desired part into the place of what was there.
     ///
     /// ```

@@ -12,7 +12,7 @@ pub use invariants::InvariantError;
 pub(crate) use log::KEPT_ENTRIES_MAX;
 pub(crate) use ops::TableOps;
 
-use crate::change::BothVersions;
+use crate::change::Versions;
 use crate::engine::hash_index::HashIndex;
 use crate::engine::id_set::Ids;
 use crate::engine::index::Index;
@@ -23,8 +23,8 @@ use crate::value::Value;
 use log::{Before, First, Log};
 use order::{Order, ranked};
 use std::cmp::Ordering;
+use std::mem;
 use std::sync::Arc;
-use triomphe::Arc as Shared;
 
 /// Rows per page: what one write copies while a snapshot lives, so few.
 pub(crate) const PAGE_ROWS: usize = 8;
@@ -32,18 +32,26 @@ pub(crate) const PAGE_ROWS: usize = 8;
 /// How to get at one part of a row.
 pub(crate) struct Access<R, P> {
     get: fn(&R) -> Option<&P>,
-    /// A row with that part, and what else another one has.
-    with: fn(&R, Option<P>) -> R,
+    get_mut: fn(&mut R) -> Option<&mut P>,
+    set: fn(&mut R, Option<P>),
 }
 
 impl<R: Row> Access<R, R::Desired> {
-    pub(crate) const DESIRED: Self =
-        Self { get: R::desired, with: |row, part| R::of(row.key(), part, row.current().cloned()) };
+    pub(crate) const DESIRED: Self = Self { get: R::desired, get_mut: R::desired_mut, set: R::set_desired };
 }
 
 impl<R: Row> Access<R, R::Current> {
-    pub(crate) const CURRENT: Self =
-        Self { get: R::current, with: |row, part| R::of(row.key(), row.desired().cloned(), part) };
+    pub(crate) const CURRENT: Self = Self { get: R::current, get_mut: R::current_mut, set: R::set_current };
+}
+
+impl<R: Row, P> Access<R, P> {
+    /// Gives a row the part, and says what it was.
+    #[inline]
+    fn replace(&self, row: &mut R, part: Option<P>) -> R {
+        let before = row.clone();
+        (self.set)(row, part);
+        before
+    }
 }
 
 /// A table.
@@ -155,7 +163,7 @@ impl<R: Row> TableData<R> {
         match self.find_id(hash, key) {
             None => self.insert(hash, key, row),
             Some(id) if self.by_id(id) == Some(&row) => None,
-            Some(id) => self.change(hash, id, row),
+            Some(id) => self.change(hash, id, |place| mem::replace(place, row)),
         }
     }
 
@@ -169,7 +177,8 @@ impl<R: Row> TableData<R> {
     ) -> Option<usize> {
         let hash = self.def.hash_of(key);
         let Some(id) = self.find_id(hash, key) else {
-            let row = (access.with)(&R::new(key.clone()), Some(part?));
+            let mut row = R::new(key.clone());
+            (access.set)(&mut row, Some(part?));
             return self.insert(hash, key, row);
         };
         let row = self.by_id(id)?;
@@ -179,12 +188,11 @@ impl<R: Row> TableData<R> {
         if part.is_none() && (row.desired().is_none() || row.current().is_none()) {
             return self.remove_at(hash, key, id);
         }
-        let row = (access.with)(row, part);
-        self.change(hash, id, row)
+        self.change(hash, id, |row| access.replace(row, part))
     }
 
     /// Changes a part of the row of a key where there is one.
-    pub(crate) fn update<P: PartialEq + Clone>(
+    pub(crate) fn update<P: PartialEq>(
         &mut self,
         key: &R::Key,
         access: &Access<R, P>,
@@ -192,15 +200,11 @@ impl<R: Row> TableData<R> {
     ) -> Option<usize> {
         let hash = self.def.hash_of(key);
         let id = self.find_id(hash, key)?;
-        let row = self.by_id(id)?;
-        let old = (access.get)(row)?;
-        let mut part = old.clone();
-        change(&mut part);
-        if part == *old {
-            return None;
-        }
-        let row = (access.with)(row, Some(part));
-        self.change(hash, id, row)
+        (access.get)(self.by_id(id)?)?;
+        let place = self.rows.get_mut(id)?;
+        let before = Versions::before(&self.def, place.clone());
+        let before = Trial { place, before: Some(before) }.run(access, change)?;
+        self.changed(hash, id, before)
     }
 
     /// Removes the row of a key.
@@ -219,10 +223,17 @@ impl<R: Row> TableData<R> {
         Some(self.log.last())
     }
 
-    fn change(&mut self, hash: u32, id: u32, row: R) -> Option<usize> {
-        let place = self.rows.get_mut(id)?;
-        let before = Shared::new(std::mem::replace(place, row));
-        update_indexes(&self.def, &mut self.indexes, id, Some(&*before), Some(place));
+    /// Changes a row; `write` says what it was.
+    #[inline]
+    fn change(&mut self, hash: u32, id: u32, write: impl FnOnce(&mut R) -> R) -> Option<usize> {
+        let before = Versions::before(&self.def, write(self.rows.get_mut(id)?));
+        self.changed(hash, id, before)
+    }
+
+    /// Follows a change of a row.
+    #[inline]
+    fn changed(&mut self, hash: u32, id: u32, before: Arc<Versions<R>>) -> Option<usize> {
+        update_indexes(&self.def, &mut self.indexes, id, before.before.as_ref(), self.rows.get(id));
         self.log.note(hash, id, Before::Row(before));
         Some(self.log.last())
     }
@@ -230,15 +241,15 @@ impl<R: Row> TableData<R> {
     fn remove_at(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<usize> {
         self.order.remove(&self.rows, key);
         self.primary.remove(hash, id);
-        let before = Shared::new(self.rows.remove(id)?);
-        update_indexes(&self.def, &mut self.indexes, id, Some(&*before), None);
-        self.log.note(hash, id, Before::Row(before));
+        let row = self.rows.remove(id)?;
+        update_indexes(&self.def, &mut self.indexes, id, Some(&row), None);
+        self.log.note(hash, id, Before::Row(Versions::before(&self.def, row)));
         Some(self.log.last())
     }
 
     /// What the log has noted as the first write to a row, and the row as it is; `None` where that has been said at its
     /// first touch, or where the row is what it was.
-    fn take_versions(&mut self, place: usize) -> Option<BothVersions<R>> {
+    fn take_versions(&mut self, place: usize) -> Option<Arc<Versions<R>>> {
         let First { hash, id, before, is_only } = self.log.take_first(place)?;
         let is = |row: &&R| before.is_of(row);
         let row = self.by_id(id).filter(is).or_else(|| {
@@ -246,10 +257,15 @@ impl<R: Row> TableData<R> {
             self.by_id(found)
         });
         match before {
-            Before::Row(before) => {
-                (is_only || row != Some(&*before)).then(|| (Some(before), row.cloned().map(Shared::new)))
+            Before::Row(versions) if !is_only && row == versions.before.as_ref() => None,
+            Before::Row(mut versions) => {
+                Arc::make_mut(&mut versions).after = row.cloned();
+                Some(versions)
             }
-            _ => Some((None, Some(Shared::new(row?.clone())))),
+            _ => {
+                let (def, after) = (Arc::clone(&self.def), Some(row?.clone()));
+                Some(Arc::new(Versions { def, before: None, after }))
+            }
         }
     }
 
@@ -263,7 +279,9 @@ impl<R: Row> TableData<R> {
     fn undo_all(&mut self) {
         while let Some(before) = self.log.pop() {
             let undone = match before {
-                Before::Row(row) => self.put(&row.key(), Shared::unwrap_or_clone(row)),
+                Before::Row(versions) => {
+                    Arc::unwrap_or_clone(versions).before.and_then(|row| self.put(&row.key(), row))
+                }
                 Before::Nothing(key) => self.remove(&key),
                 Before::Taken => None,
             };
@@ -273,6 +291,33 @@ impl<R: Row> TableData<R> {
             }
         }
         self.end();
+    }
+}
+
+/// A row that somebody changes in its place. What it was is put back, unless it is taken out: where `change` panics, too.
+struct Trial<'a, R: Row> {
+    place: &'a mut R,
+    before: Option<Arc<Versions<R>>>,
+}
+
+impl<R: Row> Trial<'_, R> {
+    /// Changes a part. Gives what the row was, if it is another one now.
+    fn run<P: PartialEq>(
+        mut self,
+        access: &Access<R, P>,
+        change: impl FnOnce(&mut P),
+    ) -> Option<Arc<Versions<R>>> {
+        change((access.get_mut)(self.place)?);
+        let was = self.before.as_ref()?.before.as_ref().and_then(access.get);
+        if was == (access.get)(self.place) { None } else { self.before.take() }
+    }
+}
+
+impl<R: Row> Drop for Trial<'_, R> {
+    fn drop(&mut self) {
+        if let Some(row) = self.before.take().and_then(|it| Arc::unwrap_or_clone(it).before) {
+            *self.place = row;
+        }
     }
 }
 

@@ -301,6 +301,7 @@ fn requirements(name: &LitStr, table: &Table, columns: &Columns<'_>) -> TokenStr
 struct PartCode {
     ty: TokenStream,
     get: TokenStream,
+    get_mut: TokenStream,
     set: TokenStream,
     param: TokenStream,
     new: TokenStream,
@@ -312,6 +313,7 @@ fn part_code(field: &str, ty: Option<&Type>) -> PartCode {
         Some(ty) => PartCode {
             ty: quote!(#ty),
             get: quote!(self.#ident.as_ref()),
+            get_mut: quote!(self.#ident.as_mut()),
             set: quote!(self.#ident = part;),
             param: quote!(#ident),
             new: quote!(#ident,),
@@ -319,6 +321,7 @@ fn part_code(field: &str, ty: Option<&Type>) -> PartCode {
         None => PartCode {
             ty: quote!(::pony_state::NoPart),
             get: quote!(::core::option::Option::None),
+            get_mut: quote!(::core::option::Option::None),
             set: quote!(if let ::core::option::Option::Some(part) = part {
                 match part {}
             }),
@@ -328,25 +331,45 @@ fn part_code(field: &str, ty: Option<&Type>) -> PartCode {
     }
 }
 
+/// The methods of a row that read and write a part.
+fn part_accessors(field: &str, PartCode { ty, get, get_mut, set, .. }: &PartCode) -> TokenStream {
+    let ident = |name: &str| Ident::new(name, Span::call_site());
+    let (part, part_mut) = (ident(field), ident(&format!("{field}_mut")));
+    let set_part = ident(&format!("set_{field}"));
+    quote! {
+        fn #part(&self) -> ::core::option::Option<&#ty> {
+            #get
+        }
+
+        fn #part_mut(&mut self) -> ::core::option::Option<&mut #ty> {
+            #get_mut
+        }
+
+        fn #set_part(&mut self, part: ::core::option::Option<#ty>) {
+            #set
+        }
+    }
+}
+
 fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
-    let PartCode { ty: desired, get: get_desired, set: set_desired, param: desired_param, new: new_desired } =
-        part_code("desired", columns.desired);
-    let PartCode { ty: current, get: get_current, set: set_current, param: current_param, new: new_current } =
-        part_code("current", columns.current);
+    let (desired, current) = (part_code("desired", columns.desired), part_code("current", columns.current));
+    let accessors = [part_accessors("desired", &desired), part_accessors("current", &current)];
+    let (desired_ty, desired_param, desired_new) = (&desired.ty, &desired.param, &desired.new);
+    let (current_ty, current_param, current_new) = (&current.ty, &current.param, &current.new);
     let key = key_code(&columns.key);
     let KeyCode { ty, new, own, cmp, has, rank, values, untyped, typed } = &key;
     quote! {
         impl ::pony_state::Row for #name {
             type Key = #ty;
-            type Desired = #desired;
-            type Current = #current;
+            type Desired = #desired_ty;
+            type Current = #current_ty;
 
             fn of(
                 key: Self::Key,
                 #desired_param: ::core::option::Option<Self::Desired>,
                 #current_param: ::core::option::Option<Self::Current>,
             ) -> Self {
-                Self { #new #new_desired #new_current }
+                Self { #new #desired_new #current_new }
             }
 
             fn key(&self) -> Self::Key {
@@ -369,21 +392,7 @@ fn row_impl(name: &Ident, columns: &Columns<'_>) -> TokenStream {
                 match column { #(#values,)* _ => ::pony_state::Value::Null }
             }
 
-            fn desired(&self) -> ::core::option::Option<&Self::Desired> {
-                #get_desired
-            }
-
-            fn current(&self) -> ::core::option::Option<&Self::Current> {
-                #get_current
-            }
-
-            fn set_desired(&mut self, part: ::core::option::Option<Self::Desired>) {
-                #set_desired
-            }
-
-            fn set_current(&mut self, part: ::core::option::Option<Self::Current>) {
-                #set_current
-            }
+            #(#accessors)*
 
             fn untyped_key(key: &Self::Key) -> ::pony_state::Key {
                 ::pony_state::Key::of([#(#untyped),*])

@@ -1,8 +1,9 @@
 //! What the rows were before each write of the running transaction: an undo log, and what becomes the changes.
 
+use crate::change::Versions;
 use crate::row::Row;
 use hashbrown::HashTable;
-use triomphe::Arc;
+use std::sync::Arc;
 
 /// Up to this many entries are searched one by one: most transactions never build the hash table.
 const LINEAR_ENTRIES_MAX: usize = 8;
@@ -24,7 +25,8 @@ struct Entry<R: Row> {
 pub(super) enum Before<R: Row> {
     /// There was no row of that key. New rows, of which there may be very many, need no more than this.
     Nothing(R::Key),
-    Row(Arc<R>),
+    /// What comes after it is not said yet.
+    Row(Arc<Versions<R>>),
     /// It has been taken out.
     Taken,
 }
@@ -33,7 +35,7 @@ impl<R: Row> Before<R> {
     fn key(&self) -> Option<R::Key> {
         match self {
             Self::Nothing(key) => Some(key.clone()),
-            Self::Row(row) => Some(row.key()),
+            Self::Row(versions) => versions.key(),
             Self::Taken => None,
         }
     }
@@ -42,7 +44,7 @@ impl<R: Row> Before<R> {
     pub(super) fn is_of(&self, row: &R) -> bool {
         match self {
             Self::Nothing(key) => row.has_key(key),
-            Self::Row(before) => row.has_key(&before.key()),
+            Self::Row(versions) => versions.key().is_some_and(|key| row.has_key(&key)),
             Self::Taken => false,
         }
     }

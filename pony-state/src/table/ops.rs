@@ -134,7 +134,7 @@ impl<R: Row> TableOps for TableData<R> {
     fn apply(&mut self, change: &Change) -> Option<Option<usize>> {
         let versions = change.versions::<R>()?;
         Some(match &versions.after {
-            Some(row) => self.put(&versions.key()?, (**row).clone()),
+            Some(row) => self.put(&versions.key()?, row.clone()),
             None => self.remove(&versions.key()?),
         })
     }
@@ -144,8 +144,7 @@ impl<R: Row> TableOps for TableData<R> {
     }
 
     fn take_change(&mut self, place: usize) -> Option<Change> {
-        let versions = self.take_versions(place)?;
-        Some(Change::new(Arc::clone(self.table_def()), versions))
+        self.take_versions(place).map(Change::new)
     }
 
     fn take_only_change(&mut self) -> Option<Change> {
