@@ -1,7 +1,7 @@
 //! `pony-state` against what somebody would take instead, and against the least that the same work can cost (`limit`).
 //!
 //! `PONY_BENCH_INSTANCES` sets the size of the cloud; `PONY_BENCH_ONLY` names the only part to measure: `speed`,
-//! `beside`, `growth` or `memory`.
+//! `beside`, `growth` or `memory`; `PONY_BENCH_PEERS` the only peers of `speed` (`pony,limit`).
 
 mod beside;
 mod embedded;
@@ -53,19 +53,28 @@ const SCANS: usize = 20;
 
 type Drivers<'a> = Vec<Box<dyn Driver + 'a>>;
 
+/// The peers that are wanted, all of them loaded.
 fn drivers<'a>(cloud: &'a Cloud, dir: &std::path::Path) -> anyhow::Result<Drivers<'a>> {
-    let mut drivers: Drivers<'a> = vec![
-        Box::new(Local::<Pony>::load(cloud)?),
-        Box::new(Local::<Limit>::load(cloud)?),
-        Box::new(Local::<Sqlite>::load(cloud)?),
-        Box::new(Local::<MultiIndex>::load(cloud)?),
-        Box::new(Local::<Persistent>::load(cloud)?),
-        Box::new(Local::<Embedded>::load(cloud)?),
-    ];
-    if let Some(memdb) = Memdb::load(dir, cloud)? {
-        drivers.push(Box::new(memdb));
-    }
+    let wanted = std::env::var("PONY_BENCH_PEERS").ok();
+    let mut drivers: Drivers<'a> = Vec::new();
+    let mut add = |name: &str, load: &dyn Fn() -> anyhow::Result<Option<Box<dyn Driver + 'a>>>| {
+        if wanted.as_deref().is_none_or(|it| it.split(',').any(|it| it == name)) {
+            drivers.extend(load()?);
+        }
+        anyhow::Ok(())
+    };
+    add(Pony::NAME, &|| local::<Pony>(cloud))?;
+    add(Limit::NAME, &|| local::<Limit>(cloud))?;
+    add(Sqlite::NAME, &|| local::<Sqlite>(cloud))?;
+    add(MultiIndex::NAME, &|| local::<MultiIndex>(cloud))?;
+    add(Persistent::NAME, &|| local::<Persistent>(cloud))?;
+    add(Embedded::NAME, &|| local::<Embedded>(cloud))?;
+    add(Memdb::NAME, &|| Ok(Memdb::load(dir, cloud)?.map(|it| Box::new(it) as Box<dyn Driver>)))?;
     Ok(drivers)
+}
+
+fn local<'a, P: Peer + 'a>(cloud: &'a Cloud) -> anyhow::Result<Option<Box<dyn Driver + 'a>>> {
+    Ok(Some(Box::new(Local::<P>::load(cloud)?)))
 }
 
 /// Measures one operation on all peers. A peer that fails finds what no other does.

@@ -20,6 +20,10 @@ pub(crate) struct Memdb {
     output: BufReader<ChildStdout>,
 }
 
+impl Memdb {
+    pub(crate) const NAME: &'static str = "memdb";
+}
+
 /// Builds the peer. `None`, with the reason printed, where that cannot be done.
 fn build(dir: &Path) -> anyhow::Result<Option<PathBuf>> {
     if !Path::new(DEBIAN_GOPATH).join("src/github.com/hashicorp/go-memdb").exists() {
@@ -131,7 +135,7 @@ fn flat(moves: &[(Uuid, Uuid)]) -> impl Iterator<Item = Uuid> + '_ {
 
 impl Driver for Memdb {
     fn name(&self) -> &'static str {
-        "memdb"
+        Self::NAME
     }
 
     fn run(&mut self, work: Work<'_>) -> anyhow::Result<Outcome> {

@@ -77,7 +77,7 @@ impl<R: Row> Versions<R> {
     }
 
     pub(crate) fn key(&self) -> Option<R::Key> {
-        self.before.as_ref().or(self.after.as_ref()).map(|row| row.key())
+        self.before.as_ref().or(self.after.as_ref()).map(Row::key)
     }
 }
 

@@ -4,6 +4,7 @@
 //! transaction decides later whether the log becomes changes or is undone.
 
 mod invariants;
+mod listings;
 mod log;
 mod ops;
 mod order;
@@ -16,12 +17,13 @@ use crate::change::Versions;
 use crate::engine::hash_index::HashIndex;
 use crate::engine::id_set::Ids;
 use crate::engine::index::Index;
-use crate::engine::slab::{Items, Slab};
+use crate::engine::slab::Items;
 use crate::row::Row;
 use crate::schema::{ColumnPlaces, TableDef};
 use crate::value::Value;
+use listings::{Listed, Listings};
 use log::{Before, First, Log};
-use order::{Order, ranked};
+use order::Rows;
 use std::cmp::Ordering;
 use std::mem;
 use std::sync::Arc;
@@ -58,19 +60,16 @@ impl<R: Row, P> Access<R, P> {
 #[derive(Debug, Clone)]
 pub(crate) struct TableData<R: Row> {
     def: Arc<TableDef>,
-    rows: Slab<R, PAGE_ROWS>,
+    rows: Rows<R>,
     primary: HashIndex,
-    order: Order,
-    /// In the order of [`TableDef::indexed`].
-    indexes: Vec<Index>,
+    listings: Listings,
     log: Log<R>,
 }
 
 impl<R: Row> TableData<R> {
     pub(crate) fn new(def: Arc<TableDef>) -> Self {
-        let indexes = vec![Index::default(); def.indexed().len()];
-        let (rows, primary, order) = (Slab::default(), HashIndex::default(), Order::default());
-        Self { def, rows, primary, order, indexes, log: Log::default() }
+        let (rows, primary, listings) = (Rows::default(), HashIndex::default(), Listings::new(&def));
+        Self { def, rows, primary, listings, log: Log::default() }
     }
 
     pub(crate) fn table_def(&self) -> &Arc<TableDef> {
@@ -111,9 +110,19 @@ impl<R: Row> TableData<R> {
         self.rows.iter().map(|(id, _)| id)
     }
 
+    #[inline]
+    fn listed(&self) -> &Listed {
+        self.listings.whole(&self.def, &self.rows)
+    }
+
+    #[inline]
+    fn index(&self, places: ColumnPlaces) -> Option<&Index> {
+        self.listed().indexes.get(places.index?)
+    }
+
     /// Row ids in the order of keys, beginning after a key (which need not exist).
     pub(crate) fn ids_after<'a>(&'a self, after: Option<&R::Key>) -> impl Iterator<Item = u32> + use<'a, R> {
-        let order = self.order.whole(&self.rows);
+        let order = &self.listed().order;
         let place = after.map_or((0, 0), |key| {
             let cmp = order::by_rank(&self.rows, R::rank(key), key);
             order.lower_bound(&|it| match cmp(it) {
@@ -132,7 +141,7 @@ impl<R: Row> TableData<R> {
     /// The rows that have a value in a column of these places, in either part or the key.
     #[inline]
     pub(crate) fn find_at(&self, places: ColumnPlaces, value: &Value) -> Ids<'_> {
-        if let Some(index) = places.index.and_then(|index| self.indexes.get(index)) {
+        if let Some(index) = self.index(places) {
             return index.find(&self.def, value);
         }
         if places.key.is_some() {
@@ -146,7 +155,7 @@ impl<R: Row> TableData<R> {
 
     /// About how many rows [`TableData::find_at`] would look at.
     pub(crate) fn find_cost(&self, places: ColumnPlaces, value: &Value) -> usize {
-        match places.index.and_then(|index| self.indexes.get(index)) {
+        match self.index(places) {
             Some(index) => index.count(&self.def, value),
             None if places.key.is_some() => 1,
             None => self.rows.len(),
@@ -215,10 +224,9 @@ impl<R: Row> TableData<R> {
     }
 
     fn insert(&mut self, hash: u32, key: &R::Key, row: R) -> Option<usize> {
-        let (id, rank) = (self.rows.insert(row), R::rank(key));
+        let id = self.rows.insert(row);
         self.primary.insert(hash, id);
-        self.order.insert(ranked(rank, id), &self.rows, key);
-        update_indexes(&self.def, &mut self.indexes, id, None, self.rows.get(id));
+        self.listings.insert(&self.def, &self.rows, id, key);
         self.log.note(hash, id, Before::Nothing(key.clone()));
         Some(self.log.last())
     }
@@ -233,16 +241,15 @@ impl<R: Row> TableData<R> {
     /// Follows a change of a row.
     #[inline]
     fn changed(&mut self, hash: u32, id: u32, before: Arc<Versions<R>>) -> Option<usize> {
-        update_indexes(&self.def, &mut self.indexes, id, before.before.as_ref(), self.rows.get(id));
+        self.listings.change(&self.def, &self.rows, id, before.before.as_ref());
         self.log.note(hash, id, Before::Row(before));
         Some(self.log.last())
     }
 
     fn remove_at(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<usize> {
-        self.order.remove(&self.rows, key);
+        self.listings.remove(&self.def, &self.rows, id, key);
         self.primary.remove(hash, id);
         let row = self.rows.remove(id)?;
-        update_indexes(&self.def, &mut self.indexes, id, Some(&row), None);
         self.log.note(hash, id, Before::Row(Versions::before(&self.def, row)));
         Some(self.log.last())
     }
@@ -271,7 +278,7 @@ impl<R: Row> TableData<R> {
 
     /// Ends a transaction: forgets its log.
     fn end(&mut self) {
-        self.order.settle(&self.rows);
+        self.listings.settle(&self.def, &self.rows);
         self.log.clear();
     }
 
@@ -318,11 +325,5 @@ impl<R: Row> Drop for Trial<'_, R> {
         if let Some(row) = self.before.take().and_then(|it| Arc::unwrap_or_clone(it).before) {
             *self.place = row;
         }
-    }
-}
-
-fn update_indexes<R: Row>(def: &TableDef, indexes: &mut [Index], id: u32, old: Option<&R>, new: Option<&R>) {
-    for ((_, places), index) in def.indexed().iter().zip(indexes) {
-        index.update(def, *places, id, old, new);
     }
 }

@@ -32,6 +32,19 @@ impl HashIndex {
         self.len
     }
 
+    /// In which of so many equal parts of an index of that many entries a hash has its place; both numbers of parts and of
+    /// places are powers of two.
+    pub(crate) const fn part(hash: u32, entries: usize, parts: usize) -> usize {
+        let places = Self::places(entries);
+        (hash as usize & (places - 1)) / places.div_ceil(parts)
+    }
+
+    /// How many places so many entries take.
+    const fn places(entries: usize) -> usize {
+        let least = (entries * 4).div_ceil(3).next_power_of_two();
+        if least < PAGE_ENTRIES { PAGE_ENTRIES } else { least }
+    }
+
     const fn mask(&self) -> usize {
         self.entries.len().wrapping_sub(1)
     }

@@ -46,6 +46,10 @@ impl Id {
     /// The place of the id among these, or where it would have to be put.
     #[inline]
     fn search(&self, ids: &[u32]) -> Result<usize, usize> {
+        // What is new mostly comes last.
+        if ids.last().is_none_or(|last| *last < self.0) {
+            return Err(ids.len());
+        }
         let place = self.less(ids);
         if ids.get(place) == Some(&self.0) { Ok(place) } else { Err(place) }
     }

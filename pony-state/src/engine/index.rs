@@ -10,6 +10,10 @@ use crate::value::Value;
 /// Postings per page: what one write copies while a snapshot lives, so few.
 const PAGE_POSTINGS: usize = 16;
 
+/// Many new rows are listed in parts of about so many, up to so many parts.
+const PART_ROWS: usize = 256;
+const PARTS_MAX: usize = 256;
+
 /// The rows of one value.
 #[derive(Debug, Clone)]
 struct Posting {
@@ -91,7 +95,7 @@ impl Index {
         if let Some(place) = places.key {
             // A key is of one row for good: it comes and goes with it.
             match (old, new) {
-                (None, Some(row)) => self.insert(def, &row.key_value(place), id),
+                (None, Some(row)) => self.insert(def, row.key_value(place), id),
                 (Some(row), None) => self.remove(def, &row.key_value(place), id),
                 _ => {}
             }
@@ -128,16 +132,45 @@ impl Index {
         if let Some(is) = is.map(|part| part.value(place))
             && !elsewhere(old, &is)
         {
-            self.insert(def, &is, id);
+            self.insert(def, is, id);
         }
     }
 
-    fn insert(&mut self, def: &TableDef, value: &Value, row: u32) {
-        let hash = def.hash_of(value);
-        if let Some(posting) = self.posting(hash, value).and_then(|id| self.postings.get_mut(id)) {
+    /// Lists many new rows, those together whose values lie together here: a large index is passed once, instead of
+    /// jumped about in, which is a wait for memory each time.
+    pub(crate) fn insert_all<R: Row, const ITEMS: usize>(
+        &mut self,
+        def: &TableDef,
+        places: ColumnPlaces,
+        rows: &Slab<R, ITEMS>,
+        ids: &[u32],
+    ) {
+        let parts = (ids.len() / PART_ROWS + 1).next_power_of_two().min(PARTS_MAX);
+        let mut parted = vec![Vec::with_capacity(ids.len() / parts + PART_ROWS); parts];
+        let entries = self.by_hash.len() + ids.len();
+        for (&id, row) in ids.iter().filter_map(|id| Some((id, rows.get(*id)?))) {
+            for value in values_of(row, places).into_iter().flatten() {
+                let hash = def.hash_of(&value);
+                if let Some(part) = parted.get_mut(HashIndex::part(hash, entries, parts)) {
+                    part.push((hash, value, id));
+                }
+            }
+        }
+        for (hash, value, row) in parted.into_iter().flatten() {
+            self.list(hash, value, row);
+        }
+    }
+
+    fn insert(&mut self, def: &TableDef, value: Value, row: u32) {
+        self.list(def.hash_of(&value), value, row);
+    }
+
+    #[inline]
+    fn list(&mut self, hash: u32, value: Value, row: u32) {
+        if let Some(posting) = self.posting(hash, &value).and_then(|id| self.postings.get_mut(id)) {
             posting.rows.insert(row);
         } else {
-            let id = self.postings.insert(Posting { value: value.clone(), rows: IdSet::one(row) });
+            let id = self.postings.insert(Posting { value, rows: IdSet::one(row) });
             self.by_hash.insert(hash, id);
         }
     }

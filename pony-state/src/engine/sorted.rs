@@ -121,6 +121,12 @@ impl<E: Copy + Default, const MAX: usize> Sorted<E, MAX> {
     /// may be the end of a chunk.
     #[inline]
     fn seek(&self, probe: &impl Probe<E>) -> Place {
+        // What is new mostly comes last.
+        if let Some(last) = self.chunks.last()
+            && last.as_slice().last().is_some_and(|&entry| probe.cmp(entry) == Ordering::Less)
+        {
+            return (self.chunks.len() - 1, last.len);
+        }
         let chunk = probe.less(&self.heads).saturating_sub(1);
         (chunk, probe.less(self.chunk(chunk)))
     }

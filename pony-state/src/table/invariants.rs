@@ -84,7 +84,7 @@ impl<R: Row> TableData<R> {
     pub(super) fn check_invariants(&self) -> Result<(), InvariantError> {
         self.check_rows()?;
         self.check_order()?;
-        (0..self.indexes.len()).try_for_each(|place| self.check_index(place))
+        (0..self.listings.listed().indexes.len()).try_for_each(|place| self.check_index(place))
     }
 
     fn table_name(&self) -> String {
@@ -101,12 +101,12 @@ impl<R: Row> TableData<R> {
                 return Err(InvariantError::NoPart { table: self.table_name(), key: key() });
             }
         }
-        let rows = self.rows.iter().count();
+        let (rows, listed) = (self.rows.iter().count(), self.listings.listed());
         let counts = [
             ("row counter", self.rows.len()),
             ("primary index", self.primary.len()),
-            ("order of keys", self.order.len()),
-            ("list of ordered keys", self.order.iter().count()),
+            ("order of keys", listed.order.len()),
+            ("list of ordered keys", listed.order.iter().count()),
         ];
         for (what, found) in counts {
             if found != rows {
@@ -118,7 +118,7 @@ impl<R: Row> TableData<R> {
 
     fn check_order(&self) -> Result<(), InvariantError> {
         let mut last: Option<R::Key> = None;
-        for listed in self.order.iter() {
+        for listed in self.listings.listed().order.iter() {
             let row = self.by_id(listed as u32);
             let rises = match (row, &last) {
                 (Some(row), Some(last)) => row.cmp_key(last) == Ordering::Greater,
@@ -137,8 +137,8 @@ impl<R: Row> TableData<R> {
     }
 
     fn check_index(&self, place: usize) -> Result<(), InvariantError> {
-        let Some(((column, places), index)) = self.def.indexed().get(place).zip(self.indexes.get(place))
-        else {
+        let index = self.listings.listed().indexes.get(place);
+        let Some(((column, places), index)) = self.def.indexed().get(place).zip(index) else {
             return Ok(());
         };
         let mut expected: BTreeMap<Value, Vec<u32>> = BTreeMap::new();
