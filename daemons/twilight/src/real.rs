@@ -12,11 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The hypervisor of this machine.
+const LIBVIRT: &str = "qemu:///system";
+
 /// Which real host, and how it is reached.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RealHost {
     /// The hypervisor
-    #[arg(long, default_value = "qemu:///system")]
+    #[arg(long, default_value = LIBVIRT)]
     pub libvirt: String,
     /// The host's identity [default: the machine's own UUID]
     #[arg(long)]
@@ -68,8 +71,12 @@ impl RealHost {
         // Absolute: libvirt opens the files, from its own working directory.
         let console_dir = Some(std::path::absolute(dir)?.join("console"));
         let peers = self.peers(sparkle).await;
-        let options =
-            LibvirtOptions { console_dir, peers: peers.clone(), ..LibvirtOptions::new(host, accel) };
+        let options = LibvirtOptions {
+            console_dir,
+            peers: peers.clone(),
+            ends_hung_daemon: self.libvirt == LIBVIRT,
+            ..LibvirtOptions::new(host, accel)
+        };
         let libvirt = Libvirt::connect(&self.libvirt, options).await?;
         let network = Netlink::new(host).context("opening netlink")?;
         let scratch = std::path::absolute(dir)?.join("scratch");

@@ -46,7 +46,8 @@ impl Maker {
     /// Sends the guest away; it is gone from here when this succeeds.
     pub(super) fn depart(&self, conn: &Connect, instance: Uuid, road: &Road) -> Result<()> {
         let domain = self.running(conn, instance, "send away")?;
-        let from = |error: &_| from_virt(&doing("send away", instance), error);
+        let from =
+            |error: &_| from_virt(&format!("{} to host {}", doing("send", instance), road.host), error);
         let live = facts::live_owner(&domain).map_err(|it| from(&it))?.and_then(|it| it.spec());
         let live = live.ok_or_else(|| transient(format!("instance {instance} does not tell what it has")))?;
         let renames = disks::renames(&live.disks, &road.disks)?;

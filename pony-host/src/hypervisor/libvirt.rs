@@ -11,6 +11,7 @@ use super::ffi;
 use super::flights::Flights;
 use super::gate::Gate;
 use super::hub::Hub;
+use super::hung::Warden;
 use super::link::{Kind, Link};
 use super::passage::{self, Passage};
 use super::rooms::Rooms;
@@ -70,13 +71,17 @@ pub struct LibvirtOptions {
     pub peers: Option<Peers>,
     /// Where secrets are that disks on other machines need: each in a file, for root's eyes only.
     pub secrets: PathBuf,
+    /// Whether a libvirtd of this machine is killed that takes calls and answers none, so that another one takes its place: by
+    /// whoever sees to that, or where there is no service manager by [`ensure_libvirtd`](super::ensure_libvirtd).
+    pub ends_hung_daemon: bool,
 }
 
 impl LibvirtOptions {
-    /// As simple as possible: no consoles to be opened, no moves, secrets where they usually are.
+    /// As simple as possible: no consoles to be opened, no moves, secrets where they usually are, and libvirtd left alone.
     #[must_use]
     pub fn new(host: Uuid, accel: Accel) -> Self {
-        Self { host, accel, console_dir: None, root: None, peers: None, secrets: Secrets::USUAL_DIR.into() }
+        let secrets = Secrets::USUAL_DIR.into();
+        Self { host, accel, console_dir: None, root: None, peers: None, secrets, ends_hung_daemon: false }
     }
 }
 
@@ -130,6 +135,7 @@ pub struct Libvirt {
     flights: Flights,
     lines: Lines,
     moves: Option<Moves>,
+    warden: Option<Warden>,
 }
 
 impl Libvirt {
@@ -156,7 +162,8 @@ impl Libvirt {
         let sweeper = Arc::clone(&maker);
         link.call(Kind::Step, "look for what guests left", (), move |conn| sweeper.sweep(conn)).await?;
         let (turns, flights, lines) = (Turns::default(), Flights::default(), Lines::default());
-        Ok(Self { link, hub, maker, turns, flights, lines, moves })
+        let warden = options.ends_hung_daemon.then(|| Warden::new(uri));
+        Ok(Self { link, hub, maker, turns, flights, lines, moves, warden })
     }
 
     /// How other hosts send guests here, once they can.
@@ -394,7 +401,11 @@ impl Hypervisor for Libvirt {
         let asked_at = self.hub.before_list();
         let host = self.maker.host();
         let list = move |conn: &Connect| facts::list(conn, host);
-        let mut facts = self.link.call(Kind::Vital, "list the guests", (), list).await?;
+        let listed = self.link.call(Kind::Vital, "list the guests", (), list).await;
+        if let (Err(_), Some(warden)) = (&listed, &self.warden) {
+            warden.look();
+        }
+        let mut facts = listed?;
         for fact in facts.iter_mut().filter(|fact| fact.live.is_none()) {
             fact.ending = self.hub.ending(fact.instance);
             // A definition without its disc is to be made again.

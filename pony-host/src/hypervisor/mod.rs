@@ -8,7 +8,7 @@
 //! Neighbours: `libvirt` (the driver) asks `link` (the connection) to run the blocking steps of `domain` and
 //! `adjust` (which changes guests that run), which speak the texts of `xml`, `live` and `metadata`; `ffi` is the only unsafe code, `hub` spreads what it hears.
 //! Calls cannot be taken back: `turns` lets one be done after the other, `held` sees to it that one that hangs is in
-//! nobody's way for long, and `flights` remembers what may still come of it.
+//! nobody's way for long, and `flights` remembers what may still come of it. A daemon that hangs itself is ended by `hung`.
 //!
 //! What a guest is told of itself is a disc in a drive of its own (`seeds`, in the format of `iso9660`), for cloud-init.
 //!
@@ -33,6 +33,7 @@ mod flights;
 mod gate;
 mod held;
 mod hub;
+mod hung;
 mod iso9660;
 mod kvm;
 mod libvirt;

@@ -57,6 +57,7 @@ while read -r command rest; do
     start) start;;
     freeze) kill -STOP $daemon;;
     thaw) kill -CONT $daemon;;
+    alive) kill -0 $daemon 2> /dev/null;;
     kill) kill -9 "$(cat "$dir/run/libvirt/qemu/$rest.pid")";;
     hang) kill -STOP "$(cat "$dir/run/libvirt/qemu/$rest.pid")";;
     esac
@@ -170,6 +171,11 @@ impl Daemon {
 
     pub fn thaw(&self) {
         self.tell("thaw");
+    }
+
+    /// Whether somebody else killed libvirtd.
+    pub fn is_gone(&self) -> bool {
+        self.tell("alive") != "done 0"
     }
 
     /// Guests that are started hang on the way, until told otherwise.
