@@ -26,15 +26,36 @@ struct Command {
 /// What hangs, hangs until a driver's own time-out: no call of one lasts longer.
 const TIME_OUT: Duration = Duration::from_secs(60);
 
-/// Plugs pulled that a step which hangs may not have heard of yet; it hears of all that are newer.
-const PULLED_MAX: usize = 64;
+/// Words to steps that a hanging one may not have heard of yet; it hears of all that are newer.
+const WORDS_MAX: usize = 64;
+
+/// What ends a step that hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// The plug of that guest was pulled.
+    Pulled(Uuid),
+    /// The move of that guest was called off.
+    CalledOff(Uuid),
+}
+
+impl Word {
+    fn ends(self, step: &Step) -> bool {
+        match step {
+            Step::Start(guest) | Step::Resume(guest) => self == Self::Pulled(*guest),
+            Step::Migrate { instance, .. } => {
+                self == Self::Pulled(*instance) || self == Self::CalledOff(*instance)
+            }
+            _ => false,
+        }
+    }
+}
 
 /// Drivers that misbehave.
 struct Clumsy {
     drivers: Drivers,
     dir: PathBuf,
-    /// The guests whose plugs are pulled.
-    pulled: broadcast::Sender<Uuid>,
+    /// What steps that hang are told.
+    words: broadcast::Sender<Word>,
 }
 
 impl Clumsy {
@@ -53,12 +74,11 @@ fn made_to_fail(what: &str) -> DriverError {
     DriverError { kind: DriverErrorKind::Transient, message: format!("made to fail {what}") }
 }
 
-/// What waits for an emulator ends with it.
-async fn hang(step: &Step, mut pulled: broadcast::Receiver<Uuid>) -> Result<Output, DriverError> {
-    let brings_up = |guest: Uuid| matches!(step, Step::Start(it) | Step::Resume(it) if *it == guest);
-    let over = async { while !pulled.recv().await.is_ok_and(brings_up) {} };
+/// What waits for an emulator ends with it, and a move when it is called off.
+async fn hang(step: &Step, mut words: broadcast::Receiver<Word>) -> Result<Output, DriverError> {
+    let over = async { while !words.recv().await.is_ok_and(|it| it.ends(step)) {} };
     match tokio::time::timeout(TIME_OUT, over).await {
-        Ok(()) => Err(made_to_fail("by the end of its emulator")),
+        Ok(()) => Err(made_to_fail("by the end of its emulator, or as it was called off")),
         Err(_) => Err(made_to_fail("by a time-out")),
     }
 }
@@ -67,23 +87,23 @@ async fn hang(step: &Step, mut pulled: broadcast::Receiver<Uuid>) -> Result<Outp
 impl Hands for Clumsy {
     async fn run(&self, step: &Step, progress: Progress) -> Result<Output, DriverError> {
         let fate = self.fate(step.verb()).map_err(|error| made_to_fail(&error.to_string()))?;
-        let pulled = self.pulled.subscribe();
+        let words = self.words.subscribe();
         match fate.as_str() {
             "fails" => Err(made_to_fail("before it was done")),
-            "hangs" => hang(step, pulled).await,
+            "hangs" => hang(step, words).await,
             "answers with an error" => {
                 self.drivers.run(step, progress).await?;
                 Err(made_to_fail("after it was done"))
             }
             "never answers" => {
                 self.drivers.run(step, progress).await?;
-                hang(step, pulled).await
+                hang(step, words).await
             }
             _ => {
                 let output = self.drivers.run(step, progress).await?;
                 if let Step::Destroy(guest) = step {
                     // Nobody may be waiting.
-                    let _ = self.pulled.send(*guest);
+                    let _ = self.words.send(Word::Pulled(*guest));
                 }
                 Ok(output)
             }
@@ -92,6 +112,9 @@ impl Hands for Clumsy {
 
     async fn call_off(&self, step: &Step) {
         self.drivers.call_off(step).await;
+        if let Step::Migrate { instance, .. } = step {
+            let _ = self.words.send(Word::CalledOff(*instance));
+        }
     }
 
     async fn look(&self, what: &Look) -> Result<Found, DriverError> {
@@ -107,6 +130,6 @@ impl Hands for Clumsy {
 async fn main() -> anyhow::Result<()> {
     let options = Command::parse().options;
     let dir = options.dir.clone();
-    let pulled = broadcast::Sender::new(PULLED_MAX);
-    options.run(|drivers| Arc::new(Clumsy { drivers, dir, pulled })).await
+    let words = broadcast::Sender::new(WORDS_MAX);
+    options.run(|drivers| Arc::new(Clumsy { drivers, dir, words })).await
 }

@@ -49,7 +49,9 @@ impl Traces {
 
     /// Of a host that the test plays as well: its domains at this libvirt, their emulators, its links.
     pub fn and_of_host(self, uuid: Uuid, libvirt: &str) -> Self {
-        Of { host: Some(Host { uuid, libvirt: libvirt.to_owned() }), ..self.of }.look()
+        let host = Host { uuid, libvirt: libvirt.to_owned() };
+        let found = self.found.into_iter().chain(host.all()).collect();
+        Self { of: Of { host: Some(host), ..self.of }, found }
     }
 
     /// What has come since, in words.

@@ -1,8 +1,9 @@
 //! A cloud of one Sparkle and one Twilight on this machine's libvirt, with its own directories, ports and host UUID,
-//! so that several can run beside each other; and what a user of it does.
+//! so that several can run beside each other; or of two hosts in namespaces of their own. And what a user of it does.
 
 use crate::daemon::{self, Daemon, binary};
 use crate::ground::Ground;
+use crate::host::{self, Agent, Host, LIBVIRT};
 use crate::traces::{self, Traces};
 use pony::browse::{BrowseError, Browser};
 use pony::catalog::Catalog;
@@ -18,46 +19,35 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// The hypervisor of this machine.
-const LIBVIRT: &str = "qemu:///system";
-
 /// Until a host is taken in: before, it probes with guests what they run under, several hosts at a time.
 const TAKEN_IN: Duration = Duration::from_secs(180);
 
 pub(crate) struct Cloud {
     pub(crate) sparkle: Daemon,
-    pub(crate) twilight: Daemon,
+    pub(crate) hosts: Vec<Host>,
+    /// The first of them.
     pub(crate) host: String,
     dir: tempfile::TempDir,
     api: u16,
-    zmq: u16,
+    /// Where Sparkle listens for hosts, and where they find it.
+    zmq: [String; 2],
     client: Option<Client>,
-    /// Where all volumes go.
+    /// Where all volumes go, where there is one host.
     pub(crate) pool: String,
+    pool_dir: PathBuf,
     agent: Agent,
     pub(crate) ground: Ground,
-    /// Where Twilight finds Sparkle.
-    cable: u16,
-    pool_dir: PathBuf,
+    /// Where pools have their place.
+    disk: PathBuf,
     /// What there was of it before.
     before: Traces,
 }
 
-/// What is on the host.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Agent {
-    /// Its binary.
-    pub(crate) name: &'static str,
-    /// How long guests are given to shut down, seconds.
-    pub(crate) stop_grace: u8,
-}
+/// How many hosts a cloud has that has more than one.
+pub(crate) const HOSTS: usize = 2;
 
-impl Agent {
-    pub(crate) const TWILIGHT: Self = Self { name: "twilight", stop_grace: 5 };
-}
-
-/// Where hosts keep the discs of their guests.
-const DISCS: &str = "/var/lib/libvirt/qemu/ponycloud-seeds";
+/// Where Twilight mounts what servers have.
+const MOUNTS: &str = "/run/pony/mounts";
 
 /// What Sparkle says once it serves, before its key.
 const SERVES: &str = "hosts need the key ";
@@ -99,50 +89,99 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Cloud {
+    /// With a pool.
     pub(crate) async fn start() -> Self {
-        Self::start_with(Agent::TWILIGHT, Ground::default()).await
+        let mut cloud = Self::start_here(Agent::TWILIGHT, Ground::default()).await;
+        (cloud.pool, cloud.pool_dir) = cloud.own_pool(0, "local").await;
+        cloud
     }
 
-    pub(crate) async fn start_with(agent: Agent, mut ground: Ground) -> Self {
+    /// Of this machine.
+    pub(crate) async fn start_here(agent: Agent, ground: Ground) -> Self {
+        Self::start_on(agent, ground, "127.0.0.1", |dir| vec![Host::here(dir)]).await
+    }
+
+    /// Of hosts that are apart. This process has to be in a network namespace that has their bridge, and a mount namespace.
+    pub(crate) async fn start_apart(agent: Agent, ground: Ground) -> Self {
+        let hosts = |dir: &Path| (0..HOSTS).map(|n| Host::apart(dir, n)).collect();
+        Self::start_on(agent, ground, &host::address(), hosts).await
+    }
+
+    async fn start_on(
+        agent: Agent,
+        mut ground: Ground,
+        address: &str,
+        hosts: impl Fn(&Path) -> Vec<Host>,
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("pony-e2e-").tempdir().unwrap();
         // The emulator runs as a user of its own and has to get to its volumes.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let host = Uuid::new_v4();
-        let before = Traces::among_others(dir.path(), None).and_of_host(host, LIBVIRT);
-        let (pool_dir, zmq) = (ground.pool(dir.path()), free_port());
+        let before = Traces::among_others(dir.path(), None);
+        // What is mounted later they do not see.
+        let disk = ground.disk(dir.path());
+        let hosts = hosts(dir.path());
+        let here = hosts.iter().find(|it| !it.is_apart()).map(|it| it.uuid.parse().unwrap());
+        let before = here.into_iter().fold(before, |before, uuid| before.and_of_host(uuid, LIBVIRT));
+        let zmq = free_port();
+        let found_at = if here.is_some() { ground.lay(zmq).await } else { zmq };
         let mut cloud = Self {
             sparkle: Daemon::none(),
-            twilight: Daemon::none(),
-            host: host.to_string(),
+            host: hosts[0].uuid.clone(),
+            hosts,
             before,
             dir,
             api: free_port(),
-            zmq,
+            zmq: [zmq, found_at].map(|port| format!("{address}:{port}")),
             client: None,
             pool: String::new(),
+            pool_dir: PathBuf::new(),
             agent,
-            cable: ground.lay(zmq).await,
             ground,
-            pool_dir,
+            disk,
         };
         cloud.prepare_database();
         cloud.start_sparkle().await;
-        cloud.start_twilight();
+        (0..cloud.hosts.len()).for_each(|n| cloud.start_twilight_of(n));
+        cloud.wait_until("the hosts are taken in", TAKEN_IN, Self::has_all_hosts).await;
         cloud
-            .wait_until("the host is taken in", TAKEN_IN, async |cloud: &Cloud| {
-                let hosts = cloud.list(&["host"]).await;
-                hosts.get(&cloud.host).is_some_and(|host| host["current"]["status"] == "present")
-            })
-            .await;
-        let path = &cloud.pool_dir;
-        let pool = merge(
-            "/storage-pool/$pool",
-            &json!({
-                "name": "local", "type": "dir", "host": cloud.host, "config": {"path": path},
-            }),
-        );
-        cloud.pool = named(&cloud.patch(&[pool]).await, "$pool");
-        cloud
+    }
+
+    /// Where hosts find this process.
+    pub(crate) fn address(&self) -> &str {
+        self.zmq[0].split(':').next().unwrap()
+    }
+
+    async fn has_all_hosts(&self) -> bool {
+        let there = self.list(&["host"]).await;
+        self.hosts.iter().all(|host| {
+            let current = there.get(&host.uuid).map_or(&Json::Null, |it| &it["current"]);
+            current["status"] == "present" && (!host.is_apart() || current["migration"].is_string())
+        })
+    }
+
+    /// A pool that the n-th host alone reaches, and where that is.
+    pub(crate) async fn own_pool(&self, n: usize, name: &str) -> (String, PathBuf) {
+        let dir = self.disk.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let host = &self.hosts[n].uuid;
+        let pool = json!({"name": name, "type": "dir", "host": host, "config": {"path": dir}});
+        (named(&self.patch(&[merge("/storage-pool/$pool", &pool)]).await, "$pool"), dir)
+    }
+
+    /// One that all of them reach. (Where a server's directory would be mounted is one that they share: not every kernel has
+    /// the client.)
+    pub(crate) async fn shared_pool(&self) -> (String, PathBuf) {
+        let dir = self.disk.join("shared");
+        std::fs::create_dir_all(&dir).unwrap();
+        let config = json!({"server": "10.77.0.1", "export": "/pool"});
+        let pool = json!({"name": "shared", "type": "nfs", "config": config});
+        let pool = named(&self.patch(&[merge("/storage-pool/$pool", &pool)]).await, "$pool");
+        let on = Path::new(MOUNTS).join(&pool);
+        for host in &self.hosts {
+            let script = "mkdir -p $1 && mount --bind $0 $1";
+            host::run(host.command("sh").args(["-c", script]).arg(&dir).arg(&on));
+        }
+        (pool, dir)
     }
 
     /// A server's database is made; a file makes itself.
@@ -159,28 +198,24 @@ impl Cloud {
     }
 
     pub(crate) async fn start_sparkle(&mut self) {
-        let zmq = format!("127.0.0.1:{}", self.zmq);
         let database = self.ground.database();
-        let (sparkle, client) = start_sparkle(self.dir.path(), self.api, &zmq, database.as_deref()).await;
+        let started = start_sparkle(self.dir.path(), self.api, &self.zmq[0], database.as_deref());
+        let (sparkle, client) = started.await;
         (self.sparkle, self.client) = (sparkle, Some(client));
     }
 
+    /// That of the first host.
     pub(crate) fn start_twilight(&mut self) {
+        self.start_twilight_of(0);
+    }
+
+    pub(crate) fn start_twilight_of(&mut self, n: usize) {
         let key = sparkle_key(self.dir.path());
-        let args = [
-            "--dir",
-            &self.path("twilight").display().to_string(),
-            "--sparkle",
-            &format!("tcp://127.0.0.1:{}", self.cable),
-            "--sparkle-key",
-            &key,
-            "--host-uuid",
-            &self.host,
-            "--stop-grace",
-            &self.agent.stop_grace.to_string(),
-        ]
-        .map(str::to_owned);
-        self.twilight = Daemon::start(self.agent.name, &args, &self.path("twilight.log"));
+        self.hosts[n].start_twilight(self.agent, &self.zmq[1], &key);
+    }
+
+    pub(crate) fn kill_twilight(&mut self) {
+        self.hosts[0].kill_twilight();
     }
 
     fn client(&self) -> &Client {
@@ -232,17 +267,26 @@ impl Cloud {
         patience: Duration,
         holds: impl AsyncFn(&Self) -> bool,
     ) {
-        // The host itself may be what never came.
         let told = async || {
-            let instances = self.client().list(&["host", &self.host, "instance"]).await;
-            format!("--- document\n{:#}", instances.map_or(Json::Null, Json::Object))
+            let hosts =
+                self.hosts.iter().map(|it| ["host".to_owned(), it.uuid.clone(), "instance".to_owned()]);
+            let tenants = self.client().list(&["tenant"]).await.unwrap_or_default();
+            let tenants = tenants.keys().map(|it| ["tenant".to_owned(), it.clone(), "instance".to_owned()]);
+            let mut told = "--- document".to_owned();
+            for path in hosts.chain(tenants) {
+                // The host itself may be what never came.
+                let instances = self.client().list(&path.each_ref().map(String::as_str)).await;
+                told += &format!("\n{}\n{:#}", path.join("/"), instances.map_or(Json::Null, Json::Object));
+            }
+            told
         };
-        let logs = ["sparkle.log", "twilight.log"].map(|name| self.path(name));
+        let logs = [self.path("sparkle.log")].into_iter().chain(self.hosts.iter().map(Host::log));
+        let logs: Vec<PathBuf> = logs.collect();
         daemon::wait_until(what, patience, async || holds(self).await, told, &logs).await;
     }
 
     pub(crate) fn console(&self, instance: Uuid) -> String {
-        let path = self.path("twilight").join("console").join(format!("{instance}.log"));
+        let path = self.hosts[0].console(&instance.to_string());
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
 
@@ -262,8 +306,7 @@ impl Cloud {
 
     /// What libvirt itself says of an instance's domain.
     pub(crate) fn domain_state(&self, instance: Uuid) -> Option<String> {
-        let output = virsh(&["domstate", &instance.to_string()]);
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        self.hosts[0].domain_state(instance)
     }
 
     /// The emulator's process.
@@ -284,15 +327,14 @@ impl Cloud {
         std::fs::read_to_string(log).unwrap_or_default().matches(": starting up libvirt").count()
     }
 
-    /// The links that this host's agent made.
-    pub(crate) fn links(&self) -> Vec<String> {
-        traces::links(self.host.parse().unwrap())
+    /// The links that the first host's agent made.
+    pub(crate) fn links(&self) -> Vec<Json> {
+        self.hosts[0].links()
     }
 
-    /// The discs that tell guests of this host about themselves.
+    /// The discs that tell guests of the first host about themselves.
     pub(crate) fn discs(&self) -> Vec<PathBuf> {
-        let found = std::fs::read_dir(Path::new(DISCS).join(&self.host)).into_iter().flatten().flatten();
-        found.map(|entry| entry.path()).collect()
+        self.hosts[0].discs()
     }
 
     /// All files in the pool, finished or not.
@@ -302,27 +344,16 @@ impl Cloud {
 }
 
 impl Drop for Cloud {
-    /// Nothing of a failed test stays on the machine.
     fn drop(&mut self) {
-        self.twilight.kill();
         self.sparkle.kill();
-        for domain in traces::domains(self.host.parse().unwrap(), LIBVIRT) {
-            virsh(&["destroy", &domain]);
-            virsh(&["undefine", &domain]);
-        }
-        for link in self.links() {
-            let _ = Command::new("ip").args(["link", "del", &link]).output();
-        }
-        let _ = std::fs::remove_dir_all(Path::new(DISCS).join(&self.host));
+        // What is apart goes with its namespaces, which takes a moment.
+        let is_apart = self.hosts.iter().any(Host::is_apart);
+        self.hosts.clear();
         self.ground = Ground::default();
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !is_apart {
             self.before.assert_unchanged();
         }
     }
-}
-
-pub(crate) fn virsh(args: &[&str]) -> std::process::Output {
-    Command::new("virsh").args(["-q", "-c", LIBVIRT]).args(args).output().unwrap()
 }
 
 /// An operation that orders an entity.

@@ -8,6 +8,9 @@ use std::process::Command;
 /// The file system that a pool is on, MiB: room for a few guests that write nothing.
 const DISK_MIB: u32 = 48;
 
+/// One with room for everything that instances write, MiB.
+const ROOMY_MIB: u32 = 1024;
+
 /// What a disk is filled with at a time, from the largest pieces to those that fit at last.
 const PIECES: [usize; 2] = [1 << 20, 1 << 12];
 
@@ -18,8 +21,9 @@ pub(crate) struct Ground {
     database: Option<Cluster>,
     /// Between Sparkle and its host, with the port of the former.
     cable: Option<(Proxy, u16)>,
-    /// Where a small file system is mounted.
+    /// Where a file system of its own is mounted, and the size that it is to have, MiB.
     disk: Option<PathBuf>,
+    disk_mib: Option<u32>,
     is_shaky: bool,
 }
 
@@ -29,7 +33,12 @@ impl Ground {
         let database = Cluster::start(&["fsync = off"]).inspect(|it| it.create("cloud"));
         let database = database.inspect_err(|why| println!("skipped: {name}, without its database: {why}"));
         let (cable, disk) = (None, None);
-        Self { database: database.ok(), cable, disk, is_shaky: true }
+        Self { database: database.ok(), cable, disk, disk_mib: Some(DISK_MIB), is_shaky: true }
+    }
+
+    /// Firm ground with a file system of its own.
+    pub(crate) fn roomy() -> Self {
+        Self { database: None, cable: None, disk: None, disk_mib: Some(ROOMY_MIB), is_shaky: false }
     }
 
     /// What Sparkle is told of it.
@@ -46,21 +55,16 @@ impl Ground {
         cable.port()
     }
 
-    /// Where the pool is, in the directory of the cloud.
-    pub(crate) fn pool(&mut self, below: &Path) -> PathBuf {
-        let pool = if self.is_shaky {
-            let disk = below.join("disk");
-            std::fs::create_dir_all(&disk).unwrap();
-            let size = format!("size={DISK_MIB}m,mode=755");
-            let mut mount = Command::new("mount");
-            mount.args(["-t", "tmpfs", "-o", &size, "pony-e2e"]).arg(&disk);
-            assert!(mount.status().unwrap().success());
-            self.disk.insert(disk).join("pool")
-        } else {
-            below.join("pool")
-        };
-        std::fs::create_dir_all(&pool).unwrap();
-        pool
+    /// Where pools have their place, in the directory of the cloud.
+    pub(crate) fn disk(&mut self, below: &Path) -> PathBuf {
+        let Some(mib) = self.disk_mib else { return below.to_owned() };
+        let disk = below.join("disk");
+        std::fs::create_dir_all(&disk).unwrap();
+        let size = format!("size={mib}m,mode=755");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "pony-e2e"]).arg(&disk);
+        assert!(mount.status().unwrap().success());
+        self.disk.insert(disk).clone()
     }
 
     pub(crate) fn has_database(&self) -> bool {

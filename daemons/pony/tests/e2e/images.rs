@@ -24,7 +24,12 @@ impl Images {
 }
 
 pub(crate) async fn serve(guest: PathBuf) -> Images {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_at("127.0.0.1", guest).await
+}
+
+/// The same at an address that hosts reach.
+pub(crate) async fn serve_at(address: &str, guest: PathBuf) -> Images {
+    let listener = TcpListener::bind((address, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

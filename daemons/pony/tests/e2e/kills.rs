@@ -27,7 +27,7 @@ impl Victim {
         println!("{self:?} is killed after {after_ms} ms");
         tokio::time::sleep(Duration::from_millis(after_ms)).await;
         if matches!(self, Self::Twilight | Self::Both) {
-            cloud.twilight.kill();
+            cloud.kill_twilight();
         }
         if matches!(self, Self::Sparkle | Self::Both) {
             cloud.sparkle.kill();

@@ -8,6 +8,7 @@
 mod cloud;
 mod daemon;
 mod ground;
+mod host;
 mod images;
 mod kills;
 mod later;
@@ -56,13 +57,13 @@ async fn an_order_becomes_a_guest_and_survives_whatever_is_killed() {
     let qemu = cloud.qemu_pid(order.instance);
 
     // Neither daemon's death stops a guest, or does anything twice.
-    cloud.twilight.kill();
+    cloud.kill_twilight();
     assert_eq!(cloud.qemu_pid(order.instance), qemu);
     cloud.start_twilight();
     cloud.sparkle.kill();
     cloud.start_sparkle().await;
     order.wait_for(&cloud, "running", SOON).await;
-    cloud.twilight.kill();
+    cloud.kill_twilight();
     cloud.sparkle.kill();
     cloud.start_sparkle().await;
     cloud.start_twilight();
@@ -77,7 +78,7 @@ async fn an_order_becomes_a_guest_and_survives_whatever_is_killed() {
     assert_eq!(cloud.qemu_pid(order.instance), qemu);
 
     // An order given while the agent is dead is carried out when it is back.
-    cloud.twilight.kill();
+    cloud.kill_twilight();
     order.set(&cloud, "stopped").await;
     cloud.start_twilight();
     order.wait_for(&cloud, "stopped", SOON).await;
