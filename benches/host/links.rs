@@ -1,17 +1,18 @@
-//! How fast links are made as ordered: the agent and the network driver, against a list of commands for `ip`, both in a
-//! network namespace of their own.
+//! How fast links are made as ordered, from the rows in Sparkle's hands until it is told that they are there: the agent and
+//! the network driver, against a list of commands for `ip`, both in a network namespace of their own.
 
 use anyhow::{Context, bail, ensure};
 use nix::sched::{CloneFlags, unshare};
 use pony_benches::{Report, Sense};
 use pony_core::agent::{
-    Command, Config, Found, Hardware, InstanceOrder, Keeper, Look, LookId, NicOrder, Orders, Output,
-    Placement, Step, StepOutcome, Target, Update,
+    Agent, AgentEvent, AgentOptions, Command, Config, Found, Look, LookId, Output, Step, StepOutcome,
+    UplinkRecord,
 };
-use pony_core::host::{Boot, DriverError, Firmware, SwitchKind};
+use pony_core::host::DriverError;
 use pony_core::reconcile::RunId;
 use pony_host::{Netlink, Network as _};
-use std::collections::BTreeSet;
+use pony_state::sync::{Limits, Now};
+use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command as Process, Stdio};
@@ -20,9 +21,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::sparkle::Orders;
+
 const LINKS: u128 = 1_000;
 const RUNS: usize = 3;
 const CHANGES: u128 = 20;
+
+/// Each instance has cards in so many of the switches.
+const CARDS: u128 = 4;
+
+const HOST: Uuid = Uuid::from_u128(1);
 
 /// A thousand links take at most so many times as long as with `ip -batch`; one more, ms.
 const TIMES_MAX: f64 = 3.0;
@@ -111,18 +119,18 @@ fn ip_batch() -> anyhow::Result<f64> {
 /// The times until all are there, and until each of some more is.
 fn pony() -> anyhow::Result<(f64, Vec<f64>)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let network = Arc::new(Netlink::new(Uuid::from_u128(1))?);
+    let network = Arc::new(Netlink::new(HOST)?);
     runtime.block_on(async {
-        let mut host = Host::new(network);
+        let mut host = Host::new(network)?;
         host.settle(0).await?;
         let began = Instant::now();
-        host.order(LINKS);
+        host.order(0..LINKS)?;
         host.settle(LINKS).await?;
         let all = ms(began);
         let mut single = Vec::new();
         for n in 1..=CHANGES {
             let began = Instant::now();
-            host.order(LINKS + n);
+            host.order(LINKS + n - 1..LINKS + n)?;
             host.settle(LINKS + n).await?;
             single.push(ms(began));
         }
@@ -135,74 +143,68 @@ enum Answer {
     Look(LookId, Result<Found, DriverError>),
 }
 
-/// A keeper and its driver; there are no guests.
+/// An agent, what is ordered of it, and its driver; there are no guests.
 struct Host {
-    keeper: Keeper,
+    orders: Orders,
+    agent: Agent,
     network: Arc<Netlink>,
-    /// The switches that are told to be there.
-    ready: BTreeSet<Uuid>,
     began: Instant,
     sender: mpsc::Sender<Answer>,
     answers: mpsc::Receiver<Answer>,
 }
 
 impl Host {
-    fn new(network: Arc<Netlink>) -> Self {
+    fn new(network: Arc<Netlink>) -> anyhow::Result<Self> {
         let (sender, answers) = mpsc::channel(ANSWERS_MAX);
-        let (keeper, ready) = (Keeper::new(Config::default(), 1, 0), BTreeSet::new());
-        Self { keeper, network, ready, began: Instant::now(), sender, answers }
+        let start = Now { ms: 0, unix_s: 0 };
+        let options = AgentOptions {
+            uuid: HOST,
+            incarnation: Uuid::from_u128(3),
+            epoch_highest: 0,
+            seed: 1,
+            uplinks: UplinkRecord::default(),
+            config: Config::default(),
+            limits: Limits::default(),
+        };
+        let (agent, orders) = (Agent::new(options, start)?, Orders::of(HOST, start)?);
+        Ok(Self { orders, agent, network, began: Instant::now(), sender, answers })
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn now(&self) -> Now {
+        let passed = self.began.elapsed();
+        Now { ms: u64::try_from(passed.as_millis()).unwrap_or(u64::MAX), unix_s: passed.as_secs() }
     }
 
-    /// Orders an instance that is off, with cards in so many switches.
-    fn order(&mut self, count: u128) {
-        let switches: Vec<Uuid> = (0..count).map(|n| Uuid::from_u128(1_000_000 + n)).collect();
-        let card = |(index, switch): (u32, &Uuid)| NicOrder {
-            vnic: Uuid::from_u128(switch.as_u128() + 1_000_000),
-            index,
-            switch: *switch,
-            mac: "52:54:00:00:00:01".to_owned(),
-            addresses: None,
-            config: None,
-        };
-        let hardware = Hardware {
-            name: "web".to_owned(),
-            vcpu: 1,
-            cpu_percent: 100,
-            mem_mib: 64,
-            boot: Boot::Disk,
-            firmware: Firmware::default(),
-            cpu: None,
-            disks: Vec::new(),
-            nics: (0..).zip(&switches).map(card).collect(),
-            seed: None,
-        };
-        let placement = Placement { serial: 1, released: false, moving: None };
-        let instance = InstanceOrder { target: Target::Stopped, placement, hardware: Some(hardware) };
-        let orders = Orders {
-            switches: switches.into_iter().map(|it| (it, SwitchKind::Bridge)).collect(),
-            instances: [(Uuid::from_u128(1), instance)].into(),
-            ..Orders::default()
-        };
-        self.keeper.set_orders(self.now_ms(), orders);
+    /// Orders these switches, each with a card of an instance that is off.
+    fn order(&mut self, numbers: std::ops::Range<u128>) -> anyhow::Result<()> {
+        let rows: Vec<(&'static str, Json)> = numbers.flat_map(rows).collect();
+        self.orders.write(&rows)
     }
 
-    /// Works until so many switches are reported as ready.
+    /// Works until so many switches are told to be ready.
     async fn settle(&mut self, count: u128) -> anyhow::Result<()> {
         let end = Instant::now() + LIMIT;
         loop {
-            let now_ms = self.now_ms();
-            self.keeper.poll(now_ms);
-            while let Some(command) = self.keeper.poll_command() {
+            let now = self.now();
+            while let Some(frames) = self.orders.poll_transmit(now) {
+                self.agent.handle_message(frames.body.as_bytes(), frames.sent_unix_s, now);
+            }
+            self.agent.handle_timeout(now);
+            while let Some(event) = self.agent.poll_event() {
+                match event {
+                    AgentEvent::EpochRaised(epoch) => self.agent.epoch_saved(epoch),
+                    AgentEvent::UplinksChanged { serial, .. } => self.agent.uplinks_saved(serial, now),
+                    _ => {}
+                }
+            }
+            while let Some(command) = self.agent.poll_command() {
                 self.carry_out(command);
             }
-            if let Some(update) = self.keeper.poll_report(now_ms) {
-                self.hear(update);
+            while let Some(frames) = self.agent.poll_transmit(now) {
+                self.orders.hear(&frames, now)?;
             }
-            if self.ready.len() as u128 == count && self.keeper.knows_guests() {
+            let synchronized = self.agent.session().is_some_and(|session| session.is_synchronized());
+            if self.orders.ready.len() as u128 == count && synchronized {
                 return Ok(());
             }
             match tokio::time::timeout(Duration::from_millis(20), self.answers.recv()).await {
@@ -216,23 +218,11 @@ impl Host {
         }
     }
 
-    fn hear(&mut self, update: Update) {
-        let switches = match update {
-            Update::Whole(report) => {
-                self.ready.clear();
-                report.switches
-            }
-            Update::Links { switches, .. } => switches,
-        };
-        let ready = switches.into_iter().filter(|(_, it)| it.ready && it.error.is_none());
-        self.ready.extend(ready.map(|(switch, _)| switch));
-    }
-
     fn take(&mut self, answer: Answer) {
-        let now_ms = self.now_ms();
+        let now = self.now();
         match answer {
-            Answer::Outcome(run, outcome) => self.keeper.handle_outcome(now_ms, run, outcome),
-            Answer::Look(look, found) => self.keeper.handle_look(now_ms, look, found),
+            Answer::Outcome(run, outcome) => self.agent.handle_outcome(run, outcome, now),
+            Answer::Look(look, found) => self.agent.handle_look(look, found, now),
         }
     }
 
@@ -253,6 +243,26 @@ impl Host {
             let _ = sender.send(answer).await;
         });
     }
+}
+
+/// A switch and a card in it, and its instance before the first of its cards.
+fn rows(number: u128) -> Vec<(&'static str, Json)> {
+    let uuid = |kind: u128, number: u128| Uuid::from_u128(kind * 1_000_000 + number);
+    let (switch, instance) = (uuid(1, number), uuid(2, number / CARDS));
+    let card = json!({
+        "uuid": uuid(3, number), "instance": instance, "switch": switch, "index": number % CARDS,
+        "macaddr": "52:54:00:00:00:01",
+    });
+    let switch = json!({ "uuid": switch, "name": format!("switch-{number}"), "type": "bridge" });
+    let mut rows = vec![("switch", switch), ("vnic", card)];
+    if number.is_multiple_of(CARDS) {
+        let name = format!("instance-{number}");
+        let order =
+            json!({ "uuid": instance, "name": name, "state": "stopped", "vcpu": 1, "rcpu": 1.0, "mem": 64 });
+        let placed = json!({ "host": HOST, "instance": instance, "released": false });
+        rows.extend([("instance", order), ("host_instance", placed)]);
+    }
+    rows
 }
 
 async fn found(network: &Netlink, what: &Look) -> Result<Found, DriverError> {

@@ -8,6 +8,7 @@ mod links;
 mod memory;
 mod order;
 mod recorder;
+mod sparkle;
 
 use pony_benches::Report;
 

@@ -5,6 +5,7 @@ pub mod channel;
 pub mod controller;
 pub mod document;
 pub mod host;
+mod lookup;
 pub mod placement;
 mod pool;
 pub mod reconcile;

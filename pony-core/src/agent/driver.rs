@@ -3,14 +3,15 @@
 use super::config::Config;
 use super::connection::{self, Refused, Told};
 use super::keeper::Keeper;
+use super::rows::Sources;
 use super::step::{Command, Found, Hint, LookId, StepOutcome};
+use super::tell;
 use super::trial::UplinkRecord;
-use super::{rows, tell};
 use crate::host::DriverError;
 use crate::reconcile::RunId;
 use crate::tables;
 use pony_state::sync::{self, Dropped, Event, Frames, Limits, Now, Role, RowId, Session};
-use pony_state::{Commit, Inet, PartKind, SchemaError, State};
+use pony_state::{Commit, PartKind, SchemaError, State};
 use std::collections::VecDeque;
 use uuid::Uuid;
 
@@ -84,8 +85,8 @@ pub struct Agent {
     epoch_unsaved: Option<u64>,
     /// From the agent's clock to Unix time.
     unix_offset_ms: u64,
-    /// This host's end of overlays, as the orders have it.
-    address: Option<Inet>,
+    /// What the orders were made from.
+    sources: Sources,
 }
 
 impl Agent {
@@ -103,7 +104,7 @@ impl Agent {
             events: VecDeque::new(),
             epoch_unsaved: None,
             unix_offset_ms: offset(now),
-            address: None,
+            sources: Sources::new(options.uuid),
             options,
         })
     }
@@ -209,6 +210,15 @@ impl Agent {
         self.session.as_ref()
     }
 
+    /// What would be ordered if all orders were made at once, where that is not what is.
+    #[cfg(test)]
+    pub(super) fn overlooked(&self) -> Vec<super::orders::Order> {
+        if self.sources.is_any_stale() || !self.keeper.is_ordered() {
+            return Vec::new();
+        }
+        self.keeper.orders().changes_to(&super::rows::orders(&self.state, self.options.uuid))
+    }
+
     /// From input to output.
     fn drive(&mut self, now: Now) {
         self.hear(now);
@@ -264,11 +274,9 @@ impl Agent {
                 Event::Notifications(_) => {}
             }
         }
-        // The end of an overlay may be where the host itself says.
-        let address = tables::overlay_address(&self.state, self.options.uuid);
-        if heard || (self.address != address && self.keeper.is_ordered()) {
-            self.address = address;
-            self.keeper.set_orders(now.ms, rows::orders(&self.state, self.options.uuid));
+        // What the host itself tells may count for an order, too: the end of an overlay may be where it says.
+        if heard || (self.sources.is_any_stale() && self.keeper.is_ordered()) {
+            self.keeper.change_orders(now.ms, self.sources.renew(&self.state));
         }
     }
 
@@ -302,6 +310,7 @@ impl Agent {
     }
 
     fn mark(&mut self, commit: &Commit) {
+        self.sources.note(commit);
         let Some(session) = &mut self.session else { return };
         for row in connection::told_by(commit) {
             session.changed(&row);

@@ -4,7 +4,7 @@
 use super::alarms::{self, Alarm};
 use super::belief::Again;
 use super::config::Config;
-use super::facts::{Facts, PoolState, guest_of, is_up};
+use super::facts::{Facts, guest_of, is_up};
 use super::index::{Index, Usage};
 use super::looks::{Looks, Subject};
 use super::memo::Memos;
@@ -20,6 +20,7 @@ use crate::reconcile::{self, Engine, Outcome, RunId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
 
+mod ordered;
 mod review;
 
 /// How far a fill or a move has come, as told.
@@ -98,64 +99,6 @@ impl Keeper {
         self.trial = Trial::resume(record, now_ms, &self.config);
     }
 
-    /// Everything that is ordered from now on. The first call is what lets anything happen at all.
-    pub fn set_orders(&mut self, now_ms: u64, orders: Orders) {
-        if self.ordered && orders == self.orders {
-            return;
-        }
-        if orders.cpus != self.orders.cpus {
-            self.looks.hint(Subject::Cpus, now_ms);
-        }
-        self.doubt_arrivals(now_ms, &orders);
-        if orders.exports != self.orders.exports {
-            // Before any step that follows from the same orders, such as deleting what was read.
-            self.commands.push_back(Command::Export(orders.exports.clone()));
-        }
-        let before = std::mem::replace(&mut self.orders, orders);
-        self.ordered = true;
-        self.doubt_everything();
-        self.index = Index::of(&self.orders);
-        self.trial.order(now_ms, &self.orders.uplinks);
-        let ordered = &self.orders.pools;
-        for pool in self.facts.pools.keys().filter(|p| !ordered.contains_key(p)) {
-            forget_pool(&mut self.looks, &mut self.facts.trouble, *pool);
-        }
-        self.facts.pools.retain(|pool, _| ordered.contains_key(pool));
-        for (pool, order) in ordered.iter().filter(|(_, o)| o.fault.is_none()) {
-            if self.facts.pools.get(pool).is_none_or(|p| p.spec != order.spec) {
-                forget_pool(&mut self.looks, &mut self.facts.trouble, *pool);
-                self.facts.pools.insert(*pool, PoolState::new(order.spec.clone()));
-            }
-            self.looks.watch(Subject::Pool(*pool), now_ms);
-        }
-        self.look_at_given(now_ms, &before);
-    }
-
-    /// A volume that this host was given has been in other hands: what was seen of it before counts no more.
-    fn look_at_given(&mut self, now_ms: u64, before: &Orders) {
-        let was = |volume: &Uuid| before.volumes.get(volume).and_then(|it| it.grant.serial());
-        for (volume, order) in &self.orders.volumes {
-            if let Some(state) = self.facts.pools.get_mut(&order.pool)
-                && order.grant.is_made()
-                && order.grant.serial().is_some_and(|serial| was(volume) != Some(serial))
-            {
-                state.volumes.doubt(*volume);
-                self.looks.hint(Subject::Volumes(order.pool), now_ms);
-            }
-        }
-    }
-
-    /// A guest that was let in may have arrived by the time that it is ordered otherwise: it must be looked at first.
-    fn doubt_arrivals(&mut self, now_ms: u64, orders: &Orders) {
-        let incoming = self.facts.guests.iter().filter(|(_, it)| it.state == GuestState::Incoming);
-        let other = |it: &Uuid| self.orders.placement(*it) != orders.placement(*it);
-        let doubtful: Vec<Uuid> = incoming.map(|(instance, _)| instance).filter(other).collect();
-        if !doubtful.is_empty() {
-            self.looks.hint(Subject::Guests, now_ms);
-        }
-        doubtful.into_iter().for_each(|it| self.facts.guests.doubt(it));
-    }
-
     /// A step ended.
     pub fn handle_outcome(&mut self, now_ms: u64, run: RunId, outcome: StepOutcome) {
         let cancelled = self.engine.runs().get(run).is_none_or(reconcile::Run::is_cancelled);
@@ -195,6 +138,7 @@ impl Keeper {
     /// Something happened to a resource, and so to those that depend on it.
     fn touch(&mut self, id: ResourceId) {
         self.dirty = true;
+        self.leftover.mind(id, &self.facts, &self.index);
         match reached(id, &self.index, &self.memos, &self.leftover) {
             Some(ids) => ids.into_iter().for_each(|it| self.engine.touch(it)),
             None => self.all = true,
@@ -557,13 +501,5 @@ fn incident(crashed: bool, ending: Option<Ending>) -> (&'static str, &'static st
         Some(Ending::Destroyed) => ("instance-destroyed", "somebody at the host pulled the guest's plug"),
         None if crashed => ("instance-crashed", "the guest crashed"),
         Some(Ending::ShutDown) | None => ("instance-stopped", "the guest switched itself off"),
-    }
-}
-
-/// The pool is no longer this host's, or no longer the same.
-fn forget_pool(looks: &mut Looks, trouble: &mut BTreeMap<Subject, String>, pool: Uuid) {
-    for subject in [Subject::Pool(pool), Subject::Volumes(pool)] {
-        looks.forget(subject);
-        trouble.remove(&subject);
     }
 }

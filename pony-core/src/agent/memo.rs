@@ -51,7 +51,7 @@ impl Memos {
         self.update_volumes(orders, facts);
     }
 
-    /// The same for one instance whose links came or went.
+    /// The same for one instance whose order changed, or whose links came or went.
     pub(super) fn update_one(
         &mut self,
         instance: Uuid,
@@ -60,7 +60,7 @@ impl Memos {
         facts: &Facts,
         runs: &Runs<ResourceId, Step>,
     ) {
-        let Some(memo) = self.instances.get_mut(&instance) else { return };
+        let memo = self.instances.entry(instance).or_default();
         if !memo.bring_up(instance, now_ms, orders, facts, runs) {
             self.instances.remove(&instance);
         }

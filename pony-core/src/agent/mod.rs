@@ -55,8 +55,8 @@ pub use driver::{Agent, AgentEvent, AgentOptions};
 pub use keeper::Keeper;
 pub use news::Notification;
 pub use orders::{
-    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, Moving, NicOrder, Orders,
-    Placement, PoolOrder, Target, VolumeOrder, VolumeWish,
+    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, LinkOrders, Moving, NicOrder,
+    Order, OrderId, Orders, Placement, PoolOrder, SwitchOrder, Target, VolumeOrder, VolumeWish,
 };
 pub use report::{
     DataHealth, DataReport, InstanceHealth, InstanceReport, PoolHealth, PoolReport, Progress, Report,

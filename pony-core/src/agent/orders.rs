@@ -2,6 +2,10 @@
 //!
 //! Nothing is decided here. `rows` makes these out of tables; `plan` compares them with the facts.
 
+mod one;
+
+pub use one::{Order, OrderId};
+
 use crate::host::{
     Boot, CardAddress, CpuSpec, Destination, Export, Firmware, GuestConfig, PoolSpec, RemoteVolume, Seed,
     SwitchKind, UplinkId, Uplinks, VolumeFormat,
@@ -21,6 +25,19 @@ pub struct Orders {
     pub images: BTreeMap<Uuid, ImageOrder>,
     /// Volumes of this host that others may read.
     pub exports: Vec<Export>,
+    /// The host's own links.
+    pub links: LinkOrders,
+    /// Switches that its instances are plugged into.
+    pub switches: BTreeMap<Uuid, SwitchOrder>,
+    /// Instances that are placed here, and those that it is to let go of.
+    pub instances: BTreeMap<Uuid, InstanceOrder>,
+    /// CPUs that instances may ask for: whether this host can offer them is to be told.
+    pub cpus: BTreeMap<Uuid, CpuSpec>,
+}
+
+/// The host's own links.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkOrders {
     /// The host's cards that somebody ordered something of, by `nic.hwaddr`.
     pub nics: BTreeSet<String>,
     /// Bonds and what is on them.
@@ -29,14 +46,21 @@ pub struct Orders {
     pub vlans: BTreeSet<(Uuid, u16)>,
     /// `net_role` rows, by what they are made of.
     pub roles: BTreeMap<Uuid, UplinkId>,
-    /// Switches that its instances are plugged into.
-    pub switches: BTreeMap<Uuid, SwitchKind>,
-    /// Why not all of a switch can be reached from here, in words.
-    pub left_out: BTreeMap<Uuid, String>,
-    /// Instances that are placed here, and those that it is to let go of.
-    pub instances: BTreeMap<Uuid, InstanceOrder>,
-    /// CPUs that instances may ask for: whether this host can offer them is to be told.
-    pub cpus: BTreeMap<Uuid, CpuSpec>,
+}
+
+/// A switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchOrder {
+    /// What it is.
+    pub kind: SwitchKind,
+    /// Why not all of it can be reached from here, in words.
+    pub left_out: Option<String>,
+}
+
+impl From<SwitchKind> for SwitchOrder {
+    fn from(kind: SwitchKind) -> Self {
+        Self { kind, left_out: None }
+    }
 }
 
 /// A storage pool.

@@ -4,6 +4,7 @@
 use super::facts::Facts;
 use super::index::Index;
 use super::memo::Memos;
+use super::orders::{DiskOrder, InstanceOrder, Order, Orders, Placement, Target};
 use super::step::ResourceId;
 use super::trial::Trial;
 use crate::host::UplinkId;
@@ -13,18 +14,85 @@ use uuid::Uuid;
 /// What is there and nobody wants: it goes as soon as the last that uses it has gone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Leftover {
-    switches: Vec<Uuid>,
+    switches: BTreeSet<Uuid>,
     uplinks: Vec<UplinkId>,
 }
 
 impl Leftover {
     pub(super) fn of(facts: &Facts, index: &Index, trial: &Trial) -> Self {
-        let is_wanted = |it: &UplinkId| trial.target().contains_key(it) || index.trunks.contains(it);
+        let is_wanted = |it: &UplinkId| trial.target().contains_key(it) || index.is_trunk(*it);
         Self {
-            switches: facts.switches.keys().filter(|it| !index.switches.contains_key(it)).collect(),
+            switches: facts.switches.keys().filter(|it| !index.switches.has(*it)).collect(),
             uplinks: facts.uplinks.keys().filter(|it| !is_wanted(it)).collect(),
         }
     }
+
+    /// Something happened to a resource, or to what is ordered of it.
+    pub(super) fn mind(&mut self, id: ResourceId, facts: &Facts, index: &Index) {
+        let ResourceId::Switch(switch) = id else { return };
+        if facts.switches.has(switch) && !index.switches.has(switch) {
+            self.switches.insert(switch);
+        } else {
+            self.switches.remove(&switch);
+        }
+    }
+}
+
+/// The resources whose plan depends on an order that was this one `before`. `None`: any may. What cards are plugged into
+/// concerns these cards alone, as long as no segment comes or goes with it.
+pub(super) fn concerned(before: &Order, orders: &Orders, index: &Index) -> Option<BTreeSet<ResourceId>> {
+    match before {
+        // One that is ordered no more is told of no more.
+        Order::Switch(switch, before) => {
+            let mut kinds = before.iter().chain([orders.switches.get(switch)?]).map(|it| &it.kind);
+            kinds.all(|it| it.segment().is_none()).then(|| with_plugged(*switch, index))
+        }
+        Order::Instance(instance, before) => {
+            let now = orders.instances.get(instance);
+            let is_same = shows(before.as_ref()) == shows(now);
+            let links = is_same.then(|| links_of(before.iter().chain(now), orders))??;
+            Some(links.into_iter().chain([ResourceId::Instance(*instance)]).collect())
+        }
+        Order::Links(_)
+        | Order::Exports(_)
+        | Order::Pool(..)
+        | Order::Volume(..)
+        | Order::Image(..)
+        | Order::Cpu(..) => None,
+    }
+}
+
+/// A switch, and what is plugged into it.
+fn with_plugged(switch: Uuid, index: &Index) -> BTreeSet<ResourceId> {
+    let cards = index.switches.of(switch);
+    let plugged = cards.flat_map(|vnic| {
+        [Some(ResourceId::Tap(vnic)), index.owner(vnic).map(ResourceId::Instance)].into_iter().flatten()
+    });
+    plugged.chain([ResourceId::Switch(switch)]).collect()
+}
+
+/// What matters to volumes of an instance's order; `None` where it has no disks.
+fn shows(order: Option<&InstanceOrder>) -> Option<(&[DiskOrder], Target, &Placement)> {
+    let order = order?;
+    let disks = order.hardware.as_ref()?.disks.as_slice();
+    (!disks.is_empty()).then_some((disks, order.target, &order.placement))
+}
+
+/// The taps of these orders, and the switches that they are plugged into. `None` where one is joined to others by a
+/// segment, which may come or go with them.
+fn links_of<'a>(
+    of: impl Iterator<Item = &'a InstanceOrder>,
+    orders: &Orders,
+) -> Option<BTreeSet<ResourceId>> {
+    let mut ids = BTreeSet::new();
+    for nic in of.filter_map(|it| it.hardware.as_ref()).flat_map(|it| &it.nics) {
+        let segment = orders.switches.get(&nic.switch).and_then(|it| it.kind.segment());
+        if segment.is_some() {
+            return None;
+        }
+        ids.extend([ResourceId::Tap(nic.vnic), ResourceId::Switch(nic.switch)]);
+    }
+    Some(ids)
 }
 
 /// The resources whose plan depends on what happened to one, itself included. `None`: any may.
@@ -37,14 +105,11 @@ pub(super) fn reached(
     let mut ids = BTreeSet::from([id]);
     match id {
         ResourceId::Switch(switch) => {
-            for vnic in index.switches.get(&switch).into_iter().flatten() {
-                ids.insert(ResourceId::Tap(*vnic));
-                ids.extend(index.cards.get(vnic).map(|(instance, _)| ResourceId::Instance(*instance)));
-            }
+            ids.extend(with_plugged(switch, index));
             ids.extend(leftover.uplinks.iter().copied().map(ResourceId::Uplink));
         }
         ResourceId::Tap(vnic) => {
-            let owner = index.cards.get(&vnic).map(|(instance, _)| *instance).or_else(|| memos.owner(vnic));
+            let owner = index.owner(vnic).or_else(|| memos.owner(vnic));
             ids.extend(owner.map(ResourceId::Instance));
             ids.extend(leftover.switches.iter().copied().map(ResourceId::Switch));
         }
@@ -85,16 +150,14 @@ impl Changed {
 
     /// These resources were looked at. What holds up a link is told of by the instances that wait for it.
     pub(super) fn add(&mut self, ids: BTreeSet<ResourceId>, index: &Index) {
-        let owner = |vnic: &Uuid| index.cards.get(vnic).map(|(instance, _)| *instance);
         for id in ids {
             match id {
                 ResourceId::Switch(switch) => {
                     self.switches.insert(switch);
-                    self.instances
-                        .extend(index.switches.get(&switch).into_iter().flatten().filter_map(owner));
+                    self.instances.extend(index.switches.of(switch).filter_map(|vnic| index.owner(vnic)));
                 }
                 ResourceId::Instance(instance) => drop(self.instances.insert(instance)),
-                ResourceId::Tap(vnic) => self.instances.extend(owner(&vnic)),
+                ResourceId::Tap(vnic) => self.instances.extend(index.owner(vnic)),
                 ResourceId::Volume(_) | ResourceId::Uplink(_) => {}
             }
         }

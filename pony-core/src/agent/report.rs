@@ -3,7 +3,7 @@
 //! Times are the agent's clock in milliseconds; whoever writes rows turns them into Unix time.
 
 use super::facts::is_up;
-use super::orders::{Placement, Target, VolumeOrder, VolumeWish};
+use super::orders::{Placement, SwitchOrder, Target, VolumeOrder, VolumeWish};
 use super::plan::{View, live_differences};
 use super::reach::Changed;
 use super::step::{ResourceId, Step};
@@ -235,9 +235,9 @@ pub(super) fn report(view: &View<'_>, engine: &StepEngine, ordered: bool) -> Rep
         host: view.facts.host.clone(),
         nics: view.facts.nics.clone().unwrap_or_default(),
         nics_missing: reporter.nics_missing(),
-        uplinks: view.orders.uplinks.keys().map(|id| (*id, reporter.uplink(*id))).collect(),
-        vlans: view.orders.vlans.clone(),
-        roles: view.orders.roles.clone(),
+        uplinks: view.orders.links.uplinks.keys().map(|id| (*id, reporter.uplink(*id))).collect(),
+        vlans: view.orders.links.vlans.clone(),
+        roles: view.orders.links.roles.clone(),
         disks: view.facts.disks.clone(),
         cpus: reporter.cpus(),
         pools: view.orders.pools.keys().map(|pool| (*pool, reporter.pool(*pool))).collect(),
@@ -247,7 +247,7 @@ pub(super) fn report(view: &View<'_>, engine: &StepEngine, ordered: bool) -> Rep
             .orders
             .switches
             .iter()
-            .map(|(uuid, kind)| (*uuid, reporter.switch(*uuid, kind)))
+            .map(|(uuid, order)| (*uuid, reporter.switch(*uuid, order)))
             .collect(),
         instances: reporter.instances(),
     }
@@ -360,7 +360,7 @@ impl Reporter<'_> {
     fn nics_missing(&self) -> BTreeSet<String> {
         let Some(found) = &self.view.facts.nics else { return BTreeSet::new() };
         let is_there = |mac: &&String| found.iter().any(|nic| nic.hwaddr == **mac);
-        self.view.orders.nics.iter().filter(|mac| !is_there(mac)).cloned().collect()
+        self.view.orders.links.nics.iter().filter(|mac| !is_there(mac)).cloned().collect()
     }
 
     fn uplink(&self, id: UplinkId) -> UplinkReport {
@@ -389,21 +389,21 @@ impl Reporter<'_> {
     }
 
     fn cards_missing(&self, id: UplinkId) -> Option<String> {
-        let Some(UplinkSpec::Bond(order)) = self.view.orders.uplinks.get(&id) else { return None };
+        let Some(UplinkSpec::Bond(order)) = self.view.orders.links.uplinks.get(&id) else { return None };
         let missing = self.nics_missing();
         let mac = order.nics.iter().find(|mac| missing.contains(*mac))?;
         Some(format!("card {mac} is not in this host"))
     }
 
-    fn switch(&self, switch: Uuid, kind: &SwitchKind) -> SwitchReport {
+    fn switch(&self, switch: Uuid, order: &SwitchOrder) -> SwitchReport {
         let fact = self.view.facts.switches.get(switch);
         SwitchReport {
             ready: fact.is_some(),
-            unsupported: matches!(kind, SwitchKind::Unsupported(_)),
+            unsupported: matches!(order.kind, SwitchKind::Unsupported(_)),
             bridge: fact.map(|f| f.bridge.clone()),
             error: progress(self.engine.status(ResourceId::Switch(switch)))
                 .error
-                .or_else(|| self.view.orders.left_out.get(&switch).cloned()),
+                .or_else(|| order.left_out.clone()),
         }
     }
 

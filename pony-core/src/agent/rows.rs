@@ -1,52 +1,77 @@
 //! From the replicated desired rows to [`Orders`]. The only place in the agent that reads tables.
 
+mod sources;
 mod uplinks;
 
-use uplinks::Core;
+pub(super) use sources::Sources;
 
+#[cfg(test)]
+use super::orders::Orders;
 use super::orders::{
-    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, Moving, NicOrder, Orders,
-    Placement, PoolOrder, Target, VolumeOrder, VolumeWish,
+    DiskData, DiskOrder, Grant, Hardware, Hold, ImageOrder, InstanceOrder, Moving, NicOrder, Order, OrderId,
+    Placement, PoolOrder, SwitchOrder, Target, VolumeOrder, VolumeWish,
 };
 use crate::host::{
     Boot, CpuSpec, Destination, Export, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay,
     PoolBackend, PoolSpec, RemoteVolume, Seed, SwitchKind, VolumeFormat,
 };
+use crate::lookup::Lookup;
 use crate::tables::{
     Address, CpuProfile, HostImage, HostInstance, HostVolume, Image, Instance, Network, Route, StoragePool,
     Switch, SwitchPort, Vdisk, Vnic, Volume,
 };
 use crate::{pool, tables};
+#[cfg(test)]
 use pony_state::Read;
+use pony_state::{Entity, Key, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Everything that the rows order of the host.
-pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
-    let mut orders = uplinks::orders(rows, host);
-    let core = uplinks::core(rows, host);
-    for row in rows.table::<Switch>().iter() {
-        switch(rows, host, row, &core, &mut orders);
-    }
-    Orders {
-        pools: rows.table::<StoragePool>().iter().filter_map(|row| pool_order(row, host)).collect(),
-        volumes: rows.table::<Volume>().iter().filter_map(|row| volume(rows, host, row)).collect(),
-        images: rows.table::<Image>().iter().filter_map(|row| image(rows, host, row)).collect(),
-        exports: exports(rows, host),
-        instances: instances(rows, host),
-        cpus: rows
-            .table::<CpuProfile>()
-            .iter()
-            .filter_map(|row| Some((row.uuid, cpu(rows, row.uuid)?)))
-            .collect(),
-        ..orders
+/// What the rows order of the host under a name.
+fn order(rows: &impl Lookup, host: Uuid, id: OrderId) -> Order {
+    match id {
+        OrderId::Links => Order::Links(uplinks::links(rows, host)),
+        OrderId::Exports => Order::Exports(exports(rows, host)),
+        OrderId::Pool(uuid) => Order::Pool(uuid, pool_order(rows, host, uuid)),
+        OrderId::Volume(uuid) => Order::Volume(uuid, volume(rows, host, uuid)),
+        OrderId::Image(uuid) => Order::Image(uuid, image(rows, host, uuid)),
+        OrderId::Switch(uuid) => Order::Switch(uuid, switch(rows, host, uuid)),
+        OrderId::Instance(uuid) => Order::Instance(uuid, instance(rows, host, uuid)),
+        OrderId::Cpu(uuid) => Order::Cpu(uuid, cpu(rows, uuid)),
     }
 }
 
-fn pool_order(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
-    let order = row.desired.as_ref()?;
+/// The order that there is because of a row. Whatever else it is made of is found out when it is made.
+fn named_by(table: &str, key: &Key) -> Option<OrderId> {
+    let name = match table {
+        StoragePool::TABLE => OrderId::Pool,
+        Volume::TABLE => OrderId::Volume,
+        Image::TABLE => OrderId::Image,
+        Switch::TABLE => OrderId::Switch,
+        HostInstance::TABLE => OrderId::Instance,
+        CpuProfile::TABLE => OrderId::Cpu,
+        _ => return None,
+    };
+    // What is placed on a host is the last column of the key of its placement.
+    key.values().last().and_then(Value::as_uuid).map(name)
+}
+
+/// Everything that the rows order of the host, made at once.
+#[cfg(test)]
+pub(super) fn orders(rows: &impl Read, host: Uuid) -> Orders {
+    let all = rows.view().tables().flat_map(pony_state::AnyTable::iter);
+    let named = all.filter_map(|row| named_by(row.def().name(), &row.key()));
+    let mut orders = Orders::default();
+    for id in named.chain(OrderId::WHOLE) {
+        orders.put(order(rows, host, id));
+    }
+    orders
+}
+
+fn pool_order(rows: &impl Lookup, host: Uuid, pool: Uuid) -> Option<PoolOrder> {
+    let order = rows.desired::<StoragePool>(&pool)?;
     let name = order.kind.as_str();
     let beyond = || PoolBackend::Unsupported(name.to_owned());
     let (backend, fault) = match (order.host, pool::backend(order.kind, &order.config)) {
@@ -61,16 +86,15 @@ fn pool_order(row: &StoragePool, host: Uuid) -> Option<(Uuid, PoolOrder)> {
         // It is mended by another config, and there may be volumes in it: not `unsupported`.
         (_, Err(why)) => (PoolBackend::Dir { path: PathBuf::new() }, Some(format!("config: {why}"))),
     };
-    let spec = PoolSpec { pool: row.uuid, backend };
-    Some((row.uuid, PoolOrder { spec, shareable: order.shareable, fault }))
+    Some(PoolOrder { spec: PoolSpec { pool, backend }, shareable: order.shareable, fault })
 }
 
-fn volume(rows: &impl Read, host: Uuid, row: &Volume) -> Option<(Uuid, VolumeOrder)> {
-    let order = row.desired.as_ref()?;
-    if let Some(copy) = copy(rows, host, row.uuid, order) {
-        return Some((row.uuid, copy));
+fn volume(rows: &impl Lookup, host: Uuid, uuid: Uuid) -> Option<VolumeOrder> {
+    let order = rows.desired::<Volume>(&uuid)?;
+    if let Some(copy) = copy(rows, host, uuid, order) {
+        return Some(copy);
     }
-    let grant = grant(rows, host, row.uuid, order.storage_pool);
+    let grant = grant(rows, host, uuid, order.storage_pool);
     let wish = match order.state {
         tables::VolumeState::Present => VolumeWish::Present,
         // Sparkle, which knows who has need of it, has said that it is to be made.
@@ -81,7 +105,7 @@ fn volume(rows: &impl Read, host: Uuid, row: &Volume) -> Option<(Uuid, VolumeOrd
     let format = format(order);
     let (base_image, base_volume, image) = (order.base_image, order.base_volume, order.image);
     let (pool, size_mib) = (order.storage_pool, order.size);
-    Some((row.uuid, VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image, grant }))
+    Some(VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image, grant })
 }
 
 fn format(order: &tables::VolumeDesired) -> Option<VolumeFormat> {
@@ -92,8 +116,8 @@ fn format(order: &tables::VolumeDesired) -> Option<VolumeFormat> {
 }
 
 /// A copy of a volume in another pool than its own, which comes here with an instance, or is to go.
-fn copy(rows: &impl Read, host: Uuid, volume: Uuid, order: &tables::VolumeDesired) -> Option<VolumeOrder> {
-    let given = rows.get::<HostVolume>(&(host, volume))?.desired.as_ref()?;
+fn copy(rows: &impl Lookup, host: Uuid, volume: Uuid, order: &tables::VolumeDesired) -> Option<VolumeOrder> {
+    let given = rows.desired::<HostVolume>(&(host, volume))?;
     // Where the volume lies there now it is no copy any more, whatever is heard of that first.
     let pool = given.storage_pool.filter(|it| *it != order.storage_pool)?;
     let comes = given.hold == tables::VolumeHold::Incoming && order.state != tables::VolumeState::Deleted;
@@ -114,9 +138,9 @@ fn copy(rows: &impl Read, host: Uuid, volume: Uuid, order: &tables::VolumeDesire
 }
 
 /// What this host may do with a volume. Nothing, as long as it does not know whose pool it is in.
-fn grant(rows: &impl Read, host: Uuid, volume: Uuid, pool: Uuid) -> Grant {
-    let pool = rows.get::<StoragePool>(&pool).and_then(|row| row.desired.as_ref());
-    let given = rows.get::<HostVolume>(&(host, volume)).and_then(|row| row.desired.as_ref());
+fn grant(rows: &impl Lookup, host: Uuid, volume: Uuid, pool: Uuid) -> Grant {
+    let pool = rows.desired::<StoragePool>(&pool);
+    let given = rows.desired::<HostVolume>(&(host, volume));
     match (pool, given) {
         (None, _) | (Some(tables::StoragePoolDesired { host: None, .. }), None) => Grant::None,
         (Some(tables::StoragePoolDesired { host: Some(_), .. }), _) => Grant::Own,
@@ -133,55 +157,50 @@ fn grant(rows: &impl Read, host: Uuid, volume: Uuid, pool: Uuid) -> Grant {
     }
 }
 
-fn image(rows: &impl Read, host: Uuid, row: &Image) -> Option<(Uuid, ImageOrder)> {
-    let order = row.desired.as_ref()?;
+fn image(rows: &impl Lookup, host: Uuid, image: Uuid) -> Option<ImageOrder> {
+    let order = rows.desired::<Image>(&image)?;
     let source_uri = order.source_uri.as_deref().map(str::to_owned);
-    let told = rows.get::<HostImage>(&(host, row.uuid)).and_then(|it| it.desired.as_ref());
+    let told = rows.desired::<HostImage>(&(host, image));
     let remote = told.map(|it| RemoteVolume { host: it.source, volume: it.volume, way: it.way.to_string() });
-    Some((row.uuid, ImageOrder { source_uri, remote }))
+    Some(ImageOrder { source_uri, remote })
 }
 
 /// What others may read here: copies of images, and nothing else, whatever they are told.
-fn exports(rows: &impl Read, host: Uuid) -> Vec<Export> {
-    let export = |row: &HostImage| {
-        let told = row.desired.as_ref()?;
-        let volume = rows.get::<Volume>(&told.volume)?.desired.as_ref()?;
-        let backs = volume.image == Some(row.image) && volume.state != tables::VolumeState::Deleted;
-        let pool = rows.get::<StoragePool>(&volume.storage_pool).filter(|_| backs)?;
-        let (_, PoolOrder { spec, fault: None, .. }) = pool_order(pool, host)? else { return None };
+fn exports(rows: &impl Lookup, host: Uuid) -> Vec<Export> {
+    let export = |((_, image), told): ((Uuid, Uuid), &tables::HostImageDesired)| {
+        let volume = rows.desired::<Volume>(&told.volume)?;
+        let backs = volume.image == Some(image) && volume.state != tables::VolumeState::Deleted;
+        let pool = backs.then(|| pool_order(rows, host, volume.storage_pool))??;
+        let spec = pool.fault.is_none().then_some(pool.spec)?;
         Some(Export { volume: told.volume, pool: spec, to: told.origin.to_string() })
     };
-    let mut exports: Vec<Export> =
-        rows.table::<HostImage>().find("source", host).filter_map(export).collect();
+    let told = rows.desired_with::<HostImage>("source", host);
+    let mut exports: Vec<Export> = told.into_iter().filter_map(export).collect();
     exports.sort_by(|a, b| (a.volume, &a.to).cmp(&(b.volume, &b.to)));
     exports
 }
 
 /// Nothing for one that joins hosts, as long as Sparkle has not said where this host's end is.
-fn switch(rows: &impl Read, host: Uuid, row: &Switch, core: &Core, orders: &mut Orders) {
-    let Some(order) = row.desired.as_ref() else { return };
+fn switch(rows: &impl Lookup, host: Uuid, switch: Uuid) -> Option<SwitchOrder> {
+    let order = rows.desired::<Switch>(&switch)?;
     let kind = match (order.kind, order.tag) {
         (tables::SwitchType::Bridge, None) => SwitchKind::Bridge,
-        (tables::SwitchType::Bridge, Some(tag)) => core.segment(tag, &orders.uplinks),
+        (tables::SwitchType::Bridge, Some(tag)) => uplinks::core_segment(rows, host, tag),
         (tables::SwitchType::Vxlan, Some(tag)) => {
-            let Ok(vni) = u32::try_from(tag) else { return };
-            let Some((overlay, left_out)) = overlay(rows, vni, host, row.uuid) else { return };
-            orders.left_out.extend(left_out.map(|why| (row.uuid, why)));
-            SwitchKind::Vxlan(overlay)
+            let (overlay, left_out) = overlay(rows, u32::try_from(tag).ok()?, host, switch)?;
+            return Some(SwitchOrder { kind: SwitchKind::Vxlan(overlay), left_out });
         }
         (tables::SwitchType::Vxlan, None) => {
             SwitchKind::Unsupported("it has no VXLAN network identifier: order a tag".to_owned())
         }
     };
-    orders.switches.insert(row.uuid, kind);
+    Some(kind.into())
 }
 
 /// What this host must know of a VXLAN switch with these ports, and why some are left out. Where two claim one address,
 /// the one with the greater key has it: every host decides alike.
-fn overlay(rows: &impl Read, vni: u32, host: Uuid, switch: Uuid) -> Option<(Overlay, Option<String>)> {
-    let ports = rows.table::<SwitchPort>().find("switch", switch);
-    let mut ports: Vec<_> = ports.filter_map(|port| Some((port.vnic, port.desired.as_ref()?))).collect();
-    ports.sort_by_key(|(vnic, _)| *vnic);
+fn overlay(rows: &impl Lookup, vni: u32, host: Uuid, switch: Uuid) -> Option<(Overlay, Option<String>)> {
+    let ports = rows.desired_with::<SwitchPort>("switch", switch);
     let own = ports.iter().rev().find(|(_, port)| port.host == host).map(|(_, port)| port.address);
     // A host that has no card there yet, but whose first is on its way.
     let local = own.or_else(|| tables::overlay_address(rows, host))?.addr();
@@ -203,28 +222,19 @@ fn overlay(rows: &impl Read, vni: u32, host: Uuid, switch: Uuid) -> Option<(Over
     Some((overlay, left_out))
 }
 
-/// Those that are placed here, and those that move here.
-fn instances(rows: &impl Read, host: Uuid) -> BTreeMap<Uuid, InstanceOrder> {
-    let table = rows.table::<HostInstance>();
-    let placed = table.find("target", host).chain(table.find("host", host));
-    placed.filter_map(|row| Some((row.instance, instance(rows, host, row, row.desired.as_ref()?)?))).collect()
-}
-
 /// `None` for one that is neither placed on this host nor to come here.
-fn instance(
-    rows: &impl Read,
-    host: Uuid,
-    row: &HostInstance,
-    placement: &tables::HostInstanceDesired,
-) -> Option<InstanceOrder> {
-    let moving = match placement.target {
-        Some(to) if row.host == host => Some(away(placement, to)),
-        _ if row.host == host => None,
-        Some(to) if to == host => Some(Moving::Here { origin: placement.origin.as_deref()?.to_owned() }),
-        _ => return None,
+fn instance(rows: &impl Lookup, host: Uuid, uuid: Uuid) -> Option<InstanceOrder> {
+    let placements = rows.desired_with::<HostInstance>("instance", uuid);
+    let own = placements.iter().find(|((at, _), _)| *at == host).map(|(_, it)| *it);
+    let coming = || {
+        let origin = |it: &tables::HostInstanceDesired| {
+            it.origin.as_deref().filter(|_| it.target == Some(host)).map(str::to_owned)
+        };
+        placements.iter().find_map(|(_, it)| Some((*it, Some(Moving::Here { origin: origin(it)? }))))
     };
+    let (placement, moving) = own.map(|it| (it, it.target.map(|to| away(it, to)))).or_else(coming)?;
     let is_coming = matches!(moving, Some(Moving::Here { .. }));
-    let order = rows.get::<Instance>(&row.instance).and_then(|it| it.desired.as_ref());
+    let order = rows.desired::<Instance>(&uuid);
     let target = match order.map(|o| o.state).filter(|_| !placement.released) {
         Some(tables::InstanceState::Running | tables::InstanceState::Paused) if is_coming => Target::Incoming,
         Some(tables::InstanceState::Running) => Target::Running,
@@ -233,7 +243,7 @@ fn instance(
         None => Target::Released,
     };
     let placement = Placement { serial: placement.serial, released: placement.released, moving };
-    let hardware = order.map(|order| hardware(rows, row.instance, order));
+    let hardware = order.map(|order| hardware(rows, uuid, order));
     Some(InstanceOrder { target, placement, hardware })
 }
 
@@ -243,11 +253,15 @@ fn away(placement: &tables::HostInstanceDesired, host: Uuid) -> Moving {
     Moving::Away { to: to.filter(|_| !placement.cancelled), stays: placement.cancelled }
 }
 
-fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Hardware {
-    let mut disks: Vec<DiskOrder> = rows.table::<Vdisk>().find("instance", uuid).filter_map(disk).collect();
+fn hardware(rows: &impl Lookup, uuid: Uuid, order: &tables::InstanceDesired) -> Hardware {
+    let mut disks: Vec<DiskOrder> =
+        rows.desired_with::<Vdisk>("instance", uuid).into_iter().map(|(vdisk, it)| disk(vdisk, it)).collect();
     disks.sort_by_key(|disk| disk.index);
-    let mut nics: Vec<NicOrder> =
-        rows.table::<Vnic>().find("instance", uuid).filter_map(|row| nic(rows, row)).collect();
+    let mut nics: Vec<NicOrder> = rows
+        .desired_with::<Vnic>("instance", uuid)
+        .into_iter()
+        .map(|(vnic, it)| nic(rows, vnic, it))
+        .collect();
     nics.sort_by_key(|nic| nic.index);
     let config = Arc::new(guest_config(rows, uuid, order, &nics));
     let managed = nics.iter_mut().filter(|nic| nic.addresses.is_some());
@@ -274,8 +288,8 @@ fn hardware(rows: &impl Read, uuid: Uuid, order: &tables::InstanceDesired) -> Ha
     }
 }
 
-fn cpu(rows: &impl Read, profile: Uuid) -> Option<CpuSpec> {
-    let order = rows.get::<CpuProfile>(&profile)?.desired.as_ref()?;
+fn cpu(rows: &impl Lookup, profile: Uuid) -> Option<CpuSpec> {
+    let order = rows.desired::<CpuProfile>(&profile)?;
     let features = order.features.iter().map(ToString::to_string).collect();
     Some(CpuSpec { model: order.model.to_string(), features })
 }
@@ -287,19 +301,18 @@ fn percent(rcpu: f64) -> u32 {
     (rcpu * 100.0).round().clamp(1.0, f64::from(u32::MAX)) as u32
 }
 
-fn disk(row: &Vdisk) -> Option<DiskOrder> {
-    let order = row.desired.as_ref()?;
+fn disk(vdisk: Uuid, order: &tables::VdiskDesired) -> DiskOrder {
     let data = match (order.volume, order.image) {
         (Some(volume), _) => DiskData::Volume(volume),
         (None, Some(image)) => DiskData::Image(image),
         (None, None) => DiskData::Template,
     };
-    Some(DiskOrder { vdisk: row.uuid, index: index(order.index), data })
+    DiskOrder { vdisk, index: index(order.index), data }
 }
 
 /// What the guest is told of itself.
 fn guest_config(
-    rows: &impl Read,
+    rows: &impl Lookup,
     uuid: Uuid,
     order: &tables::InstanceDesired,
     nics: &[NicOrder],
@@ -320,17 +333,12 @@ fn guest_config(
 }
 
 /// The addresses of a card with the ways out of their networks, always in the same order.
-fn guest_addresses(rows: &impl Read, vnic: Uuid) -> Vec<GuestAddress> {
-    let address = |row: &Address| {
-        let order = row.desired.as_ref()?;
-        let network = rows.get::<Network>(&order.network)?.desired.as_ref()?;
-        let mut routes: Vec<_> = rows
-            .table::<Route>()
-            .find("network", order.network)
-            .filter_map(|it| it.desired.as_ref())
-            .collect();
-        routes.sort_by_key(|it| (it.route, it.via));
-        let route = |it: &&tables::RouteDesired| GuestRoute {
+fn guest_addresses(rows: &impl Lookup, vnic: Uuid) -> Vec<GuestAddress> {
+    let address = |(_, order): (Uuid, &tables::AddressDesired)| {
+        let network = rows.desired::<Network>(&order.network)?;
+        let mut routes = rows.desired_with::<Route>("network", order.network);
+        routes.sort_by_key(|(_, it)| (it.route, it.via));
+        let route = |(_, it): &(Uuid, &tables::RouteDesired)| GuestRoute {
             to: it.route.addr(),
             prefix: it.route.prefix(),
             via: it.via.addr(),
@@ -339,31 +347,27 @@ fn guest_addresses(rows: &impl Read, vnic: Uuid) -> Vec<GuestAddress> {
         let (tag, prefix) = (tag_of(network), network.range.prefix());
         Some(GuestAddress { tag, ip: order.ip?.addr(), prefix, routes })
     };
-    let mut addresses: Vec<_> = rows.table::<Address>().find("vnic", vnic).filter_map(address).collect();
+    let mut addresses: Vec<_> =
+        rows.desired_with::<Address>("vnic", vnic).into_iter().filter_map(address).collect();
     addresses.sort_by_key(|it| it.ip);
     addresses
 }
 
-fn nic(rows: &impl Read, row: &Vnic) -> Option<NicOrder> {
-    let order = row.desired.as_ref()?;
-    let managed = rows.table::<Network>().find("switch", order.switch).any(|it| it.desired.is_some());
+fn nic(rows: &impl Lookup, vnic: Uuid, order: &tables::VnicDesired) -> NicOrder {
+    let managed = !rows.desired_with::<Network>("switch", order.switch).is_empty();
     // Of a network that is not known yet it is not known where its addresses are used.
-    let address = |row: &Address| {
-        let order = row.desired.as_ref()?;
-        let network = rows.get::<Network>(&order.network)?.desired.as_ref()?;
-        Some((tag_of(network), order.ip?.addr()))
+    let address = |(_, order): (Uuid, &tables::AddressDesired)| {
+        Some((tag_of(rows.desired::<Network>(&order.network)?), order.ip?.addr()))
     };
-    let addresses = rows.table::<Address>().find("vnic", row.uuid);
-    let addresses = managed.then(|| addresses.filter_map(address).collect());
-    let mac = tables::mac_of(row.uuid, order).to_string();
-    Some(NicOrder {
-        vnic: row.uuid,
+    let addresses = || rows.desired_with::<Address>("vnic", vnic).into_iter().filter_map(address).collect();
+    NicOrder {
+        vnic,
         index: index(order.index),
         switch: order.switch,
-        mac,
-        addresses,
+        mac: tables::mac_of(vnic, order).to_string(),
+        addresses: managed.then(addresses),
         config: None,
-    })
+    }
 }
 
 /// The VLAN of a network on its switch; 0 for what has no tag.

@@ -1,7 +1,8 @@
 //! Virtual networks: switches, who shares them, address spaces, routes, addresses.
 
-use super::hosts::{Bond, Host, NetRole, NetRoleKind};
-use pony_state::{Cidr, Entity, Enum, Inet, Mac, Part, Read, Text};
+use super::hosts::{Bond, Host, NetRole, NetRoleDesired, NetRoleKind};
+use crate::lookup::Lookup;
+use pony_state::{Cidr, Entity, Enum, Inet, Mac, Part, Text};
 use uuid::Uuid;
 
 /// A virtual L2 switch. One without a tenant is public.
@@ -111,16 +112,16 @@ pub struct SwitchPortDesired {
 
 /// A host's end of overlays: the address of a `virtual` role, or else the one from which the host reaches Sparkle.
 #[must_use]
-pub fn overlay_address(rows: &impl Read, host: Uuid) -> Option<Inet> {
-    let bonds = rows.table::<Bond>().find("host", host);
-    let roles = bonds.flat_map(|bond| rows.table::<NetRole>().find("bond", bond.uuid));
-    let of_role = |row: &NetRole| {
-        let order = row.desired.as_ref().filter(|it| it.role == NetRoleKind::Virtual)?;
-        order.address.map(|address| (row.uuid, address))
+pub(crate) fn overlay_address(rows: &impl Lookup, host: Uuid) -> Option<Inet> {
+    let bonds = rows.desired_with::<Bond>("host", host);
+    let roles = bonds.into_iter().flat_map(|(bond, _)| rows.desired_with::<NetRole>("bond", bond));
+    let of_role = |(role, order): (Uuid, &NetRoleDesired)| {
+        let address = order.address.filter(|_| order.role == NetRoleKind::Virtual)?;
+        Some((role, address))
     };
     // Of several, always the same.
     let declared = roles.filter_map(of_role).min().map(|(_, address)| address);
-    let told = || rows.get::<Host>(&host)?.current.as_ref()?.address;
+    let told = || rows.current::<Host>(&host)?.address;
     declared.or_else(told).map(|address| Inet::from(address.addr()))
 }
 

@@ -2,7 +2,11 @@
 
 use super::Keeper;
 use crate::agent::Command;
+#[cfg(test)]
+use crate::agent::index::Index;
 use crate::agent::index::Usage;
+#[cfg(test)]
+use crate::agent::orders::Orders;
 use crate::agent::plan::View;
 use crate::agent::reach::{Changed, Leftover, is_light};
 use crate::agent::step::{ResourceId, Step};
@@ -92,6 +96,19 @@ impl Keeper {
             status.is_some_and(|s| s.attempts > 0 || matches!(s.phase, reconcile::Phase::Cannot(_)))
         };
         self.orders.volumes.keys().copied().filter(failing).collect()
+    }
+
+    /// Whether everything is to be looked at, and not only what was touched.
+    #[cfg(test)]
+    pub(in crate::agent) fn doubts_everything(&self) -> bool {
+        self.all
+    }
+
+    /// What is ordered, as it was put together order by order.
+    #[cfg(test)]
+    pub(in crate::agent) fn orders(&self) -> &Orders {
+        assert_eq!(self.index, Index::of(&self.orders));
+        &self.orders
     }
 
     /// What a look at everything would do, and the one at what was touched did not.

@@ -25,8 +25,12 @@ pub(super) enum TapWish {
 }
 
 impl View<'_> {
+    fn switch_kind(&self, switch: Uuid) -> Option<&SwitchKind> {
+        self.orders.switches.get(&switch).map(|order| &order.kind)
+    }
+
     fn switch_wish(&self, switch: Uuid) -> Option<Option<&SwitchKind>> {
-        self.index.switches.contains_key(&switch).then(|| self.orders.switches.get(&switch))
+        self.index.switches.has(switch).then(|| self.switch_kind(switch))
     }
 
     pub(super) fn switch_order(&self, switch: Uuid) -> Stamp {
@@ -64,7 +68,7 @@ impl View<'_> {
     }
 
     pub(super) fn switch_circumstances(&self, switch: Uuid) -> Stamp {
-        let kind = self.orders.switches.get(&switch);
+        let kind = self.switch_kind(switch);
         stamp(&kind.map(|kind| self.has_segment(kind)))
     }
 
@@ -128,7 +132,7 @@ impl View<'_> {
     }
 
     fn switch_reason(&self, switch: Uuid) -> String {
-        match self.orders.switches.get(&switch) {
+        match self.switch_kind(switch) {
             Some(SwitchKind::Unsupported(why)) => format!("switch {switch} cannot be made here: {why}"),
             Some(_) => format!("waiting for switch {switch}"),
             None => format!("switch {switch} is not known on this host yet"),

@@ -84,9 +84,8 @@ impl World for View<'_> {
             return uplinks.collect();
         }
         let volumes = self.orders.volumes.keys().copied().map(ResourceId::Volume);
-        let switches =
-            self.facts.switches.keys().chain(self.index.switches.keys().copied()).map(ResourceId::Switch);
-        let taps = self.facts.taps.keys().chain(self.index.cards.keys().copied()).map(ResourceId::Tap);
+        let switches = self.facts.switches.keys().chain(self.index.switches.keys()).map(ResourceId::Switch);
+        let taps = self.facts.taps.keys().chain(self.index.cards.keys()).map(ResourceId::Tap);
         let placed = self.orders.instances.keys().copied();
         let instances = self.facts.guests.keys().chain(placed).map(ResourceId::Instance);
         volumes.chain(uplinks).chain(switches).chain(taps).chain(instances).collect()

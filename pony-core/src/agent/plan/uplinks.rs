@@ -15,7 +15,7 @@ impl View<'_> {
         match (self.trial.target().get(&id), id) {
             (Some(UplinkSpec::Bond(spec)), _) => Some(UplinkSpec::Bond(self.with_cards(spec))),
             (Some(spec), _) => Some(spec.clone()),
-            (None, UplinkId::Segment { bond, within, tag }) if self.index.trunks.contains(&id) => {
+            (None, UplinkId::Segment { bond, within, tag }) if self.index.is_trunk(id) => {
                 Some(UplinkSpec::Segment(SegmentSpec::plain(bond, within, tag)))
             }
             (None, _) => None,
@@ -29,7 +29,7 @@ impl View<'_> {
 
     pub(super) fn uplink_ids(&self) -> impl Iterator<Item = UplinkId> {
         let target = self.trial.target().keys().copied();
-        self.facts.uplinks.keys().chain(target).chain(self.index.trunks.iter().copied())
+        self.facts.uplinks.keys().chain(target).chain(self.index.trunks())
     }
 
     pub(super) fn uplink_order(&self, id: UplinkId) -> Stamp {

@@ -44,7 +44,7 @@ impl View<'_> {
 
     /// An instance that is ordered to be up with the volume as one of its disks.
     pub(super) fn writer_ordered(&self, volume: Uuid) -> Option<Uuid> {
-        self.index.writers.get(&volume).copied()
+        self.index.writers.last(volume)
     }
 }
 

@@ -279,8 +279,8 @@ impl View<'_> {
 
     /// The volumes that back an image and are not on their way out.
     pub(in crate::agent) fn backing(&self, image: Uuid) -> impl Iterator<Item = (Uuid, &VolumeOrder)> {
-        let volumes = self.index.backing.get(&image).into_iter().flatten();
-        volumes.filter_map(|volume| Some((*volume, self.orders.volumes.get(volume)?)))
+        let volumes = self.index.backing.of(image);
+        volumes.filter_map(|volume| Some((volume, self.orders.volumes.get(&volume)?)))
     }
 
     /// The nearest finished copy of the image on this host: in the same pool, where blocks may be shared, or any.
@@ -306,10 +306,10 @@ impl View<'_> {
     /// Whether something on this host would use an optional volume: a disk of an instance that is placed here,
     /// or a volume here that is still to be filled from the image that it backs.
     pub(in crate::agent) fn is_needed(&self, volume: Uuid, order: &VolumeOrder) -> bool {
-        let shown = |data: DiskData| self.index.shown.contains(&data);
+        let shown = |data: DiskData| self.index.shown.has(data);
         let fills = |image: Uuid| {
-            let volumes = self.index.filled_from.get(&image).into_iter().flatten();
-            volumes.into_iter().any(|other| self.volume_fact(*other).is_none())
+            let mut volumes = self.index.filled_from.of(image);
+            volumes.any(|other| self.volume_fact(other).is_none())
         };
         shown(DiskData::Volume(volume)) || order.image.is_some_and(|i| shown(DiskData::Image(i)) || fills(i))
     }

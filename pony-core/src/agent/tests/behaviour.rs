@@ -297,7 +297,7 @@ fn a_reboot_of_the_host_brings_everything_back() {
 fn what_cannot_be_is_told_as_broken() {
     let mut rig = quiet();
     let mut bad = orders(Target::Running);
-    bad.switches.insert(id(SWITCH), SwitchKind::Unsupported("no VXLAN here".to_owned()));
+    bad.switches.insert(id(SWITCH), SwitchKind::Unsupported("no VXLAN here".to_owned()).into());
     rig.order(bad);
     rig.run_for(20_000);
     let told = rig.instance().unwrap();

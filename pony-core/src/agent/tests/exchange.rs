@@ -196,6 +196,7 @@ impl Pair {
         self.sparkle.session.handle_timeout(now);
         self.sparkle.hear();
         assert_eq!(self.sim.violations(), Vec::<String>::new());
+        assert_eq!(self.agent.overlooked(), []);
     }
 
     /// Lets time pass until something holds, at most so long.

@@ -15,7 +15,7 @@ impl Host {
     fn new() -> Self {
         let mut keeper = Keeper::new(Config::default(), 1, 0);
         let cpu = CpuSpec { model: "Pony".into(), features: vec!["gallop".into()] };
-        keeper.set_orders(0, Orders { cpus: BTreeMap::from([(id(9), cpu)]), ..orders(Target::Stopped) });
+        keeper.set_orders(0, &Orders { cpus: BTreeMap::from([(id(9), cpu)]), ..orders(Target::Stopped) });
         Self { keeper, now_ms: 0 }
     }
 
@@ -101,7 +101,7 @@ fn what_cpus_are_offered_is_told_of_those_that_are_ordered() {
     };
     host.changed(cpus);
     assert_eq!(host.keeper.report(0).cpus, BTreeMap::from([(id(9), false)]));
-    host.keeper.set_orders(host.now_ms, orders(Target::Stopped));
+    host.keeper.set_orders(host.now_ms, &orders(Target::Stopped));
     assert!(host.keeper.report(0).cpus.is_empty());
     let asked = host.changed(cpus);
     assert!(asked.contains(&Look::Cpus(BTreeMap::new())), "another order is another question: {asked:?}");

@@ -8,5 +8,6 @@ mod networks;
 mod random;
 mod remotes;
 mod rig;
+mod rows;
 mod uplinks;
 mod volumes;

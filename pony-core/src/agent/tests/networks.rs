@@ -1,8 +1,9 @@
 //! What rows of networks come to on a host.
 
-use super::rig::{INST, SWITCH, VNIC, id};
+use super::rig::*;
 use crate::agent::*;
 use crate::host::*;
+use crate::sim::SimConfig;
 use crate::tables;
 use pony_state::{PartKind, Read, State};
 use serde_json::{Value as Json, json};
@@ -42,7 +43,7 @@ impl Rows {
     }
 
     fn switch(&self) -> SwitchKind {
-        self.orders().switches[&id(SWITCH)].clone()
+        self.orders().switches[&id(SWITCH)].kind.clone()
     }
 
     fn core(&mut self, vlan: &Json) {
@@ -91,4 +92,40 @@ fn addresses_of_a_network_with_a_tag_are_used_under_it() {
     let told = &nic.config.as_ref().unwrap().cards[0];
     assert!(told.metadata);
     assert_eq!(told.addresses.iter().map(|it| (it.tag, it.ip)).collect::<Vec<_>>(), addresses);
+}
+
+/// Many cards come and go on a host: each is to cost what it concerns, whatever else is ordered.
+#[test]
+fn what_is_plugged_in_concerns_nothing_else() {
+    let mut rig = Rig::new(1, SimConfig::default());
+    let mut wanted = orders(Target::Running);
+    rig.order(wanted.clone());
+    rig.expect(20_000, |rig| is(rig, Target::Running));
+    rig.run_for(10_000);
+    let mut changes = |what: &str, is_light: bool, change: &dyn Fn(&mut Orders)| {
+        change(&mut wanted);
+        rig.keeper.set_orders(rig.now_ms, &wanted);
+        assert_eq!(rig.keeper.doubts_everything(), !is_light, "{what}");
+        rig.order(wanted.clone());
+        rig.run_for(10_000);
+    };
+    fn nics(orders: &mut Orders) -> &mut Vec<NicOrder> {
+        &mut orders.instances.get_mut(&id(INST)).unwrap().hardware.as_mut().unwrap().nics
+    }
+    changes("a switch", true, &|orders| drop(orders.switches.insert(id(5), SwitchKind::Bridge.into())));
+    changes("a card in it", true, &|orders| {
+        let first = nics(orders)[0].clone();
+        nics(orders).push(NicOrder { vnic: id(VNIC + 1), index: 1, switch: id(5), ..first });
+    });
+    changes("no card in it", true, &|orders| nics(orders).truncate(1));
+    changes("an instance without disks", true, &|orders| {
+        let mut other = orders.instances[&id(INST)].clone();
+        let hardware = other.hardware.as_mut().unwrap();
+        hardware.disks.clear();
+        hardware.nics[0].vnic = id(VNIC + 2);
+        orders.instances.insert(id(INST + 40), other);
+    });
+    changes("it is gone", true, &|orders| drop(orders.instances.remove(&id(INST + 40))));
+    changes("no switch", false, &|orders| drop(orders.switches.remove(&id(5))));
+    changes("its volumes are free", false, &|orders| drop(orders.instances.remove(&id(INST))));
 }

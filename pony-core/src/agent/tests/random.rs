@@ -3,13 +3,16 @@
 
 use super::rig::*;
 use crate::agent::*;
-use crate::host::GuestState;
+use crate::host::{GuestState, SwitchKind};
 use crate::reconcile::SplitMix64;
 use crate::seeds;
 use crate::sim::SimConfig;
 use uuid::Uuid;
 
 const INSTANCES: u8 = 3;
+
+/// A switch for second cards, which is ordered sooner or later.
+const OTHER: u8 = 5;
 
 fn instance(n: u8) -> Uuid {
     id(100 + n)
@@ -19,7 +22,7 @@ fn instance(n: u8) -> Uuid {
 fn change(orders: &mut Orders, random: &mut SplitMix64) {
     let n = u8::try_from(random.below(u64::from(INSTANCES))).unwrap();
     let root = id(120 + n);
-    match random.below(12) {
+    match random.below(15) {
         0..=2 => drop(orders.instances.insert(instance(n), order(n, Target::Running))),
         3 => drop(orders.instances.insert(instance(n), order(n, Target::Paused))),
         4 | 5 => drop(orders.instances.insert(instance(n), order(n, Target::Stopped))),
@@ -37,8 +40,26 @@ fn change(orders: &mut Orders, random: &mut SplitMix64) {
             orders.volumes.get_mut(&root).unwrap().wish = VolumeWish::Deleted;
         }
         10 => orders.volumes.get_mut(&id(130)).unwrap().base_volume = Some(root),
+        11 | 12 => {
+            if let Some(hardware) = orders.instances.get_mut(&instance(n)).and_then(|o| o.hardware.as_mut()) {
+                plug(&mut hardware.nics, n);
+            }
+        }
+        13 => {
+            let left_out = Some("a host of the other family".to_owned()).filter(|_| random.below(2) == 0);
+            orders.switches.insert(id(OTHER), SwitchOrder { kind: SwitchKind::Bridge, left_out });
+        }
         _ => orders.volumes.get_mut(&root).unwrap().wish = VolumeWish::Present,
     }
+}
+
+/// Plugs a second card into a switch of its own, or takes it out.
+fn plug(nics: &mut Vec<NicOrder>, n: u8) {
+    if nics.len() > 1 {
+        return nics.truncate(1);
+    }
+    let Some(first) = nics.first().cloned() else { return };
+    nics.push(NicOrder { vnic: id(160 + n), index: 1, switch: id(OTHER), ..first });
 }
 
 fn order(n: u8, target: Target) -> InstanceOrder {
@@ -89,6 +110,7 @@ fn history(seed: u64) -> (Rig, Orders) {
         let scale = random.below(14);
         rig.run_for(random.below(1 << scale));
     }
+    orders.switches.insert(id(OTHER), SwitchKind::Bridge.into());
     (rig, orders)
 }
 
@@ -118,7 +140,7 @@ fn converged(rig: &Rig, orders: &Orders) -> Result<(), String> {
             return Err(format!("volume {n} there: {there}, to be deleted: {deleted}, lost: {lost}"));
         }
     }
-    let cards = orders.placed().count();
+    let cards = orders.placed().map(|(_, _, hardware)| hardware.nics.len()).sum();
     if world.taps.len() > cards || (cards == 0 && !world.switches.is_empty()) {
         return Err(format!("links are left over: {:?}", world.taps));
     }

@@ -84,7 +84,7 @@ fn others_may_read_what_is_ordered_and_nothing_before_or_afterwards() {
     let pool = orders(Target::Stopped).pools[&id(POOL)].spec.clone();
     let export = Export { volume: id(COPY), pool, to: "way 1".to_owned() };
     let mut told = |exports: Vec<Export>| {
-        keeper.set_orders(0, Orders { exports, ..orders(Target::Stopped) });
+        keeper.set_orders(0, &Orders { exports, ..orders(Target::Stopped) });
         let commands = std::iter::from_fn(|| keeper.poll_command());
         let export = |it| if let Command::Export(volumes) = it { Some(volumes) } else { None };
         commands.filter_map(export).collect::<Vec<_>>()

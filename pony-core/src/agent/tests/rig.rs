@@ -47,7 +47,7 @@ pub(super) fn orders(target: Target) -> Orders {
     orders.images.insert(id(IMAGE), ImageOrder { source_uri: Some(URI.to_owned()), remote: None });
     let copy = VolumeOrder { size_mib: None, image: Some(id(IMAGE)), ..volume() };
     orders.volumes.insert(id(COPY), copy);
-    orders.switches.insert(id(SWITCH), SwitchKind::Bridge);
+    orders.switches.insert(id(SWITCH), SwitchKind::Bridge.into());
     let root = VolumeOrder { base_image: Some(id(IMAGE)), ..volume() };
     orders.volumes.insert(id(ROOT), root);
     orders
@@ -129,8 +129,10 @@ impl Rig {
     }
 
     pub(super) fn order(&mut self, orders: Orders) {
-        self.keeper.set_orders(self.now_ms, orders);
+        self.keeper.set_orders(self.now_ms, &orders);
+        assert_eq!(*self.keeper.orders(), orders);
         self.exchange();
+        self.check_all();
     }
 
     /// The agent's process dies and starts anew. It knows nothing until it is given orders again.
@@ -221,8 +223,7 @@ impl Rig {
         let report = self.report();
         assert!(self.told == report, "at {}: not told: {}", self.now_ms, difference(&self.told, &report));
         if self.checks.is_multiple_of(OVERLOOKED_EVERY) {
-            let overlooked = self.keeper.overlooked(self.now_ms);
-            assert!(overlooked.is_empty(), "at {}: overlooked: {overlooked:#?}", self.now_ms);
+            self.check_all();
         }
         if !self.keeper.knows_guests() {
             return;
@@ -231,6 +232,11 @@ impl Rig {
             let told = report.instances.get(instance).is_some_and(|told| !told.released);
             assert!(told, "at {}: {instance} is there, and told as gone", self.now_ms);
         }
+    }
+
+    fn check_all(&self) {
+        let overlooked = self.keeper.overlooked(self.now_ms);
+        assert!(overlooked.is_empty(), "at {}: overlooked: {overlooked:#?}", self.now_ms);
     }
 
     pub(super) fn report(&self) -> Report {

@@ -31,7 +31,7 @@ fn uplinks(cards: usize, tags: &[u16]) -> Uplinks {
 }
 
 fn ordered(uplinks: Uplinks) -> Orders {
-    Orders { uplinks, ..Orders::default() }
+    Orders { links: LinkOrders { uplinks, ..LinkOrders::default() }, ..Orders::default() }
 }
 
 fn rig() -> Rig {
@@ -84,8 +84,8 @@ fn cards_that_are_not_there_are_left_out_and_told() {
     rig.sim.world_mut().nics.truncate(1);
     rig.keeper.handle_hint(rig.now_ms, Hint::Links);
     rig.run_for(1_000);
-    let orders =
-        Orders { nics: MACS.iter().map(|it| (*it).to_owned()).collect(), ..ordered(uplinks(2, &[])) };
+    let mut orders = ordered(uplinks(2, &[]));
+    orders.links.nics = MACS.iter().map(|it| (*it).to_owned()).collect();
     rig.order(orders);
     rig.expect(5_000, |rig| health(rig, bond_id()) == Some(UplinkHealth::Active));
     let report = rig.report();
@@ -182,15 +182,15 @@ fn a_vlan_is_there_for_as_long_as_a_switch_needs_it() {
         let mut rig = rig();
         rig.answers = true;
         let mut orders = orders(Target::Running);
-        orders.uplinks = uplinks(1, &[0, 7]);
-        orders.switches.insert(id(SWITCH), SwitchKind::Vlan(vlan));
+        orders.links.uplinks = uplinks(1, &[0, 7]);
+        orders.switches.insert(id(SWITCH), SwitchKind::Vlan(vlan).into());
         rig.order(orders.clone());
         rig.expect(30_000, |rig| is(rig, Target::Running) && found(rig).contains(&vlan));
         assert_eq!(rig.sim.world().switches[&id(SWITCH)].segment, Some(vlan));
         assert_eq!(rig.record().proven.len(), 3, "guests' networks are not on trial");
         orders.instances.clear();
         // From the inside out: the simulated host minds what is removed under something else.
-        orders.uplinks.clear();
+        orders.links.uplinks.clear();
         rig.order(orders);
         rig.expect(60_000, |rig| found(rig).is_empty());
     }
