@@ -144,14 +144,14 @@ impl Client {
         let add = |number| {
             let desired =
                 json!({"name": name(number), "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 16});
-            let path = format!("/tenant/{tenant}/instance/{}", name(number));
+            let path = format!("/tenant/{tenant}/children/instance/${}", name(number));
             json!({"op": "add", "path": path, "value": {"desired": desired}})
         };
         let patch = serde_json::to_vec(&(0..count).map(add).collect::<Vec<_>>())?;
         let request =
             self.http.patch(&self.url).header("content-type", "application/json-patch+json").body(patch);
         let answer = self.send(request).await?;
-        let uuid = |number| answer["uuids"][name(number)].as_str()?.parse().ok();
+        let uuid = |number| answer["uuids"][format!("${}", name(number))].as_str()?.parse().ok();
         (0..count)
             .map(uuid)
             .collect::<Option<_>>()

@@ -7,6 +7,9 @@ mod namespace;
 mod suite;
 
 use namespace::{in_guest_with, is_inside, run};
+use pony_core::agent::{
+    Command, Config, Found, Hint, Keeper, Look, Orders, PoolHealth, PoolOrder, PoolReport,
+};
 use pony_core::host::{DiskFact, NicFact, PoolBackend, PoolSpec};
 use pony_host::{Discovery, HostStorage, Machine, MachineOptions, Storage, StorageOptions};
 use std::fs;
@@ -128,6 +131,64 @@ fn scsi_disk(disks: &[DiskFact]) -> Option<&DiskFact> {
     disks.iter().find(|disk| disk.link_name.starts_with("sd"))
 }
 
+/// What an agent makes of the real disks, and of a pool on one of them that it is ordered to use. There is nothing else.
+struct Host<'a> {
+    keeper: Keeper,
+    pool: Uuid,
+    machine: &'a Machine,
+    storage: &'a HostStorage,
+    began: Instant,
+}
+
+impl<'a> Host<'a> {
+    fn new(pool: &PoolSpec, machine: &'a Machine, storage: &'a HostStorage) -> Self {
+        let mut keeper = Keeper::new(Config::default(), 1, 0);
+        let order = PoolOrder { spec: pool.clone(), shareable: false, fault: None };
+        keeper.set_orders(0, &Orders { pools: [(pool.pool, order)].into(), ..Orders::default() });
+        Self { keeper, pool: pool.pool, machine, storage, began: Instant::now() }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap()
+    }
+
+    /// The driver says that something may have changed.
+    async fn is_told(&mut self) {
+        self.keeper.handle_hint(self.now_ms(), Hint::Machine);
+        self.work().await;
+    }
+
+    /// Does what is due.
+    async fn work(&mut self) {
+        self.keeper.poll(self.now_ms());
+        while let Some(command) = self.keeper.poll_command() {
+            if let Command::Look { look, what } = command {
+                let found = self.look(&what).await;
+                self.keeper.handle_look(self.now_ms(), look, found);
+                self.keeper.poll(self.now_ms());
+            }
+        }
+    }
+
+    async fn look(&self, what: &Look) -> pony_host::Result<Found> {
+        Ok(match what {
+            Look::Pool(pool) => Found::Pool(self.storage.open_pool(pool).await?),
+            Look::Volumes(pool) => Found::Volumes(self.storage.list_volumes(pool).await?),
+            Look::Disks => Found::Disks(self.machine.disks().await?),
+            Look::Guests => Found::Guests(Vec::new()),
+            _ => Found::Nics(Vec::new()),
+        })
+    }
+
+    fn pool(&self) -> PoolReport {
+        self.keeper.report(self.now_ms()).pools[&self.pool].clone()
+    }
+
+    fn news(&mut self) -> Vec<&'static str> {
+        std::iter::from_fn(|| self.keeper.poll_notification()).map(|news| news.kind).collect()
+    }
+}
+
 async fn disk_goes_with_its_pool(machine: &Machine, events: &mut mpsc::Receiver<()>) {
     let disks = machine.disks().await.unwrap();
     let disk = scsi_disk(&disks).expect("scsi_debug has a disk").clone();
@@ -140,17 +201,29 @@ async fn disk_goes_with_its_pool(machine: &Machine, events: &mut mpsc::Receiver<
     let storage =
         HostStorage::new(StorageOptions { scratch: "/tmp/scratch".into(), ..StorageOptions::default() });
     let pool = PoolSpec { pool: Uuid::from_u128(1), backend: PoolBackend::Dir { path: "/tmp/pool".into() } };
-    storage.open_pool(&pool).await.unwrap();
+    let mut host = Host::new(&pool, machine, &storage);
+    host.work().await;
+    assert_eq!((host.pool().status, host.pool().error, host.news()), (PoolHealth::Ready, None, vec![]));
 
     disk_complains(machine, events, &disk, &device).await;
+    host.is_told().await;
+    assert_eq!((host.pool().status, host.news()), (PoolHealth::Ready, vec!["disk-failing"]));
 
     write(&format!("/sys/block/{}/device/delete", disk.link_name), "1");
     let look = || async { machine.disks().await.unwrap() };
     let (_, took) = told(events, look, |disks| scsi_disk(disks).is_none()).await;
     println!("the disk went after {took:?}");
-    let error = storage.open_pool(&pool).await.unwrap_err();
+    host.is_told().await;
+    let PoolReport { status, error, .. } = host.pool();
+    let error = error.unwrap();
     println!("{error}");
-    assert!(error.message.contains("is gone") || error.message.contains("deleted"), "{error}");
+    assert!(
+        status == PoolHealth::Broken && (error.contains("is gone") || error.contains("deleted")),
+        "{error}"
+    );
+    assert_eq!(host.news(), ["disk-gone", "pool-broken"]);
+    host.is_told().await;
+    assert_eq!(host.news(), Vec::<&str>::new(), "it is news once");
     run("umount", &["-l", "/tmp/pool"]);
 
     write("/sys/bus/pseudo/drivers/scsi_debug/add_host", "1");
