@@ -8,6 +8,7 @@ use crate::seeds;
 use crate::tables;
 use pony_state::{PartKind, Read, State};
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 const HOST: u8 = 99;
 
@@ -63,106 +64,159 @@ impl Rows {
     }
 }
 
-/// A few rows that refer to each other, or to what is not there.
-#[allow(clippy::too_many_lines)]
+/// What a random row is made of: a few that refer to each other, or to what is not there.
+struct Dice<'a>(&'a mut SplitMix64);
+
+impl Dice<'_> {
+    fn n(&mut self) -> u64 {
+        self.0.below(3)
+    }
+
+    fn one(&mut self, kind: u8) -> Uuid {
+        one_of(kind, self.n())
+    }
+
+    fn pick<T: Clone>(&mut self, of: [T; 3]) -> T {
+        of[usize::try_from(self.n()).unwrap()].clone()
+    }
+
+    fn maybe<T>(&mut self, it: T) -> Option<T> {
+        (self.0.below(2) == 0).then_some(it)
+    }
+
+    fn mac(&mut self) -> String {
+        format!("02:00:00:00:00:0{}", self.n())
+    }
+}
+
+const HOSTS: u8 = 98;
+const POOLS: u8 = 10;
+const IMAGES: u8 = 20;
+const VOLUMES: u8 = 30;
+const SWITCHES: u8 = 40;
+const INSTANCES: u8 = 50;
+const CARDS: u8 = 60;
+const NETWORKS: u8 = 70;
+const BONDS: u8 = 80;
+const CPUS: u8 = 90;
+
 fn row(random: &mut SplitMix64) -> (&'static str, Json) {
-    let table = random.below(19);
-    let mut one = |kind: u8| id(kind + u8::try_from(random.below(3)).unwrap());
-    let (host, pool, image, volume, switch) = (one(98), one(10), one(20), one(30), one(40));
-    let (instance, card, network, bond, cpu) = (one(50), one(60), one(70), one(80), one(90));
-    let (n, m) = (random.below(3), random.below(2) == 0);
-    let mac = format!("02:00:00:00:00:0{n}");
-    let pick = |of: [&'static str; 3]| of[usize::try_from(n).unwrap()];
-    match table {
+    let kind = [storage, networks, instances, links][usize::try_from(random.below(4)).unwrap()];
+    kind(&mut Dice(random))
+}
+
+fn storage(dice: &mut Dice<'_>) -> (&'static str, Json) {
+    let (host, pool, image, volume) = (dice.one(HOSTS), dice.one(POOLS), dice.one(IMAGES), dice.one(VOLUMES));
+    match dice.0.below(5) {
         0 => {
-            let host = Some(host).filter(|_| m);
-            let kind = pick(["dir", "nfs", "rbd"]);
+            let (kind, host) = (dice.pick(["dir", "nfs", "rbd"]), dice.maybe(host));
             (
                 "storage_pool",
-                json!({ "uuid": pool, "type": kind, "name": "p", "host": host, "config": {"path": "/p"} }),
+                json!({"uuid": pool, "type": kind, "name": "p", "host": host, "config": {"path": "/p"}}),
             )
         }
         1 => {
-            let state = pick(["present", "optional", "deleted"]);
-            let image = Some(image).filter(|_| m);
+            let (state, image) = (dice.pick(["present", "optional", "deleted"]), dice.maybe(image));
             (
                 "volume",
-                json!({ "uuid": volume, "size": 9, "storage_pool": pool, "state": state, "image": image }),
+                json!({"uuid": volume, "size": 9, "storage_pool": pool, "state": state, "image": image}),
             )
         }
         2 => {
-            let hold = pick(["whole", "incoming", "released"]);
-            let copy = Some(pool).filter(|_| m);
+            let (hold, copy, n) = (dice.pick(["whole", "incoming", "released"]), dice.maybe(pool), dice.n());
             let given =
-                json!({ "host": host, "volume": volume, "hold": hold, "serial": n, "storage_pool": copy });
+                json!({"host": host, "volume": volume, "hold": hold, "serial": n, "storage_pool": copy});
             ("host_volume", given)
         }
-        3 => ("image", json!({ "uuid": image, "name": "i", "source_uri": pick(["a", "b", "c"]) })),
-        4 => {
-            let source = id(98 + u8::try_from(n).unwrap());
-            let read = json!({ "host": host, "image": image, "volume": volume, "source": source, "way": "w", "origin": "o" });
-            ("host_image", read)
-        }
-        5 | 6 => {
-            let tag = Some(n).filter(|_| m);
-            let kind = if table == 5 { "bridge" } else { "vxlan" };
-            ("switch", json!({ "uuid": switch, "name": "s", "type": kind, "tag": tag }))
-        }
-        7 => {
-            let address = pick(["10.0.0.1", "10.0.0.2", "fd00::1"]);
-            let port = json!({ "vnic": card, "switch": switch, "host": host, "address": address, "macaddr": mac, "ips": [] });
-            ("switch_port", port)
-        }
-        8 => {
-            let tag = Some(n).filter(|_| m);
-            ("network", json!({ "uuid": network, "switch": switch, "vlan_tag": tag, "range": "10.1.0.0/24" }))
-        }
-        9 => {
-            let via = format!("10.1.0.{n}");
-            ("route", json!({ "uuid": one_of(100, n), "network": network, "route": "0.0.0.0/0", "via": via }))
-        }
-        10 => {
-            let ip = format!("10.1.0.1{n}");
-            ("address", json!({ "uuid": one_of(110, n), "network": network, "vnic": card, "ip": ip }))
-        }
-        11 => ("vnic", json!({ "uuid": card, "instance": instance, "switch": switch, "index": n })),
-        12 => {
-            ("vdisk", json!({ "uuid": one_of(120, n), "instance": instance, "volume": volume, "index": n }))
-        }
-        13 => {
-            let state = pick(["running", "paused", "stopped"]);
-            let profile = Some(cpu).filter(|_| m);
-            let order = json!({ "uuid": instance, "name": "i", "state": state, "vcpu": 1, "rcpu": 1.0, "mem": 9, "cpu_profile": profile });
-            ("instance", order)
-        }
-        14 => {
-            let target = Some(id(98 + u8::try_from(n).unwrap())).filter(|_| m);
-            let placed = json!({ "host": host, "instance": instance, "released": false, "serial": n, "target": target, "origin": "o" });
-            ("host_instance", placed)
-        }
-        15 => (
-            "cpu_profile",
-            json!({ "uuid": cpu, "name": "c", "model": pick(["a", "b", "c"]), "features": [] }),
-        ),
-        16 => (
-            "bond",
-            json!({ "uuid": bond, "host": host, "mode": pick(["active-backup", "802.3ad", "802.3ad"]) }),
-        ),
-        17 => ("nic", json!({ "hwaddr": mac, "host": host, "bond": Some(bond).filter(|_| m) })),
-        _ if m => ("vlan", json!({ "bond": bond, "tag": n + 1 })),
+        3 => ("image", json!({"uuid": image, "name": "i", "source_uri": dice.pick(["a", "b", "c"])})),
         _ => {
-            let role = pick(["core", "virtual", "storage"]);
-            let address = format!("10.2.0.{n}/24");
-            let vlan = Some(n + 1).filter(|n| n % 2 == 0);
-            (
-                "net_role",
-                json!({ "uuid": one_of(130, n), "bond": bond, "role": role, "vlan_id": vlan, "address": address }),
-            )
+            let source = dice.one(HOSTS);
+            let read = json!({"host": host, "image": image, "volume": volume, "source": source, "way": "w", "origin": "o"});
+            ("host_image", read)
         }
     }
 }
 
-fn one_of(kind: u8, n: u64) -> uuid::Uuid {
+fn networks(dice: &mut Dice<'_>) -> (&'static str, Json) {
+    let (switch, network, card, n) = (dice.one(SWITCHES), dice.one(NETWORKS), dice.one(CARDS), dice.n());
+    match dice.0.below(5) {
+        0 => {
+            let (kind, tag) = (dice.pick(["bridge", "vxlan", "vxlan"]), dice.maybe(n + 1));
+            ("switch", json!({"uuid": switch, "name": "s", "type": kind, "tag": tag}))
+        }
+        1 => {
+            let (host, mac) = (dice.one(HOSTS), dice.mac());
+            let address = dice.pick(["10.0.0.1", "10.0.0.2", "fd00::1"]);
+            let port = json!({"vnic": card, "switch": switch, "host": host, "address": address, "macaddr": mac, "ips": []});
+            ("switch_port", port)
+        }
+        2 => {
+            let tag = dice.maybe(n + 1);
+            ("network", json!({"uuid": network, "switch": switch, "vlan_tag": tag, "range": "10.1.0.0/24"}))
+        }
+        3 => {
+            let via = format!("10.1.0.{n}");
+            ("route", json!({"uuid": dice.one(100), "network": network, "route": "0.0.0.0/0", "via": via}))
+        }
+        _ => {
+            let ip = format!("10.1.0.1{n}");
+            ("address", json!({"uuid": dice.one(110), "network": network, "vnic": card, "ip": ip}))
+        }
+    }
+}
+
+fn instances(dice: &mut Dice<'_>) -> (&'static str, Json) {
+    let (instance, cpu, n) = (dice.one(INSTANCES), dice.one(CPUS), dice.n());
+    match dice.0.below(5) {
+        0 => {
+            let switch = dice.one(SWITCHES);
+            ("vnic", json!({"uuid": dice.one(CARDS), "instance": instance, "switch": switch, "index": n}))
+        }
+        1 => {
+            let volume = dice.one(VOLUMES);
+            ("vdisk", json!({"uuid": dice.one(120), "instance": instance, "volume": volume, "index": n}))
+        }
+        2 => {
+            let (state, profile) = (dice.pick(["running", "paused", "stopped"]), dice.maybe(cpu));
+            let order = json!({
+                "uuid": instance, "name": "i", "state": state, "vcpu": 1, "rcpu": 1.0, "mem": 9, "cpu_profile": profile,
+            });
+            ("instance", order)
+        }
+        3 => {
+            let (host, target) = (dice.one(HOSTS), dice.one(HOSTS));
+            let placed = json!({
+                "host": host, "instance": instance, "released": false, "serial": n, "target": dice.maybe(target),
+                "origin": "o",
+            });
+            ("host_instance", placed)
+        }
+        _ => (
+            "cpu_profile",
+            json!({"uuid": cpu, "name": "c", "model": dice.pick(["a", "b", "c"]), "features": []}),
+        ),
+    }
+}
+
+fn links(dice: &mut Dice<'_>) -> (&'static str, Json) {
+    let (host, bond, n) = (dice.one(HOSTS), dice.one(BONDS), dice.n());
+    match dice.0.below(4) {
+        0 => (
+            "bond",
+            json!({"uuid": bond, "host": host, "mode": dice.pick(["active-backup", "802.3ad", "802.3ad"])}),
+        ),
+        1 => ("nic", json!({"hwaddr": dice.mac(), "host": host, "bond": dice.maybe(bond)})),
+        2 => ("vlan", json!({"bond": bond, "tag": n + 1})),
+        _ => {
+            let (role, vlan) = (dice.pick(["core", "virtual", "storage"]), dice.maybe(n + 1));
+            let address = format!("10.2.0.{n}/24");
+            let role = json!({"uuid": dice.one(130), "bond": bond, "role": role, "vlan_id": vlan, "address": address});
+            ("net_role", role)
+        }
+    }
+}
+
+fn one_of(kind: u8, n: u64) -> Uuid {
     id(kind + u8::try_from(n).unwrap())
 }
 
