@@ -11,7 +11,7 @@ use pony_core::agent::{
 use pony_core::host::DriverError;
 use pony_core::reconcile::RunId;
 use pony_host::{Netlink, Network as _};
-use pony_state::sync::{Limits, Now};
+use pony_state::sync::{Limits, Now, Session};
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -203,7 +203,7 @@ impl Host {
             while let Some(frames) = self.agent.poll_transmit(now) {
                 self.orders.hear(&frames, now)?;
             }
-            let synchronized = self.agent.session().is_some_and(|session| session.is_synchronized());
+            let synchronized = self.agent.session().is_some_and(Session::is_synchronized);
             if self.orders.ready.len() as u128 == count && synchronized {
                 return Ok(());
             }

@@ -36,7 +36,7 @@ impl<T: Read> Lookup for T {
         let ordered = found.into_iter().flatten().filter(|row| {
             row.has(PartKind::Desired) && row.value(PartKind::Desired, column).as_ref() == Some(&value)
         });
-        let typed = ordered.filter_map(|row| row.row::<R>());
+        let typed = ordered.filter_map(pony_state::AnyRow::row::<R>);
         let mut parts: Vec<_> = typed.filter_map(|row| Some((row.key(), row.desired()?))).collect();
         parts.sort_by(|(one, _), (other, _)| one.cmp(other));
         parts

@@ -11,7 +11,7 @@ fn quiet() -> Rig {
 
 fn running() -> Rig {
     let mut rig = quiet();
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(20_000, |r| is(r, Target::Running));
     rig.run_for(1_000);
     rig.verbs();
@@ -31,7 +31,7 @@ fn with_hardware(target: Target, change: impl FnOnce(&mut Hardware)) -> Orders {
 #[test]
 fn an_instance_starts_once_its_image_its_volume_and_its_links_are_there() {
     let mut rig = quiet();
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(1_500, |r| {
         let error = r.instance().and_then(|i| i.order.error).unwrap_or_default();
         error.contains(&format!("waiting for volume {}", id(ROOT)))
@@ -68,7 +68,7 @@ fn a_card_that_cannot_be_made_is_explained_by_its_instance() {
     {
         let mut rig = quiet();
         rig.sim.set_fate(verb, Some(Fate::Fail));
-        rig.order(orders(Target::Running));
+        rig.order(&orders(Target::Running));
         rig.expect(20_000, |r| {
             let order = r.instance().map(|i| i.order).unwrap_or_default();
             let error = order.error.unwrap_or_default();
@@ -96,7 +96,7 @@ fn a_restarted_agent_repeats_nothing() {
     let (before, redundant) = (rig.effects(), rig.sim.world().redundant);
     rig.restart_agent();
     rig.run_for(500);
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.run_for(120_000);
     assert_eq!(rig.effects(), before);
     assert_eq!(rig.sim.world().redundant, redundant, "{:?}", rig.steps);
@@ -106,7 +106,7 @@ fn a_restarted_agent_repeats_nothing() {
 #[test]
 fn stopping_presses_the_button_and_then_pulls_the_plug() {
     let mut rig = running();
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.run_for(500);
     assert_eq!(rig.instance().unwrap().status, InstanceHealth::Stopping);
     rig.expect(3_000, |r| is(r, Target::Stopped));
@@ -114,7 +114,7 @@ fn stopping_presses_the_button_and_then_pulls_the_plug() {
 
     let mut rig = running();
     rig.sim.set_fate("shut down", Some(Fate::Fail));
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     let took = rig.expect(12_000, |r| is(r, Target::Stopped));
     assert!(took >= 10_000, "it had its time: {took}");
     assert_eq!(rig.verbs().last(), Some(&"switch off"));
@@ -124,10 +124,10 @@ fn stopping_presses_the_button_and_then_pulls_the_plug() {
 fn without_grace_the_plug_is_pulled_at_once() {
     let config = Config { shutdown_grace_ms: 0, ..Config::default() };
     let mut rig = Rig::with_config(1, SimConfig::default(), config);
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(20_000, |r| is(r, Target::Running));
     rig.verbs();
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.expect(500, |r| is(r, Target::Stopped));
     assert_eq!(rig.verbs(), ["switch off"]);
 }
@@ -135,9 +135,9 @@ fn without_grace_the_plug_is_pulled_at_once() {
 #[test]
 fn a_stop_taken_back_leaves_it_running_or_starts_it_again() {
     let mut rig = running();
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.run_for(500);
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.run_for(5_000);
     rig.expect(20_000, |r| is(r, Target::Running));
 }
@@ -145,15 +145,15 @@ fn a_stop_taken_back_leaves_it_running_or_starts_it_again() {
 #[test]
 fn pausing_works_from_any_state() {
     let mut rig = running();
-    rig.order(orders(Target::Paused));
+    rig.order(&orders(Target::Paused));
     rig.expect(500, |r| is(r, Target::Paused));
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.expect(5_000, |r| is(r, Target::Stopped));
     rig.verbs();
-    rig.order(orders(Target::Paused));
+    rig.order(&orders(Target::Paused));
     rig.expect(1_000, |r| is(r, Target::Paused));
     assert_eq!(rig.verbs(), ["start", "pause"]);
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(500, |r| is(r, Target::Running));
 }
 
@@ -162,7 +162,7 @@ fn letting_go_removes_guest_and_links_and_leaves_the_data() {
     let mut rig = running();
     let mut without = orders(Target::Released);
     without.instances.get_mut(&id(INST)).unwrap().hardware = None;
-    rig.order(without);
+    rig.order(&without);
     rig.expect(2_000, |r| is(r, Target::Released) && r.sim.world().switches.is_empty());
     let verbs = rig.verbs();
     assert_eq!((verbs.len(), verbs[0], verbs[3]), (4, "switch off", "remove the switch"), "{verbs:?}");
@@ -173,7 +173,7 @@ fn letting_go_removes_guest_and_links_and_leaves_the_data() {
 fn a_guest_without_an_order_is_let_go_of_even_by_a_fresh_agent() {
     let mut rig = running();
     rig.restart_agent();
-    rig.order(Orders::default());
+    rig.order(&Orders::default());
     rig.expect(3_000, |r| is(r, Target::Released) && r.sim.world().switches.is_empty());
     assert_eq!(rig.sim.world().volumes.len(), 2, "absence of a row never deletes data");
 }
@@ -181,16 +181,16 @@ fn a_guest_without_an_order_is_let_go_of_even_by_a_fresh_agent() {
 #[test]
 fn a_change_waits_for_the_next_start_and_says_so() {
     let mut rig = running();
-    rig.order(with_hardware(Target::Running, |h| h.mem_mib = 1024));
+    rig.order(&with_hardware(Target::Running, |h| h.mem_mib = 1024));
     rig.expect(1_000, |r| r.sim.world().guests[&id(INST)].spec.mem_mib == 1024);
     rig.run_for(1_000);
     let told = rig.instance().unwrap();
     assert_eq!(told.status, InstanceHealth::Running);
     assert_eq!(told.pending_restart.unwrap(), "mem: running with 512, 1024 after the next stop/start");
     assert_eq!((told.order.error, rig.verbs()), (None, vec!["define"]));
-    rig.order(with_hardware(Target::Stopped, |h| h.mem_mib = 1024));
+    rig.order(&with_hardware(Target::Stopped, |h| h.mem_mib = 1024));
     rig.expect(5_000, |r| is(r, Target::Stopped));
-    rig.order(with_hardware(Target::Running, |h| h.mem_mib = 1024));
+    rig.order(&with_hardware(Target::Running, |h| h.mem_mib = 1024));
     rig.expect(1_000, |r| is(r, Target::Running));
     assert_eq!(rig.instance().unwrap().pending_restart, None);
     assert_eq!(rig.sim.world().guests[&id(INST)].live.as_ref().unwrap().mem_mib, 1024);
@@ -202,7 +202,7 @@ fn what_can_be_changed_while_it_runs_is_and_only_the_rest_is_pending() {
     let change = |h: &mut Hardware| {
         (h.vcpu, h.cpu_percent, h.mem_mib, h.boot) = (4, 50, 256, Boot::Network);
     };
-    rig.order(with_hardware(Target::Running, change));
+    rig.order(&with_hardware(Target::Running, change));
     let live = |r: &Rig| r.sim.world().guests[&id(INST)].live.clone().unwrap();
     rig.expect(1_000, |r| live(r).vcpu == 4);
     rig.run_for(1_000);
@@ -222,7 +222,7 @@ fn a_disk_is_plugged_once_its_volume_is_there_and_let_go_of_before_another_guest
         h.disks.push(DiskOrder { vdisk: id(40), index: 1, data: DiskData::Volume(id(41)) });
     });
     more.volumes.insert(id(41), VolumeOrder { base_image: Some(id(IMAGE)), ..volume() });
-    rig.order(more.clone());
+    rig.order(&more);
     let disks = |r: &Rig| r.sim.world().guests[&id(INST)].live.as_ref().map_or(0, |live| live.disks.len());
     rig.run_for(1_000);
     assert_eq!(disks(&rig), 1, "its volume is not filled yet");
@@ -237,7 +237,7 @@ fn a_disk_is_plugged_once_its_volume_is_there_and_let_go_of_before_another_guest
     let placement = placed(Target::Running);
     let second = InstanceOrder { target: Target::Running, placement, hardware: Some(other) };
     moved.instances.insert(id(43), second);
-    rig.order(moved.clone());
+    rig.order(&moved);
     rig.run_for(30_000);
     assert_eq!((disks(&rig), rig.sim.world().up().count()), (2, 1), "the guest still has it");
     rig.sim.set_fate("change while it runs", None);
@@ -247,7 +247,7 @@ fn a_disk_is_plugged_once_its_volume_is_there_and_let_go_of_before_another_guest
 #[test]
 fn a_card_taken_out_is_unplugged_and_then_its_tap_goes() {
     let mut rig = running();
-    rig.order(with_hardware(Target::Running, |h| h.nics.clear()));
+    rig.order(&with_hardware(Target::Running, |h| h.nics.clear()));
     rig.expect(5_000, |r| r.sim.world().taps.is_empty() && r.sim.world().switches.is_empty());
     assert_eq!(rig.verbs(), ["define", "change while it runs", "remove the tap", "remove the switch"]);
     assert!(is(&rig, Target::Running));
@@ -257,10 +257,10 @@ fn a_card_taken_out_is_unplugged_and_then_its_tap_goes() {
 fn a_later_order_wins_over_a_guest_that_lets_go_of_nothing() {
     let mut rig = running();
     rig.sim.set_fate("change while it runs", Some(Fate::Hang));
-    rig.order(with_hardware(Target::Running, |h| h.nics.clear()));
+    rig.order(&with_hardware(Target::Running, |h| h.nics.clear()));
     rig.run_for(2_000);
     assert_eq!(rig.sim.world().taps.len(), 1);
-    rig.order(with_hardware(Target::Stopped, |h| h.nics.clear()));
+    rig.order(&with_hardware(Target::Stopped, |h| h.nics.clear()));
     rig.expect(5_000, |r| r.sim.world().taps.is_empty() && is(r, Target::Stopped));
 }
 
@@ -288,7 +288,7 @@ fn a_reboot_of_the_host_brings_everything_back() {
     let mut rig = running();
     rig.sim.reboot(rig.now_ms);
     rig.restart_agent();
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(2_000, |r| is(r, Target::Running));
     assert_eq!(rig.verbs(), ["make the switch", "make the tap", "start"]);
 }
@@ -298,13 +298,13 @@ fn what_cannot_be_is_told_as_broken() {
     let mut rig = quiet();
     let mut bad = orders(Target::Running);
     bad.switches.insert(id(SWITCH), SwitchKind::Unsupported("no VXLAN here".to_owned()).into());
-    rig.order(bad);
+    rig.order(&bad);
     rig.run_for(20_000);
     let told = rig.instance().unwrap();
     assert_eq!(told.status, InstanceHealth::Starting);
     assert!(told.order.error.unwrap().contains("no VXLAN here"));
     assert!(rig.report().switches[&id(SWITCH)].unsupported);
-    rig.order(with_hardware(Target::Running, |h| h.disks[0].data = DiskData::Template));
+    rig.order(&with_hardware(Target::Running, |h| h.disks[0].data = DiskData::Template));
     rig.run_for(20_000);
     assert_eq!(rig.instance().unwrap().status, InstanceHealth::Broken);
 }
@@ -313,7 +313,7 @@ fn what_cannot_be_is_told_as_broken() {
 fn a_failing_step_is_told_once() {
     let mut rig = quiet();
     rig.sim.set_fate("start", Some(Fate::Fail));
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.run_for(60_000);
     let told = rig.instance().unwrap();
     assert!(told.order.attempts > 3 && told.order.next_retry_ms.is_some(), "{told:?}");
@@ -328,14 +328,14 @@ fn a_failing_step_is_told_once() {
 fn a_fresh_agent_lets_go_as_ordered() {
     let mut rig = running();
     rig.restart_agent();
-    rig.order(orders(Target::Released));
+    rig.order(&orders(Target::Released));
     rig.expect(3_000, |r| is(r, Target::Released));
 }
 
 #[test]
 fn looks_that_fail_are_told_and_nothing_is_decided_without_them() {
     let mut rig = Rig::new(1, SimConfig { look_fail_rate: 1_000, ..SimConfig::default() });
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.run_for(100_000);
     assert_eq!(rig.verbs(), Vec::<&str>::new());
     assert!(!rig.keeper.knows_guests() && rig.report().instances.is_empty());

@@ -99,11 +99,11 @@ fn stuck(step: &'static str, fate: Fate, seed: u64) -> Rig {
         _ => (None, Target::Running),
     };
     if let Some(before) = before {
-        rig.order(orders(before));
+        rig.order(&orders(before));
         rig.expect(20_000, |r| is(r, before));
     }
     rig.sim.set_fate(step, Some(fate));
-    rig.order(orders(target));
+    rig.order(&orders(target));
     rig.run_for(8_000 + seed * 777 % 5_000);
     assert!(rig.steps.iter().any(|(_, s)| s.verb() == step), "{step} was never reached");
     rig
@@ -142,7 +142,7 @@ fn a_later_order_wins_from_wherever_an_earlier_one_is_stuck() {
             for later in LATER {
                 let mut rig = stuck(step, fate, n as u64);
                 rig.sim.set_fate(step, None);
-                rig.order(later.orders());
+                rig.order(&later.orders());
                 let same = asks_for_the_same(step, later);
                 let bound = BOUND_MS + OWN_MS + if same { patience_ms(step) } else { 0 };
                 let took = rig.run_until(bound, |r| later.is_done(r));
@@ -165,12 +165,12 @@ fn stopping_and_deleting_obey_while_the_obstacle_stays() {
         for fate in FATES {
             for later in [Later::Stop, Later::Delete] {
                 let mut rig = stuck(step, fate, 3);
-                rig.order(later.orders());
+                rig.order(&later.orders());
                 let took = rig.run_until(BOUND_MS + 1_500, |r| later.is_done(r));
                 assert!(took.is_some(), "{step} {fate:?}, then {later:?}: {:#?}", rig.report());
                 if later == Later::Stop {
                     rig.sim.set_fate(step, None);
-                    rig.order(Later::Start.orders());
+                    rig.order(&Later::Start.orders());
                     let back =
                         rig.run_until(BOUND_MS + OWN_MS + patience_ms(step), |r| Later::Start.is_done(r));
                     assert!(back.is_some(), "{step} {fate:?}, and back: {:#?}", rig.report());
@@ -188,7 +188,7 @@ fn a_later_order_wins_over_drivers_that_end_late() {
             let mut rig = stuck(step, Fate::Hang, 5);
             rig.sim.set_cancel_ms(1_500);
             rig.sim.set_fate(step, None);
-            rig.order(later.orders());
+            rig.order(&later.orders());
             let same = asks_for_the_same(step, later);
             let bound = BOUND_MS + OWN_MS + 2 * 1_500 + if same { patience_ms(step) } else { 0 };
             let took = rig.run_until(bound, |r| later.is_done(r));
@@ -203,10 +203,10 @@ fn a_later_order_wins_over_drivers_that_end_late() {
 fn a_paused_guest_that_cannot_be_woken_is_switched_off_in_time() {
     let config = Config { shutdown_grace_ms: 1_000, ..Config::default() };
     let mut rig = Rig::with_config(7, SimConfig::default(), config);
-    rig.order(orders(Target::Paused));
+    rig.order(&orders(Target::Paused));
     rig.expect(20_000, |r| is(r, Target::Paused));
     rig.sim.set_fate("resume", Some(Fate::Hang));
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     let took = rig.expect(BOUND_MS, |r| is(r, Target::Stopped));
     assert!(took >= 1_000, "it had {took} ms of its second");
 }

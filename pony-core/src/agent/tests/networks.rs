@@ -99,14 +99,14 @@ fn addresses_of_a_network_with_a_tag_are_used_under_it() {
 fn what_is_plugged_in_concerns_nothing_else() {
     let mut rig = Rig::new(1, SimConfig::default());
     let mut wanted = orders(Target::Running);
-    rig.order(wanted.clone());
+    rig.order(&wanted);
     rig.expect(20_000, |rig| is(rig, Target::Running));
     rig.run_for(10_000);
     let mut changes = |what: &str, is_light: bool, change: &dyn Fn(&mut Orders)| {
         change(&mut wanted);
         rig.keeper.set_orders(rig.now_ms, &wanted);
         assert_eq!(rig.keeper.doubts_everything(), !is_light, "{what}");
-        rig.order(wanted.clone());
+        rig.order(&wanted);
         rig.run_for(10_000);
     };
     fn nics(orders: &mut Orders) -> &mut Vec<NicOrder> {

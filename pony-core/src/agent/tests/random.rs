@@ -104,7 +104,7 @@ fn history(seed: u64) -> (Rig, Orders) {
             }
             _ => {
                 change(&mut orders, &mut random);
-                rig.order(orders.clone());
+                rig.order(&orders);
             }
         }
         let scale = random.below(14);
@@ -151,7 +151,7 @@ fn check(seed: u64) {
     println!("seed {seed}");
     let (mut rig, orders) = history(seed);
     rig.sim.set_faults(false);
-    rig.order(orders.clone());
+    rig.order(&orders);
     let limit = 600_000;
     if rig.run_until(limit, |r| converged(r, &orders).is_ok()).is_none() {
         let why = converged(&rig, &orders);
@@ -164,7 +164,7 @@ fn check(seed: u64) {
     rig.run_for(700_000);
     let (effects, redundant) = (rig.effects(), rig.sim.world().redundant);
     rig.restart_agent();
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.run_for(300_000);
     assert_eq!(converged(&rig, &orders), Ok(()), "seed {seed}");
     let new: Vec<_> = rig.effects().into_iter().filter(|(what, n)| effects.get(what) != Some(n)).collect();

@@ -32,7 +32,7 @@ fn source(rig: &Rig) -> Option<&Source> {
 
 fn reading() -> Rig {
     let mut rig = Rig::new(2, SimConfig::default());
-    rig.order(reads(Some("way 1")));
+    rig.order(&reads(Some("way 1")));
     rig.expect(2_000, |it| source(it) == Some(&Source::Remote(remote("way 1"))));
     rig
 }
@@ -40,7 +40,7 @@ fn reading() -> Rig {
 #[test]
 fn what_is_read_elsewhere_ends_at_once_with_the_right_to_it() {
     let mut rig = reading();
-    rig.order(reads(None));
+    rig.order(&reads(None));
     rig.expect(3_000, |it| source(it).is_none());
     rig.run_for(2_000);
     let why = rig.report().volumes[&id(ROOT)].order.error.clone().unwrap_or_default();
@@ -50,7 +50,7 @@ fn what_is_read_elsewhere_ends_at_once_with_the_right_to_it() {
 #[test]
 fn a_host_that_is_reached_by_another_way_is_asked_anew_at_once() {
     let mut rig = reading();
-    rig.order(reads(Some("way 2")));
+    rig.order(&reads(Some("way 2")));
     rig.expect(3_000, |it| source(it) == Some(&Source::Remote(remote("way 2"))));
 }
 
@@ -60,7 +60,7 @@ fn a_volume_that_is_deleted_is_read_no_further() {
     let mut orders = reads(Some("way 1"));
     orders.volumes.get_mut(&id(ROOT)).unwrap().wish = VolumeWish::Deleted;
     orders.instances.clear();
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(4_000, |it| it.report().volumes[&id(ROOT)].deleted);
     assert_eq!((source(&rig), rig.sim.world().unfinished.len()), (None, 0));
 }
@@ -72,7 +72,7 @@ fn a_copy_that_is_on_its_way_here_is_waited_for() {
     let mut orders = reads(Some("way 1"));
     let copy = VolumeOrder { size_mib: None, image: Some(id(IMAGE)), ..volume() };
     orders.volumes.insert(id(COPY), copy);
-    rig.order(orders);
+    rig.order(&orders);
     rig.run_for(1_000);
     let copies = |step: &&Step| matches!(step, Step::CreateVolume { spec, source: Source::Remote(_) } if spec.volume == id(COPY));
     assert_eq!((source(&rig), rig.sim.under_way().filter(copies).count()), (None, 1));

@@ -128,9 +128,9 @@ impl Rig {
         }
     }
 
-    pub(super) fn order(&mut self, orders: Orders) {
-        self.keeper.set_orders(self.now_ms, &orders);
-        assert_eq!(*self.keeper.orders(), orders);
+    pub(super) fn order(&mut self, orders: &Orders) {
+        self.keeper.set_orders(self.now_ms, orders);
+        assert_eq!(self.keeper.orders(), orders);
         self.exchange();
         self.check_all();
     }

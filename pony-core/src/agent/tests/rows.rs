@@ -76,7 +76,7 @@ impl Dice<'_> {
         one_of(kind, self.n())
     }
 
-    fn pick<T: Clone>(&mut self, of: [T; 3]) -> T {
+    fn pick<T: Clone>(&mut self, of: &[T; 3]) -> T {
         of[usize::try_from(self.n()).unwrap()].clone()
     }
 
@@ -109,26 +109,26 @@ fn storage(dice: &mut Dice<'_>) -> (&'static str, Json) {
     let (host, pool, image, volume) = (dice.one(HOSTS), dice.one(POOLS), dice.one(IMAGES), dice.one(VOLUMES));
     match dice.0.below(5) {
         0 => {
-            let (kind, host) = (dice.pick(["dir", "nfs", "rbd"]), dice.maybe(host));
+            let (kind, host) = (dice.pick(&["dir", "nfs", "rbd"]), dice.maybe(host));
             (
                 "storage_pool",
                 json!({"uuid": pool, "type": kind, "name": "p", "host": host, "config": {"path": "/p"}}),
             )
         }
         1 => {
-            let (state, image) = (dice.pick(["present", "optional", "deleted"]), dice.maybe(image));
+            let (state, image) = (dice.pick(&["present", "optional", "deleted"]), dice.maybe(image));
             (
                 "volume",
                 json!({"uuid": volume, "size": 9, "storage_pool": pool, "state": state, "image": image}),
             )
         }
         2 => {
-            let (hold, copy, n) = (dice.pick(["whole", "incoming", "released"]), dice.maybe(pool), dice.n());
+            let (hold, copy, n) = (dice.pick(&["whole", "incoming", "released"]), dice.maybe(pool), dice.n());
             let given =
                 json!({"host": host, "volume": volume, "hold": hold, "serial": n, "storage_pool": copy});
             ("host_volume", given)
         }
-        3 => ("image", json!({"uuid": image, "name": "i", "source_uri": dice.pick(["a", "b", "c"])})),
+        3 => ("image", json!({"uuid": image, "name": "i", "source_uri": dice.pick(&["a", "b", "c"])})),
         _ => {
             let source = dice.one(HOSTS);
             let read = json!({"host": host, "image": image, "volume": volume, "source": source, "way": "w", "origin": "o"});
@@ -141,12 +141,12 @@ fn networks(dice: &mut Dice<'_>) -> (&'static str, Json) {
     let (switch, network, card, n) = (dice.one(SWITCHES), dice.one(NETWORKS), dice.one(CARDS), dice.n());
     match dice.0.below(5) {
         0 => {
-            let (kind, tag) = (dice.pick(["bridge", "vxlan", "vxlan"]), dice.maybe(n + 1));
+            let (kind, tag) = (dice.pick(&["bridge", "vxlan", "vxlan"]), dice.maybe(n + 1));
             ("switch", json!({"uuid": switch, "name": "s", "type": kind, "tag": tag}))
         }
         1 => {
             let (host, mac) = (dice.one(HOSTS), dice.mac());
-            let address = dice.pick(["10.0.0.1", "10.0.0.2", "fd00::1"]);
+            let address = dice.pick(&["10.0.0.1", "10.0.0.2", "fd00::1"]);
             let port = json!({"vnic": card, "switch": switch, "host": host, "address": address, "macaddr": mac, "ips": []});
             ("switch_port", port)
         }
@@ -177,7 +177,7 @@ fn instances(dice: &mut Dice<'_>) -> (&'static str, Json) {
             ("vdisk", json!({"uuid": dice.one(120), "instance": instance, "volume": volume, "index": n}))
         }
         2 => {
-            let (state, profile) = (dice.pick(["running", "paused", "stopped"]), dice.maybe(cpu));
+            let (state, profile) = (dice.pick(&["running", "paused", "stopped"]), dice.maybe(cpu));
             let order = json!({
                 "uuid": instance, "name": "i", "state": state, "vcpu": 1, "rcpu": 1.0, "mem": 9, "cpu_profile": profile,
             });
@@ -193,7 +193,7 @@ fn instances(dice: &mut Dice<'_>) -> (&'static str, Json) {
         }
         _ => (
             "cpu_profile",
-            json!({"uuid": cpu, "name": "c", "model": dice.pick(["a", "b", "c"]), "features": []}),
+            json!({"uuid": cpu, "name": "c", "model": dice.pick(&["a", "b", "c"]), "features": []}),
         ),
     }
 }
@@ -203,12 +203,12 @@ fn links(dice: &mut Dice<'_>) -> (&'static str, Json) {
     match dice.0.below(4) {
         0 => (
             "bond",
-            json!({"uuid": bond, "host": host, "mode": dice.pick(["active-backup", "802.3ad", "802.3ad"])}),
+            json!({"uuid": bond, "host": host, "mode": dice.pick(&["active-backup", "802.3ad", "802.3ad"])}),
         ),
         1 => ("nic", json!({"hwaddr": dice.mac(), "host": host, "bond": dice.maybe(bond)})),
         2 => ("vlan", json!({"bond": bond, "tag": n + 1})),
         _ => {
-            let (role, vlan) = (dice.pick(["core", "virtual", "storage"]), dice.maybe(n + 1));
+            let (role, vlan) = (dice.pick(&["core", "virtual", "storage"]), dice.maybe(n + 1));
             let address = format!("10.2.0.{n}/24");
             let role = json!({"uuid": dice.one(130), "bond": bond, "role": role, "vlan_id": vlan, "address": address});
             ("net_role", role)
@@ -227,7 +227,7 @@ fn orders_that_are_kept_are_those_that_would_be_made_at_once() {
         for _ in 0..400 {
             match random.below(12) {
                 0 => {
-                    rows.tell(["10.0.0.9", "10.0.0.8", "fd00::9"][usize::try_from(random.below(3)).unwrap()])
+                    rows.tell(["10.0.0.9", "10.0.0.8", "fd00::9"][usize::try_from(random.below(3)).unwrap()]);
                 }
                 1..4 => {
                     let (table, part) = row(&mut random);

@@ -70,11 +70,11 @@ fn is(rig: &Rig, wanted: &Uplinks) -> bool {
 fn what_is_needed_first_is_made_first_and_removed_last() {
     let mut rig = rig();
     let wanted = uplinks(2, &[0, 7]);
-    rig.order(ordered(wanted.clone()));
+    rig.order(&ordered(wanted.clone()));
     rig.expect(5_000, |rig| is(rig, &wanted) && health(rig, segment_id(7)) == Some(UplinkHealth::Active));
     rig.answers = true;
     rig.run_for(5_000);
-    rig.order(Orders::default());
+    rig.order(&Orders::default());
     rig.expect(5_000, |rig| found(rig).is_empty());
 }
 
@@ -86,7 +86,7 @@ fn cards_that_are_not_there_are_left_out_and_told() {
     rig.run_for(1_000);
     let mut orders = ordered(uplinks(2, &[]));
     orders.links.nics = MACS.iter().map(|it| (*it).to_owned()).collect();
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(5_000, |rig| health(rig, bond_id()) == Some(UplinkHealth::Active));
     let report = rig.report();
     assert!(report.uplinks[&bond_id()].order.error.as_ref().unwrap().contains(MACS[1]), "{report:?}");
@@ -98,11 +98,11 @@ fn a_change_under_which_nobody_answers_is_rolled_back_and_tried_again_much_later
     let mut rig = rig();
     let (good, bad) = (uplinks(1, &[0]), uplinks(1, &[5]));
     rig.answers = true;
-    rig.order(ordered(good.clone()));
+    rig.order(&ordered(good.clone()));
     rig.run_for(5_000);
     assert_eq!(rig.record().proven.len(), 2);
     rig.answers = false;
-    rig.order(ordered(bad.clone()));
+    rig.order(&ordered(bad.clone()));
     rig.expect(5_000, |rig| is(rig, &bad));
     let took = rig.expect(80_000, |rig| is(rig, &good));
     assert!(took > 50_000, "{took}");
@@ -129,19 +129,19 @@ fn another_order_is_tried_at_once_and_the_one_before_needs_no_trial() {
     let mut rig = rig();
     let (good, bad) = (uplinks(1, &[0]), uplinks(1, &[5]));
     rig.answers = true;
-    rig.order(ordered(good.clone()));
+    rig.order(&ordered(good.clone()));
     rig.run_for(5_000);
     rig.answers = false;
-    rig.order(ordered(bad));
+    rig.order(&ordered(bad));
     rig.run_for(70_000);
     assert!(is(&rig, &good));
     let other = uplinks(2, &[0]);
     rig.answers = true;
-    rig.order(ordered(other.clone()));
+    rig.order(&ordered(other.clone()));
     rig.expect(5_000, |rig| is(rig, &other));
     rig.run_for(100_000);
     assert!(is(&rig, &other));
-    rig.order(ordered(good.clone()));
+    rig.order(&ordered(good.clone()));
     rig.expect(5_000, |rig| is(rig, &good));
 }
 
@@ -150,10 +150,10 @@ fn a_restart_in_the_middle_rolls_back_too_and_a_machine_that_starts_needs_nobody
     let mut rig = rig();
     let (good, bad) = (uplinks(1, &[0]), uplinks(1, &[5]));
     rig.answers = true;
-    rig.order(ordered(good.clone()));
+    rig.order(&ordered(good.clone()));
     rig.run_for(5_000);
     rig.answers = false;
-    rig.order(ordered(bad.clone()));
+    rig.order(&ordered(bad.clone()));
     rig.expect(5_000, |rig| is(rig, &bad));
     rig.restart_agent();
     rig.expect(80_000, |rig| is(rig, &good));
@@ -168,7 +168,7 @@ fn a_restart_in_the_middle_rolls_back_too_and_a_machine_that_starts_needs_nobody
 fn nothing_is_touched_before_it_is_written_how_to_take_it_back() {
     let mut rig = rig();
     rig.disk_full = true;
-    rig.order(ordered(uplinks(1, &[0])));
+    rig.order(&ordered(uplinks(1, &[0])));
     rig.run_for(100_000);
     assert_eq!(found(&rig), BTreeSet::new());
     rig.disk_full = false;
@@ -184,14 +184,14 @@ fn a_vlan_is_there_for_as_long_as_a_switch_needs_it() {
         let mut orders = orders(Target::Running);
         orders.links.uplinks = uplinks(1, &[0, 7]);
         orders.switches.insert(id(SWITCH), SwitchKind::Vlan(vlan).into());
-        rig.order(orders.clone());
+        rig.order(&orders);
         rig.expect(30_000, |rig| is(rig, Target::Running) && found(rig).contains(&vlan));
         assert_eq!(rig.sim.world().switches[&id(SWITCH)].segment, Some(vlan));
         assert_eq!(rig.record().proven.len(), 3, "guests' networks are not on trial");
         orders.instances.clear();
         // From the inside out: the simulated host minds what is removed under something else.
         orders.links.uplinks.clear();
-        rig.order(orders);
+        rig.order(&orders);
         rig.expect(60_000, |rig| found(rig).is_empty());
     }
 
@@ -206,10 +206,10 @@ fn a_later_order_wins_whatever_the_earlier_is_stuck_in() {
         let mut rig = rig();
         rig.answers = true;
         rig.sim.set_fate(verb, Some(Fate::HangAfter));
-        rig.order(ordered(uplinks(1, &[0])));
+        rig.order(&ordered(uplinks(1, &[0])));
         rig.run_until(5_000, |rig| rig.steps.iter().any(|(_, step)| step.verb() == verb));
         let later = uplinks(2, &[7]);
-        rig.order(ordered(later.clone()));
+        rig.order(&ordered(later.clone()));
         rig.sim.set_fate(verb, None);
         rig.expect(30_000, |rig| is(rig, &later));
     }
@@ -235,7 +235,7 @@ fn check(seed: u64) {
                 wanted = uplinks(usize::from(n % 2 == 0) + 1, &tags);
             }
         }
-        rig.order(ordered(wanted.clone()));
+        rig.order(&ordered(wanted.clone()));
         let scale = random.below(18);
         rig.run_for(random.below(1 << scale));
     }

@@ -34,7 +34,7 @@ fn sources(rig: &Rig, volume: u8) -> Vec<Source> {
 #[test]
 fn a_volume_is_copied_from_the_image_here_or_else_fetched_by_itself() {
     let mut rig = quiet();
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     assert!(matches!(&sources(&rig, ROOT)[..], [Source::Volume(v)] if v.volume == id(COPY)));
     assert_eq!(sources(&rig, COPY), [Source::Uri(URI.to_owned())]);
@@ -42,7 +42,7 @@ fn a_volume_is_copied_from_the_image_here_or_else_fetched_by_itself() {
     let mut rig = quiet();
     let mut alone = orders(Target::Stopped);
     alone.volumes.remove(&id(COPY));
-    rig.order(alone);
+    rig.order(&alone);
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     assert_eq!(sources(&rig, ROOT), [Source::Uri(URI.to_owned())]);
 
@@ -50,7 +50,7 @@ fn a_volume_is_copied_from_the_image_here_or_else_fetched_by_itself() {
     let mut nowhere = orders(Target::Stopped);
     nowhere.volumes.remove(&id(COPY));
     nowhere.images.insert(id(IMAGE), ImageOrder { source_uri: None, remote: None });
-    rig.order(nowhere);
+    rig.order(&nowhere);
     rig.run_for(10_000);
     assert_eq!(status(&rig, ROOT), Some(DataHealth::Initializing));
     assert!(reason(&rig, ROOT).contains("no finished copy here"), "{}", reason(&rig, ROOT));
@@ -65,27 +65,27 @@ fn an_image_copy_in_trouble_holds_up_nobody() {
         .pools
         .insert(id(30), PoolOrder { spec: elsewhere, shareable: false, fault: Some("no rbd".to_owned()) });
     orders.volumes.get_mut(&id(COPY)).unwrap().pool = id(30);
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     assert_eq!(rig.report().pools[&id(30)].status, PoolHealth::Unsupported);
     assert_eq!(status(&rig, COPY), Some(DataHealth::Broken));
     wish(&mut orders, COPY, VolumeWish::Deleted);
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(1_000, |r| status(r, COPY) == Some(DataHealth::Absent));
 }
 
 #[test]
 fn nulling_the_source_afterwards_changes_nothing() {
     let mut rig = quiet();
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.run_for(1_000);
     let mut nulled = orders(Target::Running);
     nulled.images.insert(id(IMAGE), ImageOrder { source_uri: None, remote: None });
-    rig.order(nulled.clone());
+    rig.order(&nulled);
     rig.expect(10_000, |r| is(r, Target::Running));
     nulled.volumes.get_mut(&id(ROOT)).unwrap().base_image = None;
     rig.verbs();
-    rig.order(nulled);
+    rig.order(&nulled);
     rig.run_for(60_000);
     assert_eq!(rig.verbs(), Vec::<&str>::new());
     assert!(is(&rig, Target::Running));
@@ -95,11 +95,11 @@ fn nulling_the_source_afterwards_changes_nothing() {
 fn another_source_cancels_the_fill_from_a_server_that_never_answers() {
     let mut rig = quiet();
     rig.sim.set_dead(URI, true);
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.run_for(5_000);
     let mut other = orders(Target::Running);
     other.images.insert(id(IMAGE), ImageOrder { source_uri: Some("file:/b".to_owned()), remote: None });
-    rig.order(other);
+    rig.order(&other);
     rig.expect(10_000, |r| is(r, Target::Running));
     assert_eq!(rig.effects()[&("fill", id(COPY))], 1);
 }
@@ -108,13 +108,13 @@ fn another_source_cancels_the_fill_from_a_server_that_never_answers() {
 fn deletion_cancels_the_fill_and_removes_its_traces() {
     let mut rig = quiet();
     rig.sim.set_dead(URI, true);
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.run_for(5_000);
     assert!(!rig.sim.world().unfinished.is_empty());
     let mut gone = orders(Target::Stopped);
     wish(&mut gone, COPY, VolumeWish::Deleted);
     wish(&mut gone, ROOT, VolumeWish::Deleted);
-    rig.order(gone);
+    rig.order(&gone);
     let absent = |r: &Rig, v| status(r, v) == Some(DataHealth::Absent);
     rig.expect(2_000, |r| absent(r, COPY) && absent(r, ROOT));
     assert!(rig.sim.world().unfinished.is_empty());
@@ -123,17 +123,17 @@ fn deletion_cancels_the_fill_and_removes_its_traces() {
 #[test]
 fn a_deletion_waits_for_the_guest_and_is_confirmed_only_when_done() {
     let mut rig = quiet();
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(10_000, |r| is(r, Target::Running));
     let mut gone = orders(Target::Running);
     wish(&mut gone, ROOT, VolumeWish::Deleted);
-    rig.order(gone.clone());
+    rig.order(&gone);
     rig.run_for(30_000);
     assert!(rig.sim.world().volumes.contains_key(&id(ROOT)));
     assert_eq!(status(&rig, ROOT), Some(DataHealth::Ready));
     assert!(reason(&rig, ROOT).contains("still uses it"), "{}", reason(&rig, ROOT));
     gone.instances.clear();
-    rig.order(gone);
+    rig.order(&gone);
     rig.expect(2_000, |r| status(r, ROOT) == Some(DataHealth::Absent));
     assert!(!rig.sim.world().volumes.contains_key(&id(ROOT)));
 }
@@ -141,10 +141,10 @@ fn a_deletion_waits_for_the_guest_and_is_confirmed_only_when_done() {
 #[test]
 fn a_row_that_is_absent_deletes_nothing() {
     let mut rig = quiet();
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     rig.verbs();
-    rig.order(Orders::default());
+    rig.order(&Orders::default());
     rig.run_for(60_000);
     assert_eq!(rig.verbs(), ["remove the switch"]);
     assert_eq!(rig.sim.world().volumes.len(), 2);
@@ -157,13 +157,13 @@ fn optional_volumes_are_made_when_something_needs_them() {
     wish(&mut orders, COPY, VolumeWish::Optional);
     let mut unneeded = orders.clone();
     unneeded.volumes.remove(&id(ROOT));
-    rig.order(unneeded);
+    rig.order(&unneeded);
     rig.run_for(20_000);
     assert_eq!(status(&rig, COPY), Some(DataHealth::Absent));
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     orders.volumes.remove(&id(ROOT));
-    rig.order(orders);
+    rig.order(&orders);
     rig.run_for(20_000);
     assert_eq!(status(&rig, COPY), Some(DataHealth::Ready), "it stays until it is ordered deleted");
 }
@@ -171,7 +171,7 @@ fn optional_volumes_are_made_when_something_needs_them() {
 #[test]
 fn a_copy_waits_for_the_writer_and_yields_to_it() {
     let mut rig = quiet();
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(10_000, |r| is(r, Target::Running));
     let copy = VolumeOrder { base_volume: Some(id(ROOT)), ..volume() };
     let with_copy = |target| {
@@ -179,16 +179,16 @@ fn a_copy_waits_for_the_writer_and_yields_to_it() {
         orders.volumes.insert(id(OTHER), copy.clone());
         orders
     };
-    rig.order(with_copy(Target::Running));
+    rig.order(&with_copy(Target::Running));
     rig.run_for(20_000);
     assert!(reason(&rig, OTHER).contains("writes to volume"), "{}", reason(&rig, OTHER));
-    rig.order(with_copy(Target::Stopped));
+    rig.order(&with_copy(Target::Stopped));
     rig.run_for(3_000);
     assert_eq!(sources(&rig, OTHER).len(), 1);
     assert_eq!(status(&rig, OTHER), Some(DataHealth::Initializing));
-    rig.order(with_copy(Target::Running));
+    rig.order(&with_copy(Target::Running));
     rig.expect(1_500, |r| is(r, Target::Running));
-    rig.order(with_copy(Target::Stopped));
+    rig.order(&with_copy(Target::Stopped));
     rig.expect(10_000, |r| status(r, OTHER) == Some(DataHealth::Ready));
 }
 
@@ -203,25 +203,25 @@ fn the_nearest_copy_of_an_image_is_used() {
     let spec = PoolSpec { pool: id(SECOND), backend };
     orders.pools.insert(id(SECOND), PoolOrder { spec, shareable: false, fault: None });
     orders.volumes.remove(&id(ROOT));
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.expect(10_000, |r| status(r, COPY) == Some(DataHealth::Ready));
     let in_second = |order: VolumeOrder| VolumeOrder { pool: id(SECOND), ..order };
     let filled = VolumeOrder { base_image: Some(id(IMAGE)), ..volume() };
     orders.images.insert(id(IMAGE), ImageOrder { source_uri: None, remote: None });
     orders.volumes.insert(id(ROOT), in_second(filled.clone()));
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     assert!(matches!(&sources(&rig, ROOT)[..], [Source::Volume(from)] if from.volume == id(COPY)));
 
     // A second backing volume, by its key the first that comes to mind.
     let second = VolumeOrder { size_mib: None, image: Some(id(IMAGE)), ..volume() };
     orders.volumes.insert(id(FIRST_COPY), in_second(second));
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.expect(10_000, |r| status(r, FIRST_COPY) == Some(DataHealth::Ready));
     assert!(matches!(&sources(&rig, FIRST_COPY)[..], [Source::Volume(from)] if from.volume == id(COPY)));
     orders.volumes.insert(id(OTHER), filled.clone());
     orders.volumes.insert(id(OTHER + 1), in_second(filled));
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(10_000, |r| [OTHER, OTHER + 1].iter().all(|it| status(r, *it) == Some(DataHealth::Ready)));
     assert!(matches!(&sources(&rig, OTHER)[..], [Source::Volume(from)] if from.volume == id(COPY)));
     assert!(matches!(&sources(&rig, OTHER + 1)[..], [Source::Volume(from)] if from.volume == id(FIRST_COPY)));
@@ -241,7 +241,7 @@ fn an_image_is_made_from_a_volume_uri() {
     orders
         .images
         .insert(id(IMAGE), ImageOrder { source_uri: Some(format!("volume:{}", id(OTHER))), remote: None });
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     assert!(matches!(&sources(&rig, COPY)[..], [Source::Volume(v)] if v.volume == id(OTHER)));
 }
@@ -255,14 +255,14 @@ fn two_instances_never_write_to_one_volume() {
     let second =
         InstanceOrder { target: Target::Running, placement: placed(Target::Running), hardware: Some(second) };
     orders.instances.insert(id(OTHER), second);
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.run_for(60_000);
     assert_eq!(rig.sim.world().up().count(), 1);
     let waiting =
         rig.report().instances.into_values().find(|i| i.status == InstanceHealth::Starting).unwrap();
     assert!(waiting.order.error.unwrap().contains("is in use by instance"));
     orders.instances.remove(&id(INST));
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(5_000, |r| r.sim.world().up().eq([id(OTHER)]));
 }
 
@@ -280,7 +280,7 @@ fn a_cd_rom_shows_the_copy_of_its_image() {
             hardware: Some(hardware),
         },
     );
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(10_000, |r| is(r, Target::Running));
     let live = rig.sim.world().guests[&id(INST)].live.clone().unwrap();
     assert!(live.disks[1].read_only && !live.disks[0].read_only);
@@ -290,22 +290,22 @@ fn a_cd_rom_shows_the_copy_of_its_image() {
 #[test]
 fn a_volume_grows_also_while_a_guest_uses_it_and_never_shrinks() {
     let mut rig = quiet();
-    rig.order(orders(Target::Running));
+    rig.order(&orders(Target::Running));
     rig.expect(10_000, |r| is(r, Target::Running));
     let sized = |target, size| {
         let mut orders = orders(target);
         orders.volumes.get_mut(&id(ROOT)).unwrap().size_mib = Some(size);
         orders
     };
-    rig.order(sized(Target::Running, 400));
+    rig.order(&sized(Target::Running, 400));
     rig.expect(5_000, |r| r.sim.world().volumes[&id(ROOT)].size_mib == 400);
     assert_eq!(rig.effects().get(&("grow-disk", id(ROOT))), Some(&1));
-    rig.order(sized(Target::Stopped, 400));
+    rig.order(&sized(Target::Stopped, 400));
     rig.expect(5_000, |r| is(r, Target::Stopped));
-    rig.order(sized(Target::Stopped, 600));
+    rig.order(&sized(Target::Stopped, 600));
     rig.expect(5_000, |r| r.sim.world().volumes[&id(ROOT)].size_mib == 600);
     assert_eq!(rig.effects().get(&("grow", id(ROOT))), Some(&1));
-    rig.order(sized(Target::Running, 100));
+    rig.order(&sized(Target::Running, 100));
     rig.expect(5_000, |r| is(r, Target::Running));
     assert!(reason(&rig, ROOT).contains("does not shrink"), "{}", reason(&rig, ROOT));
 }
@@ -321,11 +321,11 @@ fn a_device_grows_by_whole_extents_once_also_while_a_guest_uses_it() {
         orders.volumes.get_mut(&id(ROOT)).unwrap().size_mib = Some(size);
         orders
     };
-    rig.order(sized(201));
+    rig.order(&sized(201));
     rig.expect(10_000, |r| is(r, Target::Running));
     assert_eq!(rig.sim.world().volumes[&id(ROOT)].size_mib, 204);
     assert_eq!(rig.effects().get(&("grow", id(ROOT))), None);
-    rig.order(sized(401));
+    rig.order(&sized(401));
     rig.expect(5_000, |r| r.sim.world().volumes[&id(ROOT)].size_mib == 404);
     rig.run_for(60_000);
     assert_eq!(rig.effects().get(&("grow-disk", id(ROOT))), Some(&1));
@@ -335,7 +335,7 @@ fn a_device_grows_by_whole_extents_once_also_while_a_guest_uses_it() {
 #[test]
 fn data_that_vanish_are_not_replaced_by_nothing() {
     let mut rig = quiet();
-    rig.order(orders(Target::Stopped));
+    rig.order(&orders(Target::Stopped));
     rig.expect(10_000, |r| status(r, ROOT) == Some(DataHealth::Ready));
     let kept = rig.sim.world_mut().volumes.remove(&id(ROOT)).unwrap();
     rig.run_for(60_000);
@@ -353,13 +353,13 @@ fn hung_fills_do_not_delay_deletions() {
         orders.volumes.insert(id(n), VolumeOrder { base_image: Some(id(IMAGE)), ..volume() });
     }
     rig.sim.set_fate("fill", Some(Fate::Hang));
-    rig.order(orders.clone());
+    rig.order(&orders);
     rig.run_for(5_000);
     orders.volumes.insert(id(OTHER), volume());
     rig.sim.set_fate("make", None);
     wish(&mut orders, OTHER, VolumeWish::Deleted);
     wish(&mut orders, 45, VolumeWish::Deleted);
-    rig.order(orders);
+    rig.order(&orders);
     rig.expect(1_000, |r| {
         status(r, OTHER) == Some(DataHealth::Absent) && status(r, 45) == Some(DataHealth::Absent)
     });
@@ -372,15 +372,15 @@ fn a_copy_that_nobody_waits_for_any_more_is_given_up() {
     rig.sim.set_dead(URI, true);
     let mut wanted = orders(Target::Running);
     wish(&mut wanted, COPY, VolumeWish::Optional);
-    rig.order(wanted.clone());
+    rig.order(&wanted);
     rig.expect(5_000, |r| sources(r, COPY).len() == 1);
     let mut deleted = wanted.clone();
     deleted.instances.clear();
     wish(&mut deleted, ROOT, VolumeWish::Deleted);
-    rig.order(deleted);
+    rig.order(&deleted);
     rig.expect(1_000, |r| r.sim.under_way().len() == 0);
     // Somebody wants it again, and the server is back.
     rig.sim.set_dead(URI, false);
-    rig.order(wanted);
+    rig.order(&wanted);
     rig.expect(10_000, |r| status(r, COPY) == Some(DataHealth::Ready) && is(r, Target::Running));
 }
