@@ -167,7 +167,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn try_table<R: Entity>(self) -> Option<Table<'a, R>> {
         let at = |id: TableId| {
-            let table: &dyn Any = &**self.0.tables.get(id.index())?;
+            let table: &dyn Any = &***self.0.tables.get(id.index())?;
             table.downcast_ref::<TableData<R>>().map(Table::new)
         };
         at(R::hint().get()).or_else(|| at(self.0.catalog.search(Some(TypeId::of::<R>()), R::hint())?))
@@ -185,7 +185,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn any(self, table: impl TableName) -> Option<AnyTable<'a>> {
         let id = table.resolve(self.schema())?;
-        self.0.tables.get(id.index()).map(|table| AnyTable::new(&**table))
+        self.0.tables.get(id.index()).map(|table| AnyTable::new(&***table))
     }
 
     /// All tables, in the order of their numbers.
@@ -198,7 +198,7 @@ impl<'a> View<'a> {
     /// # Ok::<_, SchemaError>(())
     /// ```
     pub fn tables(self) -> impl Iterator<Item = AnyTable<'a>> {
-        self.0.tables.iter().map(|table| AnyTable::new(&**table))
+        self.0.tables.iter().map(|table| AnyTable::new(&***table))
     }
 
     /// Follows the join table `J` from a row of one side to the rows of the other; see [`Read::joined`].

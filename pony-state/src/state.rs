@@ -45,11 +45,15 @@ impl Catalog {
     }
 }
 
+/// A table that snapshots share. In a box, for `Shared` wants to know a size: to see whether it is shared costs less with it
+/// than with what the standard library has, and every write asks.
+pub(crate) type SharedTable = Shared<Box<dyn TableOps>>;
+
 /// All tables at one moment. A clone shares them.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) tables: Vec<Arc<dyn TableOps>>,
+    pub(crate) tables: Vec<SharedTable>,
     pub(crate) version: u64,
 }
 
@@ -58,11 +62,11 @@ impl Root {
     #[inline]
     pub(crate) fn table_mut(&mut self, id: TableId) -> Option<&mut dyn TableOps> {
         let table = self.tables.get_mut(id.index())?;
-        // Cheaper than asking `get_mut` first; whoever gives up a snapshot right now causes a copy that was not needed.
-        if Arc::strong_count(table) > 1 {
-            *table = table.copy();
+        // Whoever gives up a snapshot right now causes a copy that was not needed.
+        if !table.is_unique() {
+            *table = Shared::new(table.copy());
         }
-        Arc::get_mut(table)
+        Shared::get_mut(table).map(|table| &mut **table)
     }
 
     /// The same, with its row type.

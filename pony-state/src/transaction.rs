@@ -273,6 +273,9 @@ impl<'s> Transaction<'s> {
 
     /// Does something to every table that was written to.
     fn for_each_table(&mut self, mut act: impl FnMut(&mut dyn TableOps)) {
+        if self.is_empty() {
+            return;
+        }
         let mut done = vec![false; self.root.tables.len()];
         for (table, _) in self.written.iter() {
             let again = done.get_mut(table.index()).is_some_and(|done| std::mem::replace(done, true));

@@ -9,7 +9,7 @@ use std::any::TypeId;
 use std::sync::Arc;
 use triomphe::Arc as Shared;
 
-type MakeTable = fn(Arc<TableDef>) -> Arc<dyn TableOps>;
+type MakeTable = fn(Arc<TableDef>) -> Box<dyn TableOps>;
 
 /// Collects tables, typed and declared at run time, for one [`State`].
 ///
@@ -27,8 +27,8 @@ pub struct StateBuilder {
     tables: Vec<(TableSchema, Option<TypeId>, MakeTable)>,
 }
 
-fn make<R: Row>(def: Arc<TableDef>) -> Arc<dyn TableOps> {
-    Arc::new(TableData::<R>::new(def))
+fn make<R: Row>(def: Arc<TableDef>) -> Box<dyn TableOps> {
+    Box::new(TableData::<R>::new(def))
 }
 
 impl StateBuilder {
@@ -89,8 +89,12 @@ impl StateBuilder {
     pub fn build(self) -> Result<State, SchemaError> {
         let schema = Schema::new(self.tables.iter().map(|(schema, ..)| schema.clone()).collect())?;
         let types = self.tables.iter().map(|(_, ty, _)| *ty).collect();
-        let tables =
-            self.tables.iter().zip(schema.tables()).map(|((.., make), def)| make(Arc::clone(def))).collect();
+        let tables = self
+            .tables
+            .iter()
+            .zip(schema.tables())
+            .map(|((.., make), def)| Shared::new(make(Arc::clone(def))))
+            .collect();
         let catalog = Arc::new(Catalog { schema: Arc::new(schema), types });
         Ok(State::of(Shared::new(Root { catalog, tables, version: 0 })))
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(crate) trait TableOps: Any + Debug + Send + Sync {
     fn def(&self) -> &Arc<TableDef>;
     /// A copy that shares all pages.
-    fn copy(&self) -> Arc<dyn TableOps>;
+    fn copy(&self) -> Box<dyn TableOps>;
     fn len(&self) -> usize;
     fn row(&self, id: u32) -> Option<&dyn RowOps>;
     fn id_of_any(&self, key: &[Value]) -> Option<u32>;
@@ -62,8 +62,8 @@ impl<R: Row> TableOps for TableData<R> {
         self.table_def()
     }
 
-    fn copy(&self) -> Arc<dyn TableOps> {
-        Arc::new(self.clone())
+    fn copy(&self) -> Box<dyn TableOps> {
+        Box::new(self.clone())
     }
 
     fn len(&self) -> usize {
