@@ -18,7 +18,7 @@ impl Scene {
         match order {
             Order::Create | Order::CreateShared | Order::Start => self.is_up("running").await,
             Order::Pause => self.is_up("paused").await,
-            Order::Stop => is_off && self.shows("stopped").await,
+            Order::Stop => is_off && self.current().await["status"] == "stopped",
             Order::Plug => self.devices("domblklist") == 2 && self.devices("domiflist") == 2,
             Order::Unplug => self.devices("domblklist") == 1 && self.devices("domiflist") == 0,
             Order::Replug => self.is_plugged(),
@@ -44,13 +44,13 @@ impl Scene {
         hosts.filter_map(|(n, host)| Some((n, host.domain_state(self.instance)?))).collect()
     }
 
-    /// Whether just one host has it, which it is so on, and users are shown that.
+    /// Whether just one host has it, which it is so on, and users are shown that. (What else is still to come to be, and is told
+    /// meanwhile, such as a move that goes on, is no part of it.)
     async fn is_up(&self, status: &str) -> bool {
         let domains = self.domains();
         let [(n, state)] = &domains[..] else { return false };
         let current = self.current().await;
-        let is_shown = current["status"] == status && current["error"].is_null();
-        state == status && is_shown && current["host"] == *self.cloud.hosts[*n].uuid
+        state == status && current["status"] == status && current["host"] == *self.cloud.hosts[*n].uuid
     }
 
     async fn current(&self) -> Json {
@@ -75,11 +75,6 @@ impl Scene {
     /// All files in pools, finished or not.
     pub(super) fn pool_files(&self) -> BTreeSet<PathBuf> {
         self.pools.iter().flat_map(|pool| traces::files(&pool.dir)).filter(|it| it.is_file()).collect()
-    }
-
-    async fn shows(&self, status: &str) -> bool {
-        let current = self.current().await;
-        current["status"] == status && (status == "stopped" || current["error"].is_null())
     }
 
     /// How many lines a table of virsh has about the domain, but for the disc that tells it about itself.
