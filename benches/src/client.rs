@@ -35,6 +35,16 @@ impl Client {
     /// # Errors
     /// Where the answer is another than 200, or none.
     pub async fn send(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+        let (status, body) = self.ask(method, path, body).await?;
+        ensure!(status == 200, "{method} {path}: {status}: {body}");
+        Ok(body)
+    }
+
+    /// The same, whatever the answer is: its status comes first.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn ask(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<(u16, String)> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic {}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
@@ -53,8 +63,8 @@ impl Client {
             self.receive().await?;
         }
         let answer = String::from_utf8_lossy(&self.received);
-        ensure!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
-        Ok(answer.get(head..).unwrap_or_default().to_owned())
+        let status = answer.split(' ').nth(1).context("the answer has no status")?.parse()?;
+        Ok((status, answer.get(head..).unwrap_or_default().to_owned()))
     }
 
     async fn receive(&mut self) -> anyhow::Result<()> {
