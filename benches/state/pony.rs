@@ -33,6 +33,9 @@ impl Pony {
             change(tx);
             Ok::<_, Infallible>(())
         });
+        // Rows of a bulk are listed when somebody looks: that is a part of loading them.
+        let listed = self.snapshot().view().tables().filter_map(|table| table.ordered().next()).count();
+        anyhow::ensure!(listed > 0, "nothing was loaded");
         match self.events.try_next() {
             Err(FeedError::Lagged) => Ok(()),
             other => anyhow::bail!("not told to start over after loading, but {other:?}"),

@@ -282,6 +282,12 @@ impl<R: Row> TableData<R> {
         self.log.clear();
     }
 
+    /// Ends a transaction after which more of its kind may come.
+    fn end_bulk(&mut self) {
+        self.listings.end_bulk();
+        self.log.clear();
+    }
+
     /// Makes rows what they were before all writes since the log was empty.
     fn undo_all(&mut self) {
         while let Some(before) = self.log.pop() {

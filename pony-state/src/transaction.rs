@@ -246,7 +246,7 @@ impl<'s> Transaction<'s> {
             self.root.version += 1;
             self.feed.overrun();
         }
-        self.for_each_table(TableOps::end);
+        self.for_each_table(TableOps::end_bulk);
         self.forget();
         self.root.version
     }

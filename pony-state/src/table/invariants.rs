@@ -84,7 +84,7 @@ impl<R: Row> TableData<R> {
     pub(super) fn check_invariants(&self) -> Result<(), InvariantError> {
         self.check_rows()?;
         self.check_order()?;
-        (0..self.listings.listed().indexes.len()).try_for_each(|place| self.check_index(place))
+        (0..self.listed().indexes.len()).try_for_each(|place| self.check_index(place))
     }
 
     fn table_name(&self) -> String {
@@ -101,7 +101,7 @@ impl<R: Row> TableData<R> {
                 return Err(InvariantError::NoPart { table: self.table_name(), key: key() });
             }
         }
-        let (rows, listed) = (self.rows.iter().count(), self.listings.listed());
+        let (rows, listed) = (self.rows.iter().count(), self.listed());
         let counts = [
             ("row counter", self.rows.len()),
             ("primary index", self.primary.len()),
@@ -118,7 +118,7 @@ impl<R: Row> TableData<R> {
 
     fn check_order(&self) -> Result<(), InvariantError> {
         let mut last: Option<R::Key> = None;
-        for listed in self.listings.listed().order.iter() {
+        for listed in self.listed().order.iter() {
             let row = self.by_id(listed as u32);
             let rises = match (row, &last) {
                 (Some(row), Some(last)) => row.cmp_key(last) == Ordering::Greater,
@@ -137,7 +137,7 @@ impl<R: Row> TableData<R> {
     }
 
     fn check_index(&self, place: usize) -> Result<(), InvariantError> {
-        let index = self.listings.listed().indexes.get(place);
+        let index = self.listed().indexes.get(place);
         let Some(((column, places), index)) = self.def.indexed().get(place).zip(index) else {
             return Ok(());
         };

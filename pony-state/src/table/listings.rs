@@ -21,13 +21,14 @@ pub(super) struct Listed {
 }
 
 /// The listings of a table. Where a transaction has many new rows they are listed together at its end, which costs much
-/// less than one after the other; unless somebody looks before.
+/// less than one after the other; those of several bulks together at the end of the next other transaction. Unless somebody
+/// looks before.
 #[derive(Debug)]
 pub(super) struct Listings {
     listed: Listed,
-    /// New rows that are not listed. None between transactions.
+    /// New rows that are not listed. Between transactions only those of bulks.
     new: Vec<u32>,
-    /// All of them listed: made when a running transaction is asked, kept by its next write.
+    /// All of them listed: made when somebody looks, kept by the next write.
     whole: OnceLock<Listed>,
     /// How many more new rows the running transaction lists at once; without end where it has been asked, since it will be
     /// again.
@@ -37,7 +38,10 @@ pub(super) struct Listings {
 /// A copy of a table is made for, or because of, a snapshot: no transaction of it has begun.
 impl Clone for Listings {
     fn clone(&self) -> Self {
-        Self::of(self.listed.clone())
+        match self.whole.get() {
+            Some(whole) => Self::of(whole.clone()),
+            None => Self { new: self.new.clone(), ..Self::of(self.listed.clone()) },
+        }
     }
 }
 
@@ -62,11 +66,6 @@ impl Listings {
             whole.insert_all(def, rows, &self.new);
             whole
         })
-    }
-
-    /// What is listed, whatever the running transaction has not listed yet.
-    pub(super) const fn listed(&self) -> &Listed {
-        &self.listed
     }
 
     /// Lists a new row.
@@ -95,6 +94,11 @@ impl Listings {
     /// Ends a transaction.
     pub(super) fn settle<R: Row>(&mut self, def: &TableDef, rows: &Rows<R>) {
         self.list_new(def, rows);
+        self.end_bulk();
+    }
+
+    /// Ends a transaction of many new rows, after which more may come.
+    pub(super) const fn end_bulk(&mut self) {
         self.at_once = AT_ONCE_MAX;
     }
 

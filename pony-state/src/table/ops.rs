@@ -53,6 +53,8 @@ pub(crate) trait TableOps: Any + Debug + Send + Sync {
     fn undo_all(&mut self);
     /// Ends the transaction: forgets its log.
     fn end(&mut self);
+    /// The same for one that nobody hears the changes of.
+    fn end_bulk(&mut self);
 
     fn check(&self) -> Result<(), InvariantError>;
 }
@@ -159,6 +161,10 @@ impl<R: Row> TableOps for TableData<R> {
 
     fn end(&mut self) {
         Self::end(self);
+    }
+
+    fn end_bulk(&mut self) {
+        Self::end_bulk(self);
     }
 
     fn check(&self) -> Result<(), InvariantError> {
