@@ -228,7 +228,8 @@ impl<'s> Transaction<'s> {
     }
 
     /// Makes it all last, and lists no changes: for so many new rows that nobody wants to hear of each. Subscribers are
-    /// told to start over, as if they had been too slow. Gives the state's version from then on.
+    /// told to start over, as if they had been too slow. Gives the state's version from then on. The first look-up by anything
+    /// but a key, or the next commit, puts the new rows into the order of keys and into the indexes, which takes its time.
     ///
     /// ```
     /// # use pony_state::*;
