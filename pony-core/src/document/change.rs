@@ -1,7 +1,7 @@
 //! Other values for what is there: columns, whole parts, merges; removals.
 
 use super::access::Grant;
-use super::create::{Spot, check_members, object, writable};
+use super::create::{Spot, check_members, missing, object, writable};
 use super::draft::{Draft, Entry};
 use super::error::{DocumentError, Problem};
 use super::lifecycle::is_source_column;
@@ -56,8 +56,7 @@ impl<'a, R: Rows> Draft<'a, R> {
         if column.nullable {
             return Ok(None);
         }
-        let problem = Problem::MissingColumn { table: table.name().to_owned(), column: column.name.clone() };
-        Err(DocumentError::at(&at.join(&column.name), problem))
+        Err(missing(table, vec![column.name.clone()], &at.join(&column.name)))
     }
 
     fn check_mutable(

@@ -113,10 +113,16 @@ impl<'a, R: Rows> Draft<'a, R> {
         }
         self.check_names(table, key, desired, at)?;
         let mut columns = Columns::new();
+        let mut left_out = Vec::new();
         for column in &table.schema().desired {
-            if let Some(value) = self.first_value(spot, column, desired.get(&column.name), at)? {
-                columns.insert(column.name.clone(), value);
+            match self.first_value(spot, column, desired.get(&column.name), at)? {
+                Some(value) => drop(columns.insert(column.name.clone(), value)),
+                None if column.nullable => {}
+                None => left_out.push(column.name.clone()),
             }
+        }
+        if !left_out.is_empty() {
+            return Err(missing(table, left_out, at));
         }
         self.generate(table, &mut columns);
         self.put(table.id(), key, Entry { desired: Some(columns), path: at.clone(), direct: true })
@@ -155,13 +161,7 @@ impl<'a, R: Rows> Draft<'a, R> {
                 }
                 Ok(Some(given))
             }
-            (None, None) if column.default.is_some() => Ok(column.default.clone()),
-            (None, None) if column.nullable => Ok(None),
-            (None, None) => {
-                let problem =
-                    Problem::MissingColumn { table: table.name().to_owned(), column: column.name.clone() };
-                Err(DocumentError::at(at, problem))
-            }
+            (None, None) => Ok(column.default.clone()),
         }
     }
 
@@ -209,12 +209,12 @@ impl<'a, R: Rows> Draft<'a, R> {
                 Some(Json::String(text)) => text.clone(),
                 Some(other) => other.to_string(),
                 None if !table.schema().user_key && column.ty == ColumnType::Uuid => POSTED.to_owned(),
-                None => return Err(missing_key(table, column, at)),
+                None => return Err(missing(table, vec![column.name.clone()], at)),
             },
             (None, columns) => {
                 let mut values = Vec::new();
                 for column in columns {
-                    let value = given(column).ok_or_else(|| missing_key(table, column, at))?;
+                    let value = given(column).ok_or_else(|| missing(table, vec![column.name.clone()], at))?;
                     let value = self.column_value(column, value, at)?;
                     values.push(Value::from_json(&column.ty, &value).unwrap_or_default());
                 }
@@ -371,9 +371,9 @@ pub(super) fn check_members(members: &Map<String, Json>, at: &Pointer) -> Result
     Ok(())
 }
 
-fn missing_key(table: &TableDef, column: &ColumnSchema, at: &Pointer) -> DocumentError {
-    let problem = Problem::MissingColumn { table: table.name().to_owned(), column: column.name.clone() };
-    DocumentError::at(at, problem)
+/// What a row lacks.
+pub(super) fn missing(table: &TableDef, columns: Vec<String>, at: &Pointer) -> DocumentError {
+    DocumentError::at(at, Problem::MissingColumns { table: table.name().to_owned(), columns })
 }
 
 /// A value for a message.

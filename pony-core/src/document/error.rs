@@ -267,13 +267,13 @@ pub enum Problem {
     /// A key does not fit.
     #[error("{0}")]
     Key(KeyError),
-    /// A column without default was left out.
-    #[error("{table} needs a `{column}`")]
-    MissingColumn {
+    /// Columns without default were left out.
+    #[error("{table} needs {}", .columns.iter().map(|name| format!("a `{name}`")).collect::<Vec<_>>().join(", "))]
+    MissingColumns {
         /// The table.
         table: String,
-        /// The column.
-        column: String,
+        /// All that are missing.
+        columns: Vec<String>,
     },
     /// What is given twice differs.
     #[error("{column} is `{fixed}` by the path, and cannot be `{given}` at the same time")]
@@ -435,7 +435,7 @@ impl Problem {
             | Self::Value { .. }
             | Self::TooLong { .. }
             | Self::Key(_)
-            | Self::MissingColumn { .. }
+            | Self::MissingColumns { .. }
             | Self::Contradiction { .. }
             | Self::ChosenUuid { .. }
             | Self::Dangling { .. }
