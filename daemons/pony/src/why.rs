@@ -38,7 +38,8 @@ pub fn instance(row: &Row, host: Option<&HostState>, volumes: &[VolumeState], no
     let mut told = volumes.iter().fold(trouble(row, now_unix_s), |told, it| told.replace(&it.key, &it.label));
     if status != desired && desired != Some("stopped") {
         let named = told.clone();
-        for (volume, waiting) in volumes.iter().filter_map(|it| waiting_for(it).map(|waiting| (it, waiting)))
+        for (volume, waiting) in
+            volumes.iter().filter_map(|it| waiting_for(it, now_unix_s).map(|waiting| (it, waiting)))
         {
             // Not twice: the host's word stands, unless it is only the beginning of what is known.
             if waiting.starts_with(&named) {
@@ -75,10 +76,9 @@ pub fn under_way(row: &Row) -> &'static str {
 pub fn volume(row: &Row, now_unix_s: i64) -> String {
     let trouble = trouble(row, now_unix_s);
     match (row.desired_text("state"), row.current_text("status")) {
-        _ if !trouble.is_empty() => trouble,
-        (Some("deleted"), _) => "being deleted".to_owned(),
-        (_, Some("ready")) => String::new(),
-        _ => filling(row),
+        (Some("deleted"), _) if trouble.is_empty() => "being deleted".to_owned(),
+        (Some("deleted"), _) | (_, Some("ready")) => trouble,
+        _ => filling(row, now_unix_s),
     }
 }
 
@@ -108,15 +108,26 @@ pub fn trouble(row: &Row, now_unix_s: i64) -> String {
     if notes.is_empty() { error.to_owned() } else { format!("{error} ({})", notes.join(", ")) }
 }
 
-fn waiting_for(volume: &VolumeState) -> Option<String> {
+fn waiting_for(volume: &VolumeState, now_unix_s: i64) -> Option<String> {
     if volume.row.current_text("status") == Some("ready") {
         return None;
     }
-    let error = volume.row.current_text("error").map(str::to_owned);
-    Some(format!("waiting for volume {}: {}", volume.label, error.unwrap_or_else(|| filling(&volume.row))))
+    Some(format!("waiting for volume {}: {}", volume.label, filling(&volume.row, now_unix_s)))
 }
 
-fn filling(view: &Row) -> String {
+/// What keeps a volume from being ready, or how far it is. Once bytes come again, what went wrong before is history.
+fn filling(row: &Row, now_unix_s: i64) -> String {
+    let trouble = trouble(row, now_unix_s);
+    let tries_again = row.current("next_retry").and_then(Json::as_i64).is_some_and(|at| at <= now_unix_s);
+    let comes = row.current("progress").and_then(Json::as_f64).is_some_and(|progress| progress > 0.0);
+    match trouble.is_empty() {
+        true => progress(row),
+        false if tries_again && comes => format!("{}; before: {trouble}", progress(row)),
+        false => trouble,
+    }
+}
+
+fn progress(view: &Row) -> String {
     match (view.current("progress").and_then(Json::as_f64), view.current_text("status")) {
         (Some(progress), Some("initializing")) => format!("{} filled", percent(progress)),
         (_, Some("absent") | None) => "not there yet".to_owned(),
@@ -215,11 +226,15 @@ mod tests {
     #[test]
     fn volumes() {
         let broken = || json!({"status": "broken", "error": "disk full", "attempts": 2, "next_retry": 900});
+        let again = |progress: f64, at: i64| json!({"status": "initializing", "error": "no route", "attempts": 1, "next_retry": at, "progress": progress});
         for (state, current, expected) in [
             ("present", json!(null), "not there yet"),
             ("present", json!({"status": "ready"}), ""),
             ("present", json!({"status": "initializing", "progress": 0.5}), "50 % filled"),
             ("present", broken(), "disk full (attempt 2, trying again now)"),
+            ("present", again(0.0, 900), "no route (attempt 1, trying again now)"),
+            ("present", again(0.5, 900), "50 % filled; before: no route (attempt 1, trying again now)"),
+            ("present", again(0.5, 1002), "no route (attempt 1, next try in 2 s)"),
             ("present", json!({"status": "absent"}), "not there yet"),
             ("deleted", json!({"status": "ready"}), "being deleted"),
             ("deleted", broken(), "disk full (attempt 2, trying again now)"),

@@ -220,7 +220,7 @@ impl<I: Copy + Ord + Debug, S: Clone + PartialEq + Debug> Engine<I, S> {
             phase: resource.phase.clone(),
             error: failure.map(|f| f.error.clone()),
             attempts: resource.retry.attempts,
-            next_retry_ms: failure.filter(|_| resource.phase == Phase::Retrying).map(|f| f.next_ms),
+            next_retry_ms: failure.filter(|_| resource.phase.tries()).map(|f| f.next_ms),
         })
     }
 

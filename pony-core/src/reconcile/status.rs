@@ -19,6 +19,13 @@ pub enum Phase {
     Cannot(String),
 }
 
+impl Phase {
+    /// Whether a try is due or under way, which may fail as the last one did.
+    pub(super) const fn tries(&self) -> bool {
+        matches!(self, Self::Working | Self::Queued | Self::Retrying)
+    }
+}
+
 /// What the engine tells about a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -28,7 +35,7 @@ pub struct Status {
     pub error: Option<crate::host::DriverError>,
     /// Failures since the last recovery.
     pub attempts: u32,
-    /// When the next try is due.
+    /// When the try after the one that failed is due; in the past while that is under way.
     pub next_retry_ms: Option<u64>,
 }
 

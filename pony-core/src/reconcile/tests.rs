@@ -123,6 +123,17 @@ fn one_step_per_resource_until_it_is_as_ordered() {
 }
 
 #[test]
+fn while_it_is_tried_again_the_past_failure_is_told_with_the_time_of_this_try() {
+    let (mut engine, world) = (engine(), ordered(&[(1, 5)]));
+    let runs = started(&mut engine, 0, &world);
+    engine.handle_outcome(0, runs[&1], &failed(TRANSIENT));
+    let due = engine.status(1).unwrap().next_retry_ms.unwrap();
+    started(&mut engine, due, &world);
+    let status = engine.status(1).unwrap();
+    assert_eq!((status.phase, status.next_retry_ms), (Phase::Working, Some(due)));
+}
+
+#[test]
 fn failures_back_off_up_to_a_cap_and_never_give_up() {
     let (mut engine, world) = (engine(), ordered(&[(1, 5)]));
     let (mut now, mut waits) = (0, Vec::new());
