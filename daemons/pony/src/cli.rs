@@ -192,7 +192,7 @@ pub enum InstanceCommand {
     Stop(InstancesArgs),
     /// Order instances to stand still
     Pause(InstancesArgs),
-    /// Remove instances
+    /// Remove instances; their volumes stay (`pony volume delete`)
     Delete(DeleteInstancesArgs),
     /// Order an instance to be on a host, as long as that host can have it; one that runs moves there while it runs
     Move(MoveArgs),

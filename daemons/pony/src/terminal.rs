@@ -36,25 +36,34 @@ impl Drop for Changed<'_> {
     }
 }
 
-/// Asks for a line; unseen where the terminal can.
+/// Asks for a line; unseen where the terminal can. Where there is no terminal, it is read from standard input
+/// without a question.
 ///
 /// # Errors
 /// When there is nobody to ask.
 pub fn ask(question: &str, unseen: bool) -> io::Result<String> {
     let stdin = io::stdin();
-    let hidden = if unseen && stdin.is_terminal() {
+    let is_typed = stdin.is_terminal();
+    let hidden = if unseen && is_typed {
         Some(Changed::new(stdin.as_fd(), |settings| settings.local_flags.remove(LocalFlags::ECHO))?)
     } else {
         None
     };
-    write!(io::stderr().lock(), "{question}: ")?;
+    if is_typed {
+        write!(io::stderr().lock(), "{question}: ")?;
+    }
     let mut answer = String::new();
     let bytes = stdin.lock().read_line(&mut answer)?;
     if hidden.is_some() {
         writeln!(io::stderr().lock())?;
     }
     match bytes {
-        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody answers")),
+        0 => {
+            let why = format!(
+                "nobody answers `{question}`: type it at a terminal, or give a line on standard input with --password-stdin"
+            );
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, why))
+        }
         _ => Ok(answer.trim_end_matches(['\r', '\n']).to_owned()),
     }
 }

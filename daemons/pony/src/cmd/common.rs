@@ -26,7 +26,6 @@ pub(super) async fn tenant(
     let tenants = browser.rows(browser.catalog().find("tenant")?).await?;
     match tenants.as_slice() {
         [] => {
-            note(&format!("there is no tenant yet; making `{FIRST_TENANT}`"));
             let desired = json!({"name": FIRST_TENANT, "approved": true});
             let operation = merge(&["tenant", FIRST_TENANT_PLACEHOLDER], &desired);
             Ok((FIRST_TENANT_PLACEHOLDER.to_owned(), Some(operation)))
@@ -81,6 +80,13 @@ pub(super) async fn size_mib(
 /// Tells what was made.
 pub(super) fn made(uuids: &Map<String, Json>, placeholder: &str) -> Option<String> {
     uuids.get(placeholder).and_then(Json::as_str).map(str::to_owned)
+}
+
+/// Says so when a tenant had to be made for what is new.
+pub(super) fn note_first_tenant(uuids: &Map<String, Json>) {
+    if uuids.contains_key(FIRST_TENANT_PLACEHOLDER) {
+        note(&format!("there was no tenant yet; made `{FIRST_TENANT}`"));
+    }
 }
 
 /// Says what was made.

@@ -1,6 +1,6 @@
 //! `pony instance create|start|stop|pause|delete`
 
-use super::common::{made, merge, path, pool, progress, size_mib, tell_created, tenant};
+use super::common::{made, merge, note_first_tenant, path, pool, progress, size_mib, tell_created, tenant};
 use super::delete::{removal, tell_deleted};
 use crate::browse::{Browser, Located};
 use crate::cli::{CreateArgs, DeleteInstancesArgs, InstancesArgs, WaitArgs};
@@ -19,6 +19,7 @@ const VOLUME: &str = "$volume";
 pub(super) async fn create(session: &Session, args: &CreateArgs) -> anyhow::Result<()> {
     let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
+    note_first_tenant(&uuids);
     let uuid = made(&uuids, INSTANCE).context("Sparkle did not tell the new instance's UUID")?;
     tell_created(session, "instance", &args.name, &uuid)?;
     if args.wait.wait {

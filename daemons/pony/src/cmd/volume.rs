@@ -1,6 +1,6 @@
 //! `pony volume add`
 
-use super::common::{made, merge, path, pool, progress, size_mib, tell_created, tenant};
+use super::common::{made, merge, note_first_tenant, path, pool, progress, size_mib, tell_created, tenant};
 use crate::browse::{Browser, Located};
 use crate::cli::VolumeAddArgs;
 use crate::overview;
@@ -16,6 +16,7 @@ const VOLUME: &str = "$volume";
 pub(super) async fn add(session: &Session, args: &VolumeAddArgs) -> anyhow::Result<()> {
     let (tenant, operations) = plan(&mut session.browser(), args).await?;
     let uuids = session.client.patch(&operations).await?;
+    note_first_tenant(&uuids);
     let uuid = made(&uuids, VOLUME).context("Sparkle did not tell the new volume's UUID")?;
     tell_created(session, "volume", &args.name, &uuid)?;
     if args.wait.wait {

@@ -76,6 +76,12 @@ fn an_operator_lets_a_customer_in_and_says_how_much_there_may_be() {
         cloud.refused(&cloud.operator(), "user add ann@x").contains("nobody answers"),
         "a password is asked for"
     );
+    assert!(
+        cloud
+            .refused(&cloud.operator(), "user password ann@x --password-stdin")
+            .starts_with("pony: nobody answers"),
+        "who gives standard input is not asked as well"
+    );
     let again = cloud.run(&cloud.operator(), "user add ann@x --password-stdin", "stolen\n");
     assert!(stderr(&again).contains("there is a user `ann@x` already"), "{}", stderr(&again));
     let made = json(&cloud.pony("--json tenant add acme --owner ann@x", ""));

@@ -30,6 +30,15 @@ fn tenant(cloud: &Cloud) -> String {
 }
 
 #[test]
+fn a_tenant_is_said_to_be_made_once_it_is() {
+    let cloud = Cloud::start();
+    let refused = cloud.refused("instance create web --image nope", 1);
+    assert!(!refused.contains("tenant"), "nothing was made: {refused}");
+    let made = cloud.run("instance create web --stopped");
+    assert!(stderr(&made).contains("made `default`"), "{}", stderr(&made));
+}
+
+#[test]
 fn an_instance_with_all_it_needs_is_one_transaction() {
     let cloud = Cloud::start();
     let (host, pool) = cloud.host("box-1");

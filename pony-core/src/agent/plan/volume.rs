@@ -138,7 +138,9 @@ impl View<'_> {
 
     fn plan_deletion(&self, volume: Uuid, order: &VolumeOrder, runs: &StepRuns) -> Plan<Step> {
         if let Some(guest) = self.user_of_volume(volume, None, runs) {
-            return Plan::wait(format!("instance {guest} still uses it: it goes once the instance is off"));
+            return Plan::wait(format!(
+                "instance {guest} still uses it: it goes once it is unplugged, or the instance off"
+            ));
         }
         if !self.facts.guests.looked() {
             return Plan::wait(self.looking_at_guests());
