@@ -44,7 +44,9 @@ pub(super) async fn answer(
         .await
         .map_err(|_| {
             let waited = TURN_MAX.as_millis();
-            Fault::unavailable(format!("the database did not take this within {waited} ms"))
+            Fault::unavailable(format!(
+                "the database did not take this within {waited} ms, and nothing was done: order it again"
+            ))
         })?
         .map_err(gone)?;
     match answered.await.map_err(gone)? {
