@@ -57,6 +57,7 @@ def compare(runs: int, units: int, works: dict[str, Callable[[], int]]) -> dict[
 def load(peer: Peer, cloud: list[Batch]) -> int:
     for batch in cloud:
         peer.load(batch)
+    peer.loaded()
     return len(cloud)
 
 

@@ -19,6 +19,9 @@ class Peer(Protocol):
     def load(self, batch: Batch) -> None:
         """Takes rows, as JSON text, in one transaction where the peer has those."""
 
+    def loaded(self) -> None:
+        """All rows were taken: does what was put off."""
+
     def get(self, instance: str) -> int:
         """Memory of an instance, by its key."""
 
@@ -52,6 +55,11 @@ class Pony:
 
     def load(self, batch: Batch) -> None:
         self.state.load(batch)
+
+    def loaded(self) -> None:
+        # The rows of bulks are put into indexes when somebody looks.
+        for table in TABLES:
+            self.state.list(str(table["name"]), limit=1)
 
     def get(self, instance: str) -> int:
         row = self.state.get("instance", instance)
@@ -128,6 +136,9 @@ class Dicts:
     def index_host_instance(self, rows: dict[str, Any]) -> None:
         for key in rows:
             self.placed[key.partition(",")[2]].add(key)
+
+    def loaded(self) -> None:
+        """Nothing was put off."""
 
     def get(self, instance: str) -> int:
         mem: int = self.tables["instance"][instance]["desired"]["mem"]
@@ -232,6 +243,9 @@ class Sqlite:
             ]
             self.db.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(rows[0]))})", rows)
         self.db.execute("COMMIT")
+
+    def loaded(self) -> None:
+        """Nothing was put off."""
 
     def get(self, instance: str) -> int:
         (mem,) = self.db.execute("SELECT desired_mem FROM instance WHERE uuid = ?", (instance,)).fetchone()
