@@ -31,8 +31,8 @@ test-long: setup ## Run the random tests with many more seeds: an hour or more
 	@.ci/test-long
 
 test-matrix: setup ## Prove in every cell that a later order wins, and write docs/later-order-*.md
-	PONY_MATRIX=1 $(CARGO) test --package pony-core --test cloud matrix -- --nocapture
-	PONY_MATRIX=1 $(CARGO) test --package pony --test e2e matrix -- --nocapture
+	PONY_MATRIX=1 $(CARGO) test --workspace --test cloud matrix -- --nocapture
+	PONY_MATRIX=1 $(CARGO) test --workspace --test e2e matrix -- --nocapture
 
 fuzz: setup ## Fuzz messages and transactions, a minute each (SECONDS=…); needs a nightly toolchain, cargo-fuzz
 	@.ci/fuzz $(SECONDS)
