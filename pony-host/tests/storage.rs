@@ -153,6 +153,20 @@ async fn what_a_killed_agent_left_is_cleared_away() {
     assert_eq!(bench.unfinished().len(), 1, "what is old goes, what is new stays: {:?}", bench.unfinished());
 }
 
+/// A tenant could have read what listens for this host alone: the disk that it is filled with would be the answer.
+#[tokio::test]
+async fn servers_on_this_very_host_are_asked_where_allowed_only() {
+    let web = Web::start().await;
+    let uri = web.put("secrets", Page::new(disk(MIB, 4)));
+    let bench = Bench::with(StorageOptions { near_sources: false, ..storage_bench::options() });
+    for uri in [uri.clone(), uri.replace("127.0.0.1", "localhost"), uri.replace("127.0.0.1", "2130706433")] {
+        let message = bench.fetch(&bench.raw(2), &uri).await.unwrap_err().to_string();
+        assert!(message.contains("this very host"), "{uri}: {message}");
+    }
+    assert!(web.requests("secrets").is_empty());
+    assert_holds(&Bench::new().fetch(&bench.raw(2), &uri).await.unwrap(), &disk(MIB, 4));
+}
+
 #[tokio::test]
 async fn files_of_this_host_are_sources_where_allowed() {
     let web = Web::start().await;

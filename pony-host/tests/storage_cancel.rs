@@ -117,7 +117,7 @@ async fn an_abandoned_fill_never_gets_into_a_newer_one() {
 
 #[tokio::test]
 async fn a_deletion_wins_over_a_download_that_hangs() {
-    let bench = Bench::with(StorageOptions::default());
+    let bench = Bench::with(StorageOptions { near_sources: true, ..StorageOptions::default() });
     let web = Web::start().await;
     let bytes = disk(4 * MIB, 5);
     let mute = Page { mute: true, ..Page::new("") };
@@ -232,7 +232,8 @@ fn agent(bench: &Bench, spec: &VolumeSpec, uri: &str) -> std::process::Child {
 async fn the_agent_that_is_killed() {
     let Ok(told) = std::env::var("PONY_TEST_AGENT") else { return };
     let told: Vec<_> = told.split(' ').collect();
-    let bench = Bench::at(PathBuf::from(told[0]), StorageOptions::default());
+    let options = StorageOptions { near_sources: true, ..StorageOptions::default() };
+    let bench = Bench::at(PathBuf::from(told[0]), options);
     let volume: Uuid = told[1].parse().unwrap();
     let format = if told[2] == "raw" { VolumeFormat::Raw } else { VolumeFormat::Qcow2 };
     let pool: PoolSpec = bench.pool.clone();

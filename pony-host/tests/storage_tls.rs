@@ -100,6 +100,7 @@ async fn the_trusting_host() {
     let Ok(uri) = std::env::var("PONY_TEST_URI") else { return };
     let bench = Bench::with(pony_host::StorageOptions {
         http_stall: Duration::from_secs(30),
+        near_sources: true,
         ..pony_host::StorageOptions::default()
     });
     assert_holds(&bench.fetch(&bench.raw(1), &uri).await.unwrap(), &disk(MIB, 1));

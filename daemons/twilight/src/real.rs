@@ -30,6 +30,10 @@ pub struct RealHost {
     /// Where other hosts send guests that run, and read images; they prove who they are [default: the address above, port 9851]
     #[arg(long)]
     pub migration: Option<SocketAddr>,
+    /// Let images come from web servers on this very host (127.0.0.1) or its link (169.254.0.0/16): whoever may order images
+    /// reaches those then
+    #[arg(long)]
+    pub near_sources: bool,
 }
 
 /// Where hosts are reached by others, unless told otherwise: next to Sparkle's port.
@@ -80,7 +84,9 @@ impl RealHost {
         let libvirt = Libvirt::connect(&self.libvirt, options).await?;
         let network = Netlink::new(host).context("opening netlink")?;
         let scratch = std::path::absolute(dir)?.join("scratch");
-        let storage = HostStorage::new(StorageOptions { host, scratch, peers, ..StorageOptions::default() });
+        let near_sources = self.near_sources;
+        let options = StorageOptions { host, scratch, peers, near_sources, ..StorageOptions::default() };
+        let storage = HostStorage::new(options);
         let machine = Machine::new(MachineOptions {
             uuid: Some(host),
             accel: accel.to_string(),

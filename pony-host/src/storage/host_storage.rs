@@ -24,7 +24,8 @@ use tokio::sync::Semaphore;
 /// A `file:` source reads any regular file of this host that [`StorageOptions::file_roots`] allows, with the
 /// agent's rights, other tenants' volumes among them: **only operators may order one**. This driver does not know
 /// who ordered; whoever takes orders must refuse `file:` from anybody else. Likewise, an `http:` source is fetched
-/// from where this host stands in the network.
+/// from where this host stands in the network: not from this very host, nor from its link, unless
+/// [`StorageOptions::near_sources`] says so, but from whatever else it reaches.
 ///
 /// ```
 /// use pony_core::host::{PoolBackend, PoolSpec};

@@ -3,11 +3,12 @@
 use super::error::StorageError;
 use super::options::StorageOptions;
 use super::pool::blocking;
+use super::reach::{self, Elsewhere};
 use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder, Response, Url};
 use std::error::Error;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -37,7 +38,10 @@ impl Http {
         resume: Option<Resume<'_>>,
         options: &StorageOptions,
     ) -> Result<Response, StorageError> {
-        let client = self.client(uri, options.connect_timeout).await?;
+        if let Some(why) = reach::refused(uri).filter(|_| !options.near_sources) {
+            return Err(StorageError::Uri { uri: shown(uri), why });
+        }
+        let client = self.client(uri, options).await?;
         let mut request = client.get(uri.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(Resume { from, validator }) = resume {
             request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
@@ -48,8 +52,9 @@ impl Http {
         }
     }
 
-    async fn client(&self, uri: &Url, connect_timeout: Duration) -> Result<Client, StorageError> {
-        let build = || blocking(move || Ok(builder(connect_timeout).build()));
+    async fn client(&self, uri: &Url, options: &StorageOptions) -> Result<Client, StorageError> {
+        let (connect_timeout, near) = (options.connect_timeout, options.near_sources);
+        let build = || blocking(move || Ok(builder(connect_timeout, near).build()));
         if let Some(client) = self.0.get() {
             return Ok(client.clone());
         }
@@ -60,27 +65,29 @@ impl Http {
             Err(error) => {
                 tracing::warn!(why = %causes(&error), "https sources do not work on this host");
                 let client =
-                    blocking(move || Ok(builder(connect_timeout).tls_certs_only([]).build())).await?;
+                    blocking(move || Ok(builder(connect_timeout, near).tls_certs_only([]).build())).await?;
                 client.map_err(|error| failed(uri, error))
             }
         }
     }
 }
 
-fn builder(connect_timeout: Duration) -> ClientBuilder {
+/// `near`: whether servers on this very host are asked, too.
+fn builder(connect_timeout: Duration, near: bool) -> ClientBuilder {
     PROVIDER.call_once(|| {
         // Another part of the process may have installed one already: as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    Client::builder()
+    let client = Client::builder()
         .user_agent(concat!("ponycloud/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(connect_timeout)
-        .redirect(Policy::custom(redirect))
-        .referer(false)
+        .redirect(Policy::custom(move |attempt| redirect(attempt, near)))
+        .referer(false);
+    if near { client } else { client.dns_resolver(Arc::new(Elsewhere)) }
 }
 
 /// Redirects are followed for a while, and never from a protected connection to an open one.
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+fn redirect(attempt: Attempt<'_>, near: bool) -> reqwest::redirect::Action {
     let protected = attempt.previous().last().is_some_and(|from| from.scheme() == "https");
     if attempt.previous().len() > REDIRECTS_MAX {
         attempt.error(format!("more than {REDIRECTS_MAX} redirects"))
@@ -90,7 +97,10 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
         let scheme = attempt.url().scheme().to_owned();
         attempt.error(format!("to {scheme}:, which is not HTTP"))
     } else {
-        attempt.follow()
+        match reach::refused(attempt.url()).filter(|_| !near) {
+            Some(why) => attempt.error(why),
+            None => attempt.follow(),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ mod pool;
 mod qcow2;
 mod qemu_img;
 mod rbd;
+mod reach;
 mod remote;
 mod size;
 mod slots;

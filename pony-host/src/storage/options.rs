@@ -13,6 +13,9 @@ pub struct StorageOptions {
     pub host: Uuid,
     /// How long a server may take to accept a connection.
     pub connect_timeout: Duration,
+    /// Whether web servers on this very host (loopback) or on its link (link-local addresses) are asked for data. Nothing
+    /// else tells whoever orders an image from the services that listen there.
+    pub near_sources: bool,
     /// How long a server may send nothing at all. There is no limit to a download as a whole.
     pub http_stall: Duration,
     /// How long a copy or a conversion on this host may make no headway.
@@ -42,6 +45,7 @@ impl Default for StorageOptions {
         Self {
             host: Uuid::nil(),
             connect_timeout: Duration::from_secs(10),
+            near_sources: false,
             http_stall: Duration::from_secs(60),
             copy_stall: Duration::from_secs(120),
             pool_patience: Duration::from_secs(10),

@@ -22,7 +22,7 @@ pub struct Bench {
 
 /// Impatient: what stalls is given up after a second.
 pub fn options() -> StorageOptions {
-    StorageOptions { http_stall: Duration::from_secs(1), ..StorageOptions::default() }
+    StorageOptions { http_stall: Duration::from_secs(1), near_sources: true, ..StorageOptions::default() }
 }
 
 impl Bench {

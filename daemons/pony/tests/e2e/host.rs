@@ -101,7 +101,7 @@ impl Host {
         let mut command = self.command(binary(agent.name));
         command.arg("--dir").arg(&self.dir);
         command.args(["--sparkle", &sparkle, "--sparkle-key", key, "--host-uuid", &self.uuid]);
-        command.args(["--stop-grace", &grace]);
+        command.args(["--stop-grace", &grace, "--near-sources"]);
         self.twilight = Daemon::spawn(&mut command, &self.log());
     }
 
