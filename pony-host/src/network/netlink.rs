@@ -286,9 +286,16 @@ impl Network for Netlink {
 
     async fn remove_tap(&self, vnic: Uuid) -> Result<()> {
         let name = name::tap(vnic);
-        self.remove(&name, vnic, |kind| kind == Kind::Tap).await?;
+        let found = self.links.find(&name).await?;
+        if let Some(link) = found.filter(|it| it.kind == Kind::Tap && self.may_be_ours(it, vnic)) {
+            // Nothing passes any more that rules would have to look at.
+            let message = LinkUnspec::new_with_index(link.index).down().build();
+            self.links.change(&format!("set {name} down"), message).await?;
+        }
         self.services.forget(&self.links, vnic).await?;
-        self.firewall.release(&self.links.namespace, &name).await
+        self.firewall.release(&self.links.namespace, &name).await?;
+        // Last, since the link is what shows that there is something to remove: whoever is killed on the way goes on.
+        self.remove(&name, vnic, |kind| kind == Kind::Tap).await
     }
 
     async fn list_taps(&self) -> Result<Vec<TapFact>> {
