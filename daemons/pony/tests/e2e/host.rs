@@ -148,13 +148,6 @@ impl Host {
         format!("pony_{}", self.uuid.replace('-', ""))
     }
 
-    /// Whether there are rules that its agent made for what guests send.
-    pub(crate) fn has_rules(&self) -> bool {
-        let output =
-            self.command("nft").args(["list", "table", "bridge", &self.firewall()]).output().unwrap();
-        output.status.success()
-    }
-
     /// Where it keeps the discs that tell its guests about themselves.
     fn discs_dir(&self) -> PathBuf {
         let root = self.apart.as_ref().map_or_else(|| PathBuf::from("/"), |(libvirtd, _)| libvirtd.root());
@@ -186,9 +179,8 @@ impl Drop for Host {
         for link in self.links() {
             let _ = Command::new("ip").args(["link", "del"]).arg(link["ifname"].as_str().unwrap()).output();
         }
-        if self.has_rules() {
-            let _ = Command::new("nft").args(["delete", "table", "bridge", &self.firewall()]).output();
-        }
+        // Rules of guests that ran to the end.
+        let _ = Command::new("nft").args(["delete", "table", "bridge", &self.firewall()]).output();
         let _ = std::fs::remove_dir_all(self.discs_dir());
     }
 }
