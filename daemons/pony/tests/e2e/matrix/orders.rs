@@ -129,7 +129,7 @@ const fn across(
     verbs: &'static [&'static str],
     later: &'static [Order],
 ) -> Transition {
-    Transition { name, hosts: 2, before, order, verbs, later }
+    Transition { hosts: 2, ..to(name, before, order, verbs, later) }
 }
 
 pub(super) const TRANSITIONS: [Transition; 14] = [
