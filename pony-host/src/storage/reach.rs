@@ -24,7 +24,9 @@ fn is_near(ip: IpAddr) -> bool {
 }
 
 fn refusal(what: &str, ip: IpAddr) -> String {
-    format!("{what} is {ip}: this very host, or its link, which images come from only where that is allowed")
+    format!(
+        "{what} is {ip}: this very host, or its link; images come from there with `twilight --near-sources` only"
+    )
 }
 
 /// Why a server that is named by its address is not asked. Names are looked at when they are resolved.
