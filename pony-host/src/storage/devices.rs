@@ -203,6 +203,17 @@ fn name_of(volume: Uuid) -> String {
     format!("{PREFIX}{volume}")
 }
 
+/// Whether there is a device of that name.
+fn has(devices: &dyn Devices, name: &str) -> Result<bool, StorageError> {
+    Ok(devices.list(name)?.iter().any(|it| it.name == name))
+}
+
+/// Removes a device; all is well where somebody else was faster. Of an unfinished one there may be several who clear it
+/// away: whoever abandoned it, and whoever comes next.
+fn discard(devices: &dyn Devices, name: &str) -> Result<(), StorageError> {
+    devices.remove(name).or_else(|error| if has(devices, name)? { Err(error) } else { Ok(()) })
+}
+
 /// A device that is being made; it goes where it was not finished.
 struct Unfinished {
     devices: Arc<dyn Devices>,
@@ -218,8 +229,8 @@ impl Drop for Unfinished {
         }
         // What is left even so is cleared away when the pool is looked at.
         let remove = move || {
-            let is_there = devices.list(&name).is_ok_and(|found| found.iter().any(|it| it.name == name));
-            if let Some(error) = is_there.then(|| devices.remove(&name)).and_then(Result::err) {
+            let is_left = has(&*devices, &name).unwrap_or_default();
+            if let Some(error) = is_left.then(|| discard(&*devices, &name)).and_then(Result::err) {
                 tracing::warn!(%error, name, "an unfinished volume is left");
             }
         };
@@ -251,7 +262,7 @@ impl Backend for DevicePool {
                         name = device.name,
                         "an unfinished volume that nobody asks for is removed"
                     );
-                    devices.remove(&device.name)?;
+                    discard(devices, &device.name)?;
                 }
             }
             Ok(usage)
@@ -297,7 +308,7 @@ impl Backend for DevicePool {
         let create = move |devices: &dyn Devices| {
             // Whoever may make it is the only one: what is left is of somebody who was, and makes no more of it.
             for left in devices.list(&name_of(volume))?.iter().filter(|it| is_left(&it.name)) {
-                devices.remove(&left.name)?;
+                discard(devices, &left.name)?;
             }
             devices.create(&made, bytes)
         };
@@ -308,7 +319,7 @@ impl Backend for DevicePool {
             attempt.ticket.if_current(|| {
                 let volume = attempt.volume();
                 // One that was abandoned may have finished a moment before: a volume is never replaced.
-                let renamed = !devices.list(&name_of(volume))?.iter().any(|it| it.name == name_of(volume));
+                let renamed = !has(&*devices, &name_of(volume))?;
                 if renamed {
                     devices.rename(&name, &name_of(volume))?;
                 }
@@ -338,7 +349,7 @@ impl Backend for DevicePool {
         let remove = move |devices: &dyn Devices| {
             held.revoke(|| {
                 for device in devices.list(&name_of(held.volume))? {
-                    devices.remove(&device.name)?;
+                    discard(devices, &device.name)?;
                 }
                 Ok(())
             })

@@ -70,6 +70,11 @@ impl Disk {
         }
     }
 
+    /// Whether a server has it.
+    pub(super) const fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
     /// What is to be the standard input of whoever opens it.
     pub(super) fn input(&self) -> io::Result<Stdio> {
         match self {

@@ -104,6 +104,9 @@ pub(super) enum StorageError {
     Killed { verb: &'static str, signal: i32 },
     #[error("qemu-img {verb} failed on {origin}: {why}")]
     QemuImg { verb: &'static str, origin: String, why: String },
+    /// At least one of them is on a server, whose fault it may be.
+    #[error("copying {from} to {to} failed: {why}")]
+    NetworkCopy { from: PathBuf, to: PathBuf, why: String },
 }
 
 impl StorageError {
@@ -132,11 +135,13 @@ impl StorageError {
             | Self::InUse { .. }
             | Self::Killed { .. }
             | Self::Tool { .. }
+            | Self::Device { .. }
             | Self::Unmounted { .. }
             | Self::Server { .. }
             | Self::Secret { .. }
             | Self::NoLun { .. }
             | Self::SmallLun { .. }
+            | Self::NetworkCopy { .. }
             | Self::Overtaken { .. } => DriverErrorKind::Transient,
             _ => DriverErrorKind::Order,
         }

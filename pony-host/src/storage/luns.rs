@@ -4,7 +4,7 @@
 
 use super::devices::{Device, Devices, Usage};
 use super::error::StorageError;
-use super::iscsi::{Failure, RESERVED, Session, Size, Target};
+use super::iscsi::{Failure, RESERVED, Session, Size, Swap, Target};
 use super::label::Label;
 use super::size::MIB;
 use crate::secrets::Secrets;
@@ -125,8 +125,8 @@ impl Luns {
         Ok(Lun { number, size, first, state })
     }
 
-    /// Changes a label where it is still as it was found; says whether it was.
-    fn swap(&self, session: &mut Session, lun: &Lun, label: Option<&Label>) -> Result<bool, StorageError> {
+    /// Changes a label where it is still as it was found.
+    fn swap(&self, session: &mut Session, lun: &Lun, label: Option<&Label>) -> Result<Swap, StorageError> {
         let block = lun.size.block as usize;
         let new = label.map_or_else(|| vec![0; block], |label| label.encode(block));
         session.swap_first(lun.number, &lun.first, &new).map_err(|it| self.failed(Some(lun.number), it))
@@ -148,9 +148,14 @@ impl Luns {
         let found = luns.iter().find_map(|lun| Some((lun, lun.label().filter(|it| it.name == name)?)));
         let (lun, label) = found.ok_or_else(|| self.wrong(name, "is not on any LUN of the pool any more"))?;
         let new = change(lun, label)?;
-        match self.swap(&mut session, lun, new.as_ref())? {
-            true => Ok(new.map(|label| (lun.number, label))),
-            false => Err(self.wrong(name, "was changed by another host at the same moment")),
+        loop {
+            match self.swap(&mut session, lun, new.as_ref())? {
+                Swap::Done => return Ok(new.map(|label| (lun.number, label))),
+                // Somebody looks whether it is free still.
+                Swap::Occupied if session.waits() => {}
+                Swap::Occupied => return Err(self.wrong(name, "is occupied by somebody else")),
+                Swap::Changed => return Err(self.wrong(name, "was changed by somebody else at that moment")),
+            }
         }
     }
 
@@ -190,8 +195,8 @@ impl Devices for Luns {
         luns.sort_by_key(Lun::room);
         let label = Label { pool: self.pool, bytes, usable: bytes, name: name.to_owned() };
         for lun in luns.iter().filter(|lun| lun.room() >= bytes) {
-            // Another host may take it at the same moment.
-            if self.swap(&mut session, lun, Some(&label))? {
+            // Whoever was faster writes to it in a moment: it is not waited for.
+            if self.swap(&mut session, lun, Some(&label))? == Swap::Done {
                 return Ok(self.device(lun.number, &label, bytes));
             }
         }

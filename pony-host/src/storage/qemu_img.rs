@@ -115,7 +115,13 @@ pub(super) async fn convert(
     };
     let what = format!("the conversion of {}", from.shown().display());
     let outcome = while_moving(&what, stall, headway, run(command, &process, told)).await?;
-    judge(attempt, "convert", from.shown(), outcome).map(drop)
+    let judged = judge(attempt, "convert", from.shown(), outcome).map(drop);
+    judged.map_err(|error| match error {
+        StorageError::QemuImg { why, .. } if from.is_remote() || to.is_remote() => {
+            StorageError::NetworkCopy { from: from.shown().into(), to: to.shown().into(), why }
+        }
+        other => other,
+    })
 }
 
 /// MiB that a process read and wrote, wherever: what keeps a connection alive does not come to one.

@@ -84,10 +84,14 @@ impl Remote {
             never = carry => match never {},
         };
         written.map_err(|error| match error {
-            StorageError::QemuImg { .. } if is_cut.load(Ordering::Relaxed) => StorageError::Remote {
-                from: self.from,
-                why: "the connection was cut: it begins anew".to_owned(),
-            },
+            StorageError::QemuImg { .. } | StorageError::NetworkCopy { .. }
+                if is_cut.load(Ordering::Relaxed) =>
+            {
+                StorageError::Remote {
+                    from: self.from,
+                    why: "the connection was cut: it begins anew".to_owned(),
+                }
+            }
             StorageError::QemuImg { why, .. } => StorageError::Remote { from: self.from, why },
             other => other,
         })

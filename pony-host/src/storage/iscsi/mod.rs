@@ -7,6 +7,6 @@ mod scsi;
 mod session;
 mod target;
 
-pub(super) use scsi::{RESERVED, Size};
+pub(super) use scsi::{RESERVED, Size, Swap};
 pub(super) use session::{Failure, Session};
 pub(super) use target::Target;

@@ -9,6 +9,10 @@ const UNIT_ATTENTION: u8 = 6;
 /// How often a disk may say that something about it changed, before it carries out a command.
 const ATTENTIONS_MAX: u32 = 5;
 
+/// A disk is this session's, and is anybody's again.
+const RESERVE: u8 = 0x16;
+const RELEASE: u8 = 0x17;
+
 /// Statuses of disks that are somebody else's just now, or have too much to do.
 const OCCUPIED: [u8; 3] = [0x08, RESERVED, 0x28];
 
@@ -32,20 +36,45 @@ pub(in super::super) struct Size {
     pub(in super::super) block: u32,
 }
 
+/// What became of a change of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Swap {
+    Done,
+    /// It was not as it was read before.
+    Changed,
+    /// Somebody else is at the disk.
+    Occupied,
+}
+
 impl Session {
+    /// Waits where the disk is occupied.
     fn ask(&mut self, lun: u8, cdb: [u8; 16], data: Data<'_>) -> Result<Vec<u8>, Failure> {
-        let mut attentions = 0;
         loop {
-            match self.command(lun, cdb, data) {
-                Err(Failure::Sense { key: UNIT_ATTENTION, .. }) if attentions < ATTENTIONS_MAX => {
-                    attentions += 1;
-                }
-                Err(Failure::Status(status)) if OCCUPIED.contains(&status) && self.has_time(TURN) => {
-                    std::thread::sleep(TURN);
-                }
+            match self.insist(lun, cdb, data) {
+                Err(Failure::Status(status)) if OCCUPIED.contains(&status) && self.waits() => {}
                 answer => return answer,
             }
         }
+    }
+
+    /// Waits until somebody else may have done with a disk; says whether there was time for that.
+    pub(in super::super) fn waits(&self) -> bool {
+        let has_time = self.has_time(TURN);
+        if has_time {
+            std::thread::sleep(TURN);
+        }
+        has_time
+    }
+
+    /// Again, where a disk only says that something about it changed.
+    fn insist(&mut self, lun: u8, cdb: [u8; 16], data: Data<'_>) -> Result<Vec<u8>, Failure> {
+        for _ in 0..ATTENTIONS_MAX {
+            match self.command(lun, cdb, data) {
+                Err(Failure::Sense { key: UNIT_ATTENTION, .. }) => {}
+                answer => return answer,
+            }
+        }
+        self.command(lun, cdb, data)
     }
 
     /// Whether there is a disk of that number.
@@ -97,25 +126,35 @@ impl Session {
         Ok(bytes)
     }
 
-    /// Writes the first block where it is as it was read before; nobody else gets at the disk meanwhile. Says whether it was.
-    pub(in super::super) fn swap_first(&mut self, lun: u8, old: &[u8], new: &[u8]) -> Result<bool, Failure> {
-        // RESERVE: it ends with the session at the latest.
-        self.ask(lun, brief(0x16), Data::In(0))?;
+    /// Writes the first block where it is as it was read before; nobody else gets at the disk meanwhile. Writes of others
+    /// fail then, so it is looked at first whether there is anything to be gained.
+    pub(in super::super) fn swap_first(&mut self, lun: u8, old: &[u8], new: &[u8]) -> Result<Swap, Failure> {
+        if !self.begins_with(lun, old)? {
+            return Ok(Swap::Changed);
+        }
+        match self.insist(lun, brief(RESERVE), Data::In(0)) {
+            Err(Failure::Status(status)) if OCCUPIED.contains(&status) => return Ok(Swap::Occupied),
+            // It ends with the session at the latest.
+            reserved => reserved?,
+        };
         let swapped = self.swap_reserved(lun, old, new);
-        // RELEASE.
-        self.ask(lun, brief(0x17), Data::In(0))?;
+        self.ask(lun, brief(RELEASE), Data::In(0))?;
         swapped
     }
 
-    fn swap_reserved(&mut self, lun: u8, old: &[u8], new: &[u8]) -> Result<bool, Failure> {
-        let block = u32::try_from(old.len()).unwrap_or(u32::MAX);
-        if self.read_start(lun, old.len(), block)? != old {
-            return Ok(false);
+    fn swap_reserved(&mut self, lun: u8, old: &[u8], new: &[u8]) -> Result<Swap, Failure> {
+        if !self.begins_with(lun, old)? {
+            return Ok(Swap::Changed);
         }
         let mut cdb = [0; 16];
         // WRITE of 16 bytes, one block, past caches.
         (cdb[0], cdb[1], cdb[13]) = (0x8a, 0x08, 1);
-        self.ask(lun, cdb, Data::Out(new)).map(|_| true)
+        self.ask(lun, cdb, Data::Out(new)).map(|_| Swap::Done)
+    }
+
+    fn begins_with(&mut self, lun: u8, block: &[u8]) -> Result<bool, Failure> {
+        let bytes = u32::try_from(block.len()).unwrap_or(u32::MAX);
+        Ok(self.read_start(lun, block.len(), bytes)? == block)
     }
 }
 
