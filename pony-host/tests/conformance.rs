@@ -9,7 +9,7 @@ use pony_core::host::{
     Boot, DiskSpec, Firmware, InstanceSpec, IscsiPool, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind,
     SwitchSpec, TapSpec, VolumeFormat, VolumeSpec,
 };
-use pony_host::{Discovery, Machine, Network, SimFabric, SimHost, SimOptions, Storage};
+use pony_host::{Discovery, Machine, Network, SimFabric, SimHost, SimOp, SimOptions, Storage};
 use uuid::Uuid;
 
 fn sim_pool() -> PoolSpec {
@@ -68,6 +68,17 @@ async fn the_simulated_hypervisor_conforms() {
 #[tokio::test]
 async fn the_simulated_network_conforms() {
     suite::network(&SimHost::new(SimOptions::numbered(1, 2))).await;
+}
+
+#[tokio::test]
+async fn a_simulated_agent_that_dies_leaves_nothing_that_the_next_one_does_not_see() {
+    let host = SimHost::new(SimOptions::numbered(1, 9));
+    let there = |made, removed| host.effects(made) - host.effects(removed);
+    let left = || {
+        let switches = there(SimOp::EnsureSwitch, SimOp::RemoveSwitch);
+        format!("{switches} switches, {} taps", there(SimOp::EnsureTap, SimOp::RemoveTap))
+    };
+    suite::network_of_agents_that_die(|| host.clone(), left).await;
 }
 
 #[tokio::test]

@@ -68,6 +68,35 @@ fn the_driver_conforms() {
     in_namespace(|network| async move { suite::network(&network).await });
 }
 
+/// Whoever was killed while he made the rules for a card, and was to remove the card next, left them for ever: nobody saw
+/// rules without a link. Bridges without an alias were the same.
+#[test]
+fn an_agent_that_is_killed_leaves_nothing_that_the_next_one_does_not_see() {
+    in_namespace(|network| async move {
+        drop(network);
+        let left = || ip("-br link") + &nft("list ruleset");
+        suite::network_of_agents_that_die(|| Netlink::new(HOST).unwrap(), left).await;
+    });
+}
+
+#[test]
+fn rules_without_a_link_are_seen_and_mended() {
+    in_namespace(|network| async move {
+        let switch = switch();
+        network.ensure_switch(&switch).await.unwrap();
+        let tap = tap(&switch);
+        let fact = network.ensure_tap(&tap).await.unwrap();
+        ip(&format!("link delete {}", fact.link));
+        let found = network.list_taps().await.unwrap();
+        assert_eq!(
+            (found.len(), found[0].vnic, &found[0].bridge, found[0].guard),
+            (1, tap.vnic, &None, None)
+        );
+        assert_eq!(network.ensure_tap(&tap).await.unwrap(), fact);
+        assert_eq!(network.list_taps().await.unwrap(), [fact]);
+    });
+}
+
 #[test]
 fn links_are_made_as_promised() {
     in_namespace(|network| async move {
@@ -100,6 +129,11 @@ fn what_somebody_broke_is_mended() {
         let broken = ["{b} down", "{b} type bridge stp_state 1", "{b} type bridge forward_delay 500"];
         for damage in broken {
             ip(&format!("link set {}", damage.replace("{b}", &bridge)));
+            let found = network.list_switches().await.unwrap();
+            assert!(
+                found.iter().any(|it| it.bridge == bridge && !it.whole),
+                "{damage} is not seen: {found:?}"
+            );
             network.ensure_switch(&one).await.unwrap();
             has(&ip(&format!("-d link show {bridge}")), &[",UP", "stp_state 0", "forward_delay 0"]);
         }
@@ -161,37 +195,24 @@ fn dropped_calls_leave_nothing_half_made() {
         let mut cut_off = 0;
         for polls in 0..60 {
             let tap = tap(&switch);
-            cut_off += u32::from(poll_some(polls, network.ensure_tap(&tap)).await.is_none());
+            cut_off += u32::from(suite::poll_some(polls, network.ensure_tap(&tap)).await.is_none());
             let fact = network.ensure_tap(&tap).await.unwrap();
             has(&ip(&format!("-d link show {}", fact.link)), &["persist on", "alias pony:", ",UP"]);
-            let _ = poll_some(polls, network.remove_tap(tap.vnic)).await;
+            let _ = suite::poll_some(polls, network.remove_tap(tap.vnic)).await;
             network.remove_tap(tap.vnic).await.unwrap();
         }
         assert!(cut_off > 5, "{cut_off} of 60 calls were cut off: this shows nothing");
         for polls in 0..20 {
             let tap = tap(&switch);
-            if poll_some(polls, network.ensure_tap(&tap)).await.is_none() {
+            if suite::poll_some(polls, network.ensure_tap(&tap)).await.is_none() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
-                let kept = network.list_taps().await.unwrap().len();
+                let kept = network.list_taps().await.unwrap();
+                let kept = kept.iter().filter(|it| it.bridge.is_some()).count();
                 assert_eq!(ip("-br link").matches("pt").count(), kept, "a tap was left half made");
             }
             network.remove_tap(tap.vnic).await.unwrap();
         }
     });
-}
-
-/// Lets a future run for so many turns, then drops it.
-async fn poll_some<F: Future>(turns: u32, future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    for _ in 0..turns {
-        tokio::select! {
-            biased;
-            output = &mut future => return Some(output),
-            () = tokio::task::yield_now() => {}
-        }
-        std::thread::sleep(Duration::from_micros(100));
-    }
-    None
 }
 
 #[test]

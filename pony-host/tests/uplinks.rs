@@ -179,6 +179,7 @@ fn uplinks_inside() {
     part(|network| async move { vlans_join_hosts_and_switches(&network).await });
     part(|network| async move { others_are_left_alone(&network).await });
     part(|network| async move { dropped_anywhere(&network).await });
+    part(|_| killed_anywhere());
 }
 
 async fn what_a_card_was_used_for_goes_on(network: &Netlink) {
@@ -397,6 +398,44 @@ async fn dropped_anywhere(network: &Netlink) {
         }
         assert_eq!(network.list_uplinks().await.unwrap(), []);
         assert_card_has_what_it_had();
+        if whole {
+            return assert_as_before();
+        }
+    }
+}
+
+/// Links that an agent makes, whoever knows of them.
+fn links_of_agents() -> Vec<String> {
+    let all = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let names = all.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()));
+    names.filter(|name| ["po", "pl", "pr"].iter().any(|it| name.starts_with(it))).collect()
+}
+
+/// Every step, ended by the death of who is at it, where nobody wants it any more: the next one sees all that is there, and
+/// takes it back.
+async fn killed_anywhere() {
+    ip("link set two up");
+    let steps = [bond(BACKUP, &[ONE, TWO]), segment(0, &[("10.9.0.6", 24)]), segment(7, &[("10.7.0.5", 24)])];
+    let mut polls = 0;
+    loop {
+        polls += 1 + polls / 4;
+        let mut whole = true;
+        for (n, step) in steps.iter().enumerate() {
+            let network = Netlink::new(HOST).unwrap();
+            for before in &steps[..n] {
+                network.ensure_uplink(before).await.unwrap();
+            }
+            whole &= up_to(polls, network.ensure_uplink(step)).await;
+            drop(network);
+            // What it was at may still end.
+            suite::eventually("nothing is left that is not seen", async || {
+                suite::clear(&Netlink::new(HOST).unwrap()).await.unwrap();
+                links_of_agents().is_empty()
+            })
+            .await;
+            assert_card_has_what_it_had();
+            assert!(ip("-o link show two").contains(",UP"), "{}", ip("link"));
+        }
         if whole {
             return assert_as_before();
         }

@@ -82,13 +82,15 @@ pub struct SwitchFact {
     pub overlay: Option<Overlay>,
     /// The segment that is plugged into it.
     pub segment: Option<UplinkId>,
+    /// Whether the bridge is there and forwards at once. Where not, it is half made, or somebody changed it.
+    pub whole: bool,
 }
 
 impl SwitchFact {
-    /// Whether it is joined with other hosts as ordered.
+    /// Whether it forwards, and is joined with other hosts as ordered.
     #[must_use]
     pub fn is_joined(&self, kind: &SwitchKind) -> bool {
-        self.overlay.as_ref() == kind.overlay() && self.segment == kind.segment()
+        self.whole && self.overlay.as_ref() == kind.overlay() && self.segment == kind.segment()
     }
 }
 
@@ -121,7 +123,8 @@ impl TapSpec {
     }
 }
 
-/// A tap as it was found.
+/// A tap as it was found. Of one that is half made or half removed there may be only the rules for what its guest may send:
+/// then it is on no bridge, and carries nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TapFact {
     /// `vnic.uuid`.

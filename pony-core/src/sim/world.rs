@@ -378,6 +378,7 @@ impl SimWorld {
             bridge: format!("bridge-{switch}"),
             overlay: kind.overlay().cloned(),
             segment,
+            whole: true,
         };
         if self.switches.get(&switch) == Some(&fact) {
             return self.redundant(Output::Switch(fact));

@@ -118,6 +118,10 @@ impl Maker {
             .filter_map(|it| Some(Uuid::from_bytes(it.get_uuid().ok()?.into_bytes())))
             .collect();
         self.seeds.sweep(|instance| there.contains(&instance));
+        if let Some(dir) = &self.console_dir {
+            let gone = consoles(dir).into_iter().filter(|instance| !there.contains(instance));
+            gone.for_each(|instance| self.remove_console(instance));
+        }
         Ok(())
     }
 
@@ -311,6 +315,12 @@ impl Maker {
             }
         }
     }
+}
+
+/// The guests of which there is something in the directory of consoles.
+fn consoles(dir: &Path) -> BTreeSet<Uuid> {
+    let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|it| it.file_name());
+    names.filter_map(|name| name.to_str()?.split('.').next()?.parse().ok()).collect()
 }
 
 fn log_path(dir: &Path, instance: Uuid) -> PathBuf {

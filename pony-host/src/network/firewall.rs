@@ -2,8 +2,9 @@
 //!
 //! The table is named after the host, and says whose it is; tables of others are neither read nor touched. Each change is
 //! one transaction of the kernel: a tap has its old rules or its new ones, never none. Changes that wait share a
-//! transaction, since each takes a process. The name of a tap's chain holds a stamp of what is allowed, and how many rules
-//! that takes, so that a look at the table tells what is in force, and where somebody removed a rule.
+//! transaction, since each takes a process. The name of a tap's chain says whose tap it is, and holds a stamp of what is
+//! allowed, and how many rules that takes: so a look at the table tells what is in force, where somebody removed a rule, and
+//! where rules are left of a tap that is not there.
 
 use super::error::{order, transient};
 use super::namespace::Namespace;
@@ -42,6 +43,14 @@ struct Force {
     ports: BTreeSet<String>,
 }
 
+/// A tap that has rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Guard {
+    pub(super) vnic: Uuid,
+    /// What is allowed; none where the rules are not what their chain says.
+    pub(super) stamp: Option<u64>,
+}
+
 type Waiting = (Change, oneshot::Sender<Result<()>>);
 
 /// The table of one host.
@@ -70,7 +79,7 @@ impl Firewall {
     /// Lets the guest behind a tap send as `spec` says, and as nobody else.
     pub(super) async fn guard(&self, namespace: &Namespace, link: &str, spec: &TapSpec) -> Result<()> {
         let rules = rules::of(spec).map_err(order)?;
-        let chain = format!("{link}_{:016x}_{}", spec.guard(), rules.len());
+        let chain = format!("{link}_{}_{:016x}_{}", spec.vnic.simple(), spec.guard(), rules.len());
         self.change(namespace, Change::Guard { link: link.to_owned(), chain, rules }).await
     }
 
@@ -84,8 +93,8 @@ impl Firewall {
         self.change(namespace, Change::Release(link.to_owned())).await
     }
 
-    /// The stamps of what is allowed, by tap; none for a tap whose rules are not what its chain says.
-    pub(super) async fn guards(&self, namespace: &Namespace) -> Result<BTreeMap<String, u64>> {
+    /// The taps that have rules, by their links.
+    pub(super) async fn guards(&self, namespace: &Namespace) -> Result<BTreeMap<String, Guard>> {
         let args = ["-j", "list", "table", "bridge", &self.table];
         let Some(table) = self.read(namespace, &args).await? else { return Ok(BTreeMap::new()) };
         let rules = count_rules(&table);
@@ -93,11 +102,13 @@ impl Firewall {
         let entered = count("from_guests") == 1 && count("to_host") == 1;
         let (mut guards, mut broken) = (BTreeMap::new(), BTreeSet::new());
         for (link, chain) in chains(&elements(&table, "map", Some("guests"))) {
-            match promise(&link, &chain) {
-                Some((stamp, promised)) if entered && promised == count(&chain) => {
-                    guards.insert(link, stamp);
-                }
-                _ => drop(broken.insert(link)),
+            let promise = promise(&link, &chain);
+            let kept = promise.filter(|it| entered && it.rules == count(&chain));
+            if kept.is_none() {
+                broken.insert(link.clone());
+            }
+            if let Some(Promise { vnic, .. }) = promise {
+                guards.insert(link, Guard { vnic, stamp: kept.map(|it| it.stamp) });
             }
         }
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = broken;
@@ -276,10 +287,19 @@ fn count_rules(found: &[Json]) -> BTreeMap<&str, usize> {
     rules
 }
 
-/// What the name of a tap's chain says: the stamp, and how many rules there are.
-fn promise(link: &str, chain: &str) -> Option<(u64, usize)> {
-    let (stamp, rules) = chain.strip_prefix(link)?.strip_prefix('_')?.split_once('_')?;
-    Some((u64::from_str_radix(stamp, 16).ok()?, rules.parse().ok()?))
+/// What the name of a tap's chain says.
+#[derive(Debug, Clone, Copy)]
+struct Promise {
+    vnic: Uuid,
+    stamp: u64,
+    rules: usize,
+}
+
+fn promise(link: &str, chain: &str) -> Option<Promise> {
+    let mut parts = chain.strip_prefix(link)?.strip_prefix('_')?.splitn(3, '_');
+    let vnic = Uuid::parse_str(parts.next()?).ok()?;
+    let stamp = u64::from_str_radix(parts.next()?, 16).ok()?;
+    Some(Promise { vnic, stamp, rules: parts.next()?.parse().ok()? })
 }
 
 #[cfg(test)]

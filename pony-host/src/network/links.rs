@@ -1,5 +1,6 @@
 //! Links as the kernel has them, through rtnetlink.
 
+use super::datagram;
 use super::error::{from_io, transient};
 use super::link::{Kind, Link};
 use super::name;
@@ -71,21 +72,22 @@ impl Links {
         Ok(self.request(&format!("look at link {name}"), ask).await?.map(Link::from))
     }
 
-    /// Makes a bridge, not yet up. One that is there already is left.
-    pub(super) async fn add_bridge(&self, name: &str, switch: Uuid) -> Result<()> {
+    /// Makes the bridge of a switch, not yet up. One that is there already is left.
+    pub(super) async fn add_bridge(&self, name: &str, switch: Uuid, alias: String) -> Result<()> {
         let message = bridge_settings(name).address(name::bridge_mac(switch)).build();
-        self.add(&format!("make bridge {name}"), message).await
+        self.add(&format!("make bridge {name}"), message, alias).await
     }
 
-    /// Makes a link. One of its name that is there already is left.
-    pub(super) async fn add(&self, doing: &str, message: LinkMessage) -> Result<()> {
-        let add = |handle: Handle| async move {
-            match handle.link().add(message).execute().await {
-                Err(error) if errno(&error) == Some(nix::libc::EEXIST) => Ok(()),
-                added => added,
-            }
-        };
-        self.request(doing, add).await
+    /// Makes a link that says from the first moment whose it is. One of its name that is there already is left.
+    pub(super) async fn add(&self, doing: &str, message: LinkMessage, alias: String) -> Result<()> {
+        let made = self.namespace.run(move || datagram::make(message, alias)).await?;
+        made.map_err(|error| from_io(doing, &error))
+    }
+
+    /// Several changes of which none is left without the others, even by a process that is killed.
+    pub(super) async fn change_at_once(&self, doing: &str, messages: Vec<LinkMessage>) -> Result<()> {
+        let changed = self.namespace.run(move || datagram::change(messages)).await?;
+        changed.map_err(|error| from_io(doing, &error))
     }
 
     /// Gives a bridge its alias and all settings, and brings it up. The host stays off it: no address of either

@@ -1,7 +1,7 @@
 //! The driver itself.
 
 use super::error::{transient, unsupported};
-use super::firewall::Firewall;
+use super::firewall::{Firewall, Guard};
 use super::link::{Kind, Link};
 use super::links::Links;
 use super::name::{self, Segment, taken};
@@ -83,7 +83,7 @@ impl Netlink {
             if let Some(link) = self.links.find(&name).await? {
                 return Ok(link);
             }
-            self.links.add_bridge(&name, switch).await?;
+            self.links.add_bridge(&name, switch, name::alias(self.host, switch)).await?;
         }
         Err(transient(format!(
             "bridge {name} of switch {switch} is removed by somebody as fast as it is made"
@@ -163,7 +163,13 @@ impl Netlink {
         self.links.isolate(&link).await
     }
 
-    async fn guards(&self) -> Result<BTreeMap<String, u64>> {
+    /// Nothing passes any more that rules would have to look at.
+    async fn silence(&self, link: &Link) -> Result<()> {
+        let message = LinkUnspec::new_with_index(link.index).down().build();
+        self.links.change(&format!("set {} down", link.name), message).await
+    }
+
+    async fn guards(&self) -> Result<BTreeMap<String, Guard>> {
         match self.firewall.guards(&self.links.namespace).await {
             // Said where a tap is to be guarded; what there is can be listed without.
             Err(error) if error.kind == DriverErrorKind::Unsupported => Ok(BTreeMap::new()),
@@ -187,8 +193,15 @@ impl Network for Netlink {
     }
 
     async fn remove_uplink(&self, uplink: UplinkId) -> Result<()> {
-        self.uplinks().remove(uplink).await?;
-        self.unplugged(uplink).await
+        if let Some(segment) = Segment::of(uplink).filter(|it| it.tag != 0)
+            && let Some(link) = self.links.find(&segment.vlan()).await?
+            && uplinks::plugged(self.host, &link) == Some(uplink)
+        {
+            self.silence(&link).await?;
+        }
+        self.unplugged(uplink).await?;
+        // Last, since the link is what shows that there is something to remove.
+        self.uplinks().remove(uplink).await
     }
 
     async fn list_uplinks(&self) -> Result<Vec<UplinkFact>> {
@@ -222,7 +235,7 @@ impl Network for Netlink {
             self.services.resize(&self.links, self.host, switch, &link.name).await?;
         }
         let (overlay, segment) = (overlay.cloned(), spec.kind.segment());
-        Ok(SwitchFact { switch, bridge: link.name, overlay, segment })
+        Ok(SwitchFact { switch, bridge: link.name, overlay, segment, whole: true })
     }
 
     async fn remove_switch(&self, switch: Uuid) -> Result<()> {
@@ -247,7 +260,8 @@ impl Network for Netlink {
                 Kind::Bridge { .. } => {
                     let overlay = overlays.remove(&link.index);
                     let (bridge, segment) = (link.name.clone(), segments.get(&link.index).copied());
-                    facts.insert(switch, SwitchFact { switch, bridge, overlay, segment });
+                    let whole = link.up && link.kind == Kind::Bridge { prompt: true };
+                    facts.insert(switch, SwitchFact { switch, bridge, overlay, segment, whole });
                 }
                 // What is left of a switch whose bridge somebody removed.
                 Kind::Vxlan { .. } => {
@@ -256,6 +270,7 @@ impl Network for Netlink {
                         bridge,
                         overlay: None,
                         segment: None,
+                        whole: false,
                     });
                 }
                 _ => {}
@@ -288,29 +303,36 @@ impl Network for Netlink {
         let name = name::tap(vnic);
         let found = self.links.find(&name).await?;
         if let Some(link) = found.filter(|it| it.kind == Kind::Tap && self.may_be_ours(it, vnic)) {
-            // Nothing passes any more that rules would have to look at.
-            let message = LinkUnspec::new_with_index(link.index).down().build();
-            self.links.change(&format!("set {name} down"), message).await?;
+            self.silence(&link).await?;
         }
         self.services.forget(&self.links, vnic).await?;
         self.firewall.release(&self.links.namespace, &name).await?;
-        // Last, since the link is what shows that there is something to remove: whoever is killed on the way goes on.
+        // Last, since what a guest is told does not show that there is something to remove.
         self.remove(&name, vnic, |kind| kind == Kind::Tap).await
     }
 
     async fn list_taps(&self) -> Result<Vec<TapFact>> {
-        let links = self.links.all().await?;
-        let any = links.iter().any(|link| link.kind == Kind::Tap && self.uuid_of(link).is_some());
-        let guards = if any { self.guards().await? } else { BTreeMap::new() };
+        let (links, mut guards) = (self.links.all().await?, self.guards().await?);
         let told = self.services.stamps(&links);
         let name_of =
             |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
         let fact = |link: &Link| {
             let bridge = link.above.and_then(name_of);
-            let (vnic, guard) = (self.uuid_of(link)?, guards.get(&link.name).copied());
+            let (vnic, guard) = (self.uuid_of(link)?, guards.remove(&link.name).and_then(|it| it.stamp));
             let (name, mtu, told) = (link.name.clone(), link.mtu, told.get(&vnic).copied());
             Some(TapFact { vnic, link: name, bridge, mtu, guard, told })
         };
-        Ok(links.iter().filter(|link| link.kind == Kind::Tap).filter_map(fact).collect())
+        let mut facts: Vec<_> = links.iter().filter(|link| link.kind == Kind::Tap).filter_map(fact).collect();
+        // Rules are there before their link, and may be after it.
+        let without_link = |(link, guard): (String, Guard)| TapFact {
+            vnic: guard.vnic,
+            link,
+            bridge: None,
+            mtu: 0,
+            guard: None,
+            told: None,
+        };
+        facts.extend(guards.into_iter().map(without_link));
+        Ok(facts)
     }
 }

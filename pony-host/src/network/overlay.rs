@@ -68,7 +68,7 @@ impl Links {
             IpAddr::V4(local) => message.local(local),
             IpAddr::V6(local) => message.local6(local),
         };
-        self.add(&format!("make link {name} of VNI {}", order.vni), message.build()).await?;
+        self.add(&format!("make link {name} of VNI {}", order.vni), message.build(), alias.clone()).await?;
         let Some(link) = self.find(&name).await? else {
             return Err(transient(format!("link {name} of switch {switch} was removed while it was made")));
         };

@@ -84,7 +84,7 @@ impl World {
 
 fn switch_fact(switch: Uuid, kind: &SwitchKind) -> SwitchFact {
     let (overlay, segment) = (kind.overlay().cloned(), kind.segment());
-    SwitchFact { switch, bridge: link_name('b', switch), overlay, segment }
+    SwitchFact { switch, bridge: link_name('b', switch), overlay, segment, whole: true }
 }
 
 fn tap_fact(vnic: Uuid, tap: &Tap) -> TapFact {

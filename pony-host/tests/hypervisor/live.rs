@@ -224,9 +224,15 @@ async fn the_disc_that_tells_a_guest_about_itself_comes_changes_and_goes() {
     assert_eq!(bench.seeds().len(), 1);
 
     // What nobody has any more goes when the agent starts anew; what somebody has stays.
-    std::fs::write(bench.seeds()[0].with_file_name(format!("{}.0.iso", uuid::Uuid::new_v4())), "").unwrap();
+    let gone = InstanceSpec { instance: uuid::Uuid::new_v4(), ..spec.clone() };
+    std::fs::write(bench.seeds()[0].with_file_name(format!("{}.0.iso", gone.instance)), "").unwrap();
+    let ends = ["log", "log.0", "sock"];
+    ends.iter().for_each(|end| std::fs::write(bench.console(&gone, end), "").unwrap());
     let _another = bench.another().await;
     assert_eq!(bench.seeds().len(), 1);
+    assert!(
+        ends.iter().all(|end| !bench.console(&gone, end).exists()) && bench.console(&spec, "log").exists()
+    );
 
     // One that is lost is made again, by whoever knows what is on it.
     bench.libvirt.destroy(spec.instance).await.unwrap();

@@ -13,7 +13,7 @@ mod storage;
 
 pub use discovery::discovery;
 pub use hypervisor::hypervisor;
-pub use network::network;
+pub use network::{clear, network, network_of_agents_that_die};
 pub use remote::{Pair, remote};
 pub use storage::{StorageBench, storage};
 
@@ -39,6 +39,20 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMu
         }
     };
     assert!(tokio::time::timeout(EVENTUALLY, asking).await.is_ok(), "never came: {what}");
+}
+
+/// Lets a future run for so many turns, then drops it.
+pub async fn poll_some<F: Future>(turns: u32, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    for _ in 0..turns {
+        tokio::select! {
+            biased;
+            output = &mut future => return Some(output),
+            () = tokio::task::yield_now() => {}
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    None
 }
 
 /// A failure of this kind, with a message of one line that says something.

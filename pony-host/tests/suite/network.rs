@@ -1,8 +1,9 @@
 //! What a network keeps.
 
-use super::{assert_fails, assert_refused};
-use pony_core::host::{DriverErrorKind, SwitchKind, SwitchSpec, TapFact, TapSpec};
-use pony_host::Network;
+use super::{assert_fails, assert_refused, eventually, poll_some};
+use pony_core::host::{DriverErrorKind, SwitchKind, SwitchSpec, TapFact, TapSpec, UplinkId};
+use pony_host::{Network, Result};
+use std::cmp::Reverse;
 use uuid::Uuid;
 
 /// Makes switches and taps of its own, and removes them.
@@ -12,13 +13,7 @@ pub async fn network(network: &dyn Network) {
     assert_refused(network.ensure_switch(&unsupported).await, DriverErrorKind::Unsupported);
 
     let (one, two) = (bridge(network).await, bridge(network).await);
-    let tap = TapSpec {
-        vnic: Uuid::new_v4(),
-        switch: Uuid::new_v4(),
-        mac: "52:54:00:12:34:56".into(),
-        addresses: None,
-        config: None,
-    };
+    let tap = tap(Uuid::new_v4());
     assert_fails(network.ensure_tap(&tap).await);
     assert!(find(network, &tap).await.is_none(), "a tap without a switch was left behind");
 
@@ -33,8 +28,86 @@ pub async fn network(network: &dyn Network) {
     assert!(switch_names(network, one).await.is_empty());
 }
 
+/// A card in a switch.
+fn tap(switch: Uuid) -> TapSpec {
+    let (vnic, mac) = (Uuid::new_v4(), "52:54:00:12:34:56".into());
+    TapSpec { vnic, switch, mac, addresses: None, config: None }
+}
+
+fn switch() -> SwitchSpec {
+    SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Bridge }
+}
+
+/// Wherever an agent dies that makes links, or removes them: the next one sees what is there. So it can go on, and where
+/// nobody wants it any more, what it removes is all. `born`: a driver of the same host that knows nothing yet. `left`: what is
+/// there, however it can be seen.
+pub async fn network_of_agents_that_die<N: Network>(born: impl Fn() -> N, left: impl Fn() -> String) {
+    let before = left();
+    let mut polls = 0;
+    loop {
+        let switch = switch();
+        let tap = tap(switch.switch);
+        let network = born();
+        let made = poll_some(polls, make(&network, &switch, &tap)).await;
+        drop(network);
+        is_cleared(&born, &left, &before).await;
+
+        make(&born(), &switch, &tap).await.unwrap();
+        let network = born();
+        let removed = poll_some(polls, remove(&network, switch.switch, tap.vnic)).await;
+        drop(network);
+        is_cleared(&born, &left, &before).await;
+        if made.is_some() && removed.is_some() {
+            assert!(polls > 5, "nothing was cut off: this shows nothing");
+            return;
+        }
+        polls += 1 + polls / 8;
+    }
+}
+
+async fn make(network: &dyn Network, switch: &SwitchSpec, tap: &TapSpec) -> Result<()> {
+    network.ensure_switch(switch).await?;
+    network.ensure_tap(tap).await.map(drop)
+}
+
+async fn remove(network: &dyn Network, switch: Uuid, vnic: Uuid) -> Result<()> {
+    network.remove_tap(vnic).await?;
+    network.remove_switch(switch).await
+}
+
+/// Once all that a new driver sees is removed, nothing is there. (What the old one was at may still end.)
+async fn is_cleared<N: Network>(born: impl Fn() -> N, left: impl Fn() -> String, before: &str) {
+    eventually("nothing is left that is not seen", async || {
+        clear(&born()).await.unwrap();
+        left() == before
+    })
+    .await;
+}
+
+/// Removes what a network says that there is, as an agent without orders does.
+pub async fn clear(network: &dyn Network) -> Result<()> {
+    for tap in network.list_taps().await? {
+        network.remove_tap(tap.vnic).await?;
+    }
+    for switch in network.list_switches().await? {
+        network.remove_switch(switch.switch).await?;
+    }
+    let mut uplinks: Vec<UplinkId> = network.list_uplinks().await?.iter().map(|it| it.spec.id()).collect();
+    // What is on another first.
+    uplinks.sort_by_key(|it| Reverse(height(*it)));
+    for uplink in uplinks {
+        network.remove_uplink(uplink).await?;
+    }
+    Ok(())
+}
+
+/// How many uplinks an uplink is on.
+fn height(uplink: UplinkId) -> u32 {
+    uplink.below().map_or(0, |below| 1 + height(below))
+}
+
 async fn bridge(network: &dyn Network) -> Uuid {
-    let spec = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Bridge };
+    let spec = switch();
     let fact = network.ensure_switch(&spec).await.unwrap();
     assert_eq!(fact.switch, spec.switch);
     assert_eq!(network.ensure_switch(&spec).await.unwrap(), fact, "asked twice, it is the same one");

@@ -440,6 +440,7 @@ impl Order {
                 cloud.domain_state(self.instance).is_none()
                     && cloud.list(&["host", &cloud.host, "instance"]).await.is_empty()
                     && cloud.links().is_empty()
+                    && !cloud.hosts[0].has_rules()
                     && cloud.discs().is_empty()
                     && cloud.list(&["storage-pool", &cloud.pool, "volume"]).await.is_empty()
                     && cloud.pool_files().is_empty()

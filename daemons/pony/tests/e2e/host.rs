@@ -148,6 +148,13 @@ impl Host {
         format!("pony_{}", self.uuid.replace('-', ""))
     }
 
+    /// Whether there is a rule for what its guests may send, for links that are there or not.
+    pub(crate) fn has_rules(&self) -> bool {
+        let output = self.command("nft").args(["list", "tables"]).output().unwrap();
+        assert!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).contains(&self.firewall())
+    }
+
     /// Where it keeps the discs that tell its guests about themselves.
     fn discs_dir(&self) -> PathBuf {
         let root = self.apart.as_ref().map_or_else(|| PathBuf::from("/"), |(libvirtd, _)| libvirtd.root());

@@ -175,13 +175,13 @@ async fn start(
         // Of a service that ended half-way, or was torn from its bridge.
         links.remove(&old).await?;
     }
-    links.add(&format!("make link {name}"), LinkVeth::new(&name, &peer).build()).await?;
+    let alias = name::alias(host, switch);
+    links.add(&format!("make link {name}"), LinkVeth::new(&name, &peer).build(), alias.clone()).await?;
     let moved = links.get(&peer).await?;
     let message = LinkUnspec::new_with_index(moved.index).setns_by_fd(handle.as_raw_fd()).build();
     links.change(&format!("move link {peer}"), message).await?;
     let outside = links.get(&name).await?;
     links.keep_host_off(&outside).await?;
-    let alias = name::alias(host, switch);
     let message =
         LinkUnspec::new_with_index(outside.index).mtu(bridge.mtu).alias(alias).controller(bridge.index).up();
     links.change(&format!("plug link {name} into its switch"), message.build()).await?;

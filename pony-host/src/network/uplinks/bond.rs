@@ -99,7 +99,8 @@ impl Uplinks<'_> {
         if let Some(mtu) = cards.iter().map(|it| it.mtu).min() {
             message = message.mtu(mtu);
         }
-        self.links.add(&format!("make bond {name}"), message.build()).await?;
+        let alias = name::bond_alias(self.host, spec.bond, None);
+        self.links.add(&format!("make bond {name}"), message.build(), alias).await?;
         again(self.links, &name).await
     }
 
@@ -138,17 +139,23 @@ impl Uplinks<'_> {
     async fn take(&self, card: &Link, bond: &Link, uuid: Uuid) -> Result<()> {
         let end = self.end_of(bond, uuid).await?;
         self.links.hand_over(card, &end).await?;
+        // A bond takes only cards that are down, and brings them up.
         let down = LinkUnspec::new_with_index(card.index).down().build();
-        self.links.change(&format!("bring card {} down", card.name), down).await?;
-        let message = LinkUnspec::new_with_index(card.index).controller(bond.index).build();
-        self.links.change(&format!("make card {} part of bond {}", card.name, bond.name), message).await
+        let taken = LinkUnspec::new_with_index(card.index).controller(bond.index).build();
+        let doing = format!("make card {} part of bond {}", card.name, bond.name);
+        let done = self.links.change_at_once(&doing, vec![down, taken]).await;
+        if done.is_err() {
+            self.up(card).await?;
+        }
+        done
     }
 
     /// Lets go of a card, which is up afterwards.
     async fn let_go(&self, card: &Link) -> Result<()> {
-        let message = LinkUnspec::new_with_index(card.index).nocontroller().build();
-        self.links.change(&format!("take card {} out of its bond", card.name), message).await?;
-        self.up(card).await
+        // The bond brings it down.
+        let free = LinkUnspec::new_with_index(card.index).nocontroller().build();
+        let up = LinkUnspec::new_with_index(card.index).up().build();
+        self.links.change_at_once(&format!("take card {} out of its bond", card.name), vec![free, up]).await
     }
 
     pub(super) async fn remove_bond(&self, uuid: Uuid) -> Result<()> {

@@ -53,7 +53,7 @@ impl Uplinks<'_> {
             }
         }
         let message = LinkVlan::new(&name, on.index, segment.tag).mtu(mtu).build();
-        self.links.add(&format!("make {segment}"), message).await?;
+        self.links.add(&format!("make {segment}"), message, alias.clone()).await?;
         let made = again(self.links, &name).await?;
         if !wanted(&made) {
             return Err(transient(format!("{segment} is made by somebody else")));
@@ -102,7 +102,7 @@ impl Uplinks<'_> {
             Some(found) => found,
             None => {
                 let message = bridge_settings(&name).address(below.address.clone()).mtu(below.mtu).build();
-                self.links.add(&format!("make bridge {name}"), message).await?;
+                self.links.add(&format!("make bridge {name}"), message, alias.clone()).await?;
                 again(self.links, &name).await?
             }
         };

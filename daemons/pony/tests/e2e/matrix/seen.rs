@@ -138,7 +138,7 @@ impl Scene {
                 return false;
             }
         }
-        let links = self.cloud.hosts.iter().any(|host| !host.links().is_empty());
+        let links = self.cloud.hosts.iter().any(|host| !host.links().is_empty() || host.has_rules());
         rows == 1 && !links && self.discs().is_empty() && self.pool_files() == self.files
     }
 
@@ -147,7 +147,7 @@ impl Scene {
         let domains = self.domains();
         let is_elsewhere = |n: usize| !domains.iter().any(|(there, _)| *there == n);
         let others = self.cloud.hosts.iter().enumerate().filter(|(n, _)| is_elsewhere(*n));
-        let is_clear = |host: &Host| host.links().is_empty() && host.discs().is_empty();
+        let is_clear = |host: &Host| host.links().is_empty() && !host.has_rules() && host.discs().is_empty();
         let is_disk = |it: &&PathBuf| it.to_string_lossy().contains(&self.volume);
         // Where none has it, all may still be kept for it.
         domains.is_empty()
