@@ -7,6 +7,7 @@
 mod client;
 mod consoles;
 mod database;
+mod disks;
 mod hosts;
 #[path = "../../../../pony-host/tests/lab/mod.rs"]
 mod lab;
