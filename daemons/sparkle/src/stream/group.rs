@@ -1,12 +1,13 @@
 //! Watchers with the same rights who ask for the same: what they are told is put together once.
 
 use super::cursor::Id;
-use super::log::{Forgotten, Log};
+use super::log::Log;
+use super::tape::{Stretch, Tape, Writer};
 use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
 use pony_core::document::{Event, Sight, Tree, Watch};
 use sha2::{Digest as _, Sha256};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Events looked at for one piece: bounds the time for which others of the group wait for it.
@@ -19,6 +20,9 @@ const PIECE_BYTES: usize = 256 << 10;
 pub(crate) struct Digest(pub(super) u128);
 
 impl Digest {
+    /// Of nobody.
+    pub(super) const NONE: Self = Self(0);
+
     pub(super) fn of(watch: &Watch) -> Self {
         let hash = Sha256::digest(format!("{watch:?}").as_bytes());
         Self(hash.iter().take(16).fold(0, |all, byte| (all << 8) | u128::from(*byte)))
@@ -52,9 +56,45 @@ pub(crate) enum Piece {
 impl Piece {
     /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
+        self.units() == 0
+    }
+
+    /// Its length in what it can be cut into: bytes, or messages.
+    pub(super) fn units(&self) -> usize {
         match self {
-            Self::Sse(bytes) => bytes.is_empty(),
-            Self::Messages(messages) => messages.is_empty(),
+            Self::Sse(bytes) => bytes.len(),
+            Self::Messages(messages) => messages.len(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Sse(bytes) => bytes.len(),
+            Self::Messages(messages) => messages.iter().map(|it| it.as_str().len()).sum(),
+        }
+    }
+
+    /// Without so many of the first units.
+    pub(super) fn after(&self, units: usize) -> Self {
+        match self {
+            _ if units == 0 => self.clone(),
+            Self::Sse(bytes) => Self::Sse(bytes.slice(units..)),
+            Self::Messages(messages) => Self::Messages(messages[units..].into()),
+        }
+    }
+
+    /// One after the other. All are of one format.
+    pub(super) fn join(pieces: &[&Self]) -> Self {
+        let (mut text, mut all) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            match piece {
+                Self::Sse(bytes) => text.extend_from_slice(bytes),
+                Self::Messages(messages) => all.extend_from_slice(messages),
+            }
+        }
+        match pieces.first() {
+            Some(Self::Messages(_)) => Self::Messages(all.into()),
+            Some(Self::Sse(_)) | None => Self::Sse(text.into()),
         }
     }
 }
@@ -83,13 +123,12 @@ pub(crate) struct Group {
     watch: Watch,
     digest: Digest,
     format: Format,
-    /// The step that was put together last, and from where.
-    last: Mutex<Option<(u64, Step)>>,
+    tape: Mutex<Tape>,
 }
 
 impl Group {
     pub(super) fn new(tree: Arc<Tree>, watch: Watch, digest: Digest, format: Format) -> Self {
-        Self { tree, watch, digest, format, last: Mutex::default() }
+        Self { tree, watch, digest, format, tape: Mutex::default() }
     }
 
     pub(super) const fn digest(&self) -> Digest {
@@ -100,91 +139,44 @@ impl Group {
         self.format
     }
 
-    /// What comes after `from`. Most watchers of a group are at the same place: the first of them puts it together
-    /// while the others wait.
+    /// What comes after `from`. The first watcher who gets there puts it together, while the others wait.
     pub(super) fn step(&self, log: &Log, from: u64) -> Step {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, step)) = last.as_ref().filter(|(at, step)| *at == from && step.to > from) {
-            return step.clone();
+        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(step) = tape.step(from) {
+            return step;
         }
-        let step = match log.range(from, EVENTS_AT_ONCE) {
-            Ok(events) => self.put_together(log.epoch(), from, &events),
-            Err(Forgotten) => Step { to: log.next(), kind: StepKind::Reset("events were missed") },
+        let Ok(events) = log.range(from, EVENTS_AT_ONCE) else {
+            return Step { to: log.next(), kind: StepKind::Reset("events were missed") };
         };
-        // Those who lag do not drive out what all others want.
-        if last.as_ref().is_none_or(|(at, _)| *at <= from) {
-            *last = Some((from, step.clone()));
+        let (stretch, ends) = self.put_together(log.epoch(), from, &events);
+        match ends.filter(|_| stretch.to() == from) {
+            Some(kind) => Step { to: from + 1, kind },
+            None => {
+                let step = stretch.step(from);
+                tape.keep(stretch);
+                step
+            }
         }
-        step
     }
 
-    fn put_together(&self, epoch: u32, from: u64, events: &[Arc<Event>]) -> Step {
-        let mut writer = PieceWriter::new(self.format);
-        let mut to = from;
+    /// Up to an event that cannot be told, with what is to be done there. What was before is sent first.
+    fn put_together(&self, epoch: u32, from: u64, events: &[Arc<Event>]) -> (Stretch, Option<StepKind>) {
+        let mut writer = Writer::new(self.format, from);
         for event in events {
-            let id = Id { epoch, last: to, digest: self.digest };
             let ends = self.watch.rights_changed(event).then_some(StepKind::End);
-            let sight = self.watch.sight(&self.tree, event);
-            let resets = (sight == Sight::Reset).then_some(StepKind::Reset("rows changed hands"));
-            if let Some(kind) = ends.or(resets) {
-                // What was before is sent first.
-                return if to > from { writer.finish(to) } else { Step { to: to + 1, kind } };
-            }
-            match sight {
-                Sight::Shown => writer.put(id, event.shown()),
-                Sight::Gone => writer.put(id, event.gone()),
-                Sight::Nothing | Sight::Reset => {}
-            }
-            to += 1;
-            if writer.len() >= PIECE_BYTES {
+            let told = match self.watch.sight(&self.tree, event) {
+                _ if ends.is_some() => return (writer.finish(), ends),
+                Sight::Reset => return (writer.finish(), Some(StepKind::Reset("rows changed hands"))),
+                Sight::Shown => Some(event.shown()),
+                Sight::Gone => Some(event.gone()),
+                Sight::Nothing => None,
+            };
+            writer.take(Id { epoch, last: writer.to(), digest: self.digest }, told);
+            if writer.bytes() >= PIECE_BYTES {
                 break;
             }
         }
-        writer.finish(to)
-    }
-}
-
-/// Writes a piece.
-enum PieceWriter {
-    Sse(String),
-    Messages(Vec<Utf8Bytes>, usize),
-}
-
-impl PieceWriter {
-    const fn new(format: Format) -> Self {
-        match format {
-            Format::Sse => Self::Sse(String::new()),
-            Format::Messages => Self::Messages(Vec::new(), 0),
-        }
-    }
-
-    fn put(&mut self, id: Id, event: &str) {
-        match self {
-            Self::Sse(text) => {
-                // Memory does not fail to be written. JSON has no line breaks of its own.
-                let _ = write!(text, "id: {id}\ndata: {event}\n\n");
-            }
-            Self::Messages(messages, bytes) => {
-                let message = with_id(id, event);
-                *bytes += message.len();
-                messages.push(message.into());
-            }
-        }
-    }
-
-    const fn len(&self) -> usize {
-        match self {
-            Self::Sse(text) => text.len(),
-            Self::Messages(_, bytes) => *bytes,
-        }
-    }
-
-    fn finish(self, to: u64) -> Step {
-        let piece = match self {
-            Self::Sse(text) => Piece::Sse(text.into()),
-            Self::Messages(messages, _) => Piece::Messages(messages.into()),
-        };
-        Step { to, kind: StepKind::Piece(piece) }
+        (writer.finish(), None)
     }
 }
 

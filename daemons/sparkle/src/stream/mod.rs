@@ -9,6 +9,7 @@ mod cursor;
 mod group;
 mod log;
 mod recorder;
+mod tape;
 
 pub(crate) use cursor::{Cursor, Id, Next};
 pub(crate) use group::{Format, Piece};
