@@ -148,10 +148,72 @@ pub(super) fn shown(uri: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
     fn messages_do_not_tell_secrets() {
         let uri = Url::parse("https://rarity:opal@images.example/a.qcow2?token=secret").unwrap();
         assert_eq!(shown(&uri), "https://images.example/a.qcow2?…");
+    }
+
+    /// A server that leads whoever asks for `/to/N` on to the Nth of `targets`; and what it was asked for.
+    async fn leading(
+        targets: impl Fn(u16) -> Vec<String>,
+    ) -> (SocketAddr, Vec<String>, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (targets, asked) = (targets(address.port()), Arc::<Mutex<Vec<String>>>::default());
+        let (known, noted) = (targets.clone(), asked.clone());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let path = String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().to_owned();
+                let target =
+                    path.strip_prefix("/to/").map(|nth| known[nth.parse::<usize>().unwrap()].clone());
+                noted.lock().unwrap().push(path);
+                let first = target.map_or("200 OK".to_owned(), |it| format!("302 Found\r\nLocation: {it}"));
+                let answer = format!("HTTP/1.1 {first}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        (address, targets, asked)
+    }
+
+    /// A server that may be asked could have sent a host to one that may not, and the disk would have been the answer.
+    #[tokio::test]
+    async fn redirects_lead_neither_to_this_very_host_nor_to_its_link() {
+        let (address, targets, asked) = leading(|port| {
+            let near = [
+                "127.0.0.1",
+                "localhost",
+                "2130706433",
+                "[::ffff:127.0.0.1]",
+                "169.254.169.254",
+                "[fe80::1]",
+            ];
+            near.iter().map(|host| format!("http://{host}:{port}/secrets")).collect()
+        })
+        .await;
+        // The server stands for one that is elsewhere.
+        let client = |near| builder(TIMEOUT, near).resolve("images.example", address).build().unwrap();
+        let uri =
+            |nth: usize| Url::parse(&format!("http://images.example:{}/to/{nth}", address.port())).unwrap();
+        for (nth, target) in targets.iter().enumerate() {
+            let error = client(false).get(uri(nth)).send().await.unwrap_err();
+            let message = failed(&uri(nth), error).to_string();
+            assert!(message.contains("this very host, or its link"), "{target}: {message}");
+        }
+        let followed: Vec<String> = (0..targets.len()).map(|nth| format!("/to/{nth}")).collect();
+        assert_eq!(*asked.lock().unwrap(), followed, "nothing but the redirects was asked for");
+        assert!(client(true).get(uri(0)).send().await.unwrap().status().is_success());
+        assert_eq!(asked.lock().unwrap().last().unwrap(), "/secrets", "where it is allowed");
     }
 }
