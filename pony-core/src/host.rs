@@ -10,10 +10,11 @@ mod guest;
 mod links;
 mod machine;
 mod place;
+mod source_uri;
 mod uplinks;
 
 pub use adjust::adjusted;
-pub use checksum::{Checksum, ChecksumAlgorithm};
+pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumError};
 pub use guest::{
     GuestAddress, GuestCard, GuestConfig, GuestRoute, METADATA_ADDRESS, METADATA_GUEST, NOCLOUD_DOCUMENTS,
     Seed,
@@ -23,6 +24,7 @@ pub use machine::{
     CpuFact, DiskFact, DiskTransport, Hba, HostFact, NicBond, NicFact, NumaNode, VirtualFunctions,
 };
 pub use place::{Login, NetworkDisk, Place, Protocol, Slice};
+pub use source_uri::{SourceScheme, SourceUri, SourceUriError};
 pub use uplinks::{
     BondMode, BondSpec, HostAddress, SegmentSpec, UplinkFact, UplinkId, UplinkSpec, Uplinks, XmitHash,
 };

@@ -170,6 +170,9 @@ pub struct ColumnSchema {
     pub immutable: bool,
     /// Whether its value is left out of everything that is shown.
     pub secret: bool,
+    /// The least and the greatest value of a number in a desired part, where it has bounds. Like a [`Rule`], this is for
+    /// the database to enforce, and for tools to tell.
+    pub range: Option<(i64, i64)>,
 }
 
 /// A condition that every desired part of the table fulfils, enforced by the database itself.

@@ -2,6 +2,7 @@
 //!
 //! Whether a row lies where the path says is [`super::resolve`]'s affair; who the caller is, the HTTP layer's.
 
+use crate::host::{SourceScheme, SourceUri};
 use crate::tables::{Member, MemberRole, Tenant, User};
 use pony_state::{Read, Text, Value};
 use std::collections::BTreeMap;
@@ -17,10 +18,10 @@ pub(super) fn is_alicorn_column(table: &str, column: &str) -> bool {
 }
 
 /// Whether only alicorns write that value. A source that is not on the web is read on a host with the agent's
-/// rights: any file of the host, any volume of any tenant.
+/// rights: any file of the host. (What is no source at all, nobody may write.)
 pub(super) fn is_alicorn_value(table: &str, column: &str, value: &str) -> bool {
-    let on_the_web = ["http://", "https://"].iter().any(|scheme| value.starts_with(scheme));
-    (table, column) == ("image", "source_uri") && !on_the_web
+    (table, column) == ("image", "source_uri")
+        && SourceUri::parse(value).is_ok_and(|source| source.scheme == SourceScheme::File)
 }
 
 /// Somebody who makes a request.

@@ -363,8 +363,8 @@ impl<'a, R: Rows> Draft<'a, R> {
                 to.at,
                 Problem::InUse {
                     table: table.name().to_owned(),
-                    key: step.key.to_string(),
-                    by: format!("{} `{other}`", referrer.name()),
+                    called: self.called(table, &step.key),
+                    by: format!("{} {}", referrer.name(), self.called(referrer, other)),
                     right: "its key cannot change while something refers to it",
                 },
             )),

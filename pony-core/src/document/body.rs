@@ -2,6 +2,7 @@
 
 use super::error::{DocumentError, Problem};
 use super::number;
+use super::pointer::Pointer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 use std::fmt;
@@ -28,22 +29,32 @@ pub fn parse_body(bytes: &[u8]) -> Result<Json, DocumentError> {
 /// # Errors
 /// [`Problem::TooDeep`], [`Problem::Nul`].
 pub fn check_body(json: &Json) -> Result<(), DocumentError> {
-    check(json, DEPTH_MAX)
+    check(json, DEPTH_MAX).map_err(|mut problem| {
+        if let Problem::Nul(Pointer(tokens)) = &mut problem {
+            tokens.reverse();
+        }
+        DocumentError::anywhere(problem)
+    })
 }
 
-fn check(json: &Json, levels: usize) -> Result<(), DocumentError> {
-    let Some(below) = levels.checked_sub(1) else {
-        return Err(DocumentError::anywhere(Problem::TooDeep(DEPTH_MAX)));
-    };
-    let text = |text: &str| {
-        if text.contains('\0') { Err(DocumentError::anywhere(Problem::Nul)) } else { Ok(()) }
+/// Of text that cannot be kept, where it stands is gathered on the way back: innermost first.
+fn check(json: &Json, levels: usize) -> Result<(), Problem> {
+    let below = levels.checked_sub(1).ok_or(Problem::TooDeep(DEPTH_MAX))?;
+    let text = |text: &str| if text.contains('\0') { Err(Problem::Nul(Pointer(Vec::new()))) } else { Ok(()) };
+    let inside = |mut problem: Problem, name: &dyn ToString| {
+        if let Problem::Nul(Pointer(tokens)) = &mut problem {
+            tokens.push(name.to_string());
+        }
+        problem
     };
     match json {
         Json::String(it) => text(it),
-        Json::Array(items) => items.iter().try_for_each(|item| check(item, below)),
-        Json::Object(members) => {
-            members.iter().try_for_each(|(name, item)| text(name).and_then(|()| check(item, below)))
-        }
+        Json::Array(items) => (items.iter().enumerate())
+            .try_for_each(|(index, item)| check(item, below).map_err(|problem| inside(problem, &index))),
+        Json::Object(members) => members.iter().try_for_each(|(name, item)| {
+            text(name)?;
+            check(item, below).map_err(|problem| inside(problem, name))
+        }),
         _ => Ok(()),
     }
 }
@@ -166,8 +177,9 @@ mod tests {
         assert!(message("").contains("EOF"));
         assert!(message("\"a\u{1}\"").contains("control character"));
         assert!(parse_body(b"\"\xff\"").is_err());
-        assert!(message(r#"["a\u0000"]"#).contains("U+0000"));
-        assert!(message(r#"{"a\u0000": 1}"#).contains("U+0000"));
+        let nul = message(r#"[{"op": "add", "value": {"desired": {"name": "a\u0000"}}}]"#);
+        assert!(nul.contains("U+0000, as it does at `/0/value/desired/name` of the body"), "{nul}");
+        assert!(message(r#"{"x": {"a\u0000": 1}}"#).contains("at `/x` of the body"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! How long the values of columns may be. Whatever people order is kept in memory, sent to hosts and shown in lists, so
-//! none of it is without a bound; those of numbers are rules of the tables.
+//! none of it is without a bound; those of numbers are said where the columns are declared.
 
 use super::error::Problem;
 use pony_state::{ColumnSchema, ColumnType};
@@ -28,8 +28,13 @@ pub fn text_chars_max(table: &str, column: &str) -> usize {
     long.map_or(TEXT_CHARS_MAX, |(.., chars)| *chars)
 }
 
-/// Refuses a value that is too long. Of a type that bounds itself, none is.
+/// Refuses a value that is too long, or a number out of its range. Of a type that bounds itself, none is.
 pub(super) fn check(table: &str, column: &ColumnSchema, value: &Json) -> Result<(), Problem> {
+    if let (Some((min, max)), Some(number)) = (column.range, value.as_i64())
+        && !(min..=max).contains(&number)
+    {
+        return Err(Problem::OutOfRange { column: column.name.clone(), number, min, max });
+    }
     let (found, unit, max) = match (&column.ty, value) {
         (ColumnType::Text, Json::String(text)) => {
             (text.chars().count(), "characters", text_chars_max(table, &column.name))

@@ -341,21 +341,25 @@ impl<'a, R: Rows> Draft<'a, R> {
     ) -> Result<(), DocumentError> {
         let owner =
             |tenant: Uuid| matches!(self.caller.role(tenant), Some(MemberRole::Owner | MemberRole::Admin));
+        let what = |why: &str| Some(format!("set {} of this {}{why}", column.name, table.name()));
         let refused = match self.caller {
-            caller if caller.is_alicorn() => false,
-            Caller::Nobody => true,
-            _ if is_alicorn_column(table.name(), &column.name) => true,
-            _ if value.as_str().is_some_and(|it| is_alicorn_value(table.name(), &column.name, it)) => true,
-            _ if column.references.as_deref() == Some("tenant") => {
-                !value.as_str().and_then(|text| text.parse().ok()).is_some_and(owner)
+            caller if caller.is_alicorn() => None,
+            Caller::Nobody => what(""),
+            _ if is_alicorn_column(table.name(), &column.name) => what(": only operators of the cloud do"),
+            _ if value.as_str().is_some_and(|it| is_alicorn_value(table.name(), &column.name, it)) => {
+                what(" to a file of a host: only operators of the cloud do")
             }
-            _ => false,
+            _ if column.references.as_deref() == Some("tenant")
+                && !value.as_str().and_then(|text| text.parse().ok()).is_some_and(owner) =>
+            {
+                what(" to anything but a tenant whose things you may change")
+            }
+            _ => None,
         };
-        if refused {
-            let what = format!("set {} of a {}", column.name, table.name());
-            return Err(DocumentError::at(&at.join(&column.name), Problem::AccessDenied { what }));
+        match refused {
+            Some(what) => Err(DocumentError::at(&at.join(&column.name), Problem::AccessDenied { what })),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

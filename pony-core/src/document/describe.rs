@@ -2,7 +2,7 @@
 
 use super::bounds::{LIST_ITEMS_MAX, text_chars_max};
 use super::tree::{Endpoint, EndpointId, Tree};
-use pony_state::{ColumnSchema, ColumnType, OnDelete, PartKind, TableSchema};
+use pony_state::{ColumnSchema, ColumnType, OnDelete, PartKind, Scope, TableSchema};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -90,6 +90,13 @@ fn describe_column(table: &TableSchema, part: &str, column: &ColumnSchema) -> Js
     }
     if column.immutable || part == "key" {
         put("immutable", json!(true));
+    }
+    if let Some((min, max)) = column.range {
+        put("min", json!(min));
+        put("max", json!(max));
+    }
+    if matches!(column.scope, Some(Scope::Follows | Scope::FollowsOrAll)) && part != "current" {
+        put("follows", json!(true));
     }
     if column.secret {
         put("secret", json!(true));

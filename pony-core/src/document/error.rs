@@ -1,6 +1,7 @@
 //! What is wrong with a request, in words for the person who made it, with the code that clients read.
 
 use super::pointer::Pointer;
+use crate::host::SourceUriError;
 use pony_state::{KeyError, ValueError};
 use uuid::Uuid;
 
@@ -165,8 +166,8 @@ pub enum Problem {
     #[error("it is nested more than {0} levels deep")]
     TooDeep(usize),
     /// A character that databases cannot keep.
-    #[error("text must not contain the character U+0000")]
-    Nul,
+    #[error("text must not contain the character U+0000, as it does at `{0}` of the body")]
+    Nul(Pointer),
     /// Some other kind of JSON is needed.
     #[error("{expected} is needed here, not {found}")]
     Shape {
@@ -264,6 +265,18 @@ pub enum Problem {
         /// The most that there may be.
         max: usize,
     },
+    /// A number is too small or too large.
+    #[error("{column}: {number} is out of range; {min} to {max} is taken")]
+    OutOfRange {
+        /// The column.
+        column: String,
+        /// What was given.
+        number: i64,
+        /// The least.
+        min: i64,
+        /// The most.
+        max: i64,
+    },
     /// A key does not fit.
     #[error("{0}")]
     Key(KeyError),
@@ -327,7 +340,7 @@ pub enum Problem {
     PoolConfig(String),
     /// An address of an image that cannot be one.
     #[error("source_uri: {0}")]
-    SourceUri(String),
+    SourceUri(SourceUriError),
     /// A pool that several hosts cannot use at once, ordered to be shared.
     #[error("shareable: a pool of type {0} is one host's, and its volumes cannot be shared between hosts")]
     PoolShared(&'static str),
@@ -348,11 +361,11 @@ pub enum Problem {
         range: String,
     },
     /// Ranges overlap.
-    #[error("{column} overlaps that of `{other}`")]
+    #[error("{column} overlaps that of {other}")]
     Overlap {
         /// The column.
         column: String,
-        /// The other row's key.
+        /// What the other row is called.
         other: String,
     },
     /// A `test` or `x-verify` failed.
@@ -372,22 +385,22 @@ pub enum Problem {
         key: String,
     },
     /// Not unique.
-    #[error("there is another {table} with the same {}: `{other}`", .columns.join(", "))]
+    #[error("there is another {table} with the same {}: {other}", .columns.join(" and "))]
     NotUnique {
         /// The table.
         table: String,
         /// The columns that would agree.
         columns: Vec<String>,
-        /// The other row's key.
+        /// What the other row is called.
         other: String,
     },
     /// Something depends on it.
-    #[error("{table} `{key}` is in use by {by}; {right}")]
+    #[error("{table} {called} is in use by {by}; {right}")]
     InUse {
         /// The table.
         table: String,
-        /// The key.
-        key: String,
+        /// What the row is called.
+        called: String,
         /// What depends on it.
         by: String,
         /// What would be right.
@@ -426,7 +439,7 @@ impl Problem {
             Self::NotJson(_)
             | Self::Inexact(_)
             | Self::TooDeep(_)
-            | Self::Nul
+            | Self::Nul(_)
             | Self::Shape { .. }
             | Self::UnknownColumn { .. }
             | Self::UnknownField { .. }
@@ -434,6 +447,7 @@ impl Problem {
             | Self::UnknownMember(_)
             | Self::Value { .. }
             | Self::TooLong { .. }
+            | Self::OutOfRange { .. }
             | Self::Key(_)
             | Self::MissingColumns { .. }
             | Self::Contradiction { .. }

@@ -173,8 +173,8 @@ impl<'a, R: Rows> Draft<'a, R> {
             if !self.desired(referrer.id(), &volume).is_some_and(|columns| is_going(&columns)) {
                 let problem = Problem::InUse {
                     table: table.name().to_owned(),
-                    key: key.to_string(),
-                    by: format!("volume `{volume}`"),
+                    called: self.called(table, key),
+                    by: format!("volume {}", self.called(referrer, &volume)),
                     right: "delete its volumes first",
                 };
                 return Err(DocumentError::at(at, problem));

@@ -14,6 +14,7 @@ mod addresses;
 mod apply;
 mod body;
 mod bounds;
+mod called;
 mod change;
 mod create;
 mod describe;

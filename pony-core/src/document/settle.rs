@@ -10,7 +10,7 @@ use super::pointer::Pointer;
 use super::read::{Reader, is_indexed};
 use super::resolve::root_keys;
 use super::rows::{Cells, Rows};
-use crate::host::Checksum;
+use crate::host::SourceUri;
 use crate::pool;
 use crate::tables::{MemberRole, StoragePoolType, SwitchType};
 use pony_state::{ColumnSchema, Columns, Key, PartKind, Rule, Scope, TableDef, TableId, Value};
@@ -203,7 +203,7 @@ impl<R: Rows> Draft<'_, R> {
         let mut by: Vec<String> = referrers
             .iter()
             .take(NAMED_MAX)
-            .map(|(other, _, key)| format!("{} `{key}`", other.name()))
+            .map(|(other, _, key)| format!("{} {}", other.name(), self.called(other, key)))
             .collect();
         if let Some(more) = referrers.len().checked_sub(NAMED_MAX + 1) {
             by.push(format!("{} more", more + 1));
@@ -213,8 +213,12 @@ impl<R: Rows> Draft<'_, R> {
             "image" => "wait until they are filled, or delete them",
             _ => "remove or change that first",
         };
-        let problem =
-            Problem::InUse { table: table.name().to_owned(), key: key.to_string(), by: by.join(", "), right };
+        let problem = Problem::InUse {
+            table: table.name().to_owned(),
+            called: self.called(table, key),
+            by: by.join(", "),
+            right,
+        };
         Err(DocumentError::at(at, problem))
     }
 
@@ -354,8 +358,9 @@ impl<R: Rows> Draft<'_, R> {
         match group.get(&values).and_then(|keys| keys.iter().find(|other| *other != key)) {
             None => Ok(()),
             Some(other) => {
+                let other = self.called(table, other);
                 let (table, columns) = (table.name().to_owned(), names.to_vec());
-                Err(Problem::NotUnique { table, columns, other: self.shown_key(other) })
+                Err(Problem::NotUnique { table, columns, other })
             }
         }
     }
@@ -386,7 +391,8 @@ impl<R: Rows> Draft<'_, R> {
             let theirs = self.desired(table.id(), &other).unwrap_or_default();
             let Value::Range(from, to) = column_value(table, &other, &theirs, range) else { continue };
             if from < end && start < to {
-                let problem = Problem::Overlap { column: range.to_owned(), other: other.to_string() };
+                let other = self.called(table, &other);
+                let problem = Problem::Overlap { column: range.to_owned(), other };
                 return Err(DocumentError::at(&at.join(range), problem));
             }
         }
@@ -434,7 +440,7 @@ fn column_value(table: &TableDef, key: &Key, columns: &Columns, name: &str) -> V
 
 /// What is wrong with where an image comes from, and in which column.
 fn source_problem(columns: &Columns) -> Option<(&'static str, Problem)> {
-    let why = Checksum::of_uri(columns.get("source_uri")?.as_str()?).err()?;
+    let why = SourceUri::parse(columns.get("source_uri")?.as_str()?).err()?;
     Some(("source_uri", Problem::SourceUri(why)))
 }
 

@@ -19,6 +19,11 @@ pub struct Checksum {
     pub hex: String,
 }
 
+/// A fragment of an address that is no checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("behind # belongs the image's checksum: sha256= with 64 hexadecimal digits, or sha512= with 128")]
+pub struct ChecksumError;
+
 impl ChecksumAlgorithm {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
@@ -45,20 +50,16 @@ impl Checksum {
     /// The checksum that an address gives, if it has a fragment.
     ///
     /// # Errors
-    /// What is wrong with the fragment, and what would be right.
-    pub fn of_uri(uri: &str) -> Result<Option<Self>, String> {
+    /// When the fragment is anything else.
+    pub fn of_uri(uri: &str) -> Result<Option<Self>, ChecksumError> {
         let Some((_, fragment)) = uri.split_once('#') else { return Ok(None) };
         let named = fragment.split_once('=').and_then(|(name, hex)| {
             let algorithm = ChecksumAlgorithm::ALL.into_iter().find(|it| it.as_str() == name)?;
             Some((algorithm, hex))
         });
-        let right =
-            "behind # belongs the image's checksum: sha256= with 64 hexadecimal digits, or sha512= with 128";
-        let (algorithm, hex) = named.ok_or(right)?;
+        let (algorithm, hex) = named.ok_or(ChecksumError)?;
         let is_hex = hex.len() == algorithm.digits() && hex.bytes().all(|it| it.is_ascii_hexdigit());
-        is_hex
-            .then(|| Some(Self { algorithm, hex: hex.to_ascii_lowercase() }))
-            .ok_or_else(|| right.to_owned())
+        is_hex.then(|| Some(Self { algorithm, hex: hex.to_ascii_lowercase() })).ok_or(ChecksumError)
     }
 }
 
@@ -75,7 +76,7 @@ mod tests {
         let long = "0".repeat(128);
         assert!(Checksum::of_uri(&format!("file:///b#sha512={long}")).unwrap().is_some());
         for wrong in ["", "part", "md5=00", "sha256=", "sha256=0g", "sha512=00"] {
-            let said = Checksum::of_uri(&format!("http://a/b#{wrong}")).unwrap_err();
+            let said = Checksum::of_uri(&format!("http://a/b#{wrong}")).unwrap_err().to_string();
             assert!(said.contains("sha256="), "{said}");
         }
         let short = format!("http://a/b#sha256={}", "0".repeat(63));

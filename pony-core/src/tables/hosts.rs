@@ -298,7 +298,6 @@ pub struct VlanCurrent {
 /// What a bond, or a VLAN on it, is used for.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "net_role", unique_nulls_equal("bond", "vlan_id", "role"))]
-#[entity(check("\"vlan_id\" IS NULL OR \"vlan_id\" BETWEEN 1 AND 4094", "vlan_id must be 1 to 4094"))]
 #[entity(mount(path = "/host/bond/role", access = "protected"))]
 pub struct NetRole {
     /// Its identity.
@@ -317,6 +316,7 @@ pub struct NetRoleDesired {
     #[part(references = "bond", on_delete = "cascade", scope = "follows")]
     pub bond: Uuid,
     /// The VLAN on it; none for untagged traffic.
+    #[part(range = 1..=4094)]
     pub vlan_id: Option<i64>,
     /// What it is used for.
     pub role: NetRoleKind,
@@ -358,7 +358,6 @@ pub struct NetRoleCurrent {
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "disk", user_key)]
 #[entity(check("\"type\" <> 'local' OR \"targets\" IS NULL", "targets are for fc and iscsi disks only"))]
-#[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
 #[entity(
     mount(path = "/disk", access = "protected"),
     mount(path = "/storage-pool/disk", access = "protected")
@@ -388,6 +387,7 @@ pub struct DiskDesired {
     #[part(references = "host", on_delete = "set-null", scope = "follows")]
     pub host: Option<Uuid>,
     /// MiB.
+    #[part(range = 1..=8_796_093_022_207)]
     pub size: Option<i64>,
 }
 

@@ -6,10 +6,8 @@ use uuid::Uuid;
 /// A virtual machine. One without a tenant is a public template.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "instance", unique_nulls_equal("tenant", "name"))]
-#[entity(check("\"vcpu\" > 0", "vcpu must be positive"))]
 #[entity(check("\"rcpu\" > 0", "rcpu must be positive"))]
 #[entity(check("\"rcpu\" <= \"vcpu\"", "rcpu must not exceed vcpu"))]
-#[entity(check("\"mem\" > 0", "mem must be positive"))]
 #[entity(quota(limits = "quota", kind = "instances", owner = "tenant", by = "cpu_profile"))]
 #[entity(quota(limits = "quota", kind = "vcpu", owner = "tenant", amount = "vcpu", by = "cpu_profile"))]
 #[entity(quota(limits = "quota", kind = "rcpu", owner = "tenant", amount = "rcpu", by = "cpu_profile"))]
@@ -36,11 +34,13 @@ pub struct InstanceDesired {
     /// What it should be doing.
     #[part(index, default = "stopped")]
     pub state: InstanceState,
-    /// Virtual CPUs.
+    /// Virtual CPUs: at most as many as QEMU's machines have without a remapping of interrupts.
+    #[part(range = 1..=255)]
     pub vcpu: i64,
     /// Physical CPUs' worth of computing that it may use at most.
     pub rcpu: f64,
-    /// Memory, MiB.
+    /// Memory, MiB: at most 16 TiB, the most that servers have and QEMU is made for. (A host gives no more than it has.)
+    #[part(range = 1..=16_777_216)]
     pub mem: i64,
     /// Its name servers.
     #[part(default_json = "[]")]
@@ -238,8 +238,6 @@ pub enum InstanceStatus {
     "(\"volume\" IS NOT NULL AND \"image\" IS NULL AND \"storage_pool\" IS NULL AND \"size\" IS NULL) OR (\"volume\" IS NULL AND \"image\" IS NOT NULL AND \"storage_pool\" IS NULL AND \"size\" IS NULL) OR (\"volume\" IS NULL AND \"image\" IS NULL AND \"storage_pool\" IS NOT NULL AND \"size\" IS NOT NULL)",
     "exactly one of volume and image is needed or, in a template, storage_pool with size"
 ))]
-#[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
-#[entity(check("\"index\" >= 0", "index must not be negative"))]
 #[entity(mount(path = "/tenant/instance/vdisk", access = "tenant/user"))]
 #[entity(mount(path = "/tenant/volume/vdisk", access = "tenant/user"))]
 #[entity(join("instance", "volume"))]
@@ -266,16 +264,17 @@ pub struct VdiskDesired {
     /// In a template: where to make the volume.
     #[part(references = "storage_pool")]
     pub storage_pool: Option<Uuid>,
-    /// In a template: how large to make the volume, MiB.
+    /// In a template: how large to make the volume, MiB: at most 2 PiB, the largest that QEMU reads as qcow2.
+    #[part(range = 1..=2_147_483_648)]
     pub size: Option<i64>,
-    /// Its place on the bus.
+    /// Its place on the bus: more than 256 no machine has slots for.
+    #[part(range = 0..=255)]
     pub index: i64,
 }
 
 /// A network card of an instance.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "vnic", unique("instance", "index"))]
-#[entity(check("\"index\" >= 0", "index must not be negative"))]
 #[entity(mount(path = "/tenant/instance/vnic", access = "tenant/user"))]
 #[entity(
     mount(path = "/tenant/switch/vnic", access = "tenant/user"),
@@ -301,7 +300,8 @@ pub struct VnicDesired {
     pub switch: Uuid,
     /// Its hardware address; generated when left out.
     pub macaddr: Option<Mac>,
-    /// Its place on the bus.
+    /// Its place on the bus: more than 256 no machine has slots for.
+    #[part(range = 0..=255)]
     pub index: i64,
 }
 

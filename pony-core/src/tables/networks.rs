@@ -148,7 +148,6 @@ pub struct SwitchTenantDesired {}
 /// An address space on a switch.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "network")]
-#[entity(check("\"vlan_tag\" IS NULL OR \"vlan_tag\" BETWEEN 1 AND 4094", "vlan_tag must be 1 to 4094"))]
 #[entity(mount(path = "/tenant/switch/network", access = "tenant/user"))]
 #[entity(mount(path = "/switch/network", access = "shared"))]
 pub struct Network {
@@ -167,6 +166,7 @@ pub struct NetworkDesired {
     pub switch: Uuid,
     /// The VLAN on the switch, and so on the cards of guests, which use its addresses under that tag; none for untagged
     /// traffic.
+    #[part(range = 1..=4094)]
     pub vlan_tag: Option<i64>,
     /// Its addresses.
     pub range: Cidr,

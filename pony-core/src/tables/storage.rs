@@ -7,7 +7,6 @@ use uuid::Uuid;
 /// reaches its disks or servers.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "storage_pool")]
-#[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
 #[entity(mount(path = "/storage-pool", access = "shared"))]
 pub struct StoragePool {
     /// Its identity.
@@ -38,7 +37,8 @@ pub struct StoragePoolDesired {
     /// Whether several instances may use one of its volumes at once, on one host or several: raw ones only.
     #[part(default = false)]
     pub shareable: bool,
-    /// MiB that may be used, where that is less than there is.
+    /// MiB that may be used, where that is less than there is: at most 8 EiB, beyond which no offset of a byte reaches.
+    #[part(range = 1..=8_796_093_022_207)]
     pub size: Option<i64>,
 }
 
@@ -125,7 +125,6 @@ pub enum PoolStatus {
 /// are gone, and so nothing that is referenced by it, or belongs to somebody who is removed, takes the row along.
 #[derive(Debug, Clone, PartialEq, Entity)]
 #[entity(table = "volume")]
-#[entity(check("\"size\" IS NULL OR \"size\" > 0", "size must be positive"))]
 #[entity(check(
     "\"size\" IS NOT NULL OR \"image\" IS NOT NULL OR \"state\" = 'deleted'",
     "size is needed, but for a volume that backs an image"
@@ -182,7 +181,9 @@ pub struct VolumeDesired {
     /// Whether there should be data.
     #[part(index, default = "present")]
     pub state: VolumeState,
-    /// MiB. May be left out for a volume that backs an image: as large as what it is filled from.
+    /// MiB: at most 2 PiB, the largest that QEMU reads as qcow2. May be left out for a volume that backs an image: as
+    /// large as what it is filled from.
+    #[part(range = 1..=2_147_483_648)]
     pub size: Option<i64>,
     /// Where it lies.
     #[part(references = "storage_pool", scope = "follows")]

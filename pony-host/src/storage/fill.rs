@@ -11,7 +11,7 @@ use super::inspect::{Image, inspect};
 use super::pool::Found;
 use super::stage::Stage;
 use super::{checksum, local, size};
-use pony_core::host::{Checksum, Source, VolumeSpec};
+use pony_core::host::{Source, SourceScheme, SourceUri, VolumeSpec};
 use reqwest::Url;
 use std::path::PathBuf;
 
@@ -39,25 +39,21 @@ impl Fill<'_> {
     }
 
     async fn fetched(&self, text: &str) -> Result<Image, StorageError> {
-        let wrong = |why: &str| {
-            let uri = text.chars().take(100).collect();
-            StorageError::Uri { uri, why: format!("{why}; write http://…, https://… or file:///…") }
-        };
-        let uri = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-        let checksum = Checksum::of_uri(text).map_err(|why| wrong(&why))?;
+        let wrong = |why: String| StorageError::Uri { uri: text.chars().take(100).collect(), why };
+        let source = SourceUri::parse(text).map_err(|error| wrong(error.to_string()))?;
+        let uri = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
         let stage = self.stage.part(0.0, BRINGING);
-        let (path, said_html) = match uri.scheme() {
-            "http" | "https" => {
+        let (path, said_html) = match source.scheme {
+            SourceScheme::Http | SourceScheme::Https => {
                 let Shared { http, options, .. } = self.shared;
                 let (attempt, ordered) = (self.attempt, self.ordered);
                 let download = Download { http, options, attempt, uri: &uri, ordered, stage };
                 let downloaded = download.run().await?;
                 (downloaded.path, downloaded.said_html)
             }
-            "file" => (self.bring_file(&uri, &stage).await?, false),
-            _ => return Err(wrong("nothing here reads such an address")),
+            SourceScheme::File => (self.bring_file(&uri, &stage).await?, false),
         };
-        if let Some(checksum) = checksum {
+        if let Some(checksum) = source.checksum {
             checksum::check(self.attempt, &path, checksum, shown(&uri)).await?;
         }
         inspect(self.attempt, path, &shown(&uri), said_html).await

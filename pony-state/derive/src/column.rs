@@ -7,7 +7,8 @@ use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Ident, Lit, LitStr, Path, Result, Type,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprRange, Field, Fields, Ident, Lit, LitStr, Path,
+    Result, Type,
 };
 
 /// One column, as its field declares it.
@@ -105,11 +106,15 @@ impl<'a> Column<'a> {
             "index" => quote!(.indexed()),
             "immutable" => quote!(.immutable()),
             "secret" => quote!(.secret()),
+            "range" => {
+                let range: ExprRange = meta.value()?.parse()?;
+                quote_spanned!(range.span()=> .range(#range))
+            }
             "default" | "default_json" => self.default(meta, &known)?,
             _ => {
                 return Err(meta.error(
                     "unknown; a column takes key, name, with, references, soft, on_delete, scope, index, immutable, \
-                     secret, default, default_json",
+                     secret, range, default, default_json",
                 ));
             }
         };

@@ -97,6 +97,7 @@ pub fn derive_entity(input: TokenStream) -> TokenStream {
 /// | `index` | look-ups by it are fast |
 /// | `immutable` | it keeps its first value |
 /// | `secret` | it is never shown |
+/// | `range = 1..=9` | the least and the greatest value of a number, for the database to enforce |
 /// | `default = 5`, `default_json = "[]"` | what a creation that leaves it out means |
 /// | `name = "type"` | its name, where the field's is another (`r#` is dropped anyway) |
 /// | `with = "module"` | functions that stand for the type's own `Column`: see below |

@@ -3,6 +3,7 @@
 use super::{ColumnSchema, ColumnType, OnDelete, PartKind, Scope, TableSchema};
 use crate::column::Column;
 use serde_json::Value as Json;
+use std::ops::RangeInclusive;
 
 impl ColumnSchema {
     /// A column that must not be null, with no further properties.
@@ -28,6 +29,7 @@ impl ColumnSchema {
             indexed: false,
             immutable: false,
             secret: false,
+            range: None,
         }
     }
 
@@ -156,6 +158,17 @@ impl ColumnSchema {
     #[must_use]
     pub fn immutable(self) -> Self {
         Self { immutable: true, ..self }
+    }
+
+    /// The same, bounded on both sides.
+    ///
+    /// ```
+    /// # use pony_state::{ColumnSchema, ColumnType};
+    /// assert_eq!(ColumnSchema::new("percent", ColumnType::Int).range(0..=100).range, Some((0, 100)));
+    /// ```
+    #[must_use]
+    pub fn range(self, range: RangeInclusive<i64>) -> Self {
+        Self { range: Some(range.into_inner()), ..self }
     }
 
     /// The same, left out of everything that is shown.

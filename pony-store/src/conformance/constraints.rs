@@ -126,6 +126,12 @@ fn conditions() -> Vec<Case> {
             "instance: rcpu must not exceed vcpu",
         ),
         invalid(update("instance", key(13), json!({"vcpu": 1})), Broken::Check, &[], "must not exceed"),
+        invalid(
+            instance(99, json!({"vcpu": -1, "rcpu": -1.0})),
+            Broken::Check,
+            &[],
+            "instance: vcpu must be 0 to 9223372036854775807",
+        ),
         invalid(origin, Broken::Immutable, &["origin"], "instance.origin: cannot be changed"),
         invalid(
             update("instance", key(11), json!({"uuid": id(99)})),

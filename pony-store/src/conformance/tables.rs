@@ -35,6 +35,7 @@ fn column(name: &str, ty: ColumnType) -> ColumnSchema {
         indexed: false,
         immutable: false,
         secret: false,
+        range: None,
     }
 }
 
@@ -77,7 +78,7 @@ fn instance() -> TableSchema {
         optional(reference("tenant", ColumnType::Uuid, "tenant", OnDelete::Restrict)),
         column("name", ColumnType::Text),
         default(column("state", ColumnType::Enum(states)), json!("stopped")),
-        default(column("vcpu", ColumnType::Int), json!(1)),
+        default(column("vcpu", ColumnType::Int).range(0..=i64::MAX), json!(1)),
         default(column("rcpu", ColumnType::Float), json!(0.5)),
         optional(column("ns", ColumnType::List(Box::new(ColumnType::Inet)))),
         optional(ColumnSchema { immutable: true, ..column("origin", ColumnType::Text) }),

@@ -159,7 +159,21 @@ fn table(schema: &TableSchema, schemas: &[TableSchema]) -> Result<Table, SchemaE
     for (number, rule) in schema.rules.iter().enumerate() {
         add_rule(&mut table, number, rule, schemas)?;
     }
+    let bounded = schema.desired.iter().filter_map(range_check);
+    table.checks.extend(bounded.enumerate().map(|(at, (sql, message))| {
+        let number = schema.rules.len() + at;
+        Check { number, sql, message }
+    }));
     Ok(table)
+}
+
+/// The bounds of a column as a condition, and what to say where they are broken.
+fn range_check(column: &ColumnSchema) -> Option<(String, String)> {
+    let (min, max) = column.range?;
+    let name = &column.name;
+    let or_null = if column.nullable { format!("\"{name}\" IS NULL OR ") } else { String::new() };
+    let sql = format!("{or_null}\"{name}\" BETWEEN {min} AND {max}");
+    Some((sql, format!("{name} must be {min} to {max}")))
 }
 
 fn column(

@@ -201,7 +201,7 @@ CREATE TABLE "public"."storage_pool" (
   "size" bigint,
   CONSTRAINT "storage_pool: the key must be unique" PRIMARY KEY ("uuid"),
   CONSTRAINT "storage_pool.config: must be a JSON value" CHECK (jsonb_typeof("config") <> 'null'),
-  CONSTRAINT "storage_pool: size must be positive" CHECK ("size" IS NULL OR "size" > 0)
+  CONSTRAINT "storage_pool: size must be 1 to 8796093022207" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 8796093022207)
 );
 
 CREATE TYPE "public"."disk.type" AS ENUM ('local', 'fc', 'iscsi');
@@ -216,7 +216,7 @@ CREATE TABLE "public"."disk" (
   CONSTRAINT "disk: the key must be unique" PRIMARY KEY ("id"),
   CONSTRAINT "disk.targets: must be a list, each item text" CHECK (((array_ndims("targets") IS NOT DISTINCT FROM 1 OR cardinality("targets") = 0) AND array_position("targets", NULL) IS NULL) OR "targets" IS NULL),
   CONSTRAINT "disk: targets are for fc and iscsi disks only" CHECK ("type" <> 'local' OR "targets" IS NULL),
-  CONSTRAINT "disk: size must be positive" CHECK ("size" IS NULL OR "size" > 0)
+  CONSTRAINT "disk: size must be 1 to 8796093022207" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 8796093022207)
 );
 
 CREATE TABLE "public"."image" (
@@ -254,9 +254,9 @@ CREATE TABLE "public"."volume" (
   "image" uuid,
   "tenant" uuid,
   CONSTRAINT "volume: the key must be unique" PRIMARY KEY ("uuid"),
-  CONSTRAINT "volume: size must be positive" CHECK ("size" IS NULL OR "size" > 0),
   CONSTRAINT "volume: size is needed, but for a volume that backs an image" CHECK ("size" IS NOT NULL OR "image" IS NOT NULL OR "state" = 'deleted'),
-  CONSTRAINT "volume: base_image and base_volume exclude each other" CHECK ("base_image" IS NULL OR "base_volume" IS NULL)
+  CONSTRAINT "volume: base_image and base_volume exclude each other" CHECK ("base_image" IS NULL OR "base_volume" IS NULL),
+  CONSTRAINT "volume: size must be 1 to 2147483648" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 2147483648)
 );
 
 CREATE TYPE "public"."host_volume.hold" AS ENUM ('whole', 'use', 'incoming', 'released', 'look');
@@ -381,10 +381,10 @@ CREATE TABLE "public"."instance" (
   CONSTRAINT "instance: the key must be unique" PRIMARY KEY ("uuid"),
   CONSTRAINT "instance.rcpu: must be a number" CHECK ("rcpu" BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308),
   CONSTRAINT "instance.ns: must be a list, each item an IP address like `192." CHECK (((array_ndims("ns") IS NOT DISTINCT FROM 1 OR cardinality("ns") = 0) AND array_position("ns", NULL) IS NULL) OR "ns" IS NULL),
-  CONSTRAINT "instance: vcpu must be positive" CHECK ("vcpu" > 0),
   CONSTRAINT "instance: rcpu must be positive" CHECK ("rcpu" > 0),
   CONSTRAINT "instance: rcpu must not exceed vcpu" CHECK ("rcpu" <= "vcpu"),
-  CONSTRAINT "instance: mem must be positive" CHECK ("mem" > 0),
+  CONSTRAINT "instance: vcpu must be 1 to 255" CHECK ("vcpu" BETWEEN 1 AND 255),
+  CONSTRAINT "instance: mem must be 1 to 16777216" CHECK ("mem" BETWEEN 1 AND 16777216),
   CONSTRAINT "instance.tenant, name: must be unique" UNIQUE NULLS NOT DISTINCT ("tenant", "name")
 );
 
@@ -419,8 +419,8 @@ CREATE TABLE "public"."vdisk" (
   "index" bigint NOT NULL,
   CONSTRAINT "vdisk: the key must be unique" PRIMARY KEY ("uuid"),
   CONSTRAINT "vdisk: exactly one of volume and image is needed or, in a templ" CHECK (("volume" IS NOT NULL AND "image" IS NULL AND "storage_pool" IS NULL AND "size" IS NULL) OR ("volume" IS NULL AND "image" IS NOT NULL AND "storage_pool" IS NULL AND "size" IS NULL) OR ("volume" IS NULL AND "image" IS NULL AND "storage_pool" IS NOT NULL AND "size" IS NOT NULL)),
-  CONSTRAINT "vdisk: size must be positive" CHECK ("size" IS NULL OR "size" > 0),
-  CONSTRAINT "vdisk: index must not be negative" CHECK ("index" >= 0),
+  CONSTRAINT "vdisk: size must be 1 to 2147483648" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 2147483648),
+  CONSTRAINT "vdisk: index must be 0 to 255" CHECK ("index" BETWEEN 0 AND 255),
   CONSTRAINT "vdisk.instance, index: must be unique" UNIQUE ("instance", "index")
 );
 
@@ -431,7 +431,7 @@ CREATE TABLE "public"."vnic" (
   "macaddr" macaddr,
   "index" bigint NOT NULL,
   CONSTRAINT "vnic: the key must be unique" PRIMARY KEY ("uuid"),
-  CONSTRAINT "vnic: index must not be negative" CHECK ("index" >= 0),
+  CONSTRAINT "vnic: index must be 0 to 255" CHECK ("index" BETWEEN 0 AND 255),
   CONSTRAINT "vnic.instance, index: must be unique" UNIQUE ("instance", "index")
 );
 
@@ -1053,7 +1053,7 @@ $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."volume" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid" OR OLD."format" IS DISTINCT FROM NEW."format") EXECUTE FUNCTION "public"."_keep_volume"();
 
-CREATE FUNCTION "public"."_quota_volume_3"() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE FUNCTION "public"."_quota_volume_2"() RETURNS trigger LANGUAGE plpgsql AS $body$
 DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
@@ -1064,12 +1064,12 @@ BEGIN
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."volume" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "public"."volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND strpos(checked, ';' || 'volume 3' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'storage' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND strpos(checked, ';' || 'volume 2' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'storage' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'volume: a quota of storage would be exceeded: it is %, and there would be %', worst.most, worst.used
-      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'volume 3', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'volume 2', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
   END IF;
-  SELECT string_agg('volume 3' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."volume" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool") WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND q."type" = 'storage' AND strpos(checked, ';' || 'volume 3' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  SELECT string_agg('volume 2' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."volume" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool") WHERE it."uuid" = NEW."uuid" AND it."state" = 'present' AND q."type" = 'storage' AND strpos(checked, ';' || 'volume 2' || jsonb_build_array(q."uuid")::text || ';') = 0;
   IF due IS NOT NULL THEN
     PERFORM set_config('pony._checked', checked || due, true);
   END IF;
@@ -1077,9 +1077,9 @@ BEGIN
 END
 $body$;
 
-CREATE CONSTRAINT TRIGGER "quota storage insert" AFTER INSERT ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_volume_3"();
+CREATE CONSTRAINT TRIGGER "quota storage insert" AFTER INSERT ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_volume_2"();
 
-CREATE CONSTRAINT TRIGGER "quota storage update" AFTER UPDATE ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."state" IS DISTINCT FROM NEW."state" OR OLD."storage_pool" IS DISTINCT FROM NEW."storage_pool" OR coalesce(NEW."size", 0) > coalesce(OLD."size", 0)) EXECUTE FUNCTION "public"."_quota_volume_3"();
+CREATE CONSTRAINT TRIGGER "quota storage update" AFTER UPDATE ON "public"."volume" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."state" IS DISTINCT FROM NEW."state" OR OLD."storage_pool" IS DISTINCT FROM NEW."storage_pool" OR coalesce(NEW."size", 0) > coalesce(OLD."size", 0)) EXECUTE FUNCTION "public"."_quota_volume_2"();
 
 ALTER TABLE "public"."host_volume" ADD CONSTRAINT "host_volume.host: needs its host" FOREIGN KEY ("host") REFERENCES "public"."host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
 
@@ -1467,7 +1467,7 @@ $body$;
 
 CREATE TRIGGER "keep" BEFORE UPDATE ON "public"."instance" FOR EACH ROW WHEN (OLD."uuid" IS DISTINCT FROM NEW."uuid") EXECUTE FUNCTION "public"."_keep_instance"();
 
-CREATE FUNCTION "public"."_quota_instance_5"() RETURNS trigger LANGUAGE plpgsql AS $body$
+CREATE FUNCTION "public"."_quota_instance_3"() RETURNS trigger LANGUAGE plpgsql AS $body$
 DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
 BEGIN
   PERFORM "public"."_order"();
@@ -1478,12 +1478,12 @@ BEGIN
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(1), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 5' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'instances' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 3' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'instances' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'instance: a quota of instances would be exceeded: it is %, and there would be %', worst.most, worst.used
-      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 5', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 3', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
   END IF;
-  SELECT string_agg('instance 5' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'instances' AND strpos(checked, ';' || 'instance 5' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  SELECT string_agg('instance 3' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'instances' AND strpos(checked, ';' || 'instance 3' || jsonb_build_array(q."uuid")::text || ';') = 0;
   IF due IS NOT NULL THEN
     PERFORM set_config('pony._checked', checked || due, true);
   END IF;
@@ -1491,9 +1491,65 @@ BEGIN
 END
 $body$;
 
-CREATE CONSTRAINT TRIGGER "quota instances insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_5"();
+CREATE CONSTRAINT TRIGGER "quota instances insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_3"();
 
-CREATE CONSTRAINT TRIGGER "quota instances update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile") EXECUTE FUNCTION "public"."_quota_instance_5"();
+CREATE CONSTRAINT TRIGGER "quota instances update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile") EXECUTE FUNCTION "public"."_quota_instance_3"();
+
+CREATE FUNCTION "public"."_quota_instance_4"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
+BEGIN
+  PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 4' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'vcpu' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'instance: a quota of vcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 4', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('instance 4' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'vcpu' AND strpos(checked, ';' || 'instance 4' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota vcpu insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_4"();
+
+CREATE CONSTRAINT TRIGGER "quota vcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."vcpu", 0) > coalesce(OLD."vcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_4"();
+
+CREATE FUNCTION "public"."_quota_instance_5"() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
+BEGIN
+  PERFORM "public"."_order"();
+  IF checked = '' OR length(checked) > 16384
+    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
+    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
+  END IF;
+  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
+    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
+    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 5' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'rcpu' AND q."limit" < u.used LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'instance: a quota of rcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 5', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+  END IF;
+  SELECT string_agg('instance 5' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'rcpu' AND strpos(checked, ';' || 'instance 5' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  IF due IS NOT NULL THEN
+    PERFORM set_config('pony._checked', checked || due, true);
+  END IF;
+  RETURN NULL;
+END
+$body$;
+
+CREATE CONSTRAINT TRIGGER "quota rcpu insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_5"();
+
+CREATE CONSTRAINT TRIGGER "quota rcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."rcpu", 0) > coalesce(OLD."rcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_5"();
 
 CREATE FUNCTION "public"."_quota_instance_6"() RETURNS trigger LANGUAGE plpgsql AS $body$
 DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
@@ -1505,69 +1561,13 @@ BEGIN
   END IF;
   SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
     FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
-    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 6' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'vcpu' AND q."limit" < u.used LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION 'instance: a quota of vcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
-      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 6', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
-  END IF;
-  SELECT string_agg('instance 6' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'vcpu' AND strpos(checked, ';' || 'instance 6' || jsonb_build_array(q."uuid")::text || ';') = 0;
-  IF due IS NOT NULL THEN
-    PERFORM set_config('pony._checked', checked || due, true);
-  END IF;
-  RETURN NULL;
-END
-$body$;
-
-CREATE CONSTRAINT TRIGGER "quota vcpu insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_6"();
-
-CREATE CONSTRAINT TRIGGER "quota vcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."vcpu", 0) > coalesce(OLD."vcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_6"();
-
-CREATE FUNCTION "public"."_quota_instance_7"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
-BEGIN
-  PERFORM "public"."_order"();
-  IF checked = '' OR length(checked) > 16384
-    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
-    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
-  END IF;
-  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
-    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
-    CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 7' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'rcpu' AND q."limit" < u.used LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION 'instance: a quota of rcpu would be exceeded: it is %, and there would be %', worst.most, worst.used
-      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 7', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
-  END IF;
-  SELECT string_agg('instance 7' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'rcpu' AND strpos(checked, ';' || 'instance 7' || jsonb_build_array(q."uuid")::text || ';') = 0;
-  IF due IS NOT NULL THEN
-    PERFORM set_config('pony._checked', checked || due, true);
-  END IF;
-  RETURN NULL;
-END
-$body$;
-
-CREATE CONSTRAINT TRIGGER "quota rcpu insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_7"();
-
-CREATE CONSTRAINT TRIGGER "quota rcpu update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."rcpu", 0) > coalesce(OLD."rcpu", 0)) EXECUTE FUNCTION "public"."_quota_instance_7"();
-
-CREATE FUNCTION "public"."_quota_instance_8"() RETURNS trigger LANGUAGE plpgsql AS $body$
-DECLARE worst record; checked text := coalesce(current_setting('pony._checked', true), ''); due text;
-BEGIN
-  PERFORM "public"."_order"();
-  IF checked = '' OR length(checked) > 16384
-    OR split_part(checked, ';', 1)::bigint <= (SELECT it.cmin::text::bigint FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" LIMIT 1) THEN
-    checked := coalesce((SELECT o.cmin::text FROM "public"."_outbox" AS o WHERE o.seq = currval('"public"."_outbox_seq"')), '-1') || ';';
-  END IF;
-  SELECT jsonb_build_array(it."uuid") AS row_key, jsonb_build_array(q."uuid") AS limit_key, q."limit" AS most, u.used INTO worst
-    FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")
     CROSS JOIN LATERAL (SELECT (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "public"."instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")) AS used) AS u
-    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 8' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'mem' AND q."limit" < u.used LIMIT 1;
+    WHERE it."uuid" = NEW."uuid" AND strpos(checked, ';' || 'instance 6' || jsonb_build_array(q."uuid")::text || ';') = 0 AND q."type" = 'mem' AND q."limit" < u.used LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'instance: a quota of mem would be exceeded: it is %, and there would be %', worst.most, worst.used
-      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 8', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
+      USING ERRCODE = '23PY3', TABLE = TG_TABLE_NAME, CONSTRAINT = 'instance 6', DETAIL = jsonb_build_object('key', worst.row_key, 'limit', worst.limit_key, 'used', worst.used::float8)::text;
   END IF;
-  SELECT string_agg('instance 8' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'mem' AND strpos(checked, ';' || 'instance 8' || jsonb_build_array(q."uuid")::text || ';') = 0;
+  SELECT string_agg('instance 6' || jsonb_build_array(q."uuid")::text || ';', '') INTO due FROM "public"."instance" AS it JOIN "public"."quota" AS q ON q."tenant" = it."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile") WHERE it."uuid" = NEW."uuid" AND q."type" = 'mem' AND strpos(checked, ';' || 'instance 6' || jsonb_build_array(q."uuid")::text || ';') = 0;
   IF due IS NOT NULL THEN
     PERFORM set_config('pony._checked', checked || due, true);
   END IF;
@@ -1575,9 +1575,9 @@ BEGIN
 END
 $body$;
 
-CREATE CONSTRAINT TRIGGER "quota mem insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_8"();
+CREATE CONSTRAINT TRIGGER "quota mem insert" AFTER INSERT ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "public"."_quota_instance_6"();
 
-CREATE CONSTRAINT TRIGGER "quota mem update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."mem", 0) > coalesce(OLD."mem", 0)) EXECUTE FUNCTION "public"."_quota_instance_8"();
+CREATE CONSTRAINT TRIGGER "quota mem update" AFTER UPDATE ON "public"."instance" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD."tenant" IS DISTINCT FROM NEW."tenant" OR OLD."cpu_profile" IS DISTINCT FROM NEW."cpu_profile" OR coalesce(NEW."mem", 0) > coalesce(OLD."mem", 0)) EXECUTE FUNCTION "public"."_quota_instance_6"();
 
 CREATE FUNCTION "public"."_quota_address_2_1"() RETURNS trigger LANGUAGE plpgsql AS $body$
 DECLARE worst record;

@@ -611,7 +611,7 @@ CREATE TABLE "storage_pool" (
   "size" INTEGER,
   PRIMARY KEY ("uuid"),
   FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
-  CONSTRAINT "storage_pool: size must be positive [check storage_pool 0]" CHECK ("size" IS NULL OR "size" > 0)
+  CONSTRAINT "storage_pool: size must be 1 to 8796093022207 [check storage_pool 0]" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 8796093022207)
 ) STRICT;
 
 CREATE INDEX "storage_pool.reference.host" ON "storage_pool" ("host");
@@ -654,7 +654,7 @@ CREATE TABLE "disk" (
   FOREIGN KEY ("storage_pool") REFERENCES "storage_pool" ("uuid") ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("host") REFERENCES "host" ("uuid") ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED,
   CONSTRAINT "disk: targets are for fc and iscsi disks only [check disk 0]" CHECK ("type" <> 'local' OR "targets" IS NULL),
-  CONSTRAINT "disk: size must be positive [check disk 1]" CHECK ("size" IS NULL OR "size" > 0)
+  CONSTRAINT "disk: size must be 1 to 8796093022207 [check disk 1]" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 8796093022207)
 ) STRICT;
 
 CREATE INDEX "disk.reference.storage_pool" ON "disk" ("storage_pool");
@@ -791,9 +791,9 @@ CREATE TABLE "volume" (
   FOREIGN KEY ("base_volume") REFERENCES "volume" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("image") REFERENCES "image" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("tenant") REFERENCES "tenant" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
-  CONSTRAINT "volume: size must be positive [check volume 0]" CHECK ("size" IS NULL OR "size" > 0),
-  CONSTRAINT "volume: size is needed, but for a volume that backs an image [check volume 1]" CHECK ("size" IS NOT NULL OR "image" IS NOT NULL OR "state" = 'deleted'),
-  CONSTRAINT "volume: base_image and base_volume exclude each other [check volume 2]" CHECK ("base_image" IS NULL OR "base_volume" IS NULL)
+  CONSTRAINT "volume: size is needed, but for a volume that backs an image [check volume 0]" CHECK ("size" IS NOT NULL OR "image" IS NOT NULL OR "state" = 'deleted'),
+  CONSTRAINT "volume: base_image and base_volume exclude each other [check volume 1]" CHECK ("base_image" IS NULL OR "base_volume" IS NULL),
+  CONSTRAINT "volume: size must be 1 to 2147483648 [check volume 3]" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 2147483648)
 ) STRICT;
 
 CREATE INDEX "volume.reference.storage_pool" ON "volume" ("storage_pool");
@@ -822,12 +822,12 @@ CREATE TRIGGER "volume.before.delete" BEFORE DELETE ON "volume" BEGIN
 END;
 
 CREATE TRIGGER "volume.after.insert" AFTER INSERT ON "volume" BEGIN
-  SELECT RAISE(ABORT, 'volume: a quota of storage would be exceeded [quota volume 3]') WHERE NEW."state" = 'present' AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'storage' AND q."tenant" = (SELECT it."tenant" FROM "volume" AS it WHERE it."uuid" = NEW."uuid") AND (q."storage_pool" IS NULL OR q."storage_pool" = NEW."storage_pool") AND q."limit" < (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")));
+  SELECT RAISE(ABORT, 'volume: a quota of storage would be exceeded [quota volume 2]') WHERE NEW."state" = 'present' AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'storage' AND q."tenant" = (SELECT it."tenant" FROM "volume" AS it WHERE it."uuid" = NEW."uuid") AND (q."storage_pool" IS NULL OR q."storage_pool" = NEW."storage_pool") AND q."limit" < (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'volume', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'name', NEW."name", 'state', NEW."state", 'size', NEW."size", 'storage_pool', NEW."storage_pool", 'format', NEW."format", 'base_image', NEW."base_image", 'base_volume', NEW."base_volume", 'image', NEW."image", 'tenant', NEW."tenant") FROM "_meta";
 END;
 
 CREATE TRIGGER "volume.after.update" AFTER UPDATE ON "volume" BEGIN
-  SELECT RAISE(ABORT, 'volume: a quota of storage would be exceeded [quota volume 3]') WHERE NEW."state" = 'present' AND (OLD."tenant" IS NOT NEW."tenant" OR OLD."state" IS NOT NEW."state" OR OLD."storage_pool" IS NOT NEW."storage_pool" OR coalesce(NEW."size", 0) > coalesce(OLD."size", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'storage' AND q."tenant" = (SELECT it."tenant" FROM "volume" AS it WHERE it."uuid" = NEW."uuid") AND (q."storage_pool" IS NULL OR q."storage_pool" = NEW."storage_pool") AND q."limit" < (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")));
+  SELECT RAISE(ABORT, 'volume: a quota of storage would be exceeded [quota volume 2]') WHERE NEW."state" = 'present' AND (OLD."tenant" IS NOT NEW."tenant" OR OLD."state" IS NOT NEW."state" OR OLD."storage_pool" IS NOT NEW."storage_pool" OR coalesce(NEW."size", 0) > coalesce(OLD."size", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'storage' AND q."tenant" = (SELECT it."tenant" FROM "volume" AS it WHERE it."uuid" = NEW."uuid") AND (q."storage_pool" IS NULL OR q."storage_pool" = NEW."storage_pool") AND q."limit" < (SELECT coalesce(sum(coalesce(it."size", 0)), 0) FROM "volume" AS it WHERE it."tenant" = q."tenant" AND it."state" = 'present' AND (q."storage_pool" IS NULL OR q."storage_pool" = it."storage_pool")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'volume', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'name', NEW."name", 'state', NEW."state", 'size', NEW."size", 'storage_pool', NEW."storage_pool", 'format', NEW."format", 'base_image', NEW."base_image", 'base_volume', NEW."base_volume", 'image', NEW."image", 'tenant', NEW."tenant") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."name" IS NOT NEW."name" OR OLD."state" IS NOT NEW."state" OR OLD."size" IS NOT NEW."size" OR OLD."storage_pool" IS NOT NEW."storage_pool" OR OLD."format" IS NOT NEW."format" OR OLD."base_image" IS NOT NEW."base_image" OR OLD."base_volume" IS NOT NEW."base_volume" OR OLD."image" IS NOT NEW."image" OR OLD."tenant" IS NOT NEW."tenant";
 END;
 
@@ -1216,10 +1216,10 @@ CREATE TABLE "instance" (
   PRIMARY KEY ("uuid"),
   FOREIGN KEY ("tenant") REFERENCES "tenant" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("cpu_profile") REFERENCES "cpu_profile" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
-  CONSTRAINT "instance: vcpu must be positive [check instance 1]" CHECK ("vcpu" > 0),
-  CONSTRAINT "instance: rcpu must be positive [check instance 2]" CHECK ("rcpu" > 0),
-  CONSTRAINT "instance: rcpu must not exceed vcpu [check instance 3]" CHECK ("rcpu" <= "vcpu"),
-  CONSTRAINT "instance: mem must be positive [check instance 4]" CHECK ("mem" > 0)
+  CONSTRAINT "instance: rcpu must be positive [check instance 1]" CHECK ("rcpu" > 0),
+  CONSTRAINT "instance: rcpu must not exceed vcpu [check instance 2]" CHECK ("rcpu" <= "vcpu"),
+  CONSTRAINT "instance: vcpu must be 1 to 255 [check instance 7]" CHECK ("vcpu" BETWEEN 1 AND 255),
+  CONSTRAINT "instance: mem must be 1 to 16777216 [check instance 8]" CHECK ("mem" BETWEEN 1 AND 16777216)
 ) STRICT;
 
 CREATE UNIQUE INDEX "instance.unique.0" ON "instance" (ifnull("tenant", x''), ifnull("name", x''));
@@ -1247,10 +1247,10 @@ END;
 CREATE TRIGGER "instance.after.insert" AFTER INSERT ON "instance" BEGIN
   SELECT RAISE(ABORT, 'instance.ns: must be a list, each item an IP address like `192.168.0.1` or `192.168.0.1/24` [type instance ns]') WHERE EXISTS (SELECT 1 FROM json_each(NEW."ns") WHERE NOT ("type" = 'text'));
   INSERT INTO "_inet" ("value") SELECT "value" FROM json_each(NEW."ns");
-  SELECT RAISE(ABORT, 'instance: a quota of instances would be exceeded [quota instance 5]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'instances' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
-  SELECT RAISE(ABORT, 'instance: a quota of vcpu would be exceeded [quota instance 6]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'vcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
-  SELECT RAISE(ABORT, 'instance: a quota of rcpu would be exceeded [quota instance 7]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'rcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
-  SELECT RAISE(ABORT, 'instance: a quota of mem would be exceeded [quota instance 8]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'mem' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of instances would be exceeded [quota instance 3]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'instances' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of vcpu would be exceeded [quota instance 4]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'vcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of rcpu would be exceeded [quota instance 5]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'rcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of mem would be exceeded [quota instance 6]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'mem' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
   SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'instance', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'tenant', NEW."tenant", 'name', NEW."name", 'state', NEW."state", 'vcpu', NEW."vcpu", 'rcpu', CASE WHEN NEW."rcpu" IS NOT NULL THEN printf('%!.17g', NEW."rcpu") END, 'mem', NEW."mem", 'ns', NEW."ns" || '', 'cpu_profile', NEW."cpu_profile", 'boot', NEW."boot", 'firmware', NEW."firmware", 'user_data', NEW."user_data") FROM "_meta";
 END;
@@ -1258,10 +1258,10 @@ END;
 CREATE TRIGGER "instance.after.update" AFTER UPDATE ON "instance" BEGIN
   SELECT RAISE(ABORT, 'instance.ns: must be a list, each item an IP address like `192.168.0.1` or `192.168.0.1/24` [type instance ns]') WHERE EXISTS (SELECT 1 FROM json_each(NEW."ns") WHERE NOT ("type" = 'text'));
   INSERT INTO "_inet" ("value") SELECT "value" FROM json_each(NEW."ns") WHERE NEW."ns" IS NOT OLD."ns";
-  SELECT RAISE(ABORT, 'instance: a quota of instances would be exceeded [quota instance 5]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'instances' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
-  SELECT RAISE(ABORT, 'instance: a quota of vcpu would be exceeded [quota instance 6]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."vcpu", 0) > coalesce(OLD."vcpu", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'vcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
-  SELECT RAISE(ABORT, 'instance: a quota of rcpu would be exceeded [quota instance 7]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."rcpu", 0) > coalesce(OLD."rcpu", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'rcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
-  SELECT RAISE(ABORT, 'instance: a quota of mem would be exceeded [quota instance 8]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."mem", 0) > coalesce(OLD."mem", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'mem' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of instances would be exceeded [quota instance 3]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'instances' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of vcpu would be exceeded [quota instance 4]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."vcpu", 0) > coalesce(OLD."vcpu", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'vcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."vcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of rcpu would be exceeded [quota instance 5]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."rcpu", 0) > coalesce(OLD."rcpu", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'rcpu' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."rcpu", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
+  SELECT RAISE(ABORT, 'instance: a quota of mem would be exceeded [quota instance 6]') WHERE (OLD."tenant" IS NOT NEW."tenant" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR coalesce(NEW."mem", 0) > coalesce(OLD."mem", 0)) AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'mem' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND (q."cpu_profile" IS NULL OR q."cpu_profile" = NEW."cpu_profile") AND q."limit" < (SELECT coalesce(sum(coalesce(it."mem", 0)), 0) FROM "instance" AS it WHERE it."tenant" = q."tenant" AND (q."cpu_profile" IS NULL OR q."cpu_profile" = it."cpu_profile")));
   SELECT RAISE(ABORT, 'address: a quota of ips would be exceeded [quota address 2]') WHERE (OLD."tenant" IS NOT NEW."tenant") AND EXISTS (SELECT 1 FROM "quota" AS q WHERE q."type" = 'ips' AND q."tenant" = (SELECT it."tenant" FROM "instance" AS it WHERE it."uuid" = NEW."uuid") AND q."limit" < (SELECT coalesce(sum(1), 0) FROM "address" AS it JOIN "vnic" AS p0 ON p0."uuid" = it."vnic" JOIN "instance" AS p1 ON p1."uuid" = p0."instance" WHERE p1."tenant" = q."tenant" AND (q."network" IS NULL OR q."network" = it."network")));
   INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'instance', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'tenant', NEW."tenant", 'name', NEW."name", 'state', NEW."state", 'vcpu', NEW."vcpu", 'rcpu', CASE WHEN NEW."rcpu" IS NOT NULL THEN printf('%!.17g', NEW."rcpu") END, 'mem', NEW."mem", 'ns', NEW."ns" || '', 'cpu_profile', NEW."cpu_profile", 'boot', NEW."boot", 'firmware', NEW."firmware", 'user_data', NEW."user_data") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."tenant" IS NOT NEW."tenant" OR OLD."name" IS NOT NEW."name" OR OLD."state" IS NOT NEW."state" OR OLD."vcpu" IS NOT NEW."vcpu" OR OLD."rcpu" IS NOT NEW."rcpu" OR OLD."mem" IS NOT NEW."mem" OR OLD."ns" IS NOT NEW."ns" OR OLD."cpu_profile" IS NOT NEW."cpu_profile" OR OLD."boot" IS NOT NEW."boot" OR OLD."firmware" IS NOT NEW."firmware" OR OLD."user_data" IS NOT NEW."user_data";
 END;
@@ -1372,8 +1372,8 @@ CREATE TABLE "vdisk" (
   FOREIGN KEY ("image") REFERENCES "image" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("storage_pool") REFERENCES "storage_pool" ("uuid") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
   CONSTRAINT "vdisk: exactly one of volume and image is needed or, in a template, storage_pool with size [check vdisk 1]" CHECK (("volume" IS NOT NULL AND "image" IS NULL AND "storage_pool" IS NULL AND "size" IS NULL) OR ("volume" IS NULL AND "image" IS NOT NULL AND "storage_pool" IS NULL AND "size" IS NULL) OR ("volume" IS NULL AND "image" IS NULL AND "storage_pool" IS NOT NULL AND "size" IS NOT NULL)),
-  CONSTRAINT "vdisk: size must be positive [check vdisk 2]" CHECK ("size" IS NULL OR "size" > 0),
-  CONSTRAINT "vdisk: index must not be negative [check vdisk 3]" CHECK ("index" >= 0)
+  CONSTRAINT "vdisk: size must be 1 to 2147483648 [check vdisk 2]" CHECK ("size" IS NULL OR "size" BETWEEN 1 AND 2147483648),
+  CONSTRAINT "vdisk: index must be 0 to 255 [check vdisk 3]" CHECK ("index" BETWEEN 0 AND 255)
 ) STRICT;
 
 CREATE UNIQUE INDEX "vdisk.unique.0" ON "vdisk" ("instance", "index");
@@ -1421,7 +1421,7 @@ CREATE TABLE "vnic" (
   PRIMARY KEY ("uuid"),
   FOREIGN KEY ("instance") REFERENCES "instance" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("switch") REFERENCES "switch" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
-  CONSTRAINT "vnic: index must not be negative [check vnic 1]" CHECK ("index" >= 0)
+  CONSTRAINT "vnic: index must be 0 to 255 [check vnic 1]" CHECK ("index" BETWEEN 0 AND 255)
 ) STRICT;
 
 CREATE UNIQUE INDEX "vnic.unique.0" ON "vnic" ("instance", "index");

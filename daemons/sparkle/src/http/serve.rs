@@ -31,6 +31,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The most that the head of a request may have, bytes: a URL of the longest kind with all headers.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
+/// How a connection begins where TLS is spoken, and no request of HTTP does: the type of a handshake's record (RFC 8446).
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Where a request comes from: the other end of its connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
@@ -83,26 +86,34 @@ impl Door {
     async fn open(self, stream: TcpStream, address: SocketAddr, place: Result<Place, Place>) {
         // Answers are written whole; waiting for more to send along would only delay them.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = self.tls.clone() else { return self.talk(stream, address, &place).await };
+        let refused = place.is_err().then_some(Refused::Full(self.limits.connections_max));
+        let Some(tls) = self.tls.clone() else { return self.talk(stream, address, refused).await };
+        let mut first = [0];
+        match tokio::time::timeout(self.limits.handshake_max, stream.peek(&mut first)).await {
+            Ok(Ok(1)) if first != [TLS_HANDSHAKE] => {
+                return self.talk(stream, address, Some(Refused::Plain)).await;
+            }
+            Ok(Ok(1)) => {}
+            _ => return tracing::debug!(%address, "the other end began nothing in time"),
+        }
         match tokio::time::timeout(self.limits.handshake_max, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.talk(stream, address, &place).await,
+            Ok(Ok(stream)) => self.talk(stream, address, refused).await,
             Ok(Err(error)) => tracing::debug!(%address, "no TLS: {error}"),
             Err(_) => tracing::debug!(%address, "the TLS handshake took too long"),
         }
     }
 
-    async fn talk<S>(self, stream: S, address: SocketAddr, place: &Result<Place, Place>)
+    async fn talk<S>(self, stream: S, address: SocketAddr, refused: Option<Refused>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(address));
-            let router = place.is_ok().then(|| self.router.clone());
-            let full = self.limits.connections_max;
+            let router = self.router.clone();
             async move {
-                match router {
-                    Some(router) => router.oneshot(request.map(Body::new)).await,
-                    None => Ok::<_, Infallible>(refusal(full)),
+                match refused {
+                    None => router.oneshot(request.map(Body::new)).await,
+                    Some(refused) => Ok::<_, Infallible>(refused.response()),
                 }
             }
         });
@@ -126,11 +137,27 @@ impl Door {
     }
 }
 
-fn refusal(connections_max: usize) -> Response {
-    let message = format!("{connections_max} connections are open already, or most of them are yours");
-    let mut response = Fault::busy(message).into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+/// Why a connection is told one thing, and closed.
+#[derive(Clone, Copy)]
+enum Refused {
+    /// There are as many already as may be.
+    Full(usize),
+    /// It speaks HTTP where TLS is spoken.
+    Plain,
+}
+
+impl Refused {
+    fn response(self) -> Response {
+        let fault = match self {
+            Self::Full(max) => {
+                Fault::busy(format!("{max} connections are open already, or most of them are yours"))
+            }
+            Self::Plain => Fault::invalid("here TLS is spoken: write https:// instead of http://".to_owned()),
+        };
+        let mut response = fault.into_response();
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
 }
 
 /// Places for connections, most of which one address can have: a single client cannot keep all others out.

@@ -10,7 +10,7 @@ use crate::writer::{Answer, Request};
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use pony_core::document::{Effect, Reader, Tree, UrlPath, Write, evaluate, parse_body};
+use pony_core::document::{Effect, PlaceKind, Reader, Tree, UrlPath, Write, evaluate, parse_body};
 use pony_state::{Columns, RowOp, State};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -87,6 +87,13 @@ fn decide(
 ) -> Result<Effect, Fault> {
     let caller = &identity.caller(state)?;
     if !conditions.is_empty() {
+        if tree.place(url)?.0 != PlaceKind::Entity {
+            return Err(Fault::invalid(
+                "If-Match and If-None-Match are about the entity that the URL names, and this URL names none; a patch \
+                 may begin with a `test` or an `x-verify` of what it relies on"
+                    .to_owned(),
+            ));
+        }
         let tag = etag(&Reader::new(tree, state, caller).entity(url)?);
         if conditions.misses(&tag) || conditions.excludes(&tag) {
             return Err(Fault::precondition());

@@ -171,6 +171,9 @@ fn bounded(table: &TableSchema, column: &ColumnSchema) -> Json {
         }
         _ => {}
     }
+    if let Some((min, max)) = column.range {
+        (schema["minimum"], schema["maximum"]) = (json!(min), json!(max));
+    }
     schema
 }
 

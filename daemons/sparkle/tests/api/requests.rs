@@ -208,6 +208,14 @@ async fn preconditions_hold_or_refuse() {
         let held = format!("{auth}{condition}\r\n");
         assert_eq!(send(&sparkle, "PATCH", &path, &held, &rename).await.status, status, "{condition}");
     }
+    // A collection has no tag that anybody could have read.
+    let held = format!("{auth}If-Match: {tag}\r\n");
+    for (method, path, body) in [("POST", "/v1/tenant/", tenant("other")), ("PATCH", "/v1/", "[]".to_owned())]
+    {
+        let refused = send(&sparkle, method, path, &held, &body).await;
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(refused.status == 400 && message.contains("this URL names none"), "{message}");
+    }
     sparkle.shutdown().await;
 }
 

@@ -70,8 +70,12 @@ async fn https_is_served_and_a_changed_certificate_taken_over_unless_it_is_broke
     let mut silent = TcpStream::connect(sparkle.api()).await.unwrap();
     let closed = tokio::time::timeout(PATIENCE, silent.read(&mut [0; 1])).await.expect("it is never closed");
     assert!(closed.is_err() || closed.is_ok_and(|bytes| bytes == 0));
-    let plain = crate::client::try_send(sparkle.api(), "GET", "/", "", "").await;
-    assert!(plain.is_none(), "plain HTTP is not spoken");
+    let plain = crate::client::try_send(sparkle.api(), "GET", "/", "", "").await.expect("it is told so");
+    assert!(
+        plain.status == 400 && plain.body.contains("write https:// instead of http://"),
+        "{}",
+        plain.body
+    );
 
     // A certificate without its key is not taken: whoever replaces both has to begin with one of them.
     std::fs::copy(at("two.pem"), at("cert.pem")).unwrap();
