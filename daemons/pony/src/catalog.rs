@@ -1,5 +1,6 @@
 //! What tables there are and where they are mounted, as `GET /v1/schema` tells. No table is known here by name.
 
+use crate::browse::Located;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
@@ -35,7 +36,24 @@ pub struct Column {
     pub references: Option<String>,
     /// Whether it stands in the key, desired, current part.
     pub parts: Vec<String>,
+    /// What becomes of the row when that one goes: `cascade` and the like.
+    pub on_delete: Option<String>,
+    /// Whether the row belongs to that one.
+    pub follows: bool,
 }
+
+/// A column by which the rows of a table refer to those of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// The table that refers.
+    pub table: String,
+    /// By which column.
+    pub column: String,
+}
+
+/// References that keep nothing alive, though the schema says so: what a volume is made for, and whose it is. It is
+/// ordered deleted then, and its row lets go of them.
+const GIVEN_UP: [(&str, &str); 2] = [("volume", "tenant"), ("volume", "image")];
 
 /// A place where a table's rows appear.
 #[derive(Debug, Clone)]
@@ -151,6 +169,68 @@ impl Catalog {
         ways
     }
 
+    /// Where rows go along when one of a table is removed. What the cloud keeps for itself is left out.
+    #[must_use]
+    pub fn going_along(&self, table: &str) -> Vec<Referrer> {
+        let is_ordered = |name: &str| self.mounts.iter().any(|mount| mount.table == name && mount.writable);
+        let tables = self.tables.values().filter(|it| is_ordered(&it.name));
+        let columns = tables.flat_map(|it| it.columns.iter().map(move |(name, column)| (it, name, column)));
+        let goes = columns.filter(|(it, name, column)| {
+            column.references.as_deref() == Some(table)
+                && (column.on_delete.as_deref() == Some("cascade")
+                    || GIVEN_UP.contains(&(it.name.as_str(), name.as_str())))
+        });
+        goes.map(|(it, name, _)| Referrer { table: it.name.clone(), column: name.clone() }).collect()
+    }
+
+    /// The columns that say what a table's rows belong to.
+    pub fn owners(&self, table: &str) -> impl Iterator<Item = String> {
+        let columns = self.table(table).into_iter().flat_map(|table| &table.columns);
+        columns.filter(|(_, column)| column.follows).map(|(name, _)| name.clone())
+    }
+
+    /// Whether hosts have something of a table's rows, and tell how they do: there is a `host_…` table of it.
+    #[must_use]
+    pub fn is_realized(&self, table: &str) -> bool {
+        self.tables.contains_key(&format!("host_{table}"))
+    }
+
+    /// Paths at which a row may appear, its own first: where its columns say what is above it.
+    #[must_use]
+    pub fn places(&self, table: &str, row: &Located) -> Vec<Vec<String>> {
+        let mut places = vec![row.path.clone()];
+        let Some(columns) = self.table(table).map(|table| &table.columns) else { return places };
+        for mount in self.mounts.iter().filter(|mount| mount.table == table) {
+            let above = match mount.path.as_slice() {
+                [_] => Some(Vec::new()),
+                [parent, _] => self.mount(std::slice::from_ref(parent)).and_then(|above| {
+                    let refers =
+                        |(_, column): &(&String, &Column)| column.references.as_ref() == Some(&above.table);
+                    let (name, _) = columns.iter().find(refers)?;
+                    Some(vec![parent.clone(), row.row.desired_text(name)?.to_owned()])
+                }),
+                _ => None,
+            };
+            let own = mount.path.last().map(|name| vec![name.clone(), row.key.clone()]);
+            places.extend(
+                above.zip(own).map(|(above, own)| [above, own].concat()).filter(|it| *it != row.path),
+            );
+        }
+        places
+    }
+
+    /// The name under which a table is mounted right below an entity's path.
+    #[must_use]
+    pub fn child(&self, place: &[String], table: &str) -> Option<String> {
+        let above: Vec<&String> = place.iter().step_by(2).collect();
+        let is_there = |mount: &&Mount| {
+            mount.table == table
+                && mount.path.len() == above.len() + 1
+                && mount.path.iter().zip(&above).all(|(a, b)| a == *b)
+        };
+        self.mounts.iter().find(is_there).and_then(|mount| mount.path.last().cloned())
+    }
+
     /// Whether every row of the table appears at this mount.
     fn is_complete(&self, mount: &Mount) -> bool {
         let Some(table) = self.tables.get(&mount.table) else { return false };
@@ -193,6 +273,8 @@ fn read_table(name: &str, endpoint: &Json) -> Table {
         nullable: described["nullable"].as_bool().unwrap_or_default(),
         references: described["references"].as_str().map(str::to_owned),
         parts: strings(&described["parts"]),
+        on_delete: described["on_delete"].as_str().map(str::to_owned),
+        follows: described["follows"].as_bool().unwrap_or_default(),
     };
     let described = endpoint["columns"].as_object().into_iter().flatten();
     Table {

@@ -19,11 +19,12 @@ use std::path::PathBuf;
     after_help = "PONY_AUTH=email:password signs in, or PONY_TOKEN with a token, else what `pony login` stored."
 )]
 pub struct Cli {
-    /// Where Sparkle is [default: what `pony login` stored, else http://127.0.0.1:9860]
-    #[arg(long, env = "PONY_URL", global = true)]
+    // The environment is read by hand: clap takes what it says for something that was written, and shows it in usage lines.
+    /// Where Sparkle is [env: PONY_URL] [default: what `pony login` stored, else http://127.0.0.1:9860]
+    #[arg(long, global = true)]
     pub url: Option<String>,
-    /// Trust servers that this certificate (PEM) vouches for, besides those that the system trusts
-    #[arg(long, env = "PONY_CACERT", value_name = "FILE", global = true)]
+    /// Trust servers that this certificate (PEM) vouches for, besides those that the system trusts [env: PONY_CACERT]
+    #[arg(long, value_name = "FILE", global = true)]
     pub cacert: Option<PathBuf>,
     /// Answer in JSON, for programs
     #[arg(long, global = true)]
@@ -31,6 +32,17 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The command line, with what the environment says where it says nothing.
+    #[must_use]
+    pub fn with_environment(mut self) -> Self {
+        let said = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        self.url = self.url.or_else(|| said("PONY_URL").map(|url| url.to_string_lossy().into_owned()));
+        self.cacert = self.cacert.or_else(|| said("PONY_CACERT").map(PathBuf::from));
+        self
+    }
 }
 
 /// What can be done.
@@ -160,6 +172,31 @@ pub struct DeleteArgs {
     /// The rows.
     #[command(flatten)]
     pub rows: KeysArgs,
+    /// How.
+    #[command(flatten)]
+    pub removal: RemovalArgs,
+}
+
+/// Which rows of a table to remove, and how.
+#[derive(Debug, Args)]
+pub struct DeleteRowsArgs {
+    /// The rows.
+    #[command(flatten)]
+    pub rows: KeysArgs,
+    /// How.
+    #[command(flatten)]
+    pub removal: RemovalArgs,
+}
+
+/// How to remove.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct RemovalArgs {
+    /// Do not ask, whoever loses something by it
+    #[arg(short, long, visible_alias = "force")]
+    pub yes: bool,
+    /// Waiting.
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 /// Which rows.
@@ -258,6 +295,9 @@ pub struct DeleteInstancesArgs {
     /// Also delete their volumes, but those that other instances use
     #[arg(long)]
     pub volumes: bool,
+    /// How.
+    #[command(flatten)]
+    pub removal: RemovalArgs,
 }
 
 /// `pony instance move`
@@ -306,7 +346,7 @@ pub enum ImageCommand {
     /// Make an image from a URI, with a backing volume in each pool
     Add(ImageAddArgs),
     /// Delete images
-    Delete(KeysArgs),
+    Delete(DeleteRowsArgs),
 }
 
 /// `pony image add`
@@ -334,7 +374,7 @@ pub enum VolumeCommand {
     /// Make a volume, empty or filled from an image
     Add(VolumeAddArgs),
     /// Delete volumes and what is on them
-    Delete(KeysArgs),
+    Delete(DeleteRowsArgs),
 }
 
 /// `pony volume add`

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 static HEAP: Heap = Heap;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse().with_environment();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(pony::cmd::run(cli)),

@@ -3,6 +3,7 @@
 use crate::browse::{BrowseError, Browser, Located};
 use crate::catalog::Table;
 use crate::names::Names;
+use crate::plain;
 use crate::row::Row;
 use crate::text::{Grid, percent, short, size_mib, span};
 use crate::why::{self, HostState, VolumeState};
@@ -12,8 +13,6 @@ use serde_json::Value as Json;
 const EXPLAINED_MAX: usize = 50;
 /// Characters of an event's key that tell it from others, and that commands take for all of it.
 const EVENT_KEY_CHARS: usize = 8;
-/// Columns that a table without a list of its own shows of each part.
-const PLAIN_COLUMNS_MAX: usize = 6;
 
 /// The list of a table's rows.
 ///
@@ -32,7 +31,7 @@ pub async fn list(
         "storage_pool" => pools(browser, rows, now_unix_s).await,
         "host" => Ok(hosts(rows)),
         "event" => events(browser, rows, now_unix_s).await,
-        _ => Ok(plain(table, rows, now_unix_s)),
+        _ => plain::list(browser, table, rows, now_unix_s).await,
     }
 }
 
@@ -277,41 +276,6 @@ async fn events(browser: &mut Browser<'_>, rows: &[Located], now_unix_s: i64) ->
     Ok(grid)
 }
 
-/// A table that has no list of its own: the first plain columns of both parts.
-fn plain(table: &Table, rows: &[Located], now_unix_s: i64) -> Grid {
-    const ELSEWHERE: [&str; 7] = ["name", "state", "status", "error", "attempts", "next_retry", "data"];
-    let of = |part: &str| -> Vec<&str> {
-        let belongs = |(name, column): &(&String, &crate::catalog::Column)| {
-            column.parts.iter().any(|own| own == part)
-                && column.kind != "json"
-                && !ELSEWHERE.contains(&name.as_str())
-                && !table.key.contains(name)
-        };
-        table.columns.iter().filter(belongs).map(|(name, _)| name.as_str()).take(PLAIN_COLUMNS_MAX).collect()
-    };
-    let (desired, current) = (of("desired"), of("current"));
-    let title = |name: &str| name.to_uppercase();
-    let mut header = vec!["KEY".to_owned(), "NAME".to_owned(), "DESIRED".to_owned(), "CURRENT".to_owned()];
-    header.extend(desired.iter().map(|name| title(name)));
-    header.extend(current.iter().map(|name| format!("({})", title(name))));
-    header.push("WHY".to_owned());
-    let mut grid = Grid::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
-    for row in rows {
-        let (ordered, actual) = (row.row.desired("state"), row.row.current("status"));
-        let mut cells = vec![
-            short(&row.key).to_owned(),
-            row.row.name().unwrap_or_default().to_owned(),
-            text(ordered),
-            text(actual),
-        ];
-        cells.extend(desired.iter().map(|name| text(row.row.desired(name))));
-        cells.extend(current.iter().map(|name| text(row.row.current(name))));
-        cells.push(why::trouble(&row.row, now_unix_s));
-        grid.push(cells);
-    }
-    grid
-}
-
 /// All columns of one row, desired and current side by side.
 #[must_use]
 pub fn detail(table: &Table, row: &Located) -> Grid {
@@ -329,7 +293,7 @@ pub fn detail(table: &Table, row: &Located) -> Grid {
 }
 
 /// A value as a cell of a list.
-fn text(value: Option<&Json>) -> String {
+pub(crate) fn text(value: Option<&Json>) -> String {
     match value {
         Some(Json::String(text)) => short(text).to_owned(),
         other => whole(other),
@@ -340,6 +304,10 @@ fn whole(value: Option<&Json>) -> String {
     match value {
         None | Some(Json::Null) => String::new(),
         Some(Json::String(text)) => text.clone(),
+        // A fraction that is none is a figure like any other.
+        Some(Json::Number(number)) if number.is_f64() => {
+            number.as_f64().map_or_else(|| number.to_string(), |figure| figure.to_string())
+        }
         Some(Json::Array(items)) => items.iter().map(|item| whole(Some(item))).collect::<Vec<_>>().join(", "),
         Some(other) => other.to_string(),
     }

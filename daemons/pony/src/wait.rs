@@ -43,25 +43,47 @@ pub enum WaitError {
     Browse(#[from] BrowseError),
 }
 
+/// Until when a command waits, for all that it waits for.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    limit_s: u64,
+    end: Instant,
+}
+
+impl Limit {
+    /// As long as the user said, from now on.
+    #[must_use]
+    pub fn of(args: WaitArgs) -> Self {
+        Self { limit_s: args.timeout, end: Instant::now() + Duration::from_secs(args.timeout) }
+    }
+}
+
 /// Looks again and again until it is done; tells each progress once.
 ///
 /// # Errors
 /// See [`WaitError`]. A Sparkle that is away for a while is waited for, too.
 pub async fn until(
     session: &Session,
-    args: WaitArgs,
+    limit: Limit,
     what: &str,
     look: impl AsyncFnMut(&mut Browser<'_>) -> Result<Look, BrowseError>,
 ) -> Result<(), WaitError> {
     tokio::select! {
-        result = look_until(session, args.timeout, what, look) => result,
+        result = look_until(session, limit, what, look) => result,
         Ok(()) = tokio::signal::ctrl_c() => Err(WaitError::Interrupted { what: what.to_owned() }),
     }
 }
 
-/// A wait that only grows shorter is no news.
-fn without_countdown(progress: &str) -> &str {
-    progress.split(", next try in").next().unwrap_or_default()
+/// What is told without how long it has gone on, or is still to go: that alone is no news.
+fn without_clock(progress: &str) -> String {
+    let mut text = progress.to_owned();
+    for before in ["next try in ", "tried again for "] {
+        if let Some(at) = text.find(before).map(|at| at + before.len()) {
+            let end = text[at..].find([')', ';']).map_or(text.len(), |length| at + length);
+            text.replace_range(at..end, "");
+        }
+    }
+    text
 }
 
 /// Looks; what it tells has names where hosts know UUIDs only.
@@ -77,11 +99,11 @@ async fn look_once(
 
 async fn look_until(
     session: &Session,
-    limit_s: u64,
+    limit: Limit,
     what: &str,
     mut look: impl AsyncFnMut(&mut Browser<'_>) -> Result<Look, BrowseError>,
 ) -> Result<(), WaitError> {
-    let end = Instant::now() + Duration::from_secs(limit_s);
+    let Limit { limit_s, end } = limit;
     let (mut told, mut names) = (String::new(), Names::default());
     loop {
         let seen = match tokio::time::timeout_at(end, look_once(session, &mut look, &mut names)).await {
@@ -92,7 +114,7 @@ async fn look_until(
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => Look { done: false, progress: told.clone() },
         };
-        if without_countdown(&seen.progress) != without_countdown(&told) {
+        if without_clock(&seen.progress) != without_clock(&told) {
             note(&format!("{what}: {}", seen.progress));
             told = seen.progress;
         }
@@ -103,5 +125,29 @@ async fn look_until(
             return Err(WaitError::TooLong { what: what.to_owned(), limit_s, progress: told });
         }
         tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_passes_is_no_news() {
+        let same = [
+            ("no route (attempt 1, next try in 9 s)", "no route (attempt 1, next try in 2 min)"),
+            (
+                "being tried again for 1 s; before: x (attempt 1)",
+                "being tried again for 9 s; before: x (attempt 1)",
+            ),
+        ];
+        for (one, other) in same {
+            assert_eq!(without_clock(one), without_clock(other));
+        }
+        assert_ne!(
+            without_clock("x (attempt 1, next try in 9 s)"),
+            without_clock("x (attempt 2, next try in 9 s)")
+        );
+        assert_eq!(without_clock("42 % filled"), "42 % filled");
     }
 }

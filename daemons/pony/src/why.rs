@@ -96,16 +96,32 @@ pub fn best(rows: &[Row]) -> Option<&Row> {
 /// The error that a host reports with a row, how often it tried and when it tries again.
 #[must_use]
 pub fn trouble(row: &Row, now_unix_s: i64) -> String {
+    match (failure(row, now_unix_s), tried_again_s(row, now_unix_s)) {
+        (failure, Some(seconds)) if !failure.is_empty() => {
+            format!("being tried again for {}; before: {failure}", span(seconds))
+        }
+        (failure, _) => failure,
+    }
+}
+
+/// What went wrong, how often it was tried, and when it is tried next.
+fn failure(row: &Row, now_unix_s: i64) -> String {
     let Some(error) = row.current_text("error") else { return String::new() };
     let attempts = row.current("attempts").and_then(Json::as_i64).filter(|attempts| *attempts > 0);
-    let retry = row.current("next_retry").and_then(Json::as_i64);
-    let mut notes = Vec::new();
-    notes.extend(attempts.map(|attempts| format!("attempt {attempts}")));
-    notes.extend(retry.map(|at| match at - now_unix_s {
-        ..=0 => "trying again now".to_owned(),
-        seconds => format!("next try in {}", span(seconds)),
-    }));
+    let wait_s = next_retry(row).map(|at| at - now_unix_s).filter(|seconds| *seconds > 0);
+    let attempts = attempts.map(|attempts| format!("attempt {attempts}"));
+    let next = wait_s.map(|seconds| format!("next try in {}", span(seconds)));
+    let notes: Vec<String> = attempts.into_iter().chain(next).collect();
     if notes.is_empty() { error.to_owned() } else { format!("{error} ({})", notes.join(", ")) }
+}
+
+fn next_retry(row: &Row) -> Option<i64> {
+    row.current("next_retry").and_then(Json::as_i64)
+}
+
+/// For how many seconds a failed order is being tried again, if it is: hosts leave standing when the try was due.
+fn tried_again_s(row: &Row, now_unix_s: i64) -> Option<i64> {
+    next_retry(row).map(|at| now_unix_s - at).filter(|seconds| *seconds >= 0)
 }
 
 fn waiting_for(volume: &VolumeState, now_unix_s: i64) -> Option<String> {
@@ -117,13 +133,14 @@ fn waiting_for(volume: &VolumeState, now_unix_s: i64) -> Option<String> {
 
 /// What keeps a volume from being ready, or how far it is. Once bytes come again, what went wrong before is history.
 fn filling(row: &Row, now_unix_s: i64) -> String {
-    let trouble = trouble(row, now_unix_s);
-    let tries_again = row.current("next_retry").and_then(Json::as_i64).is_some_and(|at| at <= now_unix_s);
+    let failure = failure(row, now_unix_s);
     let comes = row.current("progress").and_then(Json::as_f64).is_some_and(|progress| progress > 0.0);
-    match trouble.is_empty() {
+    match failure.is_empty() {
         true => progress(row),
-        false if tries_again && comes => format!("{}; before: {trouble}", progress(row)),
-        false => trouble,
+        false if comes && tried_again_s(row, now_unix_s).is_some() => {
+            format!("{}; before: {failure}", progress(row))
+        }
+        false => trouble(row, now_unix_s),
     }
 }
 
@@ -231,13 +248,14 @@ mod tests {
             ("present", json!(null), "not there yet"),
             ("present", json!({"status": "ready"}), ""),
             ("present", json!({"status": "initializing", "progress": 0.5}), "50 % filled"),
-            ("present", broken(), "disk full (attempt 2, trying again now)"),
-            ("present", again(0.0, 900), "no route (attempt 1, trying again now)"),
-            ("present", again(0.5, 900), "50 % filled; before: no route (attempt 1, trying again now)"),
+            ("present", broken(), "being tried again for 100 s; before: disk full (attempt 2)"),
+            ("present", again(0.0, 900), "being tried again for 100 s; before: no route (attempt 1)"),
+            ("present", again(0.0, 1000), "being tried again for 0 s; before: no route (attempt 1)"),
+            ("present", again(0.5, 900), "50 % filled; before: no route (attempt 1)"),
             ("present", again(0.5, 1002), "no route (attempt 1, next try in 2 s)"),
             ("present", json!({"status": "absent"}), "not there yet"),
             ("deleted", json!({"status": "ready"}), "being deleted"),
-            ("deleted", broken(), "disk full (attempt 2, trying again now)"),
+            ("deleted", broken(), "being tried again for 100 s; before: disk full (attempt 2)"),
         ] {
             assert_eq!(volume(&row(state, current), 1000), expected);
         }

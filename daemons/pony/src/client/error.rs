@@ -1,6 +1,8 @@
 //! Why a request failed.
 
 use serde::Deserialize;
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 /// What the API says when it refuses.
@@ -49,7 +51,7 @@ pub enum ClientError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// Nobody answered, or not in time.
     #[error("no answer from {url}")]
@@ -59,6 +61,12 @@ pub enum ClientError {
         /// Why.
         #[source]
         source: reqwest::Error,
+    },
+    /// Somebody answered, but not in TLS.
+    #[error("{url} does not speak TLS; write http:// instead of https://, if nobody between can listen")]
+    Plain {
+        /// Where.
+        url: String,
     },
     /// The API refused, as nobody said who asks.
     #[error("{url} needs to know who asks: set PONY_AUTH=email:password or PONY_TOKEN, or run `pony login`")]
@@ -88,6 +96,20 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// What to say of a request that got no answer from `url`.
+    pub(super) fn unanswered(url: String, source: reqwest::Error) -> Self {
+        // What an I/O error holds is not what it calls its source.
+        fn cause<'a>(of: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+            let held = of.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            held.map(|it| it as &(dyn Error + 'static)).or_else(|| (*of).source())
+        }
+        let speaks_no_tls = |error: &(dyn Error + 'static)| {
+            matches!(error.downcast_ref(), Some(rustls::Error::InvalidMessage(_)))
+        };
+        let mut causes = std::iter::successors(Some(&source as &(dyn Error + 'static)), cause);
+        if causes.any(speaks_no_tls) { Self::Plain { url } } else { Self::Unreachable { url, source } }
+    }
+
     /// The HTTP status of a refusal.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -167,7 +167,7 @@ impl Client {
         if let Some(patch) = patch {
             request = request.header("content-type", "application/json-patch+json").body(patch);
         }
-        let unreachable = |source| ClientError::Unreachable { url: self.base.to_string(), source };
+        let unreachable = |source| ClientError::unanswered(self.base.to_string(), source);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = self.body(response, &shown).await?;

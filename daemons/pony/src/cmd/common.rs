@@ -2,6 +2,7 @@
 
 use crate::browse::{Browser, Located};
 use crate::session::{Session, note};
+use crate::text::short;
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json, json};
 
@@ -97,10 +98,15 @@ pub(super) fn tell_created(session: &Session, table: &str, name: &str, key: &str
     )
 }
 
-/// Some rows by name, for a message.
+/// Some rows as a message offers them for choice: by name, those whose name others have, too, by UUID.
 fn labels(rows: &[Located]) -> String {
     const SHOWN: usize = 8;
-    let labels: Vec<&str> = rows.iter().take(SHOWN).map(Located::label).collect();
+    let is_unique = |row: &Located| rows.iter().filter(|it| it.label() == row.label()).count() == 1;
+    let word =
+        |row: &Located| if is_unique(row) { row.label().to_owned() } else { short(&row.key).to_owned() };
+    let mut labels: Vec<String> = rows.iter().map(word).collect();
+    labels.sort_unstable();
+    labels.truncate(SHOWN);
     let more = if rows.len() > SHOWN { "|…" } else { "" };
     format!("{}{more}", labels.join("|"))
 }

@@ -208,7 +208,8 @@ async fn demonstrate(session: &Session, image: &str) -> anyhow::Result<()> {
         image.to_owned()
     } else {
         let path = std::fs::canonicalize(image).with_context(|| format!("the demo image {image}"))?;
-        format!("file:{}", path.display())
+        let uri = reqwest::Url::from_file_path(&path).ok();
+        uri.with_context(|| format!("{} cannot be written as an address", path.display()))?.to_string()
     };
     let orders: [&[&str]; 3] = [
         &["image", "add", "demo", &uri, "--wait"],

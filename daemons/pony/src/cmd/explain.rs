@@ -40,6 +40,9 @@ async fn place(browser: &mut Browser<'_>, words: &[String]) -> anyhow::Result<(S
 /// Goes down a path step by step; each row may be named as everywhere.
 async fn by_path(browser: &mut Browser<'_>, path: &str) -> anyhow::Result<(String, Located)> {
     let path = path.trim_start_matches("/v1/").trim_matches('/');
+    if path.is_empty() || path == "v1" {
+        bail!("`/` is the whole cloud; name a row in it, as in /tenant/acme/instance/web");
+    }
     let steps: Vec<&str> = path.split('/').filter(|step| *step != "children").collect();
     let mut found: Option<(String, Located)> = None;
     for pair in steps.chunks(2) {

@@ -1,12 +1,13 @@
 //! `pony instance create|start|stop|pause|delete`
 
 use super::common::{made, merge, note_first_tenant, path, pool, progress, size_mib, tell_created, tenant};
-use super::delete::{removal, tell_deleted};
+use super::delete::remove;
 use crate::browse::{Browser, Located};
-use crate::cli::{CreateArgs, DeleteInstancesArgs, InstancesArgs, WaitArgs};
+use crate::cli::{CreateArgs, DeleteInstancesArgs, InstancesArgs};
+use crate::fallout::Item;
 use crate::overview;
 use crate::session::{Session, note, now_unix_s};
-use crate::wait::{self, Look};
+use crate::wait::{self, Limit, Look};
 use anyhow::Context;
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
@@ -25,7 +26,7 @@ pub(super) async fn create(session: &Session, args: &CreateArgs) -> anyhow::Resu
     if args.wait.wait {
         let state = if args.stopped { "stopped" } else { "running" };
         let path = path(&["tenant", &tenant, "instance", INSTANCE], &uuids);
-        arrive(session, args.wait, &path, &args.name, state).await?;
+        arrive(session, Limit::of(args.wait), &path, &args.name, state).await?;
     }
     Ok(())
 }
@@ -95,8 +96,9 @@ pub(super) async fn order(session: &Session, args: &InstancesArgs, state: &str) 
         session.tell(&format!("ordered instance {} to be {state}", instance.label()), &fact)?;
     }
     if args.wait.wait {
+        let limit = Limit::of(args.wait);
         for instance in &instances {
-            arrive(session, args.wait, &instance.path, instance.label(), state).await?;
+            arrive(session, limit, &instance.path, instance.label(), state).await?;
         }
     }
     Ok(())
@@ -116,7 +118,7 @@ async fn chosen(browser: &mut Browser<'_>, words: &[String]) -> anyhow::Result<V
 /// Waits until an instance is as ordered.
 async fn arrive(
     session: &Session,
-    args: WaitArgs,
+    limit: Limit,
     path: &[String],
     name: &str,
     state: &str,
@@ -128,22 +130,18 @@ async fn arrive(
         let status = row.row.current_text("status").unwrap_or("-");
         Ok(Look { done: status == state, progress: progress(status, &view.why) })
     };
-    Ok(wait::until(session, args, &what, look).await?)
+    Ok(wait::until(session, limit, &what, look).await?)
 }
 
 pub(super) async fn delete(session: &Session, args: &DeleteInstancesArgs) -> anyhow::Result<()> {
     let mut browser = session.browser();
     let instances = chosen(&mut browser, &args.instances).await?;
-    let mut operations: Vec<Json> = instances.iter().map(|row| removal("instance", row)).collect();
     let volumes = if args.volumes { own_volumes(&mut browser, &instances).await? } else { Vec::new() };
-    operations.extend(volumes.iter().map(|row| removal("volume", row)));
-    session.client.patch(&operations).await?;
-    for (kind, row) in
-        instances.iter().map(|row| ("instance", row)).chain(volumes.iter().map(|row| ("volume", row)))
-    {
-        tell_deleted(session, kind, row)?;
-    }
-    Ok(())
+    let items = |table: &str, rows: Vec<Located>| {
+        rows.into_iter().map(|row| Item { table: table.to_owned(), row }).collect::<Vec<_>>()
+    };
+    let doomed = [items("instance", instances), items("volume", volumes)].concat();
+    remove(session, doomed, args.removal).await
 }
 
 /// The volumes of instances that no other instance uses.

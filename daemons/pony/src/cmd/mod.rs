@@ -43,7 +43,7 @@ async fn give(session: &Session, command: Command) -> anyhow::Result<()> {
         Command::Login(_) | Command::Dev(_) | Command::Completion(_) => Ok(()),
         Command::Get(args) => get::run(session, args).await,
         Command::Apply(args) => apply::run(session, &args).await,
-        Command::Delete(args) => delete::run(session, &args.table, &args.rows).await,
+        Command::Delete(args) => delete::run(session, &args).await,
         Command::Instance(InstanceCommand::Create(args)) => instance::create(session, &args).await,
         Command::Instance(InstanceCommand::Start(args)) => instance::order(session, &args, "running").await,
         Command::Instance(InstanceCommand::Stop(args)) => instance::order(session, &args, "stopped").await,
@@ -53,9 +53,13 @@ async fn give(session: &Session, command: Command) -> anyhow::Result<()> {
         Command::Instance(InstanceCommand::Move(args)) => moves::instance(session, &args).await,
         Command::Host(command) => moves::hosts(session, &command).await,
         Command::Image(ImageCommand::Add(args)) => image::add(session, &args).await,
-        Command::Image(ImageCommand::Delete(rows)) => delete::run(session, "image", &rows).await,
+        Command::Image(ImageCommand::Delete(args)) => {
+            delete::rows(session, "image", &args.rows, args.removal).await
+        }
         Command::Volume(VolumeCommand::Add(args)) => volume::add(session, &args).await,
-        Command::Volume(VolumeCommand::Delete(rows)) => delete::run(session, "volume", &rows).await,
+        Command::Volume(VolumeCommand::Delete(args)) => {
+            delete::rows(session, "volume", &args.rows, args.removal).await
+        }
         Command::Explain(args) => explain::run(session, &args).await,
         Command::User(command) => account::user(session, &command).await,
         Command::Tenant(command) => account::tenant(session, &command).await,

@@ -6,7 +6,7 @@ use crate::browse::{Browser, Located};
 use crate::cli::{HostCommand, HostsArgs, MoveArgs, WaitArgs};
 use crate::overview;
 use crate::session::{Session, now_unix_s};
-use crate::wait::{self, Look};
+use crate::wait::{self, Limit, Look};
 use serde_json::json;
 
 /// Says where an instance is to be, or that it may be anywhere.
@@ -50,7 +50,7 @@ async fn arrive(session: &Session, args: WaitArgs, instance: &Located, host: &st
         let done = is_there && row.row.desired_text("state") == Some(status);
         Ok(Look { done, progress: progress(status, &view.why) })
     };
-    Ok(wait::until(session, args, &what, look).await?)
+    Ok(wait::until(session, Limit::of(args), &what, look).await?)
 }
 
 /// Says of hosts whether they may have instances.

@@ -5,7 +5,7 @@ use crate::browse::{Browser, Located};
 use crate::cli::VolumeAddArgs;
 use crate::overview;
 use crate::session::{Session, now_unix_s};
-use crate::wait::{self, Look};
+use crate::wait::{self, Limit, Look};
 use crate::why;
 use anyhow::Context;
 use serde_json::{Value as Json, json};
@@ -26,7 +26,7 @@ pub(super) async fn add(session: &Session, args: &VolumeAddArgs) -> anyhow::Resu
             let status = row.current_text("status").unwrap_or("-");
             Ok(Look { done: status == "ready", progress: progress(status, &why::volume(&row, now_unix_s())) })
         };
-        wait::until(session, args.wait, &format!("volume {}", args.name), look).await?;
+        wait::until(session, Limit::of(args.wait), &format!("volume {}", args.name), look).await?;
     }
     Ok(())
 }

@@ -83,6 +83,15 @@ impl Cloud {
         tx.commit();
     }
 
+    /// What hosts no longer report.
+    pub fn unreport(&self, table: &str, key: &[&str]) {
+        let document = &mut *self.document.lock().unwrap();
+        let key = Key(key.iter().map(|part| pony_state::Value::Uuid(part.parse().unwrap())).collect());
+        let mut tx = document.state.transaction();
+        tx.remove_part(table, &key, PartKind::Current).unwrap();
+        tx.commit();
+    }
+
     /// An entry of the log, which nobody writes but Sparkle.
     pub fn happened(&self, hash: &str, desired: &Json) {
         let document = &mut *self.document.lock().unwrap();

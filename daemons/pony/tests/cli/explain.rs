@@ -36,6 +36,10 @@ fn chain(cloud: &Cloud) -> (String, String) {
 fn a_chain_is_followed_to_its_last_cause_by_names() {
     let cloud = Cloud::start();
     let (web, volume) = chain(&cloud);
+    for whole in ["/", "", "/v1/"] {
+        let said = cloud.refused(&format!("explain {whole}"), 1);
+        assert!(said.contains("`/` is the whole cloud; name a row"), "{whole}: {said}");
+    }
     let said = cloud.pony("explain /tenant/acme/instance/web");
     for expected in [
         "instance web: ordered running, is starting: volume boot is not ready: waiting for image debian",

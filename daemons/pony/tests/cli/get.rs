@@ -67,6 +67,13 @@ fn lists_show_desired_current_and_why() {
         list.contains(&format!("web {short} running starting box-1 waiting for volume data: 42 % filled")),
         "{list:?}"
     );
+    // Tables without a list of their own go by names, too, and by all of a key of several columns.
+    let list = words(&cloud.pony("get vdisk"));
+    assert!(list[1].ends_with(" 0 web data"), "{list:?}");
+    cloud.report("host_instance", &[&host, &web], json!({"status": "starting", "attempts": 0}));
+    let list = words(&cloud.pony("get host-instance"));
+    assert!(list[0].starts_with("HOST INSTANCE ") && list[1].starts_with("box-1 web starting"), "{list:?}");
+    let list = words(&cloud.pony("get instances"));
     assert!(list.iter().any(|line| line.starts_with("off ") && line.ends_with(" stopped -")), "{list:?}");
     let list = words(&cloud.pony("get volume"));
     assert!(
@@ -230,4 +237,24 @@ fn a_server_that_is_not_sparkle_is_told_so() {
         assert!(said.contains("something else than Sparkle") || said.contains("status 302"), "{said}");
         server.join().unwrap();
     }
+}
+
+/// Somebody who set PONY_URL was told by every usage line that `--url` is needed.
+#[test]
+fn usage_lines_ask_for_what_is_needed_only() {
+    let cloud = Cloud::start();
+    let said = cloud.refused("explain", 2);
+    assert!(said.contains("Usage: pony explain <PATH> [ROW]") && !said.contains("--url"), "{said}");
+    let mut command = cloud.command(&["get", "host"]);
+    let output = finish(command.env("PONY_CACERT", "/nonexistent.pem").spawn().unwrap());
+    assert!(stderr(&output).contains("/nonexistent.pem"), "it is heeded all the same: {}", stderr(&output));
+}
+
+#[test]
+fn tls_where_none_is_spoken_is_told_what_would_be_right() {
+    let cloud = Cloud::start();
+    let mut command = cloud.command(&["get", "host"]);
+    let output = finish(command.env("PONY_URL", cloud.url().replace("http:", "https:")).spawn().unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("does not speak TLS; write http://"), "{}", stderr(&output));
 }

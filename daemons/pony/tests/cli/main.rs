@@ -5,6 +5,7 @@
 mod account;
 mod apply;
 mod cloud;
+mod delete;
 mod explain;
 mod get;
 mod order;

@@ -91,6 +91,11 @@ fn what_cannot_be_guessed_is_asked_for() {
     cloud.post("/tenant/", json!({"name": "other", "approved": true}));
     assert!(cloud.refused("instance create web", 1).contains("--tenant"));
     cloud.pony("instance create web --tenant other --stopped");
+    // Names that several have are no choice.
+    let twin = cloud.post("/tenant/", json!({"name": "other", "approved": true}));
+    let said = cloud.refused("instance create db", 1);
+    assert!(said.contains(&twin[..8]) && !said.contains("|other"), "{said}");
+    cloud.pony(&format!("delete tenant {twin}"));
     assert!(
         cloud.refused("instance create web --image dragon --tenant acme", 1).contains("no image `dragon`")
     );
