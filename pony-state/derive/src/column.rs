@@ -7,8 +7,8 @@ use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprRange, Field, Fields, Ident, Lit, LitStr, Path,
-    Result, Type,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Ident, Lit, LitStr, Path, Result,
+    Token, Type,
 };
 
 /// One column, as its field declares it.
@@ -107,8 +107,11 @@ impl<'a> Column<'a> {
             "immutable" => quote!(.immutable()),
             "secret" => quote!(.secret()),
             "range" => {
-                let range: ExprRange = meta.value()?.parse()?;
-                quote_spanned!(range.span()=> .range(#range))
+                // Not as an expression: those with dots take all of syn.
+                let input = meta.value()?;
+                let (low, to, high): (Lit, Token![..=], Lit) =
+                    (input.parse()?, input.parse()?, input.parse()?);
+                quote_spanned!(low.span()=> .range(#low #to #high))
             }
             "default" | "default_json" => self.default(meta, &known)?,
             _ => {
