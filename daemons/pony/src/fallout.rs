@@ -80,15 +80,15 @@ struct Search {
 }
 
 impl Search {
+    /// Looks only where somebody may miss something: what is an instance's own goes without a question, and without a
+    /// request.
     async fn follow(&mut self, browser: &mut Browser<'_>, item: &Item) -> Result<(), BrowseError> {
-        for referrer in browser.catalog().going_along(&item.table) {
+        for referrer in missed_along(browser.catalog(), &item.table) {
             for row in referring(browser, item, &referrer).await? {
                 let along = Item { table: referrer.table.clone(), row };
                 if self.met.insert(along.id()) {
                     self.found.push((referrer.clone(), along.clone()));
-                    if is_worth_following(browser.catalog(), &along.table) {
-                        Box::pin(self.follow(browser, &along)).await?;
-                    }
+                    Box::pin(self.follow(browser, &along)).await?;
                 }
             }
         }
@@ -135,13 +135,13 @@ async fn owner(browser: &mut Browser<'_>, item: &Item, column: &str) -> Result<O
     Ok(Some(found))
 }
 
-/// Whether somebody may miss something that goes along with rows of a table.
-fn is_worth_following(catalog: &Catalog, table: &str) -> bool {
-    let missed = |it: &Referrer| {
+/// Where rows of a table take something along that somebody may miss, themselves or by what they take along in turn.
+fn missed_along(catalog: &Catalog, table: &str) -> Vec<Referrer> {
+    let is_missed = |it: &Referrer| {
         catalog.is_realized(&it.table) || catalog.owners(&it.table).any(|column| column != it.column)
     };
-    let known = |it: &Referrer| missed(it) || (it.table != table && is_worth_following(catalog, &it.table));
-    catalog.going_along(table).iter().any(known)
+    let leads_on = |it: &Referrer| it.table != table && !missed_along(catalog, &it.table).is_empty();
+    catalog.going_along(table).into_iter().filter(|it| is_missed(it) || leads_on(it)).collect()
 }
 
 /// The rows that refer to one by a column: below it, where they are mounted there, else among all.

@@ -77,8 +77,18 @@ impl Leaving {
                 Err(error) => return Err(error),
             }
         }
-        let unsure = "gone; when its host is done with it, only operators of the cloud see";
-        Ok(Look { done: true, progress: if hidden { unsure.to_owned() } else { "gone".to_owned() } })
+        Ok(Look { done: true, progress: self.farewell(hidden).to_owned() })
+    }
+
+    /// What to say once nothing is told of it any more. `hidden`: of what hosts have, the caller may not know.
+    fn farewell(&self, hidden: bool) -> &'static str {
+        match self.item.table.as_str() {
+            _ if hidden => "gone; when its host is done with it, only operators of the cloud see",
+            // Their rows stand for what may still be at a host, and go with it.
+            "instance" | "volume" => "gone",
+            _ if self.views.is_empty() => "gone",
+            _ => "gone; hosts that had it clear it away",
+        }
     }
 
     fn why(&self, row: &Located) -> String {

@@ -203,7 +203,8 @@ mod tests {
         })
         .await;
         // The server stands for one that is elsewhere.
-        let client = |near| builder(TIMEOUT, near).resolve("images.example", address).build().unwrap();
+        let client =
+            |near| builder(TIMEOUT, near).no_proxy().resolve("images.example", address).build().unwrap();
         let uri =
             |nth: usize| Url::parse(&format!("http://images.example:{}/to/{nth}", address.port())).unwrap();
         for (nth, target) in targets.iter().enumerate() {

@@ -7,6 +7,7 @@ use crate::overview;
 use crate::session::{Session, now_unix_s};
 use crate::wait::{self, Limit, Look};
 use anyhow::Context;
+use pony_core::document::TEXT_CHARS_MAX;
 use serde_json::{Value as Json, json};
 
 /// What stands for the new image's UUID.
@@ -52,7 +53,12 @@ pub(super) async fn plan(
     for (index, pool) in pools.iter().enumerate() {
         let placeholder = format!("$volume-{index}");
         let volume = [&path[..], &["children", "volume", &placeholder]].concat();
-        let mut desired = json!({"name": args.name, "storage_pool": pool});
+        let mut desired = json!({"storage_pool": pool});
+        // Another name than that of an instance's volume, which is often called as its image is.
+        let name = format!("image-{}", args.name);
+        if name.chars().count() <= TEXT_CHARS_MAX {
+            desired["name"] = Json::from(name);
+        }
         if let Some(tenant) = &tenant {
             desired["tenant"] = Json::from(tenant.as_str());
         }

@@ -218,7 +218,11 @@ fn an_image_gets_a_volume_in_each_pool_and_is_waited_for() {
     assert_eq!(row["desired"]["source_uri"], "http://example.org/c.img");
     for pool in [&other, &pool] {
         let (_, row) = cloud.row(&format!("/storage-pool/{pool}/volume/"));
-        assert_eq!(row["desired"]["image"], image.as_str());
+        assert_eq!(
+            [&row["desired"]["image"], &row["desired"]["name"]],
+            [&json!(image), &json!("image-cirros")],
+            "`pony volume delete cirros` means the volume of an instance of that name"
+        );
     }
     let (volume, _) = cloud.row(&format!("/storage-pool/{pool}/volume/"));
     cloud.report("volume", &[&volume], json!({"status": "ready"}));
