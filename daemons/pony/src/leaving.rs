@@ -72,7 +72,7 @@ impl Leaving {
                     return Ok(Look { done: false, progress });
                 }
                 Err(BrowseError::Client(error)) if error.is_out_of_sight() => {
-                    hidden |= error.status() != Some(404)
+                    hidden |= error.status() != Some(404);
                 }
                 Err(error) => return Err(error),
             }

@@ -127,7 +127,7 @@ fn check_file(rest: &str) -> Result<(), SourceUriError> {
         Some(with_host) => with_host.strip_prefix("localhost").unwrap_or(with_host),
         None => path,
     };
-    match path.starts_with('/') && path.trim_start_matches('/') != "" && !rest.contains('?') {
+    match path.starts_with('/') && !path.trim_start_matches('/').is_empty() && !rest.contains('?') {
         true => Ok(()),
         false => Err(SourceUriError::File),
     }

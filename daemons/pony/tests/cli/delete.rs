@@ -3,7 +3,6 @@
 use crate::cloud::{Cloud, finish, signal, stderr};
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::{Output, Stdio};
 
 /// An instance that runs on a host, with a disk and a card.
@@ -102,7 +101,7 @@ fn at_a_terminal(cloud: &Cloud, line: &str, answer: &str) -> Output {
         assert_eq!(stderr.read(&mut byte).unwrap(), 1, "no question: {}", String::from_utf8_lossy(&said));
         said.extend(byte);
     }
-    let mut keys = std::fs::File::from(OwnedFd::from(terminal.master));
+    let mut keys = std::fs::File::from(terminal.master);
     keys.write_all(answer.as_bytes()).unwrap();
     stderr.read_to_end(&mut said).unwrap();
     let mut output = finish(pony);
