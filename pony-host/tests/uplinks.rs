@@ -175,6 +175,7 @@ fn uplinks_inside() {
     }
     part(|network| async move { what_a_card_was_used_for_goes_on(&network).await });
     part(|network| async move { cards_stand_in_for_each_other(&network).await });
+    part(|network| async move { a_card_goes_to_another_bond(&network).await });
     part(|network| async move { modes_and_options(&network).await });
     part(|network| async move { vlans_join_hosts_and_switches(&network).await });
     part(|network| async move { others_are_left_alone(&network).await });
@@ -231,6 +232,24 @@ async fn cards_stand_in_for_each_other(network: &Netlink) {
     assert!(!ip("-o link show one").contains("master"));
     soon_reaches("10.9.0.1");
     // The one that had the addresses gets them back.
+    remove_all(network).await;
+    assert_as_before();
+}
+
+/// A bond that was ordered away and in again is another one, and was made while the first could not be removed yet: then what the
+/// card had from others was lost with the first.
+async fn a_card_goes_to_another_bond(network: &Netlink) {
+    let other = Uuid::from_u128(0xbb);
+    let again = BondSpec { bond: other, mode: BACKUP, nics: [ONE.to_owned()].into() };
+    make(network, &bond(BACKUP, &[ONE])).await;
+    make(network, &segment(0, &[])).await;
+    let link = make(network, &UplinkSpec::Bond(again)).await;
+    for uplink in [segment(0, &[]).id(), UplinkId::Bond(BOND)] {
+        network.remove_uplink(uplink).await.unwrap();
+    }
+    assert!(ip(&format!("-o -4 address show dev {link}")).contains("10.9.0.5/24"), "{}", ip("address"));
+    assert!(ip("route").contains(&format!("default via 10.9.0.1 dev {link}")), "{}", ip("route"));
+    soon_reaches("10.9.0.1");
     remove_all(network).await;
     assert_as_before();
 }

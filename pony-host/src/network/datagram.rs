@@ -29,7 +29,8 @@ pub(super) fn make(message: LinkMessage, alias: String) -> io::Result<()> {
         _ => None,
     });
     let name = name.ok_or(io::ErrorKind::InvalidInput)?;
-    // What is there would be given the alias, whosesoever it is.
+    // What is there would be given the alias, whosesoever it is. (Nobody else makes one of that name in the moment between: it
+    // is made of the uuid.)
     if if_nametoindex(name.as_str()).is_ok() {
         return Ok(());
     }

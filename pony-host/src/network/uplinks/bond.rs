@@ -158,6 +158,19 @@ impl Uplinks<'_> {
         self.links.change_at_once(&format!("take card {} out of its bond", card.name), vec![free, up]).await
     }
 
+    /// Who gets what a bond has from others when it goes: its home, or where the untagged traffic of that ends by now. It may have
+    /// been let go of already, by an order or by a process before this one, and be part of another bond.
+    async fn heir(&self, home: &Link, bond: &Link, all: &[Link]) -> Result<Link> {
+        let above = home.above.filter(|above| *above != bond.index);
+        let other = above.and_then(|above| all.iter().find(|it| it.index == above));
+        let ours =
+            other.and_then(|it| Some((it, name::parse_bond_alias(self.host, it.alias.as_deref()?)?.0)));
+        match ours.filter(|(other, _)| matches!(other.kind, Kind::Bond(_))) {
+            Some((other, uuid)) => self.end_of(other, uuid).await,
+            None => Ok(home.clone()),
+        }
+    }
+
     pub(super) async fn remove_bond(&self, uuid: Uuid) -> Result<()> {
         let Some(bond) = self.links.find(&name::bond(uuid)).await? else { return Ok(()) };
         if !self.may_be_bond(&bond, uuid) {
@@ -165,17 +178,16 @@ impl Uplinks<'_> {
         }
         let all = self.links.all().await?;
         let cards: Vec<&Link> = all.iter().filter(|it| it.above == Some(bond.index)).collect();
-        // It may have been let go of already, by an order or by a process before this one.
-        let is_free = |it: &Link| it.above.is_none_or(|above| above == bond.index);
         let home = self.home_of(&bond).unwrap_or_else(|| bond.mac());
-        let is_home = |it: &&Link| it.kind.is_card() && it.mac() == home && is_free(it);
+        let is_home = |it: &&Link| it.kind.is_card() && it.mac() == home;
         let home = all.iter().find(is_home).or(cards.first().copied());
         for card in &cards {
             self.let_go(card).await?;
         }
         if let Some(home) = home {
-            self.up(home).await?;
-            self.links.hand_over(&bond, home).await?;
+            let heir = self.heir(home, &bond, &all).await?;
+            self.up(&heir).await?;
+            self.links.hand_over(&bond, &heir).await?;
         }
         self.links.remove(&bond).await
     }
