@@ -41,24 +41,35 @@ pub fn in_guest(test: &str, modules: &str, packages: &str, seconds_max: u32) {
 
 /// The same, with all that `examples/guest/within` can be told.
 pub fn in_guest_with(test: &str, wishes: &[(&str, &str)]) {
+    if let Some(output) = output_in_guest(test, wishes, &[]) {
+        passed(&output);
+    }
+}
+
+/// The same, with this in the environment there. Returns what came of it, where there is a guest.
+pub fn output_in_guest(test: &str, wishes: &[(&str, &str)], told: &[(&str, &str)]) -> Option<Output> {
     let own = std::env::current_exe().unwrap();
     let kept = own.ancestors().nth(3).unwrap().join("guest");
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let within = above.map(|dir| dir.join("examples/guest/within")).find(|it| it.exists()).unwrap();
     let mut guest = Command::new(within);
-    guest.arg(kept).args(["env", &format!("{INSIDE}=1")]).arg(own).args(one(test));
+    guest.arg(kept).args(["env", &format!("{INSIDE}=1")]);
+    guest.args(told.iter().map(|(name, value)| format!("{name}={value}"))).arg(own).args(one(test));
     let output = guest.envs(wishes.iter().copied()).output().unwrap();
-    match output.status.code() {
-        Some(NO_GUEST) => suite::skipped(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        _ => passed(&output),
+    if output.status.code() == Some(NO_GUEST) {
+        suite::skipped(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        return None;
     }
+    Some(output)
 }
 
 fn one(test: &str) -> [&str; 4] {
     ["--exact", test, "--ignored", "--nocapture"]
 }
 
-fn passed(output: &Output) {
+/// Sees that a test passed.
+#[track_caller]
+pub fn passed(output: &Output) {
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }

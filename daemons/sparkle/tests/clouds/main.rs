@@ -11,6 +11,7 @@ mod disks;
 mod hosts;
 #[path = "../../../../pony-host/tests/lab/mod.rs"]
 mod lab;
+mod link_matrix;
 #[path = "../../../../pony-host/tests/namespace/mod.rs"]
 mod namespace;
 mod servers;

@@ -146,7 +146,8 @@ async fn a_later_order_wins_on_a_real_host() {
     println!("{table}");
     if is_whole() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/later-order-real.md");
-        std::fs::write(path, table).unwrap();
+        let before = std::fs::read_to_string(path).unwrap_or_default();
+        std::fs::write(path, table::document(&table, &before)).unwrap();
         notes.forget();
     }
 }

@@ -32,13 +32,20 @@ is killed by libvirt 10 s after its plug is pulled: `an_emulator_that_hangs_hold
 hangs is killed after 70 s: `a_libvirtd_that_stands_still_in_a_start_is_ended_and_a_later_order_wins`.) Times are those of one
 run, from the order's acceptance.
 
-Not in it: bonds and what is on them, which not every kernel has, and which hosts undo by themselves where they cut them off. That
-is tried in a guest with such a kernel (`a_change_that_cuts_the_management_link_is_rolled_back`), and in every cell of the
-simulation.
+Bonds and what is on them are a part of their own, at the end: not every kernel has them. That hosts undo by themselves what cuts
+them off is tried apart (`a_change_that_cuts_the_management_link_is_rolled_back`), and in every cell of the simulation.
 
 | transition | at | fault | then | ms | its bound, ms |
 |---|---|---|---|---|---|
 ";
+
+/// Where the part begins that another test writes: `daemons/sparkle/tests/clouds/link_matrix/table.rs`.
+const OTHERS: &str = "\n## Bonds and roles\n";
+
+/// The document with this table, where it was `before`.
+pub(super) fn document(table: &str, before: &str) -> String {
+    before.find(OTHERS).map_or_else(|| table.to_owned(), |at| format!("{table}{}", &before[at..]))
+}
 
 pub(super) fn write(results: &[(Cell, Took)]) -> String {
     let mut text = HEAD.to_owned();
