@@ -243,7 +243,8 @@ async fn a_card_goes_to_another_bond(network: &Netlink) {
     let again = BondSpec { bond: other, mode: BACKUP, nics: [ONE.to_owned()].into() };
     make(network, &bond(BACKUP, &[ONE])).await;
     make(network, &segment(0, &[])).await;
-    let link = make(network, &UplinkSpec::Bond(again)).await;
+    // The first hears nothing any more, which is seen a moment later.
+    let link = network.ensure_uplink(&UplinkSpec::Bond(again)).await.unwrap().link;
     for uplink in [segment(0, &[]).id(), UplinkId::Bond(BOND)] {
         network.remove_uplink(uplink).await.unwrap();
     }

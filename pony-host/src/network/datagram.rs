@@ -55,15 +55,13 @@ pub(super) fn change(messages: Vec<LinkMessage>) -> io::Result<()> {
     first_failure(&send(requests)?).map_or(Ok(()), Err)
 }
 
-/// An answer: the kernel's error number, 0 for success.
-type Answers = Vec<i32>;
-
-fn first_failure(answers: &Answers) -> Option<io::Error> {
+/// `answers`: the kernel's error numbers, 0 for success.
+fn first_failure(answers: &[i32]) -> Option<io::Error> {
     answers.iter().find(|it| **it != 0).map(|errno| io::Error::from_raw_os_error(*errno))
 }
 
-/// Sends all requests, with these flags besides, at once.
-fn send(requests: Vec<(RouteNetlinkMessage, u16)>) -> io::Result<Answers> {
+/// Sends all requests, with these flags besides, at once. Returns an answer to each.
+fn send(requests: Vec<(RouteNetlinkMessage, u16)>) -> io::Result<Vec<i32>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     // The answers are there once all is sent: whoever waits for one waits in vain.

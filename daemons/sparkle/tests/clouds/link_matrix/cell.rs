@@ -141,7 +141,7 @@ impl Cell {
         let (transition, state) = (self.transition(), self.later.state(self.transition()));
         match transition.verb {
             MAKE => state != NOTHING,
-            _ => state != transition.before || transition.removes_a_bond(),
+            _ => state != transition.before || !transition.only_takes_roles(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::servers::free_address;
 use serde_json::Value as Json;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ struct Process(Child);
 
 impl Process {
     /// Its words go to a file.
-    fn start(command: &mut Command, log: &PathBuf) -> Self {
+    fn start(command: &mut Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();
         let command = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Self(command.spawn().unwrap())
@@ -192,7 +192,8 @@ impl Ground {
         let began = Instant::now();
         while !holds(self).await {
             if began.elapsed() > patience {
-                panic!("not within {patience:?}: {what}\n{}", self.told().await);
+                let told = self.told().await;
+                panic!("not within {patience:?}: {what}\n{told}");
             }
             tokio::time::sleep(PERIOD).await;
         }

@@ -62,9 +62,14 @@ pub(super) struct Transition {
 }
 
 impl Transition {
-    /// Whether a bond goes. One that is ordered again is another one to the cloud.
-    pub(super) fn removes_a_bond(&self) -> bool {
-        self.before.iter().any(|bond| self.order.iter().all(|it| it.row != bond.row))
+    /// Whether it does nothing but take roles away: then nothing has to be removed to go back. (A bond that is ordered again is
+    /// another one to the cloud, and what was made instead has to go.)
+    pub(super) fn only_takes_roles(&self) -> bool {
+        let is_kept = |was: &Bond| {
+            let now = self.order.iter().find(|it| it.row == was.row);
+            now.is_some_and(|now| now.roles.iter().all(|role| was.roles.contains(role)))
+        };
+        self.before.iter().all(is_kept)
     }
 }
 
