@@ -7,8 +7,8 @@ use pony_benches::{Report, Sense, median};
 use pony_core::controller::Controller;
 use pony_state::sync::Now;
 use pony_state::{Read, Snapshot};
+use pony_store::PostgresStore;
 use pony_store::conformance::Cluster;
-use pony_store::{DesiredStore, PostgresStore};
 use std::pin::pin;
 use std::time::Instant;
 use uuid::Uuid;
@@ -48,15 +48,10 @@ pub(crate) fn fill(cluster: &Cluster, database: &str, rows: usize) -> anyhow::Re
     cluster.psql(database, &sql).map(|_| ()).map_err(anyhow::Error::msg)
 }
 
-/// Everything into a controller's rows.
+/// Everything into a controller's rows, as the daemon reads it.
 async fn load(store: &PostgresStore) -> anyhow::Result<Controller> {
     let mut controller = Controller::new(Uuid::from_u128(1), 1)?;
-    let mut load = store.load().await?;
-    while let Some(batch) = load.next().await? {
-        controller.load_piece(batch.rows().map(|row| (&*batch.table, row)))?;
-    }
-    // That is a part of loading them, which `loaded` begins with.
-    controller.snapshot().build_indexes();
+    sparkle::load(store, &mut controller).await?;
     Ok(controller)
 }
 

@@ -18,7 +18,6 @@ use crate::table::{TableData, TableOps};
 use crate::transaction::{Transaction, Written};
 use std::any::{Any, TypeId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use triomphe::Arc as Shared;
 
 /// What never changes after construction.
@@ -228,41 +227,6 @@ impl Snapshot {
     #[must_use]
     pub fn fork(&self) -> State {
         State::of(Shared::clone(&self.root))
-    }
-
-    /// Builds the indexes, and the order of keys, where bulks left that to whoever looks first, see
-    /// [`Transaction::commit_bulk`]: on as many threads as there are processors, a table at a time. Nobody needs it; without
-    /// it the first look at each table takes longer.
-    ///
-    /// ```
-    /// # use pony_state::*;
-    /// # use pony_state_docs::*;
-    /// # let mut state = house()?;
-    /// let mut tx = state.transaction();
-    /// for number in 0..10_000 {
-    ///     tx.set_desired::<Lamp>(&format!("room {number}").into(), light(50));
-    /// }
-    /// tx.commit_bulk();
-    /// state.snapshot().build_indexes();
-    /// assert_eq!(state.table::<Lamp>().ordered().count(), 10_002);
-    /// # Ok::<_, SchemaError>(())
-    /// ```
-    pub fn build_indexes(&self) {
-        let (tables, next) = (self.view().tables().collect::<Vec<_>>(), AtomicUsize::new(0));
-        let build = || {
-            while let Some(table) = tables.get(next.fetch_add(1, Ordering::Relaxed)) {
-                // To look is to build them.
-                table.ordered().next();
-            }
-        };
-        let others = std::thread::available_parallelism().map_or(0, |all| all.get() - 1);
-        std::thread::scope(|scope| {
-            for _ in 0..others.min(tables.len()) {
-                // Where there is no thread to be had this one does it all.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, build);
-            }
-            build();
-        });
     }
 }
 

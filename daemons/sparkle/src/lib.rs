@@ -12,6 +12,7 @@ mod database;
 mod feed;
 mod http;
 mod lead;
+mod load;
 mod metrics;
 mod openapi;
 mod operator;
@@ -23,6 +24,7 @@ pub use command::Command;
 pub use database::DatabaseArgs;
 pub use http::{HttpArgs, HttpLimits, NoOrigin, Origin};
 pub use lead::Role;
+pub use load::load;
 /// The allocator for programs in which a Sparkle runs: small pieces that live for a request, among a large state that
 /// stays. With the system's, a GET takes a third longer (`make bench-api`). A library chooses none; the program installs it
 /// as its `#[global_allocator]`.
@@ -38,7 +40,7 @@ use pony_core::document::Tree;
 use pony_core::tables;
 use pony_net::{AllowList, Clock, KeyPair, PublicKey};
 use pony_state::{Read, SharedState};
-use pony_store::{Claim, DesiredStore, Lead, Position};
+use pony_store::{Claim, Lead};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,7 +111,8 @@ impl Sparkle {
         let clock = Clock::start();
         let epoch = if let Lead::Own { epoch } = lead { epoch } else { 0 };
         let mut controller = Controller::new(Uuid::new_v4(), epoch)?;
-        let position = load(&*store, &mut controller, clock).await.context("reading the database")?;
+        let position = load(&*store, &mut controller).await.context("reading the database")?;
+        controller.loaded(core::now(clock));
         let credentials = operator::ensure(&config.dir, &*store, &controller, epoch > 0).await?;
         tracing::info!("epoch {epoch}: desired state up to {position}");
 
@@ -309,19 +312,4 @@ fn create_dir(dir: &std::path::Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("making the state directory {}", dir.display()))
-}
-
-/// Reads everything into a controller that has nothing yet, piece by piece.
-async fn load(
-    store: &dyn DesiredStore,
-    controller: &mut Controller,
-    clock: Clock,
-) -> anyhow::Result<Position> {
-    let mut load = store.load().await?;
-    while let Some(batch) = load.next().await? {
-        let taken = controller.load_piece(feed::rows(&batch));
-        taken.context("the database does not fit the schema")?;
-    }
-    controller.loaded(core::now(clock));
-    Ok(load.position())
 }

@@ -4,7 +4,6 @@ use super::distribution::Distribution;
 use super::holds;
 use super::hosts::Hosts;
 use super::instances::{self, Decision, Round};
-use super::metering;
 use super::ports;
 use super::remotes;
 use super::volumes;
@@ -224,6 +223,13 @@ impl<R: Read> Deciding<'_, R> {
     /// known how that ended.
     pub(crate) fn decide(&mut self, damage: Damage, writes: &mut Writes) -> Settled {
         let mut subjects = damage.subjects;
+        subjects.retain(|subject| match subject {
+            Subject::Metered(target) => {
+                writes.meter(*target, self.now_unix_s);
+                false
+            }
+            _ => true,
+        });
         if damage.hosts_changed {
             subjects.extend(self.stuck.iter().copied());
             // What waits for an image of another host may find it now.
@@ -272,7 +278,8 @@ impl<R: Read> Deciding<'_, R> {
                 return filled.into_iter().chain(remotes::decide(self.view, uuid)).collect();
             }
             Subject::Port(vnic) => (ports::decide(self.view, vnic), None),
-            Subject::Metered(target) => return metering::decide(self.view, target, self.now_unix_s),
+            // When there is room to write it.
+            Subject::Metered(_) => (None, None),
         };
         settled.stuck.extend(stuck.map(|why| (subject, why)));
         op.into_iter().collect()

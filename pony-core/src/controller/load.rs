@@ -82,7 +82,6 @@ impl Controller {
     pub fn loaded(&mut self, now: Now) {
         self.note_time(now);
         let snapshot = self.shared.snapshot();
-        snapshot.build_indexes();
         self.distribution.load(&snapshot);
         for table in snapshot.view().tables() {
             self.damage.note(&snapshot, table.iter());

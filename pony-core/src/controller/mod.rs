@@ -241,7 +241,8 @@ impl Controller {
     /// after [`Self::handle_written`].
     pub fn poll_write(&mut self) -> Option<(WriteId, Vec<RowOp>)> {
         let snapshot = self.shared.snapshot();
-        self.writes.take(|most| self.events.take(&snapshot, most))
+        let meter = |target, since_unix_s| metering::decide(&snapshot, target, since_unix_s);
+        self.writes.take(meter, |most| self.events.take(&snapshot, most))
     }
 
     /// Says how a write ended. Where it succeeded, its changes must have been applied before.

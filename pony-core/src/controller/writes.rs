@@ -47,6 +47,8 @@ impl Subject {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     wanted: BTreeMap<Subject, Vec<RowOp>>,
+    /// What may be metered otherwise than before, and since when, unix time, s.
+    metered: BTreeMap<Uuid, i64>,
     in_flight: Option<(WriteId, BTreeMap<Subject, Vec<RowOp>>)>,
     placements: Placements,
     /// So many of the next transactions have one operation: a larger one was refused.
@@ -66,6 +68,12 @@ struct Retry {
     at_ms: Option<u64>,
 }
 
+impl Retry {
+    const fn waits(&self) -> bool {
+        self.at_ms.is_some()
+    }
+}
+
 impl Writes {
     /// Wants `ops` written about `subject`, in place of what was wanted before; perhaps nothing.
     pub(crate) fn want(&mut self, subject: Subject, ops: impl IntoIterator<Item = RowOp>) {
@@ -80,6 +88,12 @@ impl Writes {
         }
     }
 
+    /// Wants a target's metering looked at. What that makes to be written is found out when there is room for it: at a start
+    /// that is very much.
+    pub(crate) fn meter(&mut self, target: Uuid, since_unix_s: i64) {
+        self.metered.insert(target, since_unix_s);
+    }
+
     /// Whether a write about it has been handed out and not ended. Nothing is decided meanwhile: what it will
     /// bring is not known yet.
     pub(crate) fn is_in_flight(&self, subject: Subject) -> bool {
@@ -92,7 +106,7 @@ impl Writes {
     }
 
     fn waits(&self, subject: &Subject) -> bool {
-        self.retries.get(subject).is_some_and(|retry| retry.at_ms.is_some())
+        self.retries.get(subject).is_some_and(Retry::waits)
     }
 
     /// What may be written now, of no more than `most` operations, but of one subject at least.
@@ -107,15 +121,50 @@ impl Writes {
         fitting.map(|(subject, _)| *subject).collect()
     }
 
-    /// The next transaction; `events` gives up to so many operations of the log when nothing else is wanted.
-    pub(crate) fn take(&mut self, events: impl FnOnce(usize) -> Vec<RowOp>) -> Option<(WriteId, Vec<RowOp>)> {
+    /// Adds what is to be written about the metering of targets, as long as all comes to no more than `most` operations, but
+    /// one target where there is nothing else. Those about which there is nothing to write are done with.
+    fn take_metered(
+        &mut self,
+        taken: &mut BTreeMap<Subject, Vec<RowOp>>,
+        most: usize,
+        meter: impl Fn(Uuid, i64) -> Vec<RowOp>,
+    ) {
+        let mut room = most.saturating_sub(taken.values().map(Vec::len).sum());
+        let Self { metered, retries, .. } = self;
+        let waits = |subject| retries.get(&subject).is_some_and(Retry::waits);
+        metered.retain(|target, since| {
+            let subject = Subject::Metered(*target);
+            if room == 0 || waits(subject) {
+                return true;
+            }
+            let ops = meter(*target, *since);
+            if ops.len() > room && !taken.is_empty() {
+                room = 0;
+                return true;
+            }
+            room = room.saturating_sub(ops.len());
+            if !ops.is_empty() {
+                taken.insert(subject, ops);
+            }
+            false
+        });
+    }
+
+    /// The next transaction. `meter` says what is to be written about the metering of a target, as of a time; `events` gives up
+    /// to so many operations of the log when nothing else is wanted.
+    pub(crate) fn take(
+        &mut self,
+        meter: impl Fn(Uuid, i64) -> Vec<RowOp>,
+        events: impl FnOnce(usize) -> Vec<RowOp>,
+    ) -> Option<(WriteId, Vec<RowOp>)> {
         if self.in_flight.is_some() {
             return None;
         }
         let most = if self.one_by_one > 0 { 1 } else { WRITE_OPS_MAX };
         let ready = self.ready(most);
-        let own: BTreeMap<Subject, Vec<RowOp>> =
+        let mut own: BTreeMap<Subject, Vec<RowOp>> =
             ready.into_iter().filter_map(|subject| self.wanted.remove_entry(&subject)).collect();
+        self.take_metered(&mut own, most, meter);
         let ops =
             if own.is_empty() { events(WRITE_OPS_MAX) } else { own.values().flatten().cloned().collect() };
         if ops.is_empty() {
@@ -157,13 +206,14 @@ impl Writes {
 
     /// Lets go on what has waited long enough. What is not wanted any more is forgotten.
     pub(crate) fn handle_timeout(&mut self, now_ms: u64) {
-        let Self { retries, wanted, in_flight, .. } = self;
+        let Self { retries, wanted, metered, in_flight, .. } = self;
         retries.retain(|subject, retry| {
             if retry.at_ms.is_some_and(|at| at <= now_ms) {
                 retry.at_ms = None;
             }
             let flies = in_flight.as_ref().is_some_and(|(_, ops)| ops.contains_key(subject));
-            retry.at_ms.is_some() || flies || wanted.contains_key(subject)
+            let is_metered = matches!(subject, Subject::Metered(target) if metered.contains_key(target));
+            retry.waits() || flies || is_metered || wanted.contains_key(subject)
         });
     }
 
@@ -196,6 +246,10 @@ mod tests {
         Uuid::from_u128(n)
     }
 
+    fn nothing(_: Uuid, _: i64) -> Vec<RowOp> {
+        Vec::new()
+    }
+
     fn writes(n: u128) -> Writes {
         let mut writes = Writes::default();
         for n in 0..n {
@@ -207,32 +261,32 @@ mod tests {
     #[test]
     fn one_transaction_is_out_at_a_time_and_bounded() {
         let mut writes = writes(WRITE_OPS_MAX as u128 + 1);
-        let (first, ops) = writes.take(|_| Vec::new()).unwrap();
+        let (first, ops) = writes.take(nothing, |_| Vec::new()).unwrap();
         assert_eq!(ops.len(), WRITE_OPS_MAX);
         assert!(writes.is_in_flight(Subject::Volume(id(0))));
-        assert!(writes.take(|_| Vec::new()).is_none());
+        assert!(writes.take(nothing, |_| Vec::new()).is_none());
         assert_eq!(writes.ended(first, true, 0).len(), WRITE_OPS_MAX);
-        assert_eq!(writes.take(|_| Vec::new()).unwrap().1.len(), 1);
+        assert_eq!(writes.take(nothing, |_| Vec::new()).unwrap().1.len(), 1);
     }
 
     #[test]
     fn a_refused_transaction_is_taken_apart_and_only_the_bad_write_waits() {
         let mut writes = writes(2);
-        let (both, _) = writes.take(|_| Vec::new()).unwrap();
+        let (both, _) = writes.take(nothing, |_| Vec::new()).unwrap();
         assert_eq!(writes.ended(both, false, 0).len(), 2);
         writes.wanted = self::writes(2).wanted;
-        let (bad, ops) = writes.take(|_| Vec::new()).unwrap();
+        let (bad, ops) = writes.take(nothing, |_| Vec::new()).unwrap();
         assert_eq!(ops.len(), 1);
         assert_eq!(writes.ended(bad, false, 5).len(), 1);
         writes.want(Subject::Volume(id(0)), Some(ops[0].clone()));
         assert_eq!(writes.poll_timeout(), Some(5 + WRITE_RETRY_MS_MIN));
-        let (good, ops) = writes.take(|_| Vec::new()).unwrap();
+        let (good, ops) = writes.take(nothing, |_| Vec::new()).unwrap();
         assert_eq!(ops, [ops::delete("volume", [("uuid", json!(id(1)))])]);
         assert_eq!(writes.ended(good, true, 6).len(), 1);
-        assert_eq!(writes.take(|_| Vec::new()), None);
+        assert_eq!(writes.take(nothing, |_| Vec::new()), None);
         writes.handle_timeout(5 + WRITE_RETRY_MS_MIN);
         assert_eq!(writes.poll_timeout(), None);
-        let (again, ops) = writes.take(|_| Vec::new()).unwrap();
+        let (again, ops) = writes.take(nothing, |_| Vec::new()).unwrap();
         assert_eq!(ops, [ops::delete("volume", [("uuid", json!(id(0)))])]);
         writes.ended(again, false, 2_000);
         assert_eq!(writes.poll_timeout(), Some(2_000 + 2 * WRITE_RETRY_MS_MIN));
@@ -249,7 +303,7 @@ mod tests {
         writes.want(instance, place(7));
         writes.want(instance, place(8));
         assert_eq!(known(&writes), Some(id(8)));
-        let (write, _) = writes.take(|_| Vec::new()).unwrap();
+        let (write, _) = writes.take(nothing, |_| Vec::new()).unwrap();
         assert_eq!(known(&writes), Some(id(8)));
         writes.ended(write, true, 0);
         assert_eq!(known(&writes), None);
@@ -258,10 +312,56 @@ mod tests {
         assert_eq!(writes.placements().len(), 0);
     }
 
+    /// Targets 0, 3, 6, … have nothing to be written, the others two operations each.
+    fn of_target(target: Uuid, since: i64) -> Vec<RowOp> {
+        let count = if target.as_u128() % 3 == 0 { 0 } else { 2 };
+        let op =
+            |n| ops::delete("metering", [("uuid", json!(target)), ("n", json!(n)), ("since", json!(since))]);
+        (0..count).map(op).collect()
+    }
+
+    #[test]
+    fn metering_is_found_out_when_there_is_room_for_it() {
+        let mut writes = writes(WRITE_OPS_MAX as u128 - 1);
+        (0..600).for_each(|n| writes.meter(id(n), 1));
+        writes.meter(id(1), 5);
+        let (first, ops) = writes.take(of_target, |_| Vec::new()).unwrap();
+        assert_eq!(ops.len(), WRITE_OPS_MAX - 1, "two more do not fit");
+        writes.ended(first, true, 0);
+        let mut seen = BTreeSet::new();
+        while let Some((write, ops)) = writes.take(of_target, |_| Vec::new()) {
+            assert!(ops.len() <= WRITE_OPS_MAX);
+            assert!(seen.is_empty() || ops.iter().all(|op| !seen.contains(&format!("{op:?}"))));
+            seen.extend(ops.iter().map(|op| format!("{op:?}")));
+            writes.ended(write, true, 0);
+        }
+        assert_eq!((seen.len(), writes.metered.len()), (800, 0));
+        assert_eq!(seen.iter().filter(|op| op.contains("5)")).count(), 2, "the time of the last word counts");
+    }
+
+    #[test]
+    fn metering_that_is_refused_waits_alone() {
+        let mut writes = Writes::default();
+        [1, 2].into_iter().for_each(|n| writes.meter(id(n), 1));
+        let (both, _) = writes.take(of_target, |_| Vec::new()).unwrap();
+        assert_eq!(writes.ended(both, false, 0).len(), 2);
+        [1, 2].into_iter().for_each(|n| writes.meter(id(n), 1));
+        let (bad, ops) = writes.take(of_target, |_| Vec::new()).unwrap();
+        assert_eq!(ops, of_target(id(1), 1), "one target, whatever it takes");
+        writes.ended(bad, false, 5);
+        writes.meter(id(1), 2);
+        let (good, ops) = writes.take(of_target, |_| Vec::new()).unwrap();
+        assert_eq!(ops, of_target(id(2), 1));
+        writes.ended(good, true, 6);
+        assert_eq!(writes.take(of_target, |_| Vec::new()), None);
+        writes.handle_timeout(5 + WRITE_RETRY_MS_MIN);
+        assert_eq!(writes.take(of_target, |_| Vec::new()).unwrap().1, of_target(id(1), 2));
+    }
+
     #[test]
     fn what_is_not_wanted_any_more_is_forgotten() {
         let mut writes = writes(1);
-        let (write, _) = writes.take(|_| Vec::new()).unwrap();
+        let (write, _) = writes.take(nothing, |_| Vec::new()).unwrap();
         writes.ended(write, false, 0);
         writes.handle_timeout(WRITE_RETRY_MS_MIN);
         assert!(writes.retries.is_empty());
@@ -270,9 +370,9 @@ mod tests {
     #[test]
     fn a_late_answer_to_an_unknown_write_changes_nothing() {
         let mut writes = writes(1);
-        let (id, _) = writes.take(|_| Vec::new()).unwrap();
+        let (id, _) = writes.take(nothing, |_| Vec::new()).unwrap();
         assert_eq!(writes.ended(WriteId(77), true, 0).len(), 0);
-        assert!(writes.take(|_| Vec::new()).is_none());
+        assert!(writes.take(nothing, |_| Vec::new()).is_none());
         assert_eq!(writes.ended(id, true, 0).len(), 1);
     }
 }
