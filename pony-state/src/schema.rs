@@ -129,6 +129,8 @@ pub enum Scope {
     Follows,
     /// As [`Scope::Follows`]; where the column is null, the row goes everywhere.
     FollowsOrAll,
+    /// As [`Scope::Follows`]; also everywhere with one that goes everywhere.
+    FollowsWidely,
     /// The referenced row goes wherever this row goes.
     Brings,
     /// As [`Scope::Brings`]; and while it is set, this row goes everywhere with what it follows.

@@ -341,7 +341,7 @@ fn connect(schema: &Schema) -> Vec<Edges> {
             let (this, that) = (table.id(), target.id());
             let Some(scope) = column.scope else { continue };
             match scope {
-                Scope::Follows | Scope::FollowsOrAll => {
+                Scope::Follows | Scope::FollowsOrAll | Scope::FollowsWidely => {
                     edges[this.index()].follows.push((column.name.clone(), that));
                     edges[that.index()].followers.push((this, column.name.clone()));
                 }
@@ -352,7 +352,9 @@ fn connect(schema: &Schema) -> Vec<Edges> {
             }
             match scope {
                 Scope::FollowsOrAll => edges[this.index()].or_all.push(column.name.clone()),
-                Scope::BringsWidely => edges[this.index()].widely.push(column.name.clone()),
+                Scope::FollowsWidely | Scope::BringsWidely => {
+                    edges[this.index()].widely.push(column.name.clone())
+                }
                 Scope::Follows | Scope::Brings => {}
             }
         }

@@ -97,6 +97,7 @@ impl<'a> Column<'a> {
                 let scopes = [
                     ("follows", "Follows"),
                     ("follows-or-all", "FollowsOrAll"),
+                    ("follows-widely", "FollowsWidely"),
                     ("brings", "Brings"),
                     ("brings-widely", "BringsWidely"),
                 ];

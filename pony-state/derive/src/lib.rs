@@ -92,7 +92,7 @@ pub fn derive_entity(input: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `references = "host"` | it holds the key of a row of that table; implies an index |
 /// | `on_delete = "restrict"`, `"cascade"`, `"set-null"` | what the removal of that row does; the first is the default |
-/// | `scope = "follows"`, `"follows-or-all"`, `"brings"`, `"brings-widely"` | how replication follows the reference |
+/// | `scope = "follows"`, `"follows-or-all"`, `"follows-widely"`, `"brings"`, `"brings-widely"` | how replication follows the reference |
 /// | `soft` | the reference is not enforced |
 /// | `index` | look-ups by it are fast |
 /// | `immutable` | it keeps its first value |

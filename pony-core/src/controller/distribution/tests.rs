@@ -98,7 +98,8 @@ fn everywhere(row: &AnyRow<'_>) -> bool {
 }
 
 fn widely(row: &AnyRow<'_>) -> bool {
-    scoped(row, Scope::BringsWidely).any(|is_set| is_set)
+    let mut scoped = [Scope::BringsWidely, Scope::FollowsWidely].into_iter().flat_map(|it| scoped(row, it));
+    scoped.any(|is_set| is_set)
 }
 
 /// Where rows go, as the declarations say, until nothing is added any more.
@@ -133,7 +134,7 @@ fn naive(state: &State) -> Spread {
                     let Some(found) = found else { continue };
                     let (from, to) = match scope {
                         Scope::Follows if everywhere(&found) && !widely(&row) => continue,
-                        Scope::Follows | Scope::FollowsOrAll => (&that, &this),
+                        Scope::Follows | Scope::FollowsOrAll | Scope::FollowsWidely => (&that, &this),
                         Scope::Brings | Scope::BringsWidely => (&this, &that),
                     };
                     let hosts = spread.get(from).cloned().unwrap_or_default();
