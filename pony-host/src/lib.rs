@@ -1,6 +1,9 @@
 //! Drivers of a host, each behind a small trait ([`Hypervisor`], [`Network`], [`Storage`], [`Discovery`]) and a
 //! cargo feature; and `sim`, a simulated host that keeps the same promises and can be told to fail.
 
+#[cfg(any(feature = "discovery", feature = "storage"))]
+#[cfg_attr(not(feature = "discovery"), allow(dead_code, reason = "storage looks for disks only"))]
+mod block;
 mod console;
 #[cfg(feature = "discovery")]
 mod discovery;

@@ -1,6 +1,6 @@
 //! The CPUs, and which memory is near them.
 
-use super::files;
+use crate::block::files;
 use pony_core::host::{CpuFact, NumaNode};
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The ways to disks of storage networks: Fibre Channel ports, iSCSI initiators.
 
-use super::files;
+use crate::block::files;
 use pony_core::host::{DiskTransport, Hba};
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -3,7 +3,8 @@
 use super::own_address::OwnAddresses;
 use super::smart::Health;
 use super::watch::Watch;
-use super::{cpu, disks, files, hbas, nics, usage, uuid::machine_uuid};
+use super::{cpu, hbas, nics, usage, uuid::machine_uuid};
+use crate::block::{disks, files};
 use crate::{Discovery, HostUsage, Result};
 use async_trait::async_trait;
 use pony_core::host::{DiskFact, DriverError, DriverErrorKind, HostFact, NicFact};
@@ -166,7 +167,7 @@ impl Discovery for Machine {
     async fn disks(&self) -> Result<Vec<DiskFact>> {
         let read = |options: &MachineOptions| {
             let machine = options.uuid.or_else(|| machine_uuid(&options.root)).unwrap_or_default();
-            disks::disks(&options.root, machine)
+            disks(&options.root, machine)
         };
         let mut disks = self.look("disks", read).await?;
         for disk in disks.iter_mut().filter(|disk| disk.fault.is_none()) {

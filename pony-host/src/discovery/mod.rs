@@ -4,15 +4,12 @@
 //! uevents, links), and found by looking again every few seconds. Every path is taken below a root that tests may choose.
 
 mod cpu;
-mod disks;
-mod files;
 mod hbas;
 mod kernel;
 mod machine;
 mod nics;
 mod own_address;
 mod smart;
-mod udev;
 mod usage;
 mod uuid;
 mod watch;

@@ -1,7 +1,7 @@
 //! The physical network cards: links that have a device behind them.
 
-use super::files;
 use super::own_address::OwnAddresses;
+use crate::block::files;
 use pony_core::host::{NicBond, NicFact, VirtualFunctions};
 use std::collections::HashSet;
 use std::io;

@@ -1,7 +1,7 @@
 //! What disks say of their own health (SMART), by `smartctl` where it is installed. Asked now and then, beside the looks:
 //! a disk that is about to fail may take its time to answer.
 
-use super::files;
+use crate::block::files;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io;

@@ -1,6 +1,6 @@
 //! What the machine has used, from `/proc` and `/sys`.
 
-use super::files;
+use crate::block::files;
 use crate::{CpuTime, DiskUsage, HostUsage, MemoryUsage, NicUsage, Traffic};
 use pony_core::host::{DiskFact, NicFact};
 use std::io;

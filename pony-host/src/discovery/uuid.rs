@@ -1,6 +1,6 @@
 //! What tells this machine from all others.
 
-use super::files;
+use crate::block::files;
 use std::path::Path;
 use uuid::{Uuid, uuid};
 

@@ -19,7 +19,7 @@ const SCSI_DISK: i64 = 0;
 const ID_MAX: usize = 128;
 
 /// The disks. A disk that is reached over several paths is named once, by the first.
-pub(super) fn disks(root: &Path, machine: Uuid) -> io::Result<Vec<DiskFact>> {
+pub(crate) fn disks(root: &Path, machine: Uuid) -> io::Result<Vec<DiskFact>> {
     let mut seen = HashSet::new();
     let devices = files::entries(&root.join("sys/block"))?;
     let disks = devices.iter().filter_map(|(name, block)| disk(root, name, block, machine));

@@ -11,24 +11,24 @@ const ATTRIBUTE_MAX: u64 = 4 << 20;
 const ENTRIES_MAX: usize = 16_384;
 
 /// Reads an attribute as text, without the white space around it.
-pub(super) fn read(path: &Path) -> io::Result<String> {
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(ATTRIBUTE_MAX).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
 /// The same for an attribute that may be missing, unreadable or empty: they all mean "not known".
-pub(super) fn known(path: &Path) -> Option<String> {
+pub(crate) fn known(path: &Path) -> Option<String> {
     read(path).ok().filter(|text| !text.is_empty())
 }
 
 /// A number, where it is one.
-pub(super) fn number(path: &Path) -> Option<i64> {
+pub(crate) fn number(path: &Path) -> Option<i64> {
     known(path)?.parse().ok()
 }
 
 /// The entries of a class directory, by name. A class that the kernel does not have has no entries.
-pub(super) fn entries(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+pub(crate) fn entries(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let listing = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listing => listing?,
@@ -43,11 +43,11 @@ pub(super) fn entries(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 /// The name of what a symbolic link leads to.
-pub(super) fn target(link: &Path) -> Option<String> {
+pub(crate) fn target(link: &Path) -> Option<String> {
     Some(fs::read_link(link).ok()?.file_name()?.to_string_lossy().into_owned())
 }
 
 /// What of a text may be shown: devices say what they like.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect::<String>().trim().to_owned()
 }
