@@ -76,7 +76,13 @@ impl Place {
         let pool =
             PoolSpec { pool: Uuid::from_u128(1), backend: PoolBackend::Dir { path: dir.path().to_owned() } };
         let size_mib = Some(i64::try_from(IMAGE_MIB)?);
-        let image = VolumeSpec { volume: Uuid::from_u128(2), pool, format: VolumeFormat::Raw, size_mib };
+        let image = VolumeSpec {
+            volume: Uuid::from_u128(2),
+            pool,
+            format: VolumeFormat::Raw,
+            size_mib,
+            extents: Vec::new(),
+        };
         let made = storage.create_volume(&image, &Source::Empty, Arc::new(|_| {}));
         runtime.block_on(made)?;
         let file = dir.path().join("volumes").join(format!("{}.raw", image.volume));
@@ -88,8 +94,13 @@ impl Place {
     fn ours(&self, format: VolumeFormat) -> impl FnMut() -> anyhow::Result<()> {
         move || {
             let size_mib = Some(i64::try_from(IMAGE_MIB)?);
-            let spec =
-                VolumeSpec { volume: Uuid::from_u128(3), pool: self.image.pool.clone(), format, size_mib };
+            let spec = VolumeSpec {
+                volume: Uuid::from_u128(3),
+                pool: self.image.pool.clone(),
+                format,
+                size_mib,
+                extents: Vec::new(),
+            };
             let source = Source::Volume(self.image.clone());
             self.runtime.block_on(self.storage.create_volume(&spec, &source, Arc::new(|_| {})))?;
             Ok(self.runtime.block_on(self.storage.delete_volume(&spec))?)

@@ -6,6 +6,7 @@
 
 mod adjust;
 mod checksum;
+mod extent;
 mod guest;
 mod links;
 mod machine;
@@ -15,6 +16,7 @@ mod uplinks;
 
 pub use adjust::adjusted;
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumError};
+pub use extent::{EXTENT_START_MIN_MIB, Extent, PlvmPool, extents_mib, grown_mib, made_extents};
 pub use guest::{
     GuestAddress, GuestCard, GuestConfig, GuestRoute, METADATA_ADDRESS, METADATA_GUEST, NOCLOUD_DOCUMENTS,
     Seed,
@@ -62,6 +64,8 @@ pub enum PoolBackend {
         /// The thin pool in it that volumes are made in; `None`: they take all their space at once.
         thin_pool: Option<String>,
     },
+    /// Parts of disks that several hosts see: the host maps those of a volume behind each other.
+    Plvm(PlvmPool),
     /// A directory of an NFS server, which the host mounts.
     Nfs {
         /// Name or address of the server.
@@ -111,7 +115,7 @@ impl PoolBackend {
     pub const fn can_be_shared(&self) -> bool {
         match self {
             Self::Dir { .. } | Self::Btrfs { .. } | Self::Lvm { .. } => false,
-            Self::Nfs { .. } | Self::Iscsi(_) | Self::Rbd(_) | Self::Unsupported(_) => true,
+            Self::Plvm(_) | Self::Nfs { .. } | Self::Iscsi(_) | Self::Rbd(_) | Self::Unsupported(_) => true,
         }
     }
 
@@ -121,7 +125,9 @@ impl PoolBackend {
         match self {
             Self::Dir { .. } | Self::Nfs { .. } | Self::Unsupported(_) => VolumeFormat::Qcow2,
             // The file system shares blocks by itself, or there is none.
-            Self::Btrfs { .. } | Self::Lvm { .. } | Self::Iscsi(_) | Self::Rbd(_) => VolumeFormat::Raw,
+            Self::Btrfs { .. } | Self::Lvm { .. } | Self::Plvm(_) | Self::Iscsi(_) | Self::Rbd(_) => {
+                VolumeFormat::Raw
+            }
         }
     }
 }
@@ -203,6 +209,9 @@ pub struct VolumeSpec {
     /// Its virtual size, MiB. A source that is larger is refused, a smaller one is grown.
     /// `None` for a volume that backs an image: as large as the source.
     pub size_mib: Option<i64>,
+    /// What it consists of, in this order, in a pool of type `plvm`; of a deletion, which takes the host's mapping away and
+    /// nothing else, none.
+    pub extents: Vec<Extent>,
 }
 
 /// What a new volume is filled from.

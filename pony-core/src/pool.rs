@@ -1,7 +1,7 @@
 //! What the options of a storage pool mean, by its type: the one place that reads `storage_pool.config`. The document
 //! asks here when a pool is ordered, and the agent when it makes a spec of it.
 
-use crate::host::{IscsiPool, Login, PoolBackend, RbdPool};
+use crate::host::{IscsiPool, Login, PlvmPool, PoolBackend, RbdPool};
 use crate::tables::StoragePoolType;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
@@ -65,6 +65,11 @@ pub(crate) fn backend(kind: StoragePoolType, config: &Json) -> Result<PoolBacken
                 options.lvm_name("vg")?.ok_or_else(|| options.missing("vg", "name of a volume group"))?;
             Ok(PoolBackend::Lvm { vg, thin_pool: options.lvm_name("thin_pool")? })
         }
+        // Its disks are rows that name it.
+        StoragePoolType::Plvm => {
+            options.only(&[])?;
+            Ok(PoolBackend::Plvm(PlvmPool::default()))
+        }
         StoragePoolType::Nfs => {
             options.only(&["server", "export", "options"])?;
             let server = options.word("server", ".-:[]")?;
@@ -95,6 +100,9 @@ impl Options<'_> {
     fn only(&self, known: &[&str]) -> Result<(), String> {
         match self.given.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
+            Some(name) if known.is_empty() => {
+                Err(format!("a pool of type {} has no options, hence no `{name}`", self.kind))
+            }
             Some(name) => {
                 Err(format!("a pool of type {} has no option `{name}`, but {}", self.kind, known.join(", ")))
             }
@@ -282,6 +290,7 @@ mod tests {
                 }
                 .into(),
             ),
+            (StoragePoolType::Plvm, json!({}), PoolBackend::Plvm(PlvmPool::default())),
             (StoragePoolType::Zfs, json!({"any": 1}), PoolBackend::Unsupported("zfs".to_owned())),
         ];
         for (kind, config, expected) in cases {
@@ -309,6 +318,7 @@ mod tests {
                 json!({"server": "a", "export": "/a", "options": "a b"}),
                 "options must be",
             ),
+            (StoragePoolType::Plvm, json!({"disks": ["a"]}), "has no options, hence no `disks`"),
             (StoragePoolType::Lvm, json!({"vg": ""}), "name of LVM"),
             (StoragePoolType::Lvm, json!({"vg": "a", "thin_pool": ".."}), "name of LVM"),
         ] {

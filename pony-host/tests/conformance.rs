@@ -23,6 +23,7 @@ async fn startable(host: &SimHost) -> InstanceSpec {
         pool: sim_pool(),
         format: VolumeFormat::Qcow2,
         size_mib: Some(100),
+        extents: Vec::new(),
     };
     let volume = host.create_volume(&volume, &Source::Empty, suite::unheard()).await.unwrap();
     let switch = SwitchSpec { switch: Uuid::new_v4(), kind: SwitchKind::Bridge };

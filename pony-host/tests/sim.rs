@@ -22,7 +22,13 @@ fn host() -> SimHost {
 
 fn volume(size_mib: i64) -> VolumeSpec {
     let pool = PoolSpec { pool: Uuid::nil(), backend: PoolBackend::Dir { path: "/pool".into() } };
-    VolumeSpec { volume: Uuid::new_v4(), pool, format: VolumeFormat::Raw, size_mib: Some(size_mib) }
+    VolumeSpec {
+        volume: Uuid::new_v4(),
+        pool,
+        format: VolumeFormat::Raw,
+        size_mib: Some(size_mib),
+        extents: Vec::new(),
+    }
 }
 
 fn instance(mem_mib: i64) -> InstanceSpec {

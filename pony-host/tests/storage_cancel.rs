@@ -237,6 +237,6 @@ async fn the_agent_that_is_killed() {
     let volume: Uuid = told[1].parse().unwrap();
     let format = if told[2] == "raw" { VolumeFormat::Raw } else { VolumeFormat::Qcow2 };
     let pool: PoolSpec = bench.pool.clone();
-    let spec = VolumeSpec { volume, pool, format, size_mib: Some(16) };
+    let spec = VolumeSpec { volume, pool, format, size_mib: Some(16), extents: Vec::new() };
     bench.fetch(&spec, told[3]).await.unwrap();
 }

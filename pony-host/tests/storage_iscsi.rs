@@ -187,6 +187,7 @@ async fn hosts_share_a_pool() {
         pool: pool.clone(),
         format: VolumeFormat::Raw,
         size_mib: Some(5),
+        extents: Vec::new(),
     };
     let making = made.flat_map(|bench| {
         let storage: &HostStorage = &bench.storage;
@@ -274,7 +275,13 @@ async fn a_target_that_is_gone_holds_up_nothing_for_ever() {
     let words = assert_refused(storage.open_pool(&pool).await, DriverErrorKind::Transient);
     assert!(words.contains("has not answered for 2 s"), "{words}");
     assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
-    let spec = VolumeSpec { volume: Uuid::new_v4(), pool, format: VolumeFormat::Raw, size_mib: Some(20) };
+    let spec = VolumeSpec {
+        volume: Uuid::new_v4(),
+        pool,
+        format: VolumeFormat::Raw,
+        size_mib: Some(20),
+        extents: Vec::new(),
+    };
     let made = storage.create_volume(&spec, &Source::Empty, suite::unheard()).await;
     assert_refused(made, DriverErrorKind::Transient);
     target.thaw();

@@ -1,9 +1,11 @@
-//! Pools in volume groups: in a guest, since the device mapper is not in every kernel.
+//! Pools of mapped devices, in volume groups and of extents: in a guest, since the device mapper is not in every kernel.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(all(feature = "storage", feature = "sim"))]
 
+mod lun;
 mod namespace;
+mod plvm;
 mod storage_bench;
 mod suite;
 mod traces;
@@ -27,8 +29,8 @@ use web::{Page, Web};
 const EXTENT_MIB: i64 = 4;
 
 #[test]
-fn lvm_keeps_what_it_is_given() {
-    in_guest("lvm_keeps_what_it_is_given_inside", MODULES, "", 300);
+fn mapped_devices_keep_what_they_are_given() {
+    in_guest("mapped_devices_keep_what_they_are_given_inside", MODULES, "", 600);
 }
 
 #[test]
@@ -37,7 +39,13 @@ fn lvm_conforms() {
     in_guest("lvm_conforms_inside", MODULES, "", 1200);
 }
 
-const MODULES: &str = "dm-thin-pool loop";
+#[test]
+#[ignore = "takes minutes: make test-long runs it"]
+fn plvm_conforms() {
+    in_guest("plvm_conforms_inside", MODULES, "", 1200);
+}
+
+const MODULES: &str = "dm-thin-pool loop sd_mod";
 
 /// A guest has no udev that would make nodes of devices, nobody watches its volumes, and nobody will want them back.
 const CONFIG: &str = "activation {\n udev_sync = 0\n udev_rules = 0\n monitoring = 0\n}\n\
@@ -77,20 +85,20 @@ fn assert_reads(fact: &VolumeFact, bytes: &[u8]) {
 
 /// A volume group that goes in the end, and nothing else is left.
 async fn in_group<F: Future<Output = ()>>(work: impl FnOnce(PathBuf, Web) -> F) {
-    let dir = TempDir::new().unwrap();
-    let before = Traces::alone(dir.path());
-    let device = volume_group(dir.path());
-    work(dir.path().to_owned(), Web::start().await).await;
-    run("vgremove", &["-f", "-y", "ponytest"]);
-    run("losetup", &["-d", &device]);
-    std::fs::remove_file(dir.path().join("disk")).unwrap();
-    std::fs::remove_dir_all(dir.path().join("scratch")).unwrap();
-    before.assert_unchanged();
+    alone(|dir, web| async move {
+        let device = volume_group(&dir);
+        work(dir.clone(), web).await;
+        run("vgremove", &["-f", "-y", "ponytest"]);
+        run("losetup", &["-d", &device]);
+        std::fs::remove_file(dir.join("disk")).unwrap();
+        std::fs::remove_dir_all(dir.join("scratch")).unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]
 #[ignore = "is run by another test, in a guest"]
-async fn lvm_keeps_what_it_is_given_inside() {
+async fn mapped_devices_keep_what_they_are_given_inside() {
     if !is_inside() {
         return;
     }
@@ -103,6 +111,23 @@ async fn lvm_keeps_what_it_is_given_inside() {
         across(&dir, &bytes, &uri).await;
     })
     .await;
+    alone(|dir, web| async move { plvm::keeps_what_it_is_given(&dir, &web, &disk(6 * MIB, 1)).await }).await;
+}
+
+/// In a directory of which nothing is left in the end.
+async fn alone<F: Future<Output = ()>>(work: impl FnOnce(PathBuf, Web) -> F) {
+    let dir = TempDir::new().unwrap();
+    let before = Traces::alone(dir.path());
+    work(dir.path().to_owned(), Web::start().await).await;
+    before.assert_unchanged();
+}
+
+#[tokio::test]
+#[ignore = "is run by another test, in a guest"]
+async fn plvm_conforms_inside() {
+    if is_inside() {
+        alone(|dir, web| async move { plvm::conforms(&dir, &web).await }).await;
+    }
 }
 
 #[tokio::test]

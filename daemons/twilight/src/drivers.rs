@@ -191,8 +191,13 @@ mod tests {
         let backend = PoolBackend::Lvm { vg: "data".into(), thin_pool: None };
         let pool = PoolSpec { pool: Uuid::from_u128(1), backend };
         let volume = Uuid::from_u128(2);
-        let sized =
-            |size| VolumeSpec { volume, pool: pool.clone(), format: VolumeFormat::Raw, size_mib: Some(size) };
+        let sized = |size| VolumeSpec {
+            volume,
+            pool: pool.clone(),
+            format: VolumeFormat::Raw,
+            size_mib: Some(size),
+            extents: Vec::new(),
+        };
         let create = Step::CreateVolume { spec: sized(8), source: Source::Empty };
         let Output::Volume(fact) = drivers.run(&create, Arc::new(|_| {})).await.unwrap() else { panic!() };
         let spec = guest(fact.place);

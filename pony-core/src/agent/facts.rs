@@ -26,6 +26,11 @@ impl PoolState {
     pub(super) fn new(spec: PoolSpec) -> Self {
         Self { spec, fact: None, volumes: Beliefs::default(), told_percent: 0 }
     }
+
+    /// Whether there is nothing of the volume in it on this host, for sure.
+    pub(super) fn is_surely_without(&self, volume: Uuid) -> bool {
+        self.volumes.looked() && !self.volumes.is_vague(volume) && self.volumes.get(volume).is_none()
+    }
 }
 
 /// Everything that is known of the host.

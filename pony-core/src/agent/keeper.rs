@@ -154,8 +154,9 @@ impl Keeper {
                 self.memos.deleted.insert(spec.volume);
                 self.memos.had_data.remove(&spec.volume);
             }
-            Step::CreateVolume { spec, source } if *source != Source::Empty => {
-                if let Output::Volume(fact) = &output {
+            Step::CreateVolume { spec, source } => {
+                self.memos.note_made(spec, &self.orders);
+                if let (Output::Volume(fact), true) = (&output, *source != Source::Empty) {
                     self.news.volume_filled(now_ms, spec.volume, fact.size_mib, &self.config);
                 }
             }

@@ -4,7 +4,7 @@
 use super::facts::{Facts, is_up};
 use super::orders::{Orders, Target, VolumeWish};
 use super::step::{ResourceId, Step};
-use crate::host::GuestState;
+use crate::host::{GuestState, VolumeSpec};
 use crate::reconcile::Runs;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -32,6 +32,9 @@ pub(super) struct Memos {
     pub(super) deleted: BTreeSet<Uuid>,
     /// Volumes that were seen finished. Should their data vanish, nothing empty is put in their place.
     pub(super) had_data: BTreeSet<Uuid>,
+    /// Volumes of extents that this host has overwritten, by the grant under which it did, and Sparkle has perhaps not
+    /// written down yet.
+    blank: BTreeMap<Uuid, (Option<i64>, BTreeSet<Uuid>)>,
 }
 
 impl Memos {
@@ -71,6 +74,20 @@ impl Memos {
         self.instances.iter().find(|(_, memo)| memo.vnics.contains(&vnic)).map(|(instance, _)| *instance)
     }
 
+    /// Whether this host has overwritten an extent of the volume, which it has had for itself since.
+    pub(super) fn is_blank(&self, volume: Uuid, extent: Uuid) -> bool {
+        self.blank.get(&volume).is_some_and(|(_, extents)| extents.contains(&extent))
+    }
+
+    /// A volume was made, or made larger.
+    pub(super) fn note_made(&mut self, spec: &VolumeSpec, orders: &Orders) {
+        let Some(order) = orders.volumes.get(&spec.volume).filter(|_| !spec.extents.is_empty()) else {
+            return;
+        };
+        let extents = spec.extents.iter().map(|it| it.extent).collect();
+        self.blank.insert(spec.volume, (order.grant.serial(), extents));
+    }
+
     fn update_volumes(&mut self, orders: &Orders, facts: &Facts) {
         let wish = |volume: &Uuid| orders.volumes.get(volume).map(|o| o.wish);
         self.deleted.retain(|volume| wish(volume) == Some(VolumeWish::Deleted));
@@ -80,6 +97,11 @@ impl Memos {
                 self.deleted.remove(volume);
             }
         }
+        let holds = |volume: &Uuid, serial: Option<i64>| {
+            let grant = orders.volumes.get(volume).map(|it| it.grant);
+            grant.is_some_and(|it| it.is_whole() && it.serial() == serial)
+        };
+        self.blank.retain(|volume, (serial, _)| holds(volume, *serial));
         self.had_data.retain(|volume| wish(volume).is_some_and(|w| w != VolumeWish::Deleted));
     }
 }

@@ -7,8 +7,8 @@ mod one;
 pub use one::{Order, OrderId};
 
 use crate::host::{
-    Boot, CardAddress, CpuSpec, Destination, Export, Firmware, GuestConfig, PoolSpec, RemoteVolume, Seed,
-    SwitchKind, UplinkId, Uplinks, VolumeFormat,
+    Boot, CardAddress, CpuSpec, Destination, Export, Extent, Firmware, GuestConfig, PoolSpec, RemoteVolume,
+    Seed, SwitchKind, UplinkId, Uplinks, VolumeFormat,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -93,6 +93,8 @@ pub struct VolumeOrder {
     pub image: Option<Uuid>,
     /// What this host may do with it.
     pub grant: Grant,
+    /// What it consists of, in a pool of type `plvm`. None in any other, and as long as Sparkle has given it no room.
+    pub extents: Vec<Extent>,
 }
 
 /// What a host may do with a volume.
@@ -150,6 +152,16 @@ impl Grant {
         match self {
             Self::Own => true,
             Self::Given { hold, .. } => hold == if shared { Hold::Use } else { Hold::Whole },
+            Self::None => false,
+        }
+    }
+
+    /// Whether something of this host may have it open, or will.
+    #[must_use]
+    pub fn may_open(self) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Given { hold, .. } => matches!(hold, Hold::Whole | Hold::Use | Hold::Incoming),
             Self::None => false,
         }
     }

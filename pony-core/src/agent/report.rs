@@ -10,7 +10,7 @@ use super::step::{ResourceId, Step};
 use super::trial::Refusal;
 use crate::host::{
     DriverErrorKind, GuestState, InstanceFact, PoolBackend, SwitchKind, UplinkId, UplinkSpec, VolumeFact,
-    adjusted,
+    adjusted, extents_mib, made_extents,
 };
 use crate::reconcile::{Engine, Phase, Status};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,8 @@ pub struct Report {
     pub pools: BTreeMap<Uuid, PoolReport>,
     /// Volumes. One is missing as long as nothing is known of it.
     pub volumes: BTreeMap<Uuid, VolumeReport>,
+    /// Extents of volumes that this host has for itself: whether what lay there before is overwritten.
+    pub extents: BTreeMap<Uuid, bool>,
     /// Images.
     pub images: BTreeMap<Uuid, DataReport>,
     /// Switches.
@@ -242,6 +244,7 @@ pub(super) fn report(view: &View<'_>, engine: &StepEngine, ordered: bool) -> Rep
         cpus: reporter.cpus(),
         pools: view.orders.pools.keys().map(|pool| (*pool, reporter.pool(*pool))).collect(),
         volumes: reporter.volumes(),
+        extents: view.overwritten(),
         images: view.orders.images.keys().map(|image| (*image, reporter.image(*image))).collect(),
         switches: view
             .orders
@@ -307,11 +310,16 @@ impl Reporter<'_> {
         }
         let status = self.engine.status(ResourceId::Volume(volume));
         let fact = self.view.volume_fact(volume);
+        let is_mapped = self.view.is_mapped(order.pool);
+        let made = made_extents(&order.extents);
         let is_removed = order.wish == VolumeWish::Deleted && order.grant.is_whole();
         let nothing_here = is_removed && self.view.is_beyond(order.pool);
         let health = match fact {
             _ if nothing_here => DataHealth::Absent,
             _ if unusable => DataHealth::Broken,
+            // What it has stands in rows, wherever it is mapped.
+            _ if !made.is_empty() && order.wish != VolumeWish::Deleted => DataHealth::Ready,
+            Some(_) if is_mapped => DataHealth::Initializing,
             Some(_) => DataHealth::Ready,
             None if self.is_absent(volume, order) => DataHealth::Absent,
             None if status.as_ref().is_some_and(is_lasting) => DataHealth::Broken,
@@ -328,7 +336,10 @@ impl Reporter<'_> {
                 _ if filling => Some(self.view.progress.get(&volume).copied().unwrap_or(0.0)),
                 _ => None,
             },
-            size_mib: fact.map(|f| f.size_mib),
+            size_mib: match made {
+                [] => fact.map(|f| f.size_mib),
+                made => Some(extents_mib(made)),
+            },
             path: fact.map(|f| f.place.to_string()),
             order: volume_order(order, fact, progress(status)),
         })

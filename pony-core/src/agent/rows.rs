@@ -12,13 +12,13 @@ use super::orders::{
     Placement, PoolOrder, SwitchOrder, Target, VolumeOrder, VolumeWish,
 };
 use crate::host::{
-    Boot, CpuSpec, Destination, Export, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute, Overlay,
-    PoolBackend, PoolSpec, RemoteVolume, Seed, SwitchKind, VolumeFormat,
+    Boot, CpuSpec, Destination, Export, Extent, Firmware, GuestAddress, GuestCard, GuestConfig, GuestRoute,
+    Overlay, PlvmPool, PoolBackend, PoolSpec, RemoteVolume, Seed, SwitchKind, VolumeFormat,
 };
 use crate::lookup::Lookup;
 use crate::tables::{
-    Address, CpuProfile, HostImage, HostInstance, HostVolume, Image, Instance, Network, Route, StoragePool,
-    Switch, SwitchPort, Vdisk, Vnic, Volume,
+    Address, CpuProfile, Disk, HostImage, HostInstance, HostVolume, Image, Instance, Network, Route,
+    StoragePool, Switch, SwitchPort, Vdisk, Vnic, Volume,
 };
 use crate::{pool, tables};
 #[cfg(test)]
@@ -79,6 +79,11 @@ fn pool_order(rows: &impl Lookup, host: Uuid, pool: Uuid) -> Option<PoolOrder> {
         (_, Ok(backend @ PoolBackend::Unsupported(_))) => {
             (backend, Some(format!("this host has no driver for pools of type {name}")))
         }
+        (Some(_), Ok(PoolBackend::Plvm(_))) => (
+            beyond(),
+            Some("a pool of type plvm belongs to every host that sees its disks: it must name none".into()),
+        ),
+        (None, Ok(PoolBackend::Plvm(_))) => plvm(rows, pool),
         (None, Ok(backend)) if !backend.can_be_shared() => {
             (beyond(), Some(format!("a pool of type {name} belongs to one host, which it must name")))
         }
@@ -87,6 +92,14 @@ fn pool_order(rows: &impl Lookup, host: Uuid, pool: Uuid) -> Option<PoolOrder> {
         (_, Err(why)) => (PoolBackend::Dir { path: PathBuf::new() }, Some(format!("config: {why}"))),
     };
     Some(PoolOrder { spec: PoolSpec { pool, backend }, shareable: order.shareable, fault })
+}
+
+/// A pool of all disks that name it.
+fn plvm(rows: &impl Lookup, pool: Uuid) -> (PoolBackend, Option<String>) {
+    let disks = rows.desired_with::<Disk>("storage_pool", pool);
+    let disks: Vec<String> = disks.into_iter().map(|(id, _)| id.to_string()).collect();
+    let fault = disks.is_empty().then(|| "it has no disk: order a disk with this `storage_pool`".to_owned());
+    (PoolBackend::Plvm(PlvmPool { disks }), fault)
 }
 
 fn volume(rows: &impl Lookup, host: Uuid, uuid: Uuid) -> Option<VolumeOrder> {
@@ -104,8 +117,22 @@ fn volume(rows: &impl Lookup, host: Uuid, uuid: Uuid) -> Option<VolumeOrder> {
     };
     let format = format(order);
     let (base_image, base_volume, image) = (order.base_image, order.base_volume, order.image);
-    let (pool, size_mib) = (order.storage_pool, order.size);
-    Some(VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image, grant })
+    let (pool, size_mib, extents) = (order.storage_pool, order.size, extents(rows, uuid));
+    Some(VolumeOrder { wish, pool, format, size_mib, base_image, base_volume, image, grant, extents })
+}
+
+/// What the volume consists of, in its order.
+fn extents(rows: &impl Lookup, volume: Uuid) -> Vec<Extent> {
+    let mut rows = rows.desired_with::<tables::Extent>("volume", volume);
+    rows.sort_by_key(|(extent, it)| (it.order, *extent));
+    let extent = |(extent, it): (Uuid, &tables::ExtentDesired)| Extent {
+        extent,
+        disk: it.disk.to_string(),
+        start_mib: it.range.start(),
+        len_mib: it.range.end() - it.range.start(),
+        made: it.made,
+    };
+    rows.into_iter().map(extent).collect()
 }
 
 fn format(order: &tables::VolumeDesired) -> Option<VolumeFormat> {
@@ -134,6 +161,7 @@ fn copy(rows: &impl Lookup, host: Uuid, volume: Uuid, order: &tables::VolumeDesi
         base_volume: None,
         image: None,
         grant: Grant::Given { hold, serial: given.serial, made: false },
+        extents: Vec::new(),
     })
 }
 

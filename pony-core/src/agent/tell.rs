@@ -9,9 +9,10 @@ use super::report::{
 use super::tell_machine::{disk, machine, missing_nic, nic};
 use super::tell_uplinks::uplinks;
 use crate::tables::{
-    DataStatus, Host, HostCpuProfile, HostCpuProfileCurrent, HostDisk, HostImage, HostImageCurrent,
-    HostInstance, HostInstanceCurrent, HostStoragePool, HostStoragePoolCurrent, HostSwitch,
-    HostSwitchCurrent, HostVolume, HostVolumeCurrent, InstanceStatus, LinkStatus, Nic, PoolStatus,
+    DataStatus, Host, HostCpuProfile, HostCpuProfileCurrent, HostDisk, HostExtent, HostExtentCurrent,
+    HostImage, HostImageCurrent, HostInstance, HostInstanceCurrent, HostStoragePool, HostStoragePoolCurrent,
+    HostSwitch, HostSwitchCurrent, HostVolume, HostVolumeCurrent, InstanceStatus, LinkStatus, Nic,
+    PoolStatus,
 };
 use pony_state::{Commit, Entity, Read, State, Text, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,11 @@ fn whole(state: &mut State, host: Uuid, report: Report, unix_ms: impl Fn(u64) ->
         cpus.map(|(uuid, can)| ((host, uuid), HostCpuProfileCurrent { supported: can })),
     );
     put::<HostStoragePool>(&mut tx, report.pools.into_iter().map(|(uuid, told)| ((host, uuid), pool(told))));
+    let extent = |is_overwritten: bool| HostExtentCurrent {
+        status: if is_overwritten { DataStatus::Ready } else { DataStatus::Initializing },
+        error: None,
+    };
+    put::<HostExtent>(&mut tx, report.extents.into_iter().map(|(uuid, is)| ((host, uuid), extent(is))));
     put::<HostImage>(&mut tx, report.images.into_iter().map(|(uuid, told)| ((host, uuid), image(told))));
     put::<HostSwitch>(&mut tx, report.switches.into_iter().map(|(uuid, told)| ((host, uuid), switch(told))));
     let volumes = report.volumes.into_iter().map(|(uuid, told)| {

@@ -1,6 +1,7 @@
 //! What a commit may have made wrong, and the decisions about exactly that.
 
 use super::distribution::Distribution;
+use super::extents;
 use super::holds;
 use super::hosts::Hosts;
 use super::instances::{self, Decision, Round};
@@ -9,8 +10,8 @@ use super::remotes;
 use super::volumes;
 use super::writes::{Subject, Writes};
 use crate::tables::{
-    Address, AffinityGroup, AffinityGroupInstance, Disk, Host, HostDisk, HostInstance, HostVolume, Image,
-    Instance, Metering, Pin, StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
+    Address, AffinityGroup, AffinityGroupInstance, Disk, Extent, Host, HostDisk, HostInstance, HostVolume,
+    Image, Instance, Metering, Pin, StoragePool, Switch, Vdisk, Vnic, Volume, VolumeState,
 };
 use pony_state::{AnyRow, Change, Key, Read, Row, RowChange, RowOp, Text};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +102,9 @@ impl Damage {
         holds::note(view, change, |volume| {
             self.subjects.insert(Subject::Hold(volume));
         });
+        extents::note(view, change, |volume| {
+            self.subjects.insert(Subject::Hold(volume));
+        });
         remotes::note(view, change, |subject| {
             self.subjects.insert(subject);
         });
@@ -144,10 +148,15 @@ impl Damage {
             self.subjects.extend(row.after.map(|it| Subject::Image(it.uuid)));
         } else if let Some(row) = change.row::<Disk>() {
             self.disks.extend(row.before.iter().chain(&row.after).map(|it| it.id.clone()));
+            self.hosts_changed = true;
         } else if let Some(row) = change.row::<HostDisk>() {
             self.disks.extend(row.before.iter().chain(&row.after).map(|it| it.disk.clone()));
+            // Volumes that found no room may find it there.
+            self.hosts_changed = true;
         } else if let Some(row) = change.row::<Host>() {
             row.after.or(row.before).into_iter().for_each(|it| self.host(view, it.uuid));
+        } else if let Some(row) = change.row::<Extent>() {
+            self.hosts_changed |= row.after.is_none_or(|it| it.desired.is_none());
         } else if matches!(change.table(), "host_storage_pool" | "host_cpu_profile") {
             self.hosts_changed = true;
         }
@@ -242,7 +251,7 @@ impl<R: Read> Deciding<'_, R> {
         let (busy, free): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|it| writes.is_in_flight(*it));
         free.iter().for_each(|subject| writes.want(*subject, None));
         let mut wanted = Vec::with_capacity(free.len());
-        let mut round = Round::new(writes.placements(), *self.serial);
+        let mut round = Round::new(writes.placements(), writes.claims(), *self.serial);
         let mut settled = Settled { disks: damage.disks, ..Settled::default() };
         busy.into_iter().for_each(|subject| settled.note(subject));
         for subject in free {

@@ -16,7 +16,7 @@
 
 use super::damage::Changed;
 use super::instances::{Round, host_name, is_evacuated, is_fenced, is_present, placement_of};
-use super::{copies, moves, ops, remotes};
+use super::{copies, extents, moves, ops, remotes};
 use crate::pool;
 use crate::tables::{
     DataStatus, Host, HostInstance, HostStatus, HostStoragePool, HostVolume, HostVolumeCurrent,
@@ -126,6 +126,10 @@ pub(crate) fn decide(view: &impl Read, round: &mut Round<'_>, volume: Uuid) -> V
     let grants = Grants { view, volume, order, pool, rows: rows.collect() };
     let mut verdict = grants.decide(round);
     verdict.ops.extend(copies::decide(view, round, volume, order));
+    match extents::decide(view, round, (volume, order), pool) {
+        Ok(ops) => verdict.ops.extend(ops),
+        Err(why) => verdict.stuck = Some(why),
+    }
     verdict
 }
 

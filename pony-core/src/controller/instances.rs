@@ -5,6 +5,7 @@
 //! word, `released` in its current part: silence, or the absence of a part, proves nothing, since the order to run
 //! may still be on its way there.
 
+use super::extents::{Claim, Claims};
 use super::writes::Placements;
 use super::{copies, moves, ops};
 use crate::placement::{self, Candidate, Fitness, NoHost, Request};
@@ -36,6 +37,8 @@ pub(crate) struct Round<'a> {
     pending: &'a Placements,
     /// Those of this round.
     placed: Placements,
+    /// Parts of disks that are on their way to the database, and those that this round gives away.
+    claimed: (&'a Claims, Claims),
     /// All hosts of the cloud as they are now, once somebody asks.
     candidates: Option<Vec<Candidate>>,
     /// The serial number of the next placement, or grant.
@@ -43,9 +46,19 @@ pub(crate) struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    /// `pending`: placements that are on their way to the database.
-    pub(crate) const fn new(pending: &'a Placements, serial: i64) -> Self {
-        Self { pending, placed: Placements::new(), candidates: None, serial }
+    /// `pending` and `claims`: placements and parts of disks that are on their way to the database.
+    pub(crate) const fn new(pending: &'a Placements, claims: &'a Claims, serial: i64) -> Self {
+        let claimed = (claims, Claims::new());
+        Self { pending, placed: Placements::new(), claimed, candidates: None, serial }
+    }
+
+    /// Parts of disks that are nobody's any more, whatever the state says.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.claimed.0.values().chain(self.claimed.1.values())
+    }
+
+    pub(crate) fn claim(&mut self, extent: Uuid, claim: Claim) {
+        self.claimed.1.insert(extent, claim);
     }
 
     /// Chooses a host: the wished one, where it fits.

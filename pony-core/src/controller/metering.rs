@@ -12,7 +12,6 @@ use crate::tables::{
 };
 use pony_state::{Read, RowOp};
 use serde_json::{Value as Json, json};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The member of `kind` that names the thing as it was called at first: a new name is no new use.
@@ -76,14 +75,7 @@ fn insert(used: &Use, target: Uuid, number: usize, now_unix_s: i64) -> RowOp {
 
 /// A UUID that no other row has: of a target there are only more rows as time goes by.
 fn identity(target: Uuid, number: usize, now_unix_s: i64) -> Uuid {
-    let mut sha = Sha256::new();
-    sha.update(target.as_bytes());
-    sha.update(number.to_le_bytes());
-    sha.update(now_unix_s.to_le_bytes());
-    let digest = sha.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    ops::identity(&[target.as_bytes(), &number.to_le_bytes(), &now_unix_s.to_le_bytes()])
 }
 
 fn uses(view: &impl Read, target: Uuid) -> Vec<Use> {

@@ -14,6 +14,7 @@ mod copies;
 mod damage;
 mod distribution;
 mod events;
+mod extents;
 mod holds;
 mod hosts;
 mod instances;

@@ -2,6 +2,7 @@
 //! of what it was filled from, an image whose volumes are all filled forgets its source, and a deleted volume's
 //! row goes once every host concerned has said that the data are gone.
 
+use super::extents;
 use super::holds;
 use super::instances::is_fenced;
 use super::ops;
@@ -19,7 +20,7 @@ pub(crate) fn decide_volume(view: &impl Read, hosts: &[Uuid], volume: Uuid) -> O
         let gone = holds::holder(view, volume).is_some_and(|(row, grant)| {
             row.current.as_ref().is_some_and(|it| is_deleted(it) && it.serial == Some(grant.serial))
         });
-        return gone.then(|| ops::delete("volume", key));
+        return (gone && !extents::is_mapped(view, volume, order)).then(|| ops::delete("volume", key));
     }
     if order.state == VolumeState::Deleted {
         // What lies on a host that is known to be dead is gone with it: nothing may be undeletable. Without any

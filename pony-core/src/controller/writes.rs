@@ -2,6 +2,7 @@
 //! apart when it is refused, so that one write that cannot be does not hold up the others.
 
 use super::damage::Damage;
+use super::extents::{Claims, claim};
 use pony_state::RowOp;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,7 @@ pub(crate) struct Writes {
     metered: BTreeMap<Uuid, i64>,
     in_flight: Option<(WriteId, BTreeMap<Subject, Vec<RowOp>>)>,
     placements: Placements,
+    claims: Claims,
     /// So many of the next transactions have one operation: a larger one was refused.
     one_by_one: usize,
     retries: BTreeMap<Subject, Retry>,
@@ -82,8 +84,10 @@ impl Writes {
         for (instance, _) in before.iter().flatten().filter_map(placement) {
             self.placements.remove(&instance);
         }
+        self.unclaim(before.iter().flatten());
         if !ops.is_empty() {
             self.placements.extend(ops.iter().filter_map(placement));
+            self.claims.extend(ops.iter().filter_map(claim));
             self.wanted.insert(subject, ops);
         }
     }
@@ -103,6 +107,17 @@ impl Writes {
     /// The placements that are wanted or on their way.
     pub(crate) const fn placements(&self) -> &Placements {
         &self.placements
+    }
+
+    /// The parts of disks that are wanted for volumes or on their way.
+    pub(crate) const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    fn unclaim<'a>(&mut self, ops: impl Iterator<Item = &'a RowOp>) {
+        for (extent, _) in ops.filter_map(claim) {
+            self.claims.remove(&extent);
+        }
     }
 
     fn waits(&self, subject: &Subject) -> bool {
@@ -187,6 +202,7 @@ impl Writes {
         for (instance, _) in ops.values().flatten().filter_map(placement) {
             self.placements.remove(&instance);
         }
+        self.unclaim(ops.values().flatten());
         let subjects: BTreeSet<Subject> = ops.into_keys().collect();
         if succeeded {
             self.retries.retain(|subject, _| !subjects.contains(subject));

@@ -2,6 +2,7 @@
 
 use super::config::{Fate, SimConfig};
 use super::job::Job;
+use super::lun::SimLun;
 use super::moves::Departure;
 use super::readings::Reading;
 use super::shelf::SimShelf;
@@ -97,6 +98,13 @@ impl SimHost {
     #[must_use]
     pub fn sharing(self, shelf: SimShelf, number: u64) -> Self {
         Self { shelf: Some((shelf, number)), ..self }
+    }
+
+    /// Seeing a disk that other hosts see as well, among whom `number` is its own.
+    #[must_use]
+    pub fn seeing(mut self, lun: SimLun, number: u64) -> Self {
+        self.world.lun = Some((lun, number));
+        self
     }
 
     /// Takes in what other hosts did in the pool that it shares with them; so does everything that happens here.
@@ -441,7 +449,7 @@ impl SimHost {
             Look::Host => Found::Host(Box::new(self.host_fact())),
             Look::Nics => Found::Nics(self.world.nics.clone()),
             Look::Cpus(cpus) => Found::Cpus(cpus.keys().map(|profile| (*profile, true)).collect()),
-            Look::Disks => Found::Disks(Vec::new()),
+            Look::Disks => Found::Disks(self.world.lun.iter().map(|_| SimLun::fact()).collect()),
             Look::Guests => Found::Guests(self.world.list_guests()),
             Look::Uplinks => Found::Uplinks(self.world.uplinks.values().cloned().collect()),
             Look::Switches => Found::Switches(self.world.switches.values().cloned().collect()),
@@ -450,6 +458,7 @@ impl SimHost {
                 PoolBackend::Dir { .. }
                 | PoolBackend::Btrfs { .. }
                 | PoolBackend::Lvm { .. }
+                | PoolBackend::Plvm(_)
                 | PoolBackend::Nfs { .. }
                 | PoolBackend::Iscsi(_)
                 | PoolBackend::Rbd(_) => Found::Pool(PoolFact {

@@ -12,6 +12,7 @@
 mod config;
 mod host;
 mod job;
+mod lun;
 mod moves;
 mod readings;
 mod shelf;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use config::{Fate, SimConfig};
 pub use host::{SimAnswer, SimHost};
+pub use lun::SimLun;
 pub use moves::Departure;
 pub use readings::Reading;
 pub use shelf::SimShelf;

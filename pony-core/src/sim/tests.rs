@@ -9,7 +9,13 @@ use uuid::Uuid;
 fn volume(n: u128) -> VolumeSpec {
     let backend = PoolBackend::Dir { path: "/sim".into() };
     let pool = PoolSpec { pool: Uuid::from_u128(1), backend };
-    VolumeSpec { volume: Uuid::from_u128(n), pool, format: VolumeFormat::Raw, size_mib: Some(200) }
+    VolumeSpec {
+        volume: Uuid::from_u128(n),
+        pool,
+        format: VolumeFormat::Raw,
+        size_mib: Some(200),
+        extents: Vec::new(),
+    }
 }
 
 fn run(host: &mut SimHost, n: u64, step: Step, now_ms: u64) -> Vec<StepOutcome> {

@@ -1,11 +1,12 @@
 //! What there is on the simulated host, what steps do to it, and what must never happen.
 
+use super::lun::SimLun;
 use super::shelf::{Doings, SimShelf};
 use crate::agent::{Output, Step};
 use crate::host::{
     DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, NetworkDisk, NicFact,
     Place, PoolBackend, Room, Slice, Source, SwitchFact, SwitchKind, TapFact, TapSpec, USUAL_MTU, UplinkFact,
-    UplinkId, VolumeFact, VolumeSpec, adjusted,
+    UplinkId, VolumeFact, VolumeSpec, adjusted, grown_mib,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub struct SimWorld {
     pub violations: Vec<String>,
     /// What guests of other hosts may write to, in pools that are not this host's own.
     pub(super) elsewhere: BTreeSet<Place>,
+    /// A disk that it sees as others do, and its own number among them.
+    pub(super) lun: Option<(SimLun, u64)>,
 }
 
 fn told(spec: &TapSpec) -> Option<u64> {
@@ -73,7 +76,7 @@ pub(super) fn refuse(message: String) -> DriverError {
 fn place_of(spec: &VolumeSpec) -> Place {
     let path = PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume));
     match &spec.pool.backend {
-        PoolBackend::Lvm { .. } => Place::Block(path),
+        PoolBackend::Lvm { .. } | PoolBackend::Plvm(_) => Place::Block(path),
         PoolBackend::Iscsi(pool) => {
             let len = u64::try_from(spec.size_mib.unwrap_or_default()).unwrap_or_default() << 20;
             let disk = pool.disk(1, Slice { offset: 1 << 20, len });
@@ -259,6 +262,7 @@ impl SimWorld {
             if self.elsewhere.contains(&disk.place) && !disk.shared {
                 self.violation(format!("{} is opened by {} and on another host", disk.place, spec.instance));
             }
+            self.note_use(&disk.place);
             if !self.volumes.values().any(|v| v.place == disk.place) {
                 self.violation(format!("instance {} starts without {}", spec.instance, disk.place));
             }
@@ -361,6 +365,8 @@ impl SimWorld {
             return self.redundant(Output::None);
         }
         fact.size_mib = spec.size_mib.unwrap_or(fact.size_mib);
+        self.note_extents(spec);
+        self.note_use(&disk.place);
         self.count("grow-disk", spec.volume);
         Ok(Output::None)
     }
@@ -443,6 +449,30 @@ impl SimWorld {
         spec: &VolumeSpec,
         source_mib: impl FnOnce(&mut Self) -> Result<i64, DriverError>,
     ) -> Effect {
+        let made = self.fill_or_grow(spec, source_mib)?;
+        self.note_extents(spec);
+        Ok(made)
+    }
+
+    fn note_extents(&mut self, spec: &VolumeSpec) {
+        if let Some((lun, own)) = self.lun.as_ref().filter(|(lun, _)| lun.pool() == spec.pool.pool) {
+            self.violations.extend(lun.make(*own, spec));
+        }
+    }
+
+    /// A guest may write to what lies there.
+    fn note_use(&self, place: &Place) {
+        let volume = self.volumes.values().find(|it| it.place == *place);
+        if let (Some((lun, own)), Some(fact)) = (&self.lun, volume) {
+            lun.write(*own, fact.volume);
+        }
+    }
+
+    fn fill_or_grow(
+        &mut self,
+        spec: &VolumeSpec,
+        source_mib: impl FnOnce(&mut Self) -> Result<i64, DriverError>,
+    ) -> Effect {
         if let Some(fact) = self.volumes.get(&spec.volume).cloned() {
             return self.grow(spec, fact);
         }
@@ -463,13 +493,14 @@ impl SimWorld {
     }
 
     fn grow(&mut self, spec: &VolumeSpec, mut fact: VolumeFact) -> Effect {
-        if spec.size_mib.is_none_or(|size| size <= fact.size_mib) {
+        let size_mib = grown_mib(spec);
+        if size_mib.is_none_or(|size| size <= fact.size_mib) {
             return self.redundant(Output::Volume(fact));
         }
         if let Some(user) = self.user_of(&fact.place, false) {
             self.violation(format!("volume {} grows under {user}", spec.volume));
         }
-        fact.size_mib = rounded(spec, spec.size_mib.unwrap_or(fact.size_mib));
+        fact.size_mib = rounded(spec, size_mib.unwrap_or(fact.size_mib));
         self.volumes.insert(spec.volume, fact.clone());
         self.count("grow", spec.volume);
         Ok(Output::Volume(fact))
@@ -488,6 +519,9 @@ impl SimWorld {
 
     fn delete_volume(&mut self, spec: &VolumeSpec) -> Effect {
         let traces = self.unfinished.remove(&spec.volume);
+        if let Some((lun, own)) = &self.lun {
+            lun.unmap(*own, spec.volume);
+        }
         match self.volumes.remove(&spec.volume) {
             None if !traces => return self.redundant(Output::None),
             None => {}
@@ -545,5 +579,9 @@ impl SimWorld {
         self.uplinks.clear();
         self.switches.clear();
         self.taps.clear();
+        if let Some((lun, own)) = &self.lun {
+            lun.reboot(*own);
+            self.volumes.retain(|_, it| it.pool != lun.pool());
+        }
     }
 }

@@ -381,7 +381,7 @@ pub struct DiskDesired {
     /// Where it is reached, for `fc` and `iscsi`.
     pub targets: Option<Vec<Text>>,
     /// The pool that uses it.
-    #[part(references = "storage_pool", on_delete = "set-null", scope = "follows")]
+    #[part(references = "storage_pool", on_delete = "set-null", scope = "follows-widely")]
     pub storage_pool: Option<Uuid>,
     /// The host that it sits in.
     #[part(references = "host", on_delete = "set-null", scope = "follows")]

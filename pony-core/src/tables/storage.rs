@@ -28,7 +28,8 @@ pub struct StoragePoolDesired {
     /// host's that reaches it.
     #[part(references = "host", on_delete = "cascade", scope = "follows-or-all")]
     pub host: Option<Uuid>,
-    /// Options of its type: `{"path": "/absolute"}` for `dir` and `btrfs`; `vg` and perhaps `thin_pool` for `lvm`;
+    /// Options of its type: `{"path": "/absolute"}` for `dir` and `btrfs`; `vg` and perhaps `thin_pool` for `lvm`; none for
+    /// `plvm`, whose disks name it;
     /// `server`, `export` and perhaps `options` for `nfs`; `portal`, `target`, `luns` and perhaps `user`, `secret`,
     /// `initiator` for `iscsi`; `monitors`, `pool` and perhaps `user`, `secret` for `rbd`. Secrets have no place here:
     /// `secret` names a file that each host has.
@@ -353,10 +354,14 @@ pub struct ExtentDesired {
     /// Where on the disk, MiB.
     pub range: Range,
     /// The volume that it holds a piece of.
-    #[part(references = "volume", on_delete = "cascade")]
+    #[part(references = "volume", on_delete = "cascade", scope = "follows")]
     pub volume: Option<Uuid>,
     /// Which piece.
     pub order: i64,
+    /// Whether what lay there before is overwritten by the volume: from then on it belongs to what the volume holds, and is
+    /// never made blank again.
+    #[part(default = false)]
+    pub made: bool,
 }
 
 /// An extent as one host sees it.

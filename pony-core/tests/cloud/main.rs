@@ -4,6 +4,7 @@
 mod copies;
 mod database;
 mod events;
+mod extents;
 mod hosts;
 mod metering;
 mod moves;

@@ -24,6 +24,11 @@ pub(crate) fn host(n: u128) -> Uuid {
     id(1_000 + n)
 }
 
+/// The number of one of the first hosts.
+pub(crate) fn number(uuid: Uuid) -> u128 {
+    (0..3).find(|n| host(*n) == uuid).unwrap()
+}
+
 /// A host that says what the test tells it to say.
 pub(crate) struct Peer {
     session: Session,

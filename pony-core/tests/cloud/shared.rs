@@ -102,10 +102,6 @@ impl Rig {
     }
 }
 
-fn number(uuid: Uuid) -> u128 {
-    (0..3).find(|n| host(*n) == uuid).unwrap()
-}
-
 fn placed(rig: &Rig, n: u128) -> u128 {
     number(rig.placed_on(n).unwrap())
 }

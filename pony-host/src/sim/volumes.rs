@@ -4,6 +4,7 @@ use super::{errors::order, errors::transient, errors::unsupported, op::SimOp, wo
 use crate::Result;
 use pony_core::host::{
     NetworkDisk, Place, PoolBackend, PoolFact, PoolSpec, Slice, Source, VolumeFact, VolumeFormat, VolumeSpec,
+    grown_mib,
 };
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -57,7 +58,7 @@ impl World {
 
     pub(super) fn grow_volume(&mut self, spec: &VolumeSpec) -> Result<VolumeFact> {
         let volume = self.volumes.get(spec.volume).ok_or_else(|| overtaken(spec.volume))?;
-        let size_mib = spec.size_mib.unwrap_or(volume.size_mib).max(volume.size_mib);
+        let size_mib = grown_mib(spec).unwrap_or(volume.size_mib).max(volume.size_mib);
         self.check_space(spec, size_mib - volume.size_mib)?;
         let fact = self.volumes.grow(spec.volume, size_mib).ok_or_else(|| overtaken(spec.volume))?;
         self.effect(SimOp::GrowVolume, spec.volume);
@@ -133,7 +134,7 @@ impl World {
         self.check_space(spec, size_mib)?;
         let path = volume_path(spec)?;
         let place = match &spec.pool.backend {
-            PoolBackend::Lvm { .. } => Place::Block(path),
+            PoolBackend::Lvm { .. } | PoolBackend::Plvm(_) => Place::Block(path),
             PoolBackend::Iscsi(pool) => {
                 let slice = Slice { offset: 1 << 20, len: size_mib.unsigned_abs() << 20 };
                 let name = format!("{}/{}", pool.target, spec.volume);
@@ -145,7 +146,9 @@ impl World {
         let fact =
             VolumeFact { volume: spec.volume, pool: spec.pool.pool, size_mib, format: spec.format, place };
         self.fills.remove(&spec.volume);
-        self.volumes.put(fact.clone(), spec.pool.backend.can_be_shared());
+        // Of what lies on a shared disk each host has a mapping of its own.
+        let is_mapped = matches!(spec.pool.backend, PoolBackend::Plvm(_));
+        self.volumes.put(fact.clone(), spec.pool.backend.can_be_shared() && !is_mapped);
         self.effect(SimOp::CreateVolume, spec.volume);
         Ok(fact)
     }
@@ -171,6 +174,7 @@ fn pool_path(pool: &PoolSpec) -> Result<PathBuf> {
         PoolBackend::Dir { path } | PoolBackend::Btrfs { path } => {
             Err(order(format!("pool directory {} must be an absolute path", path.display())))
         }
+        PoolBackend::Plvm(_) => Ok(Path::new("/dev/mapper").join(pool.pool.to_string())),
         PoolBackend::Lvm { vg, .. } => Ok(Path::new("/dev").join(vg)),
         PoolBackend::Nfs { server, export, .. } => {
             Ok(Path::new("/net").join(server).join(export.strip_prefix("/").unwrap_or(export)))

@@ -10,13 +10,15 @@ use super::layout::Layout;
 use super::luns::Luns;
 use super::lvm::Lvm;
 use super::nfs::Nfs;
+use super::plvm::Plvm;
 use super::pool::{Found, Pool};
 use super::rbd::Rbd;
 use super::remote::Remote;
 use super::slots::Slot;
 use crate::secrets::Secrets;
 use async_trait::async_trait;
-use pony_core::host::{PoolBackend, PoolFact, PoolSpec, VolumeFact};
+use pony_core::host::{Extent, PlvmPool, PoolBackend, PoolFact, PoolSpec, VolumeFact, VolumeSpec};
+use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -65,18 +67,39 @@ pub(super) trait Backend: Send + Sync {
 }
 
 impl Shared {
-    /// The pool that is meant.
-    pub(super) fn backend(&self, spec: &PoolSpec) -> Result<Box<dyn Backend>, StorageError> {
-        let directory = |path: &std::path::Path, layout| Pool {
-            uuid: spec.pool,
+    /// The pool of a volume, as it is for that volume.
+    pub(super) fn backend_of(&self, spec: &VolumeSpec) -> Result<Box<dyn Backend>, StorageError> {
+        match &spec.pool.backend {
+            PoolBackend::Plvm(pool) => Ok(self.plvm(spec.pool.pool, pool, &spec.extents)),
+            _ => self.backend(&spec.pool),
+        }
+    }
+
+    fn plvm(&self, pool: Uuid, at: &PlvmPool, extents: &[Extent]) -> Box<dyn Backend> {
+        let plvm = Plvm::new(pool, self.options.host, &at.disks, extents);
+        Box::new(DevicePool::new(self.workshop(pool), plvm, &self.options))
+    }
+
+    fn directory(&self, pool: Uuid, path: &Path, layout: Layout) -> Pool {
+        Pool {
+            uuid: pool,
             path: path.to_owned(),
             layout,
             patience: self.options.pool_patience,
             keep: self.options.partial_keep,
             looks: self.looks(path),
             slots: self.slots.clone(),
-        };
-        let workshop = || directory(&self.options.scratch.join(spec.pool.to_string()), Layout::Workshop);
+        }
+    }
+
+    fn workshop(&self, pool: Uuid) -> Pool {
+        self.directory(pool, &self.options.scratch.join(pool.to_string()), Layout::Workshop)
+    }
+
+    /// The pool that is meant.
+    pub(super) fn backend(&self, spec: &PoolSpec) -> Result<Box<dyn Backend>, StorageError> {
+        let directory = |path: &Path, layout| self.directory(spec.pool, path, layout);
+        let workshop = || self.workshop(spec.pool);
         Ok(match &spec.backend {
             PoolBackend::Dir { path } => Box::new(directory(path, Layout::Files)),
             PoolBackend::Btrfs { path } => Box::new(directory(path, Layout::Subvolumes)),
@@ -84,6 +107,7 @@ impl Shared {
                 let lvm = Lvm::new(vg, thin_pool.as_deref());
                 Box::new(DevicePool::new(workshop(), lvm, &self.options))
             }
+            PoolBackend::Plvm(at) => self.plvm(spec.pool, at, &[]),
             PoolBackend::Iscsi(at) => {
                 let (patience, secrets) = (self.options.pool_patience, Secrets::at(&self.options.secrets));
                 let luns = Luns { pool: spec.pool, at: (**at).clone(), secrets, patience };

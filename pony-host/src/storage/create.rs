@@ -17,7 +17,7 @@ impl Shared {
         source: &Source,
         progress: Progress,
     ) -> Result<VolumeFact, StorageError> {
-        let pool = self.backend(&spec.pool)?;
+        let pool = self.backend_of(spec)?;
         let ordered = size::ordered_bytes(spec.size_mib)?;
         let slot = self.slots.slot(spec.volume);
         let _turn = slot.turn.lock().await;

@@ -56,6 +56,10 @@ pub(super) trait Devices: Send + Sync + 'static {
     fn usage(&self) -> Result<Usage, StorageError>;
     /// The devices whose names begin so, ready to be opened.
     fn list(&self, prefix: &str) -> Result<Vec<Device>, StorageError>;
+    /// One of these, ready to be opened.
+    fn open(&self, name: &str) -> Result<Option<Device>, StorageError> {
+        Ok(self.list(name)?.into_iter().find(|it| it.name == name))
+    }
     /// Makes one of at least so many bytes.
     fn create(&self, name: &str, bytes: u64) -> Result<Device, StorageError>;
     /// Renames one, at one moment and durably. Fails where there is one of the new name.
@@ -285,9 +289,8 @@ impl Backend for DevicePool {
     }
 
     async fn find(&self, volume: Uuid) -> Result<Option<Found>, StorageError> {
-        let name = name_of(volume);
-        let devices = self.run(move |devices| devices.list(&name)).await?;
-        Ok(devices.iter().find(|it| it.name == name_of(volume)).map(|it| self.found(it)))
+        let device = self.run(move |devices| devices.open(&name_of(volume))).await?;
+        Ok(device.map(|it| self.found(&it)))
     }
 
     async fn make(&self, fill: &Fill<'_>, content: Content) -> Result<(), StorageError> {

@@ -13,7 +13,7 @@ const MESSAGE_MAX: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StorageError {
     #[error(
-        "storage pools of type `{kind}` have no driver in this agent; `dir`, `btrfs`, `lvm`, `nfs`, `iscsi` and `rbd` have one"
+        "storage pools of type `{kind}` have no driver in this agent; `dir`, `btrfs`, `lvm`, `plvm`, `nfs`, `iscsi` and `rbd` have one"
     )]
     Backend { kind: String },
     #[error("pool directory {path} {why}")]
@@ -34,6 +34,14 @@ pub(super) enum StorageError {
         "LUN {lun} has room for {room_mib} MiB, and {need_mib} are ordered: make the LUN larger by 1 MiB more than that, or copy the volume to a larger one"
     )]
     SmallLun { lun: u8, need_mib: u64, room_mib: u64 },
+    #[error("this host does not see disk {disk}: connect it, or take it off its storage pool")]
+    NoDisk { disk: String },
+    #[error("disk {disk} cannot be used: {why}")]
+    LostDisk { disk: String, why: String },
+    #[error(
+        "the volume was given {given_mib} MiB of disks, and needs {need_mib}: it has to be given more extents"
+    )]
+    NotGiven { given_mib: u64, need_mib: u64 },
     #[error("pool directory {path} cannot be used: {source}")]
     PoolUnusable { path: PathBuf, source: io::Error },
     #[error("pool directory {path} has not answered for {seconds} s: is its file system hung?")]
@@ -142,6 +150,9 @@ impl StorageError {
             | Self::NoLun { .. }
             | Self::SmallLun { .. }
             | Self::NetworkCopy { .. }
+            | Self::NoDisk { .. }
+            | Self::LostDisk { .. }
+            | Self::NotGiven { .. }
             | Self::Overtaken { .. } => DriverErrorKind::Transient,
             _ => DriverErrorKind::Order,
         }

@@ -74,7 +74,7 @@ impl Fill<'_> {
         if volume == self.spec.volume {
             return Err(StorageError::Itself { volume });
         }
-        let found = self.shared.backend(&from.pool)?.find(volume).await?;
+        let found = self.shared.backend_of(from)?.find(volume).await?;
         found.ok_or(StorageError::NoSource { volume })
     }
 }

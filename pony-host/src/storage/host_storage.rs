@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// Keeps volumes in pools of this host: directories (`dir`), Btrfs file systems (`btrfs`),
-/// directories of NFS servers (`nfs`), volume groups (`lvm`), LUNs of iSCSI targets (`iscsi`), images of Ceph clusters
+/// directories of NFS servers (`nfs`), volume groups (`lvm`), parts of disks that several hosts see (`plvm`), LUNs of iSCSI targets (`iscsi`), images of Ceph clusters
 /// (`rbd`).
 ///
 /// # Who may order what

@@ -2,7 +2,7 @@
 
 use super::error::StorageError;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
 /// How long a tool may take, seconds; it is told to end then, and killed after as many more as stand behind it.
@@ -22,9 +22,25 @@ pub(super) fn run<'a>(
     package: &'static str,
     args: impl IntoIterator<Item = &'a OsStr>,
 ) -> Result<Vec<u8>, StorageError> {
+    feed(tool, package, args, &[])
+}
+
+/// The same for one that reads something: no more than a pipe holds (64 KiB), since nobody waits for it to read.
+pub(super) fn feed<'a>(
+    tool: &'static str,
+    package: &'static str,
+    args: impl IntoIterator<Item = &'a OsStr>,
+    input: &[u8],
+) -> Result<Vec<u8>, StorageError> {
     let mut command = Command::new("timeout");
-    command.args(["-k", KILL_S, PATIENCE_S, tool]).args(args).env("LC_ALL", "C").stdin(Stdio::null());
-    let output = command.output().map_err(|error| match error.kind() {
+    command.args(["-k", KILL_S, PATIENCE_S, tool]).args(args).env("LC_ALL", "C");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = command.spawn().and_then(|mut child| {
+        // What ends without reading says itself why.
+        drop(child.stdin.take().map(|mut stdin| stdin.write_all(input)));
+        child.wait_with_output()
+    });
+    let output = output.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => StorageError::NoTool { tool: "timeout", package: "coreutils" },
         _ => StorageError::io("run", tool.as_ref())(error),
     })?;
@@ -55,5 +71,6 @@ mod tests {
         let none = run("pony-no-such-tool", "nothing", []).unwrap_err().to_string();
         assert!(none.contains("not installed"), "{none}");
         assert_eq!(run("printf", "coreutils", ["a".as_ref()]).unwrap(), b"a");
+        assert_eq!(feed("cat", "coreutils", [], b"b").unwrap(), b"b");
     }
 }

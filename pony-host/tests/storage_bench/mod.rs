@@ -55,7 +55,13 @@ impl Bench {
     }
 
     pub fn spec(&self, format: VolumeFormat, size_mib: impl Into<Option<i64>>) -> VolumeSpec {
-        VolumeSpec { volume: Uuid::new_v4(), pool: self.pool.clone(), format, size_mib: size_mib.into() }
+        VolumeSpec {
+            volume: Uuid::new_v4(),
+            pool: self.pool.clone(),
+            format,
+            size_mib: size_mib.into(),
+            extents: Vec::new(),
+        }
     }
 
     pub async fn make(&self, spec: &VolumeSpec, source: &Source) -> Result<VolumeFact, DriverError> {

@@ -15,7 +15,7 @@ pub use discovery::discovery;
 pub use hypervisor::hypervisor;
 pub use network::{clear, network, network_of_agents_that_die};
 pub use remote::{Pair, remote};
-pub use storage::{StorageBench, storage};
+pub use storage::{StorageBench, noted, storage};
 
 use pony_core::host::{DriverError, DriverErrorKind};
 use pony_host::Progress;

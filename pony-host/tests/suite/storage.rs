@@ -1,7 +1,9 @@
 //! What a storage keeps.
 
 use super::{assert_fails, assert_refused, recorder, unheard};
-use pony_core::host::{DriverErrorKind, PoolBackend, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use pony_core::host::{
+    DriverErrorKind, Extent, PoolBackend, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec,
+};
 use pony_host::Storage;
 use std::time::Duration;
 use uuid::Uuid;
@@ -18,6 +20,8 @@ pub struct StorageBench<'a> {
     pub granule_mib: i64,
     /// After how many milliseconds fills are abandoned.
     pub abandoned_ms: &'a [u64],
+    /// Gives room for so many MiB, where volumes consist of extents.
+    pub give: Option<&'a dyn Fn(i64) -> Vec<Extent>>,
 }
 
 /// Any format.
@@ -46,11 +50,19 @@ impl<'a> StorageBench<'a> {
     /// A pool of files, of any format.
     pub fn new(storage: &'a dyn Storage, pool: PoolSpec, uri: String, image_mib: i64) -> Self {
         let (formats, abandoned_ms) = (&FORMATS, &ABANDONED_MS);
-        Self { storage, pool, uri, image_mib, formats, granule_mib: 1, abandoned_ms }
+        Self { storage, pool, uri, image_mib, formats, granule_mib: 1, abandoned_ms, give: None }
     }
 
     pub fn spec(&self, format: VolumeFormat, size_mib: Option<i64>) -> VolumeSpec {
-        VolumeSpec { volume: Uuid::new_v4(), pool: self.pool.clone(), format, size_mib }
+        let extents = self.give.map(|give| give(size_mib.unwrap_or(self.image_mib))).unwrap_or_default();
+        VolumeSpec { volume: Uuid::new_v4(), pool: self.pool.clone(), format, size_mib, extents }
+    }
+
+    /// The same volume, ordered larger by so many MiB.
+    fn larger(&self, spec: &VolumeSpec, by_mib: i64) -> VolumeSpec {
+        let more = self.give.map(|give| give(by_mib)).unwrap_or_default();
+        let extents = [noted(spec).extents, more].concat();
+        VolumeSpec { size_mib: spec.size_mib.map(|size| size + by_mib), extents, ..spec.clone() }
     }
 
     /// As large as the pool makes it.
@@ -69,7 +81,11 @@ impl<'a> StorageBench<'a> {
     /// Makes a volume; checks what is said of it, and that it was told how far it came.
     pub async fn make(&self, spec: &VolumeSpec, source: &Source) -> VolumeFact {
         let (progress, told) = recorder();
-        let fact = self.storage.create_volume(spec, source, progress).await.unwrap();
+        let mut fact = self.storage.create_volume(spec, source, progress).await.unwrap();
+        if !spec.extents.is_empty() {
+            // What was added is the volume's once somebody has written it down.
+            fact = self.storage.create_volume(&noted(spec), source, unheard()).await.unwrap();
+        }
         assert_eq!((fact.volume, fact.pool), (spec.volume, spec.pool.pool));
         assert_eq!(self.find(spec).await.as_ref(), Some(&fact));
         let told = told.lock().unwrap();
@@ -83,6 +99,12 @@ impl<'a> StorageBench<'a> {
         assert_eq!(self.find(spec).await, None);
         self.storage.delete_volume(spec).await.unwrap();
     }
+}
+
+/// The volume, once it is written down that it has all that it was given.
+pub fn noted(spec: &VolumeSpec) -> VolumeSpec {
+    let extents = spec.extents.iter().cloned().map(|it| Extent { made: true, ..it });
+    VolumeSpec { extents: extents.collect(), ..spec.clone() }
 }
 
 async fn pools(bench: &StorageBench<'_>) {
@@ -102,7 +124,7 @@ async fn empty(bench: &StorageBench<'_>, format: VolumeFormat) {
     assert_eq!((fact.size_mib, fact.format), (bench.mib(8), format));
     let elsewhere = Source::Uri("http://127.0.0.1:1/not-asked".into());
     assert_eq!(bench.make(&spec, &elsewhere).await, fact, "it is there: its source is not looked at");
-    let larger = VolumeSpec { size_mib: Some(11), ..spec.clone() };
+    let larger = bench.larger(&spec, 3);
     assert_eq!(bench.make(&larger, &Source::Empty).await.size_mib, bench.mib(11));
     assert_eq!(bench.make(&spec, &Source::Empty).await.size_mib, bench.mib(11), "never shrunk");
     bench.remove(&spec).await;

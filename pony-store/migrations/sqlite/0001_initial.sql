@@ -891,6 +891,7 @@ CREATE TABLE "extent" (
   "range" TEXT NOT NULL CONSTRAINT "extent.range: must be a range `[start, end]` of two whole numbers [type extent range]" CHECK (CASE WHEN json_valid("range") THEN "range" = json_array(json_extract("range", '$[0]'), json_extract("range", '$[1]')) AND json_type("range", '$[0]') = 'integer' AND json_type("range", '$[1]') = 'integer' AND json_extract("range", '$[0]') < json_extract("range", '$[1]') ELSE 0 END),
   "volume" TEXT CONSTRAINT "extent.volume: must be a UUID [type extent volume]" CHECK ("volume" IS NULL OR "volume" GLOB '[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]'),
   "order" INTEGER NOT NULL,
+  "made" INTEGER NOT NULL DEFAULT 0 CONSTRAINT "extent.made: must be `true` or `false` [type extent made]" CHECK ("made" IN (0, 1)),
   PRIMARY KEY ("uuid"),
   FOREIGN KEY ("storage_pool") REFERENCES "storage_pool" ("uuid") ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY ("disk") REFERENCES "disk" ("id") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
@@ -922,12 +923,12 @@ END;
 
 CREATE TRIGGER "extent.after.insert" AFTER INSERT ON "extent" BEGIN
   SELECT RAISE(ABORT, 'extent.range: overlaps another of the same disk [overlap extent 0]') WHERE (SELECT json_extract("range", '$[1]') FROM "extent" WHERE "disk" = NEW."disk" AND json_extract("range", '$[0]') < json_extract(NEW."range", '$[1]') AND NOT ("uuid" = NEW."uuid") ORDER BY json_extract("range", '$[0]') DESC LIMIT 1) > json_extract(NEW."range", '$[0]');
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'extent', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'storage_pool', NEW."storage_pool", 'disk', NEW."disk", 'range', NEW."range" || '', 'volume', NEW."volume", 'order', NEW."order") FROM "_meta";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'extent', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'storage_pool', NEW."storage_pool", 'disk', NEW."disk", 'range', NEW."range" || '', 'volume', NEW."volume", 'order', NEW."order", 'made', NEW."made") FROM "_meta";
 END;
 
 CREATE TRIGGER "extent.after.update" AFTER UPDATE ON "extent" BEGIN
   SELECT RAISE(ABORT, 'extent.range: overlaps another of the same disk [overlap extent 0]') WHERE (SELECT json_extract("range", '$[1]') FROM "extent" WHERE "disk" = NEW."disk" AND json_extract("range", '$[0]') < json_extract(NEW."range", '$[1]') AND NOT ("uuid" = NEW."uuid") ORDER BY json_extract("range", '$[0]') DESC LIMIT 1) > json_extract(NEW."range", '$[0]');
-  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'extent', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'storage_pool', NEW."storage_pool", 'disk', NEW."disk", 'range', NEW."range" || '', 'volume', NEW."volume", 'order', NEW."order") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."storage_pool" IS NOT NEW."storage_pool" OR OLD."disk" IS NOT NEW."disk" OR OLD."range" IS NOT NEW."range" OR OLD."volume" IS NOT NEW."volume" OR OLD."order" IS NOT NEW."order";
+  INSERT INTO "_outbox" ("txn", "table", "key", "row") SELECT "txn", 'extent', json_array(NEW."uuid"), json_object('uuid', NEW."uuid", 'storage_pool', NEW."storage_pool", 'disk', NEW."disk", 'range', NEW."range" || '', 'volume', NEW."volume", 'order', NEW."order", 'made', NEW."made") FROM "_meta" WHERE OLD."uuid" IS NOT NEW."uuid" OR OLD."storage_pool" IS NOT NEW."storage_pool" OR OLD."disk" IS NOT NEW."disk" OR OLD."range" IS NOT NEW."range" OR OLD."volume" IS NOT NEW."volume" OR OLD."order" IS NOT NEW."order" OR OLD."made" IS NOT NEW."made";
 END;
 
 CREATE TRIGGER "extent.after.delete" AFTER DELETE ON "extent" BEGIN

@@ -280,6 +280,7 @@ CREATE TABLE "public"."extent" (
   "range" int8range NOT NULL,
   "volume" uuid,
   "order" bigint NOT NULL,
+  "made" boolean NOT NULL DEFAULT false,
   CONSTRAINT "extent: the key must be unique" PRIMARY KEY ("uuid"),
   CONSTRAINT "extent.range: must be a range `[start, end]` of two whole numbe" CHECK (NOT isempty("range") AND NOT lower_inf("range") AND NOT upper_inf("range")),
   CONSTRAINT "extent: order must not be negative" CHECK ("order" >= 0),

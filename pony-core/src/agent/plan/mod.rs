@@ -2,6 +2,7 @@
 //!
 //! [`View`] is the engine's `World`. One file per kind of resource; nothing here is changed or remembered.
 
+mod extents;
 mod instance;
 mod links;
 mod text;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 pub(super) use text::live_differences;
+use volume::looking;
 
 /// The steps under way.
 pub(super) type StepRuns = Runs<ResourceId, Step>;
@@ -83,7 +85,8 @@ impl World for View<'_> {
         if !self.ordered {
             return uplinks.collect();
         }
-        let volumes = self.orders.volumes.keys().copied().map(ResourceId::Volume);
+        let volumes = self.orders.volumes.keys().copied().chain(self.unordered_mappings());
+        let volumes = volumes.map(ResourceId::Volume);
         let switches = self.facts.switches.keys().chain(self.index.switches.keys()).map(ResourceId::Switch);
         let taps = self.facts.taps.keys().chain(self.index.cards.keys()).map(ResourceId::Tap);
         let placed = self.orders.instances.keys().copied();

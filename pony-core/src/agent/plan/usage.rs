@@ -3,7 +3,7 @@
 use super::{StepRuns, View};
 use crate::agent::memo::Memo;
 use crate::agent::step::{ResourceId, Step};
-use crate::host::Source;
+use crate::host::{Place, Source};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -12,6 +12,11 @@ impl View<'_> {
     pub(super) fn user_of_volume(&self, volume: Uuid, except: Option<Uuid>, runs: &StepRuns) -> Option<Uuid> {
         let users = self.volume_fact(volume).and_then(|fact| self.usage.disks.get(&fact.place));
         self.find_user(users, except, runs, |memo| memo.volumes.contains(&volume))
+    }
+
+    /// The same for one that is known by where it lies.
+    pub(super) fn user_of_place(&self, volume: Uuid, place: &Place, runs: &StepRuns) -> Option<Uuid> {
+        self.find_user(self.usage.disks.get(place), None, runs, |memo| memo.volumes.contains(&volume))
     }
 
     /// A guest that has the tap open, or may have.

@@ -4,6 +4,7 @@
 //! from is decided anew at each try, by what is there then. Where a guest and a copy want the same volume, the
 //! guest has it: it is the order that somebody waits for, and a copy can start afresh.
 
+use super::extents;
 use super::text::percent;
 use super::usage::copy_of;
 use super::{Obstacle, StepRuns, View};
@@ -25,7 +26,7 @@ fn rounded_up(size_mib: i64, granule_mib: i64) -> i64 {
     if over == 0 { size_mib } else { size_mib.saturating_add(granule - over) }
 }
 
-fn looking() -> Plan<Step> {
+pub(super) fn looking() -> Plan<Step> {
     Plan::wait("looking at the storage pool")
 }
 
@@ -62,7 +63,9 @@ impl View<'_> {
     }
 
     pub(super) fn plan_volume(&self, volume: Uuid, runs: &StepRuns) -> Plan<Step> {
-        let Some(order) = self.orders.volumes.get(&volume) else { return Plan::Gone };
+        let Some(order) = self.orders.volumes.get(&volume) else {
+            return self.plan_unordered(volume, runs);
+        };
         if order.wish == VolumeWish::Deleted && self.is_beyond(order.pool) {
             return Plan::Done;
         }
@@ -70,6 +73,9 @@ impl View<'_> {
             Ok(pool) => pool,
             Err(obstacle) => return obstacle.into(),
         };
+        if self.is_mapped(order.pool) && !(order.wish == VolumeWish::Deleted && order.grant.may_make()) {
+            return self.plan_extents(volume, order, runs);
+        }
         if !order.grant.may_make() {
             let is_vague = pool.volumes.is_vague(volume);
             return if is_vague { looking() } else { self.plan_elsewhere(volume, order) };
@@ -112,7 +118,12 @@ impl View<'_> {
         // Which guest has it open is told by where it is; without guests that question does not come up.
         let known = pool.is_some_and(|it| it.volumes.looked() && !it.volumes.is_vague(volume));
         let clear = self.facts.guests.looked() && (known || self.usage.is_idle());
-        order.grant.is_released() && idle && clear && self.user_of_volume(volume, None, runs).is_none()
+        let mapped = self.is_mapped(order.pool) && !pool.is_some_and(|it| it.is_surely_without(volume));
+        order.grant.is_released()
+            && idle
+            && clear
+            && !mapped
+            && self.user_of_volume(volume, None, runs).is_none()
     }
 
     /// Whether this host never had a driver for the pool, so that nothing of the pool can be on it. (The type of
@@ -147,7 +158,7 @@ impl View<'_> {
         }
         match self.spec(volume, order) {
             _ if self.memos.deleted.contains(&volume) => Plan::Done,
-            Some(spec) => Plan::Step(Step::DeleteVolume(spec)),
+            Some(spec) => Plan::Step(Step::DeleteVolume(VolumeSpec { extents: Vec::new(), ..spec })),
             None => looking(),
         }
     }
@@ -196,7 +207,12 @@ impl View<'_> {
     }
 
     /// The disk of a guest that is up which shows the volume: it can be grown meanwhile, where it is on this host.
-    fn live_disk(&self, instance: Uuid, fact: &VolumeFact, runs: &StepRuns) -> Option<(Uuid, DiskSpec)> {
+    pub(super) fn live_disk(
+        &self,
+        instance: Uuid,
+        fact: &VolumeFact,
+        runs: &StepRuns,
+    ) -> Option<(Uuid, DiskSpec)> {
         if self.facts.guests.is_vague(instance) || runs.of(ResourceId::Instance(instance)).next().is_some() {
             return None;
         }
@@ -208,16 +224,22 @@ impl View<'_> {
     }
 
     /// The volume for a driver. `None` where its pool is not known.
-    fn spec(&self, volume: Uuid, order: &VolumeOrder) -> Option<VolumeSpec> {
+    pub(super) fn spec(&self, volume: Uuid, order: &VolumeOrder) -> Option<VolumeSpec> {
         let pool = self.orders.pools.get(&order.pool)?.spec.clone();
         let found = self.facts.volume(volume, order.pool).map(|f| f.format);
         let format = order.format.or(found).unwrap_or_else(|| pool.backend.usual_format());
-        Some(VolumeSpec { volume, pool, format, size_mib: order.size_mib })
+        let (size_mib, extents) = (order.size_mib, order.extents.clone());
+        Some(VolumeSpec { volume, pool, format, size_mib, extents })
     }
 
     /// What the volume is to be filled from now, or why that is not possible yet. Without `runs`, only orders
     /// count.
-    fn source(&self, volume: Uuid, order: &VolumeOrder, runs: Option<&StepRuns>) -> Result<Source, Obstacle> {
+    pub(super) fn source(
+        &self,
+        volume: Uuid,
+        order: &VolumeOrder,
+        runs: Option<&StepRuns>,
+    ) -> Result<Source, Obstacle> {
         if let Some(base) = order.base_volume {
             return self.copy_source(base, runs);
         }
@@ -323,13 +345,20 @@ impl View<'_> {
         let same_place =
             self.orders.pools.get(&order.pool).is_some_and(|p| p.spec == spec.pool && p.fault.is_none());
         let is_ours = order.grant.may_make();
-        let same_shape = order.format.is_none_or(|f| f == spec.format) && order.size_mib >= spec.size_mib;
+        // What a volume of extents was given is what it has, also where less is ordered afterwards.
+        let same_size = order.size_mib >= spec.size_mib || self.is_mapped(order.pool);
+        let same_shape = order.format.is_none_or(|f| f == spec.format) && same_size;
         let is_wanted = match order.wish {
             VolumeWish::Present => true,
             VolumeWish::Optional => self.is_needed(volume, order),
             VolumeWish::Deleted => false,
         };
-        is_ours && is_wanted && same_place && same_shape && self.source_serves(order, source)
+        let same_extents = extents::begins_with(order, spec);
+        let is_meant = is_wanted && same_place && same_shape && same_extents;
+        match extents::is_taken_up(spec) {
+            true => is_meant && extents::may_map(order),
+            false => is_meant && is_ours && self.source_serves(order, source),
+        }
     }
 
     fn source_serves(&self, order: &VolumeOrder, source: &Source) -> bool {
@@ -354,9 +383,11 @@ impl View<'_> {
         }
     }
 
-    /// A deletion under way goes on when the row is gone: nothing else can have been meant.
+    /// A deletion under way goes on when the row is gone: nothing else can have been meant. Of a mapping it is the end as
+    /// long as this host may not have the volume open.
     pub(super) fn delete_serves(&self, volume: Uuid) -> bool {
-        self.orders.volumes.get(&volume).is_none_or(|o| o.wish == VolumeWish::Deleted)
+        let is_unmapped = |o: &VolumeOrder| self.is_mapped(o.pool) && !extents::may_map(o);
+        self.orders.volumes.get(&volume).is_none_or(|o| o.wish == VolumeWish::Deleted || is_unmapped(o))
     }
 
     /// The path and format of a finished volume that a guest may have now, or why it may not.
@@ -376,6 +407,9 @@ impl View<'_> {
         }
         if let Err(obstacle) = self.usable_pool(order.pool) {
             return Err(format!("volume {volume}: {}", obstacle.reason()));
+        }
+        if let Some(why) = self.unmade(volume, order) {
+            return Err(why);
         }
         let busy = runs.of(ResourceId::Volume(volume)).next().is_some();
         let vague = self.facts.pools.get(&order.pool).is_none_or(|p| p.volumes.is_vague(volume));

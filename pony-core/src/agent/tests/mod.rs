@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod exchange;
+mod extents;
 mod later_order;
 mod machine;
 mod networks;

@@ -35,6 +35,7 @@ pub(super) fn volume() -> VolumeOrder {
         base_volume: None,
         image: None,
         grant: Grant::Own,
+        extents: Vec::new(),
     }
 }
 
