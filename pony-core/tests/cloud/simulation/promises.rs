@@ -2,7 +2,7 @@
 
 use super::node::Node;
 use super::users::uuid_of;
-use super::world::World;
+use super::world::{Shared, World};
 use crate::database::update;
 use pony_core::agent::Agent;
 use pony_core::controller::{EVENT_ROWS_MAX, WRITE_OPS_MAX};
@@ -76,7 +76,8 @@ impl World {
                 RowOp::Insert { table, row } => {
                     self.note_placement(table, row);
                     self.deeds.granted += u64::from(table == "host_volume");
-                    let fine = matches!(&**table, "host_instance" | "host_volume" | "event" | "metering");
+                    let tables = ["host_instance", "host_volume", "event", "metering", "extent"];
+                    let fine = tables.contains(&table.as_str());
                     fine || (table == "host_image" && self.may_be_read(row))
                 }
                 RowOp::Update { table, columns, .. } => {
@@ -87,6 +88,7 @@ impl World {
                         "volume" if columns.contains_key("storage_pool") => self.is_copied(op),
                         "volume" => &["base_image", "base_volume"],
                         "image" => &["source_uri"],
+                        "extent" => &["made"],
                         "host" => &["fencing"],
                         "event" => &["mtime", "count"],
                         "metering" => &["end"],
@@ -245,6 +247,21 @@ impl World {
         None
     }
 
+    fn is_on_disk(&self, volume: &Columns) -> bool {
+        self.shared == Shared::Disk && volume["storage_pool"] == json!(self.shelf.pool())
+    }
+
+    /// What a volume lacks of what it was given, or was not given.
+    fn disk_difference(&self, volume: &Columns) -> Option<String> {
+        let extents: Vec<_> =
+            self.store.database.table("extent").filter(|it| it["volume"] == volume["uuid"]).collect();
+        let len =
+            |it: &&Columns| it["range"][1].as_i64().zip(it["range"][0].as_i64()).map(|(to, from)| to - from);
+        let has: i64 = extents.iter().filter(|it| it["made"] == true).filter_map(len).sum();
+        (volume["size"].as_i64().is_some_and(|size| has < size))
+            .then(|| format!("has {has} MiB of it: {extents:?}"))
+    }
+
     /// The hosts that an instance can run on.
     fn fitting(&self, instance: &Columns) -> Vec<Uuid> {
         let database = &self.store.database;
@@ -319,6 +336,9 @@ impl World {
                 let lies = |it: &Node| it.sim.world().volumes.get(&uuid).map(|it| it.pool);
                 let left = |it: &&Node| lies(it).is_some_and(|pool| json!(pool) != order["storage_pool"]);
                 match (lies(node), self.nodes.iter().find(left)) {
+                    (None, _) if self.is_on_disk(order) => {
+                        self.disk_difference(order).and_then(|it| say(&it))
+                    }
                     (None, _) => say("is not there"),
                     (_, Some(node)) => {
                         let rows = self.store.database.table("host_volume");

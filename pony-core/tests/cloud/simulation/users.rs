@@ -28,6 +28,9 @@ pub(super) fn uuid_of(row: &Columns, column: &str) -> Option<Uuid> {
     row.get(column)?.as_str()?.parse().ok()
 }
 
+/// Size of the images.
+const IMAGE_MIB: i64 = 100;
+
 impl Users {
     pub(super) fn new(uuid: &mut impl FnMut() -> Uuid) -> Self {
         let (tenant, image, rare_image, switches) = (uuid(), uuid(), uuid(), [uuid(), uuid()]);
@@ -65,7 +68,7 @@ impl Users {
     pub(super) fn first_copies(&self, pools: &[Uuid]) -> Vec<RowOp> {
         let copy = |image: Uuid, pool: &Uuid, state: &str| {
             let uuid = Uuid::from_u128(pool.as_u128() ^ image.as_u128());
-            let row = json!({ "uuid": uuid, "state": state, "storage_pool": pool, "image": image });
+            let row = json!({ "uuid": uuid, "state": state, "storage_pool": pool, "image": image, "size": IMAGE_MIB });
             insert("volume", row)
         };
         let mut ops: Vec<RowOp> = pools.iter().map(|it| copy(self.image, it, "optional")).collect();

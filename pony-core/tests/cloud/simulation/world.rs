@@ -7,10 +7,10 @@ use super::users::Users;
 use crate::database::insert;
 use pony_core::controller::Controller;
 use pony_core::reconcile::SplitMix64;
-use pony_core::sim::{SimConfig, SimHost, SimShelf};
+use pony_core::sim::{SimConfig, SimHost, SimLun, SimShelf};
 use pony_state::RowOp;
 use pony_state::sync::Now;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 /// Hosts of most clouds, and of every [`LARGE_EACH`]th.
@@ -77,6 +77,15 @@ impl Deeds {
     }
 }
 
+/// What the pool of all hosts is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shared {
+    /// A server's directory.
+    Server,
+    /// A disk that all of them see.
+    Disk,
+}
+
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) now_ms: u64,
@@ -91,6 +100,7 @@ pub(super) struct World {
     pub(super) users: Users,
     /// The pool that all hosts reach.
     pub(super) shelf: SimShelf,
+    pub(super) shared: Shared,
     pub(super) deeds: Deeds,
 }
 
@@ -103,10 +113,22 @@ impl World {
 
     /// A cloud of such hosts.
     pub(super) fn with(seed: u64, hosts: usize, sim: SimConfig) -> Self {
+        Self::of(seed, hosts, sim, Shared::Server)
+    }
+
+    /// A cloud of such hosts, and such a pool of all.
+    pub(super) fn of(seed: u64, hosts: usize, sim: SimConfig, shared: Shared) -> Self {
         let mut random = SplitMix64::new(seed ^ 0x5eed_c10d);
         let mut uuid = || Uuid::from_u64_pair(random.next_u64(), random.next_u64());
         let shelf = SimShelf::new(uuid());
-        let host = |n| SimHost::new(seed * 1_000 + n, sim).sharing(shelf.clone(), n);
+        let lun = SimLun::new(shelf.pool());
+        let host = |n| {
+            let host = SimHost::new(seed * 1_000 + n, sim);
+            match shared {
+                Shared::Server => host.sharing(shelf.clone(), n),
+                Shared::Disk => host.seeing(lun.clone(), n),
+            }
+        };
         let nodes = (0..hosts as u64).map(|n| Node::new(uuid(), uuid(), host(n))).collect();
         let users = Users::new(&mut uuid);
         let mut world = Self {
@@ -121,6 +143,7 @@ impl World {
             nodes,
             users,
             shelf,
+            shared,
             deeds: Deeds::default(),
         };
         let ops = world.first_orders();
@@ -130,9 +153,7 @@ impl World {
 
     fn first_orders(&self) -> Vec<RowOp> {
         let mut ops = self.users.first_orders();
-        let config = json!({ "server": "store", "export": "/all" });
-        let shared = json!({ "uuid": self.shelf.pool(), "type": "nfs", "name": "shared", "config": config });
-        ops.push(insert("storage_pool", shared));
+        ops.extend(self.shared_pool());
         for (n, node) in self.nodes.iter().enumerate() {
             ops.push(insert("host", json!({ "uuid": node.uuid, "name": format!("h{n}") })));
             let (name, path) = (format!("p{n}"), json!({ "path": "/sim" }));
@@ -143,6 +164,18 @@ impl World {
         let pools = self.nodes.iter().map(|it| it.pool).chain([self.shelf.pool()]);
         ops.extend(self.users.first_copies(&pools.collect::<Vec<_>>()));
         ops
+    }
+
+    fn shared_pool(&self) -> Vec<RowOp> {
+        let uuid = self.shelf.pool();
+        let pool = |kind: &str, config: Json| {
+            insert("storage_pool", json!({ "uuid": uuid, "type": kind, "name": "shared", "config": config }))
+        };
+        let disk = json!({ "id": SimLun::DISK, "type": "fc", "storage_pool": uuid });
+        match self.shared {
+            Shared::Server => vec![pool("nfs", json!({ "server": "store", "export": "/all" }))],
+            Shared::Disk => vec![pool("plvm", json!({})), insert("disk", disk)],
+        }
     }
 
     pub(super) fn uuid(&mut self) -> Uuid {
