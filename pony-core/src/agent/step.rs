@@ -188,6 +188,7 @@ pub struct LookId(pub u64);
 
 /// What the one who drives the agent has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "they are handed over one at a time, and mostly steps")]
 pub enum Command {
     /// Carry out a step; answer with [`StepOutcome`].
     Run {

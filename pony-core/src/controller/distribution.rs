@@ -353,7 +353,7 @@ fn connect(schema: &Schema) -> Vec<Edges> {
             match scope {
                 Scope::FollowsOrAll => edges[this.index()].or_all.push(column.name.clone()),
                 Scope::FollowsWidely | Scope::BringsWidely => {
-                    edges[this.index()].widely.push(column.name.clone())
+                    edges[this.index()].widely.push(column.name.clone());
                 }
                 Scope::Follows | Scope::Brings => {}
             }

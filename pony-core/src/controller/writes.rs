@@ -330,7 +330,7 @@ mod tests {
 
     /// Targets 0, 3, 6, … have nothing to be written, the others two operations each.
     fn of_target(target: Uuid, since: i64) -> Vec<RowOp> {
-        let count = if target.as_u128() % 3 == 0 { 0 } else { 2 };
+        let count = if target.as_u128().is_multiple_of(3) { 0 } else { 2 };
         let op =
             |n| ops::delete("metering", [("uuid", json!(target)), ("n", json!(n)), ("since", json!(since))]);
         (0..count).map(op).collect()

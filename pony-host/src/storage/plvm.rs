@@ -238,7 +238,7 @@ mod tests {
     fn no_more_is_mapped_than_was_given() {
         let extent = Extent { extent: Uuid::nil(), disk: "a".into(), start_mib: 1, len_mib: 8, made: false };
         let plvm = |extents: &[Extent]| Plvm::new(Uuid::nil(), Uuid::nil(), &[], extents);
-        assert!(plvm(&[extent.clone()]).given(8 * MIB).is_ok());
+        assert!(plvm(std::slice::from_ref(&extent)).given(8 * MIB).is_ok());
         assert!(plvm(&[extent]).given(8 * MIB + 1).is_err());
         assert!(plvm(&[]).given(0).is_err());
     }

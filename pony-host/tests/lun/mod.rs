@@ -30,7 +30,8 @@ impl Lun {
     pub async fn plug() -> Self {
         run("modprobe", &["scsi_debug", &format!("dev_size_mb={SIZE_MIB}")]);
         for _ in 0..LOOKS_MAX {
-            if let Some((name, id)) = fs::read_dir("/sys/block").unwrap().flatten().find_map(found) {
+            if let Some((name, id)) = fs::read_dir("/sys/block").unwrap().flatten().find_map(|it| found(&it))
+            {
                 let device = Path::new("/dev").join(name);
                 let disk = File::options().write(true).open(&device).unwrap();
                 (0..SIZE_MIB)
@@ -81,7 +82,7 @@ impl Lun {
 }
 
 /// Name and identity of a disk of `scsi_debug`.
-fn found(entry: fs::DirEntry) -> Option<(String, String)> {
+fn found(entry: &fs::DirEntry) -> Option<(String, String)> {
     let model = fs::read_to_string(entry.path().join("device/model")).ok()?;
     let id = fs::read_to_string(entry.path().join("device/wwid")).ok()?;
     let name = entry.file_name().to_string_lossy().into_owned();

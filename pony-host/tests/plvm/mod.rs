@@ -22,7 +22,7 @@ fn host(dir: &Path, lun: &Lun, number: u128) -> Bench {
     Bench::of(lun.pool(), scratch, options)
 }
 
-pub async fn keeps_what_it_is_given(dir: &Path, web: &Web, bytes: &[u8]) {
+pub(crate) async fn keeps_what_it_is_given(dir: &Path, web: &Web, bytes: &[u8]) {
     let lun = Lun::plug().await;
     let (one, mut other) = (host(dir, &lun, 1), host(dir, &lun, 2));
     other.pool = one.pool.clone();
@@ -126,7 +126,7 @@ async fn refused(lun: &Lun, host: &Bench) {
 }
 
 /// The suite, on disks of which everything was used before.
-pub async fn conforms(dir: &Path, web: &Web) {
+pub(crate) async fn conforms(dir: &Path, web: &Web) {
     let lun = Lun::plug().await;
     let bench = host(dir, &lun, 1);
     let uri = web.put("raw", Page::new(super::storage_bench::disk(6 * MIB, 1)));

@@ -177,8 +177,8 @@ mod tests {
 
     /// Event number n is told in n % 4 kilobytes.
     fn event(number: u64) -> Option<String> {
-        (number % 4 > 0)
-            .then(|| format!("{{\"n\":{number},\"x\":\"{}\"}}", "x".repeat(number as usize % 4 << 10)))
+        (!number.is_multiple_of(4))
+            .then(|| format!("{{\"n\":{number},\"x\":\"{}\"}}", "x".repeat((number as usize % 4) << 10)))
     }
 
     fn stretch(format: Format, from: u64, to: u64) -> Stretch {
