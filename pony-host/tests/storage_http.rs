@@ -168,9 +168,18 @@ async fn what_is_no_image_is_refused_with_words() {
 async fn nobody_there_is_transient() {
     let bench = Bench::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let uri = format!("http://user:secret@127.0.0.1:{port}/image?token=secret");
+    let uri = format!("http://127.0.0.1:{port}/image?token=secret");
     let message = assert_refused(bench.fetch(&bench.raw(2), &uri).await, Transient);
     assert!(message.contains("refused") && !message.contains("secret"), "{message}");
+}
+
+#[tokio::test]
+async fn passwords_in_addresses_are_neither_used_nor_told() {
+    let bench = Bench::new();
+    for uri in ["http://user:secret@127.0.0.1/image?token=secret", "http://user:secret@127.0.0.1:x/image"] {
+        let message = assert_refused(bench.fetch(&bench.raw(2), uri).await, Order);
+        assert!(message.contains("before @") && !message.contains("secret"), "{message}");
+    }
 }
 
 #[tokio::test]

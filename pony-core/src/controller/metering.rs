@@ -27,16 +27,15 @@ struct Use {
 
 impl Use {
     fn is(&self, row: &MeteringDesired) -> bool {
-        let without_name = |kind: &Json| {
-            let mut kind = kind.clone();
-            if let Some(members) = kind.as_object_mut() {
-                members.remove(NAME);
-            }
-            kind
-        };
         (self.tenant, self.resource, self.amount) == (row.tenant, row.resource, row.amount)
-            && without_name(&self.kind) == without_name(&row.kind)
+            && row.kind.is_object()
+            && besides_name(&self.kind).eq(besides_name(&row.kind))
     }
+}
+
+/// The members that tell one use from another.
+fn besides_name(kind: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    kind.as_object().into_iter().flatten().filter(|(member, _)| *member != NAME)
 }
 
 /// What to write about what a row uses: the end of what is used no more, the beginning of what is new.

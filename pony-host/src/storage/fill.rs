@@ -39,7 +39,9 @@ impl Fill<'_> {
     }
 
     async fn fetched(&self, text: &str) -> Result<Image, StorageError> {
-        let wrong = |why: String| StorageError::Uri { uri: text.chars().take(100).collect(), why };
+        // What is no address may hold secrets anywhere.
+        let named = || Url::parse(text).map_or_else(|_| "what was ordered".to_owned(), |uri| shown(&uri));
+        let wrong = |why: String| StorageError::Uri { uri: named(), why };
         let source = SourceUri::parse(text).map_err(|error| wrong(error.to_string()))?;
         let uri = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
         let stage = self.stage.part(0.0, BRINGING);
