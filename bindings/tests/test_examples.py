@@ -43,7 +43,7 @@ def test_drift(dev: Dev, cloud: Cloud, tenant: Entity) -> None:
         cloud.host[row.key].wait_for(lambda row: (row.current or {}).get("status") == "present", WAIT_S)
     assert example(dev, "drift.py").stdout == "all is as ordered\n"
     # More memory than any host has.
-    tenant.instance.post({**INSTANCE, "name": "huge\x1b[2J", "mem": 1 << 30})
+    tenant.instance.post({**INSTANCE, "name": "huge\x1b[2J", "mem": 1 << 24})
     report = example(dev, "drift.py")
     head, *lines = [line.split() for line in report.stdout.splitlines()]
     assert (report.returncode, head) == (1, ["TABLE", "NAME", "DESIRED", "CURRENT", "WHY"]), report.stderr

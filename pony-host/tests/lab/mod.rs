@@ -151,7 +151,10 @@ impl Space {
 
     /// The name of the tap that was made for a card.
     pub(crate) fn tap(&self, vnic: &str) -> Option<String> {
-        let links: serde_json::Value = serde_json::from_str(&self.ip("-j -d link")).unwrap();
+        // One line. Another may complain that links changed meanwhile.
+        let said = self.ip("-j -d link");
+        let links = said.lines().find(|line| line.starts_with('['))?;
+        let links: serde_json::Value = serde_json::from_str(links).unwrap();
         let is_it = |link: &&serde_json::Value| {
             let alias = link["ifalias"].as_str().unwrap_or_default();
             alias.ends_with(vnic) && link["operstate"] != "NOTPRESENT" && link["master"].is_string()
