@@ -59,7 +59,13 @@ impl Leaving {
     /// See [`BrowseError`].
     pub async fn look(&self, browser: &mut Browser<'_>) -> Result<Look, BrowseError> {
         let only_ordered = OF_HOSTS.contains(&self.item.table.as_str());
-        if let Some(row) = browser.entity_if_visible(&self.item.row.path).await?
+        let mut there = browser.entity_if_visible(&self.item.row.path).await?;
+        if there.is_none() && self.item.table == "volume" {
+            // One whose image went lies elsewhere from then on.
+            let volumes = browser.rows_if_visible("volume").await?;
+            there = volumes.into_iter().find(|it| it.key == self.item.row.key);
+        }
+        if let Some(row) = there
             && (row.row.desired.is_some() || !only_ordered)
         {
             return Ok(Look { done: false, progress: self.why(&row) });
