@@ -4,9 +4,18 @@ mod account;
 
 pub use account::*;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, RangedI64ValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pony_core::tables::{Instance, Volume};
+use pony_state::Entity;
 use std::path::PathBuf;
+
+/// A number that is ordered: what it may be is declared with its column, and nowhere else.
+fn number<T: Entity>(column: &str) -> RangedI64ValueParser {
+    let declared = T::schema().desired.into_iter().find(|it| it.name == column).and_then(|it| it.range);
+    let (least, most) = declared.unwrap_or((i64::MIN, i64::MAX));
+    RangedI64ValueParser::new().range(least..=most)
+}
 
 /// The command line of PonyCloud.
 ///
@@ -106,7 +115,7 @@ pub struct DevArgs {
     #[arg(long, default_value_t = 1)]
     pub sim_seed: u64,
     /// Seconds that a guest may take to shut down before its plug is pulled
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = twilight::STOP_GRACE.as_secs())]
     pub stop_grace: u64,
     /// Order an instance of this disk image (a file, or a URI), and show it coming up
     #[arg(long, value_name = "IMAGE")]
@@ -250,16 +259,16 @@ pub struct CreateArgs {
     #[arg(long)]
     pub volume: Vec<String>,
     /// Size of the new volume, MiB [default: the image's own]
-    #[arg(long, value_name = "MIB", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true, value_parser = number::<Volume>("size"))]
     pub size: Option<i64>,
     /// Where to make the volume [default: the only pool, else one that holds the image]
     #[arg(long)]
     pub pool: Option<String>,
     /// Virtual CPUs
-    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = number::<Instance>("vcpu"))]
     pub vcpu: i64,
     /// Memory, MiB
-    #[arg(long, value_name = "MIB", default_value_t = 512, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "MIB", default_value_t = 512, allow_negative_numbers = true, value_parser = number::<Instance>("mem"))]
     pub mem: i64,
     /// Plug a card into this switch; may be repeated
     #[arg(long)]
@@ -384,7 +393,7 @@ pub struct VolumeAddArgs {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Its size, MiB [default: the image's own]
-    #[arg(long, value_name = "MIB", required_unless_present = "image", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "MIB", required_unless_present = "image", allow_negative_numbers = true, value_parser = number::<Volume>("size"))]
     pub size: Option<i64>,
     /// Fill it from this image
     #[arg(long)]
@@ -442,5 +451,18 @@ mod tests {
             assert!(Cli::try_parse_from(bad.split(' ')).is_err(), "{bad}");
         }
         assert!(Cli::try_parse_from("pony volume add data --image a".split(' ')).is_ok());
+    }
+
+    #[test]
+    fn numbers_have_the_bounds_of_their_columns() {
+        let said = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
+        for (line, bounds) in [
+            ("pony instance create web --mem 0", "1..=16777216"),
+            ("pony instance create web --vcpu 256", "1..=255"),
+            ("pony instance create web --size -1", "1..=2147483648"),
+            ("pony volume add data --size 2147483649", "1..=2147483648"),
+        ] {
+            assert!(said(line).contains(bounds), "{}", said(line));
+        }
     }
 }
