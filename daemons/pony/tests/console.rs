@@ -56,13 +56,13 @@ impl Cloud {
         let sparkle = Sparkle::start(config).await.unwrap();
         let host = SimHost::new(SimOptions::numbered(1, 1));
         let config = twilight::Config {
-            dir: dir.path().join("twilight"),
-            host: host.uuid(),
-            sparkle: sparkle.zmq().into(),
-            sparkle_key: sparkle.key(),
             stop_grace: Duration::from_secs(1),
-            measuring: twilight::Measuring::default(),
-            prove: twilight::PROVE,
+            ..twilight::Config::new(
+                dir.path().join("twilight"),
+                host.uuid(),
+                sparkle.zmq().into(),
+                sparkle.key(),
+            )
         };
         let twilight = Twilight::start(&config, Drivers::all(Arc::new(host))).unwrap();
         let auth = std::fs::read_to_string(sparkle.credentials()).unwrap().trim().to_owned();

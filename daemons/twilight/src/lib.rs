@@ -41,6 +41,9 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 /// switch needs to let traffic through (30 s with the spanning tree), and to connect again after that.
 pub const PROVE: Duration = Duration::from_secs(60);
 
+/// How long a guest may take to shut down before its plug is pulled, where nobody says otherwise.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
 /// What a Twilight is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -58,6 +61,15 @@ pub struct Config {
     pub measuring: Measuring,
     /// How long Sparkle may be out of reach after a change of the host's links before the change is rolled back.
     pub prove: Duration,
+}
+
+impl Config {
+    /// What has to be said; of the rest what holds where nobody says otherwise: nobody is told what is used.
+    #[must_use]
+    pub fn new(dir: PathBuf, host: Uuid, sparkle: Endpoint, sparkle_key: PublicKey) -> Self {
+        let measuring = Measuring::default();
+        Self { dir, host, sparkle, sparkle_key, stop_grace: STOP_GRACE, measuring, prove: PROVE }
+    }
 }
 
 /// A running Twilight.

@@ -23,7 +23,7 @@ pub struct Options {
     #[arg(long, allow_hyphen_values = true)]
     pub sparkle_key: PublicKey,
     /// Seconds that a guest may take to shut down before its plug is pulled
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = crate::STOP_GRACE.as_secs())]
     pub stop_grace: u64,
     /// Where Prometheus may ask what host and guests use, at /metrics: on loopback, such as 127.0.0.1:9862
     #[arg(long)]
@@ -64,12 +64,9 @@ impl Options {
         let drivers = self.host.drivers(&self.dir, &self.sparkle).await?;
         let config = Config {
             measuring: self.measuring()?,
-            host: self.host.uuid()?,
-            dir: self.dir,
-            sparkle: self.sparkle,
-            sparkle_key: self.sparkle_key,
             stop_grace: Duration::from_secs(self.stop_grace),
             prove: Duration::from_secs(self.rollback_after),
+            ..Config::new(self.dir.clone(), self.host.uuid()?, self.sparkle.clone(), self.sparkle_key)
         };
         let hands = hands(drivers.clone());
         let mut twilight = Twilight::start_with(&config, &drivers, hands).context("starting")?;

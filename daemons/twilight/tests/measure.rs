@@ -66,13 +66,14 @@ fn free_udp_port() -> u16 {
 fn try_twilight(dir: &Path, host: &SimHost, measuring: Measuring) -> anyhow::Result<Twilight> {
     fs::create_dir_all(dir).unwrap();
     let config = Config {
-        dir: dir.join("twilight"),
-        host: host.uuid(),
-        sparkle: SocketAddr::from(([127, 0, 0, 1], free_port())).into(),
-        sparkle_key: KeyPair::load_or_create(&dir.join("sparkle.key")).unwrap().public(),
         stop_grace: Duration::from_secs(1),
-        prove: twilight::PROVE,
         measuring,
+        ..Config::new(
+            dir.join("twilight"),
+            host.uuid(),
+            SocketAddr::from(([127, 0, 0, 1], free_port())).into(),
+            KeyPair::load_or_create(&dir.join("sparkle.key")).unwrap().public(),
+        )
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone())))
 }

@@ -77,13 +77,8 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
 async fn start_hosts(args: &DevArgs, sparkle: &Sparkle, session: &Session) -> anyhow::Result<Vec<DevHost>> {
     let dir = std::path::absolute(&args.sparkle.dir)?;
     let config = |dir: PathBuf, host: Uuid| twilight::Config {
-        dir,
-        host,
-        sparkle: sparkle.zmq().into(),
-        sparkle_key: sparkle.key(),
         stop_grace: Duration::from_secs(args.stop_grace),
-        measuring: twilight::Measuring::default(),
-        prove: twilight::PROVE,
+        ..twilight::Config::new(dir, host, sparkle.zmq().into(), sparkle.key())
     };
     let Some(count) = args.sim else {
         let (uuid, twilight_dir, pool_path) = (args.host.uuid()?, dir.join("twilight"), make_pool_dir(&dir)?);

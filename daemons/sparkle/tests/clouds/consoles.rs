@@ -34,13 +34,13 @@ struct Cloud {
 
 fn agent(dir: &Path, sparkle: &Sparkle, host: &SimHost) -> Twilight {
     let config = twilight::Config {
-        dir: dir.join(host.uuid().to_string()),
-        host: host.uuid(),
-        sparkle: sparkle.zmq().into(),
-        sparkle_key: sparkle.key(),
         stop_grace: Duration::from_secs(1),
-        measuring: twilight::Measuring::default(),
-        prove: twilight::PROVE,
+        ..twilight::Config::new(
+            dir.join(host.uuid().to_string()),
+            host.uuid(),
+            sparkle.zmq().into(),
+            sparkle.key(),
+        )
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap()
 }

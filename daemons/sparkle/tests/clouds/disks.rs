@@ -74,13 +74,8 @@ impl Cloud {
         let sparkle = Sparkle::start(config).await.unwrap();
         let host = SimHost::new(SimOptions::numbered(1, 1));
         let config = twilight::Config {
-            dir: dir.path().join("host"),
-            host: host.uuid(),
-            sparkle: sparkle.zmq().into(),
-            sparkle_key: sparkle.key(),
             stop_grace: Duration::from_secs(1),
-            measuring: twilight::Measuring::default(),
-            prove: twilight::PROVE,
+            ..twilight::Config::new(dir.path().join("host"), host.uuid(), sparkle.zmq().into(), sparkle.key())
         };
         let (scratch, kernel) =
             (dir.path().join("scratch"), MachineOptions { poll: NEVER, ..<_>::default() });

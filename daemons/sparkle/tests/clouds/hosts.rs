@@ -22,13 +22,13 @@ const CALM: Duration = Duration::from_secs(5);
 /// An agent on a simulated host, whose Sparkle has the key in this directory.
 fn agent(dir: &Path, host: &SimHost, sparkle: SocketAddr, key: &Path) -> Twilight {
     let config = twilight::Config {
-        dir: dir.join("twilight"),
-        host: host.uuid(),
-        sparkle: sparkle.into(),
-        sparkle_key: KeyPair::load_or_create(&key.join("sparkle.key")).unwrap().public(),
         stop_grace: Duration::from_secs(1),
-        measuring: twilight::Measuring::default(),
-        prove: twilight::PROVE,
+        ..twilight::Config::new(
+            dir.join("twilight"),
+            host.uuid(),
+            sparkle.into(),
+            KeyPair::load_or_create(&key.join("sparkle.key")).unwrap().public(),
+        )
     };
     Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap()
 }

@@ -30,13 +30,13 @@ impl Cloud {
         for n in 1..=count {
             let host = SimHost::new(SimOptions { store: store.clone(), ..SimOptions::numbered(1, n) });
             let config = twilight::Config {
-                dir: dir.path().join(format!("host{n}")),
-                host: host.uuid(),
-                sparkle: sparkle.zmq().into(),
-                sparkle_key: sparkle.key(),
                 stop_grace: Duration::from_secs(1),
-                prove: twilight::PROVE,
-                measuring: twilight::Measuring::default(),
+                ..twilight::Config::new(
+                    dir.path().join(format!("host{n}")),
+                    host.uuid(),
+                    sparkle.zmq().into(),
+                    sparkle.key(),
+                )
             };
             twilights.push(Twilight::start(&config, Drivers::all(Arc::new(host.clone()))).unwrap());
             hosts.push(host);

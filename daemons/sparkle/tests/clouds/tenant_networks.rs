@@ -49,13 +49,13 @@ impl Cloud {
     fn twilight(&self, fabric: &Fabric, n: usize) -> Twilight {
         let host = &self.hosts[n];
         let config = twilight::Config {
-            dir: self.dir.path().join(format!("host{n}")),
-            host: host.uuid(),
-            sparkle: self.sparkle.zmq().into(),
-            sparkle_key: self.sparkle.key(),
             stop_grace: Duration::from_secs(1),
-            measuring: twilight::Measuring::default(),
-            prove: twilight::PROVE,
+            ..twilight::Config::new(
+                self.dir.path().join(format!("host{n}")),
+                host.uuid(),
+                self.sparkle.zmq().into(),
+                self.sparkle.key(),
+            )
         };
         let network = Arc::new(fabric.hosts[n].driver(host.uuid()));
         let drivers = Drivers { network, ..Drivers::all(Arc::new(host.clone())) };

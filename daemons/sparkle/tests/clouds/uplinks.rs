@@ -88,13 +88,14 @@ impl Cloud {
     /// Its sockets belong to the host's namespace, as those of the thread that makes them do.
     fn start_twilight(&mut self) {
         let config = twilight::Config {
-            dir: self.state(),
-            host: self.host.uuid(),
-            sparkle: self.sparkle.zmq().into(),
-            sparkle_key: self.sparkle.key(),
             stop_grace: Duration::from_secs(1),
-            measuring: twilight::Measuring::default(),
             prove: PROVE,
+            ..twilight::Config::new(
+                self.state(),
+                self.host.uuid(),
+                self.sparkle.zmq().into(),
+                self.sparkle.key(),
+            )
         };
         let network = Arc::new(self.space.driver(self.host.uuid()));
         let drivers = Drivers { network, ..Drivers::all(Arc::new(self.host.clone())) };

@@ -46,13 +46,9 @@ async fn twilight_alone() {
     let host = host();
     let network = Clumsy { inner: Netlink::new(host.uuid()).unwrap(), dir: dir.clone().into() };
     let config = twilight::Config {
-        dir: dir.into(),
-        host: host.uuid(),
-        sparkle: sparkle.parse().unwrap(),
-        sparkle_key: key.parse().unwrap(),
         stop_grace: Duration::from_secs(1),
-        measuring: twilight::Measuring::default(),
         prove: PROVE,
+        ..twilight::Config::new(dir.into(), host.uuid(), sparkle.parse().unwrap(), key.parse().unwrap())
     };
     let drivers = Drivers { network: Arc::new(network), ..Drivers::all(Arc::new(host)) };
     let _twilight = Twilight::start(&config, drivers).unwrap();
