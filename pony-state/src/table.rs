@@ -14,7 +14,7 @@ pub(crate) use log::KEPT_ENTRIES_MAX;
 pub(crate) use ops::TableOps;
 
 use crate::change::Versions;
-use crate::engine::hash_index::HashIndex;
+use crate::engine::hash_index::{HashIndex, Hashed};
 use crate::engine::id_set::Ids;
 use crate::engine::index::Index;
 use crate::engine::slab::Items;
@@ -30,6 +30,9 @@ use std::sync::Arc;
 
 /// Rows per page: what one write copies while a snapshot lives, so few.
 pub(crate) const PAGE_ROWS: usize = 8;
+
+/// Entries per page of a primary index: 4 KiB, what one write copies while a snapshot lives.
+const PAGE_KEYS: usize = 512;
 
 /// How to get at one part of a row.
 pub(crate) struct Access<R, P> {
@@ -61,7 +64,7 @@ impl<R: Row, P> Access<R, P> {
 pub(crate) struct TableData<R: Row> {
     def: Arc<TableDef>,
     rows: Rows<R>,
-    primary: HashIndex,
+    primary: HashIndex<Hashed, PAGE_KEYS>,
     listings: Listings,
     log: Log<R>,
 }
@@ -85,9 +88,18 @@ impl<R: Row> TableData<R> {
         self.rows.get(id)
     }
 
+    /// The row of a hash for which `is` holds, and its id.
+    #[inline]
+    fn find(&self, hash: u32, is: impl Fn(&R) -> bool) -> Option<(u32, &R)> {
+        self.primary.find(hash, |entry| {
+            let row = self.rows.get(entry.id()).filter(|row| is(row))?;
+            Some((entry.id(), row))
+        })
+    }
+
     #[inline]
     fn find_id(&self, hash: u32, key: &R::Key) -> Option<u32> {
-        self.primary.find(hash, |id| self.rows.get(id).is_some_and(|row| row.has_key(key)))
+        self.find(hash, |row| row.has_key(key)).map(|(id, _)| id)
     }
 
     #[inline]
@@ -97,7 +109,7 @@ impl<R: Row> TableData<R> {
 
     #[inline]
     pub(crate) fn get(&self, key: &R::Key) -> Option<&R> {
-        self.by_id(self.id_of(key)?)
+        self.find(self.def.hash_of(key), |row| row.has_key(key)).map(|(_, row)| row)
     }
 
     /// All rows, in no meaningful order.
@@ -169,10 +181,10 @@ impl<R: Row> TableData<R> {
             return self.remove(key);
         }
         let hash = self.def.hash_of(key);
-        match self.find_id(hash, key) {
+        match self.find(hash, |row| row.has_key(key)) {
             None => self.insert(hash, key, row),
-            Some(id) if self.by_id(id) == Some(&row) => None,
-            Some(id) => self.change(hash, id, |place| mem::replace(place, row)),
+            Some((_, there)) if *there == row => None,
+            Some((id, _)) => self.change(hash, id, |place| mem::replace(place, row)),
         }
     }
 
@@ -185,12 +197,11 @@ impl<R: Row> TableData<R> {
         part: Option<P>,
     ) -> Option<usize> {
         let hash = self.def.hash_of(key);
-        let Some(id) = self.find_id(hash, key) else {
+        let Some((id, row)) = self.find(hash, |row| row.has_key(key)) else {
             let mut row = R::new(key.clone());
             (access.set)(&mut row, Some(part?));
             return self.insert(hash, key, row);
         };
-        let row = self.by_id(id)?;
         if (access.get)(row) == part.as_ref() {
             return None;
         }
@@ -208,8 +219,8 @@ impl<R: Row> TableData<R> {
         change: impl FnOnce(&mut P),
     ) -> Option<usize> {
         let hash = self.def.hash_of(key);
-        let id = self.find_id(hash, key)?;
-        (access.get)(self.by_id(id)?)?;
+        let (id, row) = self.find(hash, |row| row.has_key(key))?;
+        (access.get)(row)?;
         let place = self.rows.get_mut(id)?;
         let before = Versions::before(&self.def, place.clone());
         let before = Trial { place, before: Some(before) }.run(access, change)?;
@@ -225,7 +236,7 @@ impl<R: Row> TableData<R> {
 
     fn insert(&mut self, hash: u32, key: &R::Key, row: R) -> Option<usize> {
         let id = self.rows.insert(row);
-        self.primary.insert(hash, id);
+        self.primary.insert(Hashed::new(hash, id));
         self.listings.insert(&self.def, &self.rows, id, key);
         self.log.note(hash, id, Before::Nothing(key.clone()));
         Some(self.log.last())
@@ -248,7 +259,10 @@ impl<R: Row> TableData<R> {
 
     fn remove_at(&mut self, hash: u32, key: &R::Key, id: u32) -> Option<usize> {
         self.listings.remove(&self.def, &self.rows, id, key);
-        self.primary.remove(hash, id);
+        let place = self.primary.seek(hash, |entry| (entry.id() == id).then_some(()));
+        if let Some((place, ())) = place {
+            self.primary.remove(place);
+        }
         let row = self.rows.remove(id)?;
         self.log.note(hash, id, Before::Row(Versions::before(&self.def, row)));
         Some(self.log.last())
@@ -258,11 +272,8 @@ impl<R: Row> TableData<R> {
     /// first touch, or where the row is what it was.
     fn take_versions(&mut self, place: usize) -> Option<Arc<Versions<R>>> {
         let First { hash, id, before, is_only } = self.log.take_first(place)?;
-        let is = |row: &&R| before.is_of(row);
-        let row = self.by_id(id).filter(is).or_else(|| {
-            let found = self.primary.find(hash, |id| self.by_id(id).as_ref().is_some_and(is))?;
-            self.by_id(found)
-        });
+        let is = |row: &R| before.is_of(row);
+        let row = self.by_id(id).filter(|row| is(row)).or_else(|| self.find(hash, is).map(|(_, row)| row));
         match before {
             Before::Row(versions) if !is_only && row == versions.before.as_ref() => None,
             Before::Row(mut versions) => {

@@ -1,33 +1,58 @@
-//! From hashes to ids, in pages: open addressing with linear probing, holding no keys.
+//! Entries by their hashes, in pages: open addressing with linear probing, without tombstones.
+//!
+//! A look-up waits for memory once for each pointer on its way, so what is looked for lies in the table itself
+//! where that is small: the primary index holds hashes and row ids ([`Hashed`]), another index its values with their rows.
 
 use super::paged::Paged;
 
-/// Entries per page: 4 KiB, what one write copies while a snapshot lives.
-const PAGE_ENTRIES: usize = 512;
+/// What a place of a table holds. The default is a free place.
+pub(crate) trait Entry: Clone + Default {
+    fn is_free(&self) -> bool;
 
-/// An entry is the hash in the upper half and the id plus one in the lower; 0 is a free place.
-type Entry = u64;
-
-const fn entry(hash: u32, id: u32) -> Entry {
-    (hash as u64) << 32 | (id as u64 + 1)
+    /// The hash that it was added with, if it is not free.
+    fn hash(&self) -> u32;
 }
 
-const fn hash_of(entry: Entry) -> u32 {
-    (entry >> 32) as u32
+/// An id with its hash: that in the upper half, the id plus one in the lower; 0 is a free place.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hashed {
+    pub(crate) const fn new(hash: u32, id: u32) -> Self {
+        Self((hash as u64) << 32 | (id as u64 + 1))
+    }
+
+    pub(crate) const fn id(self) -> u32 {
+        (self.0 as u32).wrapping_sub(1)
+    }
 }
 
-const fn id_of(entry: Entry) -> u32 {
-    (entry as u32).wrapping_sub(1)
+impl Entry for Hashed {
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    fn hash(&self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }
 
-/// A multimap from 32-bit hashes to ids; the caller says which id of equal hash is the right one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct HashIndex {
-    entries: Paged<Entry, PAGE_ENTRIES>,
+/// A multimap from 32-bit hashes to entries, in pages of `ITEMS`; the caller says which entry of equal hash is the right one.
+#[derive(Debug, Clone)]
+pub(crate) struct HashIndex<E, const ITEMS: usize> {
+    entries: Paged<E, ITEMS>,
     len: usize,
 }
 
-impl HashIndex {
+impl<E, const ITEMS: usize> Default for HashIndex<E, ITEMS> {
+    fn default() -> Self {
+        Self { entries: Paged::default(), len: 0 }
+    }
+}
+
+impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
@@ -42,36 +67,28 @@ impl HashIndex {
     /// How many places so many entries take.
     const fn places(entries: usize) -> usize {
         let least = (entries * 4).div_ceil(3).next_power_of_two();
-        if least < PAGE_ENTRIES { PAGE_ENTRIES } else { least }
+        if least < ITEMS { ITEMS } else { least }
     }
 
     const fn mask(&self) -> usize {
         self.entries.len().wrapping_sub(1)
     }
 
-    fn at(&self, place: usize) -> Entry {
-        self.entries.get(place).copied().unwrap_or(0)
-    }
-
-    fn put(&mut self, place: usize, entry: Entry) {
-        if let Some(there) = self.entries.get_mut(place) {
-            *there = entry;
-        }
-    }
-
-    /// The entry for which hash and `is` hold: its place, and its id.
+    /// The first entry of that hash for which `is` gives something: its place, and that.
     #[inline]
-    fn entry(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
+    pub(crate) fn seek<'a, T>(&'a self, hash: u32, is: impl Fn(&'a E) -> Option<T>) -> Option<(usize, T)> {
         let mut place = hash as usize & self.mask();
         // Ends, because some places are always free.
         loop {
-            let page = self.entries.page(place / PAGE_ENTRIES)?;
-            for &entry in page.get(place % PAGE_ENTRIES..)? {
-                if entry == 0 {
+            let page = self.entries.page(place / ITEMS)?;
+            for entry in page.get(place % ITEMS..)? {
+                if entry.is_free() {
                     return None;
                 }
-                if hash_of(entry) == hash && is(id_of(entry)) {
-                    return Some((place, id_of(entry)));
+                if entry.hash() == hash
+                    && let Some(found) = is(entry)
+                {
+                    return Some((place, found));
                 }
                 place += 1;
             }
@@ -79,56 +96,72 @@ impl HashIndex {
         }
     }
 
-    /// The id for which hash and `is` hold.
+    /// What `is` gives for an entry of that hash.
     #[inline]
-    pub(crate) fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
-        self.entry(hash, is).map(|(_, id)| id)
+    pub(crate) fn find<'a, T>(&'a self, hash: u32, is: impl Fn(&'a E) -> Option<T>) -> Option<T> {
+        self.seek(hash, is).map(|(_, found)| found)
     }
 
-    /// Adds an id that is not there yet.
-    pub(crate) fn insert(&mut self, hash: u32, id: u32) {
+    /// The entry in a place, to change it: its hash stays, and it does not become free.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut E> {
+        self.entries.get_mut(place)
+    }
+
+    /// All entries, in no meaningful order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &E> {
+        self.entries.iter().filter(|entry| !entry.is_free())
+    }
+
+    /// Adds an entry that is not there yet.
+    pub(crate) fn insert(&mut self, entry: E) {
         if (self.len + 1) * 4 > self.entries.len() * 3 {
             self.grow();
         }
-        self.fill(entry(hash, id));
+        self.fill(entry);
         self.len += 1;
     }
 
-    fn fill(&mut self, entry: Entry) {
-        let mut place = hash_of(entry) as usize & self.mask();
-        while self.at(place) != 0 {
+    fn is_free(&self, place: usize) -> bool {
+        self.entries.get(place).is_none_or(E::is_free)
+    }
+
+    fn fill(&mut self, entry: E) {
+        let mut place = entry.hash() as usize & self.mask();
+        while !self.is_free(place) {
             place = (place + 1) & self.mask();
         }
         self.put(place, entry);
     }
 
-    fn grow(&mut self) {
-        let larger = Paged::with_len((self.entries.len() * 2).max(PAGE_ENTRIES));
-        let smaller = std::mem::replace(&mut self.entries, larger);
-        smaller.iter().filter(|&&entry| entry != 0).for_each(|&entry| self.fill(entry));
+    fn put(&mut self, place: usize, entry: E) {
+        if let Some(there) = self.entries.get_mut(place) {
+            *there = entry;
+        }
     }
 
-    /// Removes an id.
-    pub(crate) fn remove(&mut self, hash: u32, id: u32) -> bool {
-        let Some((mut hole, _)) = self.entry(hash, |it| it == id) else { return false };
-        let mask = self.mask();
-        let mut next = (hole + 1) & mask;
+    fn grow(&mut self) {
+        let larger = Paged::with_len((self.entries.len() * 2).max(ITEMS));
+        let smaller = std::mem::replace(&mut self.entries, larger);
+        smaller.into_items().filter(|entry| !entry.is_free()).for_each(|entry| self.fill(entry));
+    }
+
+    /// Frees a place.
+    pub(crate) fn remove(&mut self, place: usize) {
+        let (mask, mut hole, mut next) = (self.mask(), place, place);
         // Entries that were pushed past the hole by it move back, so that probing needs no tombstones.
         loop {
-            let entry = self.at(next);
-            if entry == 0 {
-                break;
-            }
-            let home = hash_of(entry) as usize & mask;
+            next = (next + 1) & mask;
+            let Some(entry) = self.entries.get(next).filter(|entry| !entry.is_free()) else { break };
+            let home = entry.hash() as usize & mask;
             if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
-                self.put(hole, entry);
+                let moved = entry.clone();
+                self.put(hole, moved);
                 hole = next;
             }
-            next = (next + 1) & mask;
         }
-        self.put(hole, 0);
+        self.put(hole, E::default());
         self.len -= 1;
-        true
     }
 }
 
@@ -141,22 +174,25 @@ mod tests {
         /// Few distinct hashes, so that runs collide, wrap around and are torn open everywhere.
         #[test]
         fn it_is_a_map(steps in proptest::collection::vec((any::<bool>(), 0_u32..40, prop_oneof![Just(0), Just(5), Just(7), Just(u32::MAX)]), 0..300)) {
-            let mut index = HashIndex::default();
+            let mut index = HashIndex::<Hashed, 16>::default();
             let mut model = std::collections::BTreeSet::new();
             for (add, id, salt) in steps {
                 let hash = (id % 5).wrapping_add(salt);
                 if add {
                     if model.insert((hash, id)) {
-                        index.insert(hash, id);
+                        index.insert(Hashed::new(hash, id));
                     }
                 } else {
-                    prop_assert_eq!(index.remove(hash, id), model.remove(&(hash, id)));
+                    let place = index.seek(hash, |it| (it.id() == id).then_some(())).map(|(place, ())| place);
+                    prop_assert_eq!(place.is_some(), model.remove(&(hash, id)));
+                    place.into_iter().for_each(|place| index.remove(place));
                 }
                 prop_assert_eq!(index.len(), model.len());
+                prop_assert_eq!(index.iter().count(), model.len());
                 for &(hash, id) in &model {
-                    prop_assert_eq!(index.find(hash, |it| it == id), Some(id));
+                    prop_assert_eq!(index.find(hash, |it| (it.id() == id).then_some(it.id())), Some(id));
                 }
-                prop_assert_eq!(index.find(hash, |it| it == 1000), None);
+                prop_assert_eq!(index.find(hash, |it| (it.id() == 1000).then_some(())), None);
             }
         }
     }

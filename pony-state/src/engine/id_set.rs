@@ -83,6 +83,15 @@ impl IdSet {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::InPlace(len, _) => *len == 0,
+            Self::Listed(ids) => ids.is_empty(),
+            Self::Chunked(ids) => ids.len() == 0,
+        }
+    }
+
     /// Adds an id. Says whether it was new.
     pub(crate) fn insert(&mut self, id: u32) -> bool {
         match self {

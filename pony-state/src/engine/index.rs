@@ -1,6 +1,6 @@
 //! A secondary index: from the values that a column has in either part (or in the key) to rows.
 
-use super::hash_index::HashIndex;
+use super::hash_index::{Entry, HashIndex};
 use super::id_set::{IdSet, Ids};
 use super::slab::Slab;
 use crate::row::{PartValues, Row};
@@ -14,18 +14,32 @@ const PAGE_POSTINGS: usize = 16;
 const PART_ROWS: usize = 256;
 const PARTS_MAX: usize = 256;
 
-/// The rows of one value.
-#[derive(Debug, Clone)]
+/// The rows of one value: one at least, or the place is free.
+#[derive(Debug, Clone, Default)]
 struct Posting {
     value: Value,
+    hash: u32,
     rows: IdSet,
 }
+
+impl Entry for Posting {
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    #[inline]
+    fn hash(&self) -> u32 {
+        self.hash
+    }
+}
+
+type Postings = HashIndex<Posting, PAGE_POSTINGS>;
 
 /// An index over the columns of one name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
-    by_hash: HashIndex,
-    postings: Slab<Posting, PAGE_POSTINGS>,
+    postings: Postings,
 }
 
 /// The distinct values of one row in the columns of one name: at most one of key, desired and current each.
@@ -55,15 +69,15 @@ fn same<P: PartValues>(old: Option<&P>, new: Option<&P>, place: usize) -> bool {
 type PartAt<R, P> = (fn(&R) -> Option<&P>, Option<usize>);
 
 impl Index {
+    /// The posting of a value, and its place.
     #[inline]
-    fn posting(&self, hash: u32, value: &Value) -> Option<u32> {
-        self.by_hash.find(hash, |id| self.postings.get(id).is_some_and(|posting| posting.value == *value))
+    fn posting(&self, hash: u32, value: &Value) -> Option<(usize, &IdSet)> {
+        self.postings.seek(hash, |posting| (posting.value == *value).then_some(&posting.rows))
     }
 
     #[inline]
     fn rows_of(&self, def: &TableDef, value: &Value) -> Option<&IdSet> {
-        let id = self.posting(def.hash_of(value), value)?;
-        self.postings.get(id).map(|posting| &posting.rows)
+        self.posting(def.hash_of(value), value).map(|(_, rows)| rows)
     }
 
     /// The rows of a value.
@@ -79,7 +93,7 @@ impl Index {
 
     /// Every value with its rows.
     pub(crate) fn postings(&self) -> impl Iterator<Item = (&Value, &IdSet)> {
-        self.postings.iter().map(|(_, posting)| (&posting.value, &posting.rows))
+        self.postings.iter().map(|posting| (&posting.value, &posting.rows))
     }
 
     /// Follows a row from its old version to its new one; `None` where there is none.
@@ -147,11 +161,11 @@ impl Index {
     ) {
         let parts = (ids.len() / PART_ROWS + 1).next_power_of_two().min(PARTS_MAX);
         let mut parted = vec![Vec::with_capacity(ids.len() / parts + PART_ROWS); parts];
-        let entries = self.by_hash.len() + ids.len();
+        let entries = self.postings.len() + ids.len();
         for (&id, row) in ids.iter().filter_map(|id| Some((id, rows.get(*id)?))) {
             for value in values_of(row, places).into_iter().flatten() {
                 let hash = def.hash_of(&value);
-                if let Some(part) = parted.get_mut(HashIndex::part(hash, entries, parts)) {
+                if let Some(part) = parted.get_mut(Postings::part(hash, entries, parts)) {
                     part.push((hash, value, id));
                 }
             }
@@ -167,22 +181,21 @@ impl Index {
 
     #[inline]
     fn list(&mut self, hash: u32, value: Value, row: u32) {
-        if let Some(posting) = self.posting(hash, &value).and_then(|id| self.postings.get_mut(id)) {
-            posting.rows.insert(row);
-        } else {
-            let id = self.postings.insert(Posting { value, rows: IdSet::one(row) });
-            self.by_hash.insert(hash, id);
+        let place = self.posting(hash, &value).map(|(place, _)| place);
+        match place.and_then(|place| self.postings.get_mut(place)) {
+            Some(posting) => {
+                posting.rows.insert(row);
+            }
+            None => self.postings.insert(Posting { value, hash, rows: IdSet::one(row) }),
         }
     }
 
     fn remove(&mut self, def: &TableDef, value: &Value, row: u32) {
-        let hash = def.hash_of(value);
-        let Some(id) = self.posting(hash, value) else { return };
-        let Some(posting) = self.postings.get_mut(id) else { return };
+        let Some((place, _)) = self.posting(def.hash_of(value), value) else { return };
+        let Some(posting) = self.postings.get_mut(place) else { return };
         posting.rows.remove(row);
-        if posting.rows.len() == 0 {
-            self.by_hash.remove(hash, id);
-            self.postings.remove(id);
+        if posting.rows.is_empty() {
+            self.postings.remove(place);
         }
     }
 }

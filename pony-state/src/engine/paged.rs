@@ -109,6 +109,12 @@ impl<T: Clone + Default, const ITEMS: usize> Paged<T, ITEMS> {
         }
     }
 
+    /// All items, and the default ones that fill up the last page: moved, as far as no clone shares them.
+    pub(crate) fn into_items(self) -> impl Iterator<Item = T> {
+        let pages = self.chunks.into_iter().flat_map(|chunk| Arc::unwrap_or_clone(chunk).pages);
+        pages.flatten().flat_map(Arc::unwrap_or_clone)
+    }
+
     fn push_page(&mut self) {
         let (chunk, page) = Self::chunk_and_page(self.len >> Self::ITEM_BITS);
         if self.chunks.len() == chunk {
@@ -137,6 +143,7 @@ mod tests {
         assert!(numbers.iter().copied().take(5000).eq(0..5000));
         assert!(numbers.pages_from(700).flatten().copied().take(2200).eq(2800..5000));
         assert_eq!(numbers.len(), 5000);
+        assert!(numbers.into_items().take(5000).eq(0..5000));
     }
 
     #[test]

@@ -121,14 +121,12 @@ impl<E: Copy + Default, const MAX: usize> Sorted<E, MAX> {
     /// may be the end of a chunk.
     #[inline]
     fn seek(&self, probe: &impl Probe<E>) -> Place {
-        // What is new mostly comes last.
-        if let Some(last) = self.chunks.last()
-            && last.as_slice().last().is_some_and(|&entry| probe.cmp(entry) == Ordering::Less)
-        {
-            return (self.chunks.len() - 1, last.len);
-        }
-        let chunk = probe.less(&self.heads).saturating_sub(1);
-        (chunk, probe.less(self.chunk(chunk)))
+        // What is new mostly comes last: two comparisons settle that.
+        let is_beyond = |entry: Option<&E>| entry.is_some_and(|&entry| probe.cmp(entry) == Ordering::Less);
+        let is_last = is_beyond(self.heads.last());
+        let chunk = if is_last { self.heads.len() } else { probe.less(&self.heads) }.saturating_sub(1);
+        let entries = self.chunk(chunk);
+        (chunk, if is_last && is_beyond(entries.last()) { entries.len() } else { probe.less(entries) })
     }
 
     #[inline]
@@ -220,12 +218,16 @@ impl<E: Copy + Default, const MAX: usize> Sorted<E, MAX> {
         }
         let Some(entries) = self.chunks.get_mut(chunk).map(Arc::make_mut) else { return false };
         entries.remove(offset);
+        // Others are not looked at for nothing: each is a wait for memory.
+        let is_small = entries.len <= MAX / 4;
         self.len -= 1;
         if offset == 0 {
             self.note_head(chunk);
         }
-        self.join(chunk.saturating_sub(1));
-        self.join(chunk);
+        if is_small {
+            self.join(chunk.saturating_sub(1));
+            self.join(chunk);
+        }
         true
     }
 
