@@ -116,7 +116,7 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
     /// Adds an entry that is not there yet.
     pub(crate) fn insert(&mut self, entry: E) {
         if (self.len + 1) * 4 > self.entries.len() * 3 {
-            self.grow();
+            self.reserve(1);
         }
         self.fill(entry);
         self.len += 1;
@@ -140,10 +140,13 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
         }
     }
 
-    fn grow(&mut self) {
-        let larger = Paged::with_len((self.entries.len() * 2).max(ITEMS));
-        let smaller = std::mem::replace(&mut self.entries, larger);
-        smaller.into_items().filter(|entry| !entry.is_free()).for_each(|entry| self.fill(entry));
+    /// Makes room for so many more entries at once.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let places = Self::places(self.len + more);
+        if places > self.entries.len() {
+            let smaller = std::mem::replace(&mut self.entries, Paged::with_len(places));
+            smaller.into_items().filter(|entry| !entry.is_free()).for_each(|entry| self.fill(entry));
+        }
     }
 
     /// Frees a place.

@@ -170,8 +170,13 @@ impl Index {
                 }
             }
         }
-        for (hash, value, row) in parted.into_iter().flatten() {
-            self.list(hash, value, row);
+        let before = self.postings.len();
+        for (done, part) in parted.into_iter().enumerate() {
+            part.into_iter().for_each(|(hash, value, row)| self.list(hash, value, row));
+            if done == 0 {
+                // The other parts have about as many new values.
+                self.postings.reserve((self.postings.len() - before) * (parts - 1));
+            }
         }
     }
 
