@@ -57,27 +57,34 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
         self.len
     }
 
-    /// In which of so many equal parts of an index of that many entries a hash has its place; both numbers of parts and of
-    /// places are powers of two.
-    pub(crate) const fn part(hash: u32, entries: usize, parts: usize) -> usize {
-        let places = Self::places(entries);
-        (hash as usize & (places - 1)) / places.div_ceil(parts)
+    /// Where a hash has its place in so many equal parts, which lie in the order of hashes.
+    #[inline]
+    pub(crate) const fn part(hash: u32, parts: usize) -> usize {
+        (hash as u64 * parts as u64 >> 32) as usize
     }
 
-    /// How many places so many entries take.
+    /// How many places so many entries take: whole pages, of which at most four fifths are used.
     const fn places(entries: usize) -> usize {
-        let least = (entries * 4).div_ceil(3).next_power_of_two();
-        if least < ITEMS { ITEMS } else { least }
+        (entries * 5).div_ceil(4).next_multiple_of(ITEMS)
     }
 
-    const fn mask(&self) -> usize {
-        self.entries.len().wrapping_sub(1)
+    const fn home(&self, hash: u32) -> usize {
+        Self::part(hash, self.entries.len())
+    }
+
+    const fn after(&self, place: usize) -> usize {
+        if place + 1 < self.entries.len() { place + 1 } else { 0 }
+    }
+
+    /// How far behind one place another one lies.
+    const fn distance(&self, from: usize, to: usize) -> usize {
+        if from <= to { to - from } else { to + self.entries.len() - from }
     }
 
     /// The first entry of that hash for which `is` gives something: its place, and that.
     #[inline]
     pub(crate) fn seek<'a, T>(&'a self, hash: u32, is: impl Fn(&'a E) -> Option<T>) -> Option<(usize, T)> {
-        let mut place = hash as usize & self.mask();
+        let mut place = self.home(hash);
         // Ends, because some places are always free.
         loop {
             let page = self.entries.page(place / ITEMS)?;
@@ -92,7 +99,7 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
                 }
                 place += 1;
             }
-            place &= self.mask();
+            place = if place < self.entries.len() { place } else { 0 };
         }
     }
 
@@ -115,9 +122,7 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
 
     /// Adds an entry that is not there yet.
     pub(crate) fn insert(&mut self, entry: E) {
-        if (self.len + 1) * 4 > self.entries.len() * 3 {
-            self.reserve(1);
-        }
+        self.reserve(1);
         self.fill(entry);
         self.len += 1;
     }
@@ -127,9 +132,9 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
     }
 
     fn fill(&mut self, entry: E) {
-        let mut place = entry.hash() as usize & self.mask();
+        let mut place = self.home(entry.hash());
         while !self.is_free(place) {
-            place = (place + 1) & self.mask();
+            place = self.after(place);
         }
         self.put(place, entry);
     }
@@ -140,24 +145,24 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
         }
     }
 
-    /// Makes room for so many more entries at once.
+    /// Makes room for so many more entries at once: twice as much as there is, at least, so that growing costs each entry little.
     pub(crate) fn reserve(&mut self, more: usize) {
-        let places = Self::places(self.len + more);
-        if places > self.entries.len() {
-            let smaller = std::mem::replace(&mut self.entries, Paged::with_len(places));
+        let (places, least) = (self.entries.len(), Self::places(self.len + more));
+        if least > places {
+            let larger = Paged::with_len(least.max(places * 2));
+            let smaller = std::mem::replace(&mut self.entries, larger);
             smaller.into_items().filter(|entry| !entry.is_free()).for_each(|entry| self.fill(entry));
         }
     }
 
     /// Frees a place.
     pub(crate) fn remove(&mut self, place: usize) {
-        let (mask, mut hole, mut next) = (self.mask(), place, place);
+        let (mut hole, mut next) = (place, place);
         // Entries that were pushed past the hole by it move back, so that probing needs no tombstones.
         loop {
-            next = (next + 1) & mask;
+            next = self.after(next);
             let Some(entry) = self.entries.get(next).filter(|entry| !entry.is_free()) else { break };
-            let home = entry.hash() as usize & mask;
-            if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
+            if self.distance(self.home(entry.hash()), next) >= self.distance(hole, next) {
                 let moved = entry.clone();
                 self.put(hole, moved);
                 hole = next;

@@ -161,11 +161,10 @@ impl Index {
     ) {
         let parts = (ids.len() / PART_ROWS + 1).next_power_of_two().min(PARTS_MAX);
         let mut parted = vec![Vec::with_capacity(ids.len() / parts + PART_ROWS); parts];
-        let entries = self.postings.len() + ids.len();
         for (&id, row) in ids.iter().filter_map(|id| Some((id, rows.get(*id)?))) {
             for value in values_of(row, places).into_iter().flatten() {
                 let hash = def.hash_of(&value);
-                if let Some(part) = parted.get_mut(Postings::part(hash, entries, parts)) {
+                if let Some(part) = parted.get_mut(Postings::part(hash, parts)) {
                     part.push((hash, value, id));
                 }
             }
