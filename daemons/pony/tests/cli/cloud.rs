@@ -10,7 +10,7 @@ use pony_core::document::{
     Caller, DocumentError, PlaceKind, Query, Reader, Tree, UrlPath, Write, evaluate, parse_body,
 };
 use pony_core::tables::{MemberRole, new_state};
-use pony_state::{Key, PartKind, Read, State};
+use pony_state::{Key, PartError, PartKind, Read, State, Transaction, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -76,26 +76,32 @@ impl Cloud {
 
     /// What is, as hosts report it and Sparkle composes it.
     pub fn report(&self, table: &str, key: &[&str], current: Json) {
-        let document = &mut *self.document.lock().unwrap();
-        let key = Key(key.iter().map(|part| pony_state::Value::Uuid(part.parse().unwrap())).collect());
-        let mut tx = document.state.transaction();
-        tx.set_json(table, &key, PartKind::Current, &current).unwrap();
-        tx.commit();
+        self.write(key, |tx, key| tx.set_json(table, key, PartKind::Current, &current));
     }
 
     /// What hosts no longer report.
     pub fn unreport(&self, table: &str, key: &[&str]) {
+        self.write(key, |tx, key| tx.remove_part(table, key, PartKind::Current));
+    }
+
+    /// A row that nothing is left of.
+    pub fn remove(&self, table: &str, key: &[&str]) {
+        self.write(key, |tx, key| tx.remove_row(table, key));
+    }
+
+    /// Writes to the row of a key of UUIDs.
+    fn write(&self, key: &[&str], write: impl FnOnce(&mut Transaction<'_>, &Key) -> Result<bool, PartError>) {
         let document = &mut *self.document.lock().unwrap();
-        let key = Key(key.iter().map(|part| pony_state::Value::Uuid(part.parse().unwrap())).collect());
+        let key = Key(key.iter().map(|part| Value::Uuid(part.parse().unwrap())).collect());
         let mut tx = document.state.transaction();
-        tx.remove_part(table, &key, PartKind::Current).unwrap();
+        write(&mut tx, &key).unwrap();
         tx.commit();
     }
 
     /// An entry of the log, which nobody writes but Sparkle.
     pub fn happened(&self, hash: &str, desired: &Json) {
         let document = &mut *self.document.lock().unwrap();
-        let key = Key(std::iter::once(pony_state::Value::Text(hash.into())).collect());
+        let key = Key(std::iter::once(Value::Text(hash.into())).collect());
         let mut tx = document.state.transaction();
         tx.set_json("event", &key, PartKind::Desired, desired).unwrap();
         tx.commit();

@@ -160,12 +160,33 @@ fn a_volume_is_waited_for_and_the_wait_can_be_left() {
 
     let mut pony = cloud.spawn("volume delete data --yes --wait");
     let mut progress = BufReader::new(pony.stderr.take().unwrap());
-    progress.read_line(&mut String::new()).unwrap();
+    let mut first = String::new();
+    progress.read_line(&mut first).unwrap();
+    assert!(first.contains("volume data: ready: being deleted"), "{first}");
     signal(pony.id(), "INT");
     let mut rest = String::new();
     progress.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("no longer waiting for volume data; the order stands"), "{rest}");
     assert_eq!(finish(pony).status.code(), Some(130));
+}
+
+/// Once, `--wait` said that an image's volume was gone as soon as the image was: the volume lies elsewhere from then on.
+#[test]
+fn a_volume_of_an_image_is_waited_for_where_it_lies_without_it() {
+    let cloud = Cloud::start();
+    let (_, pool) = cloud.host("box-1");
+    let image =
+        cloud.post("/image/", json!({"name": "debian", "source_uri": "https://example.org/debian.qcow2"}));
+    let below = format!("/image/{image}/volume/");
+    let volume = cloud.post(&below, json!({"name": "copy", "size": 5, "storage_pool": pool, "image": image}));
+    cloud.report("volume", &[&volume], json!({"status": "ready"}));
+    let mut pony = cloud.spawn("image delete debian --yes --wait --timeout 50");
+    let mut progress = BufReader::new(pony.stderr.take().unwrap()).lines().map(Result::unwrap);
+    next(&mut progress, "image debian: gone");
+    next(&mut progress, "volume copy: ready: being deleted");
+    cloud.remove("volume", &[&volume]);
+    next(&mut progress, "volume copy: gone");
+    assert!(finish(pony).status.success());
 }
 
 #[test]
