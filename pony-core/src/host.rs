@@ -107,6 +107,18 @@ pub struct IscsiPool {
     pub login: Option<Login>,
     /// What hosts call themselves, `iqn.…`, where the target asks for that.
     pub initiator: Option<String>,
+    /// Whose initiator carries the data.
+    pub mode: IscsiMode,
+}
+
+/// Whose initiator carries the data of volumes on LUNs; libvirt calls it so, too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum IscsiMode {
+    /// The emulator's own, in each guest.
+    #[default]
+    Direct,
+    /// That of the host's kernel: volumes are devices of the host.
+    Host,
 }
 
 impl PoolBackend {

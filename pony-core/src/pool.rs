@@ -1,7 +1,7 @@
 //! What the options of a storage pool mean, by its type: the one place that reads `storage_pool.config`. The document
 //! asks here when a pool is ordered, and the agent when it makes a spec of it.
 
-use crate::host::{IscsiPool, Login, PlvmPool, PoolBackend, RbdPool};
+use crate::host::{IscsiMode, IscsiPool, Login, PlvmPool, PoolBackend, RbdPool};
 use crate::tables::StoragePoolType;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
@@ -78,12 +78,8 @@ pub(crate) fn backend(kind: StoragePoolType, config: &Json) -> Result<PoolBacken
             Ok(PoolBackend::Nfs { server, export: options.path("export")?, options: mount })
         }
         StoragePoolType::Iscsi => {
-            options.only(&["portal", "target", "luns", "user", "secret", "initiator"])?;
-            let target = options.iscsi_name("target")?;
-            let target = target.ok_or_else(|| options.missing("target", "iqn.2026-01.org.example:disks"))?;
-            let (portal, luns) = (options.portal("portal")?, options.luns("luns")?);
-            let (login, initiator) = (options.login()?, options.iscsi_name("initiator")?);
-            Ok(IscsiPool { portal, target, luns, login, initiator }.into())
+            options.only(&["portal", "target", "luns", "user", "secret", "initiator", "mode"])?;
+            options.iscsi().map(PoolBackend::from)
         }
         StoragePoolType::Rbd => {
             options.only(&["monitors", "pool", "user", "secret"])?;
@@ -143,6 +139,31 @@ impl Options<'_> {
         match !text.is_empty() && text.len() <= WORD_MAX && !text.starts_with('-') && text.chars().all(fits) {
             true => Ok(Some(text.to_owned())),
             false => Err(format!("{name} must be 1 to {WORD_MAX} of a-z A-Z 0-9 {signs}")),
+        }
+    }
+
+    fn iscsi(&self) -> Result<IscsiPool, String> {
+        let target = self.iscsi_name("target")?;
+        let target = target.ok_or_else(|| self.missing("target", "iqn.2026-01.org.example:disks"))?;
+        let (portal, luns, login) = (self.portal("portal")?, self.luns("luns")?, self.login()?);
+        let (initiator, mode) = (self.iscsi_name("initiator")?, self.iscsi_mode("mode")?);
+        if mode == IscsiMode::Host && initiator.is_some() {
+            return Err(
+                "initiator goes with mode direct only: in mode host each host has a name of its own, which \
+                        stands in its /etc/iscsi/initiatorname.iscsi"
+                    .to_owned(),
+            );
+        }
+        Ok(IscsiPool { portal, target, luns, login, initiator, mode })
+    }
+
+    fn iscsi_mode(&self, name: &str) -> Result<IscsiMode, String> {
+        match self.text(name)? {
+            None | Some("direct") => Ok(IscsiMode::Direct),
+            Some("host") => Ok(IscsiMode::Host),
+            Some(_) => Err(format!(
+                "{name} must be \"direct\" (the emulator signs in at the target) or \"host\" (the host's kernel does)"
+            )),
         }
     }
 
@@ -277,6 +298,20 @@ mod tests {
                     luns: vec![1, 255],
                     login: Some(Login { user: "pony".to_owned(), secret: "san-1".to_owned() }),
                     initiator: None,
+                    mode: IscsiMode::Direct,
+                }
+                .into(),
+            ),
+            (
+                StoragePoolType::Iscsi,
+                json!({"portal": "a:1", "target": "iqn.a", "luns": [1], "mode": "host"}),
+                IscsiPool {
+                    portal: "a:1".to_owned(),
+                    target: "iqn.a".to_owned(),
+                    luns: vec![1],
+                    login: None,
+                    initiator: None,
+                    mode: IscsiMode::Host,
                 }
                 .into(),
             ),
@@ -365,11 +400,17 @@ mod tests {
             ("secret", json!("../a"), "secret must be"),
             ("secret", json!("..a"), "dot"),
             ("password", json!("a"), "has no option `password`"),
+            ("mode", json!("kernel"), "mode must be"),
+            ("mode", json!(true), "mode must be a text"),
         ] {
             let mut config = right.clone();
             config[name] = value;
             let said = backend(StoragePoolType::Iscsi, &config).unwrap_err();
             assert!(said.contains(words), "{config}: {said}");
         }
+        let mut named = right;
+        (named["mode"], named["initiator"]) = (json!("host"), json!("iqn.b"));
+        let said = backend(StoragePoolType::Iscsi, &named).unwrap_err();
+        assert!(said.contains("initiatorname.iscsi"), "{said}");
     }
 }

@@ -6,8 +6,8 @@
 mod suite;
 
 use pony_core::host::{
-    Boot, DiskSpec, Firmware, InstanceSpec, IscsiPool, NicSpec, PoolBackend, PoolSpec, Source, SwitchKind,
-    SwitchSpec, TapSpec, VolumeFormat, VolumeSpec,
+    Boot, DiskSpec, Firmware, InstanceSpec, IscsiMode, IscsiPool, NicSpec, PoolBackend, PoolSpec, Source,
+    SwitchKind, SwitchSpec, TapSpec, VolumeFormat, VolumeSpec,
 };
 use pony_host::{Discovery, Machine, Network, SimFabric, SimHost, SimOp, SimOptions, Storage};
 use uuid::Uuid;
@@ -121,7 +121,8 @@ async fn the_simulated_pool_of_luns_conforms() {
     let image_mib = options.image_mib;
     let host = SimHost::new(options);
     let (portal, target) = ("192.0.2.1:3260".into(), "iqn.2026-01.test:a".into());
-    let luns = IscsiPool { portal, target, luns: vec![1, 2], login: None, initiator: None };
+    let luns =
+        IscsiPool { portal, target, luns: vec![1, 2], login: None, initiator: None, mode: IscsiMode::Direct };
     let pool = PoolSpec { pool: Uuid::new_v4(), backend: luns.into() };
     let suite = suite::StorageBench::new(&host, pool, "http://images.example/one".into(), image_mib);
     suite::storage(&suite::StorageBench { formats: &[VolumeFormat::Raw], ..suite }).await;

@@ -1,16 +1,20 @@
-//! Pools of LUNs of an iSCSI target, by the initiators in this process and in QEMU: no kernel is needed for it.
+//! Pools of LUNs of an iSCSI target, by the initiators in this process and in QEMU: no kernel is needed for it. By that of
+//! a kernel, too, in a guest.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(all(feature = "storage", feature = "sim"))]
 
+mod kernel_initiator;
 mod namespace;
 mod storage_bench;
 mod suite;
 mod target;
+mod traces;
 mod web;
 
 use pony_core::host::{
-    DriverError, DriverErrorKind, IscsiPool, Place, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec,
+    DriverError, DriverErrorKind, IscsiMode, IscsiPool, Place, PoolSpec, Source, VolumeFact, VolumeFormat,
+    VolumeSpec,
 };
 use pony_host::{HostStorage, Storage, StorageOptions};
 use std::io::{Read, Write};
@@ -340,10 +344,41 @@ async fn impostors_are_not_believed() {
         (&[], "spoken to"),
     ] {
         let (target, luns) = ("iqn.a".into(), vec![1]);
-        let pool = IscsiPool { portal: impostor(answer), target, luns, login: None, initiator: None };
+        let (portal, mode) = (impostor(answer), IscsiMode::Direct);
+        let pool = IscsiPool { portal, target, luns, login: None, initiator: None, mode };
         let bench = bench(dir.path(), pool);
         let words_found =
             assert_refused(bench.storage.open_pool(&bench.pool).await, DriverErrorKind::Transient);
         assert!(words_found.contains(words), "{words_found}");
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: make test-long runs it"]
+fn mapped_luns_conform() {
+    let (modules, packages) = (kernel_initiator::MODULES, kernel_initiator::PACKAGES);
+    namespace::in_guest("mapped_luns_conform_inside", modules, packages, 1200);
+}
+
+#[test]
+#[ignore = "takes minutes: make test-long runs it"]
+fn mapped_luns_keep_what_they_are_given() {
+    let (modules, packages) = (kernel_initiator::MODULES, kernel_initiator::PACKAGES);
+    namespace::in_guest("mapped_luns_keep_what_they_are_given_inside", modules, packages, 1200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "is run by another test, in a guest"]
+async fn mapped_luns_conform_inside() {
+    if namespace::is_inside() {
+        kernel_initiator::conforms().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "is run by another test, in a guest"]
+async fn mapped_luns_keep_what_they_are_given_inside() {
+    if namespace::is_inside() {
+        kernel_initiator::keeps_what_it_is_given().await;
     }
 }

@@ -4,9 +4,9 @@ use super::lun::SimLun;
 use super::shelf::{Doings, SimShelf};
 use crate::agent::{Output, Step};
 use crate::host::{
-    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, NetworkDisk, NicFact,
-    Place, PoolBackend, Room, Slice, Source, SwitchFact, SwitchKind, TapFact, TapSpec, USUAL_MTU, UplinkFact,
-    UplinkId, VolumeFact, VolumeSpec, adjusted, grown_mib,
+    DiskSpec, DriverError, DriverErrorKind, GuestState, InstanceFact, InstanceSpec, IscsiMode, NetworkDisk,
+    NicFact, Place, PoolBackend, Room, Slice, Source, SwitchFact, SwitchKind, TapFact, TapSpec, USUAL_MTU,
+    UplinkFact, UplinkId, VolumeFact, VolumeSpec, adjusted, grown_mib,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -77,6 +77,7 @@ fn place_of(spec: &VolumeSpec) -> Place {
     let path = PathBuf::from(format!("/sim/{}/{}", spec.pool.pool, spec.volume));
     match &spec.pool.backend {
         PoolBackend::Lvm { .. } | PoolBackend::Plvm(_) => Place::Block(path),
+        PoolBackend::Iscsi(pool) if pool.mode == IscsiMode::Host => Place::Block(path),
         PoolBackend::Iscsi(pool) => {
             let len = u64::try_from(spec.size_mib.unwrap_or_default()).unwrap_or_default() << 20;
             let disk = pool.disk(1, Slice { offset: 1 << 20, len });

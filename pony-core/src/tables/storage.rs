@@ -31,7 +31,7 @@ pub struct StoragePoolDesired {
     /// Options of its type: `{"path": "/absolute"}` for `dir` and `btrfs`; `vg` and perhaps `thin_pool` for `lvm`; none for
     /// `plvm`, whose disks name it;
     /// `server`, `export` and perhaps `options` for `nfs`; `portal`, `target`, `luns` and perhaps `user`, `secret`,
-    /// `initiator` for `iscsi`; `monitors`, `pool` and perhaps `user`, `secret` for `rbd`. Secrets have no place here:
+    /// `initiator`, `mode` for `iscsi`; `monitors`, `pool` and perhaps `user`, `secret` for `rbd`. Secrets have no place here:
     /// `secret` names a file that each host has.
     #[part(default_json = "{}")]
     pub config: Json,

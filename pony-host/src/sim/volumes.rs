@@ -3,8 +3,8 @@
 use super::{errors::order, errors::transient, errors::unsupported, op::SimOp, world::World};
 use crate::Result;
 use pony_core::host::{
-    NetworkDisk, Place, PoolBackend, PoolFact, PoolSpec, Slice, Source, VolumeFact, VolumeFormat, VolumeSpec,
-    grown_mib,
+    IscsiMode, NetworkDisk, Place, PoolBackend, PoolFact, PoolSpec, Slice, Source, VolumeFact, VolumeFormat,
+    VolumeSpec, grown_mib,
 };
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -135,6 +135,7 @@ impl World {
         let path = volume_path(spec)?;
         let place = match &spec.pool.backend {
             PoolBackend::Lvm { .. } | PoolBackend::Plvm(_) => Place::Block(path),
+            PoolBackend::Iscsi(pool) if pool.mode == IscsiMode::Host => Place::Block(path),
             PoolBackend::Iscsi(pool) => {
                 let slice = Slice { offset: 1 << 20, len: size_mib.unsigned_abs() << 20 };
                 let name = format!("{}/{}", pool.target, spec.volume);

@@ -7,8 +7,9 @@ use super::fill::Fill;
 use super::host_storage::Shared;
 use super::inspect::Image;
 use super::layout::Layout;
-use super::luns::Luns;
+use super::luns::{INITIATOR, Luns};
 use super::lvm::Lvm;
+use super::mapped_luns::MappedLuns;
 use super::nfs::Nfs;
 use super::plvm::Plvm;
 use super::pool::{Found, Pool};
@@ -17,7 +18,9 @@ use super::remote::Remote;
 use super::slots::Slot;
 use crate::secrets::Secrets;
 use async_trait::async_trait;
-use pony_core::host::{Extent, PlvmPool, PoolBackend, PoolFact, PoolSpec, VolumeFact, VolumeSpec};
+use pony_core::host::{
+    Extent, IscsiMode, IscsiPool, PlvmPool, PoolBackend, PoolFact, PoolSpec, VolumeFact, VolumeSpec,
+};
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -80,6 +83,23 @@ impl Shared {
         Box::new(DevicePool::new(self.workshop(pool), plvm, &self.options))
     }
 
+    fn iscsi(&self, pool: Uuid, at: &IscsiPool) -> Result<Box<dyn Backend>, StorageError> {
+        let (patience, secrets) = (self.options.pool_patience, Secrets::at(&self.options.secrets));
+        let initiator = match at.mode {
+            IscsiMode::Direct => at.initiator.clone().unwrap_or_else(|| INITIATOR.to_owned()),
+            IscsiMode::Host => self.sessions.setup.own_name()?,
+        };
+        let luns = Luns { pool, at: at.clone(), initiator, secrets, patience };
+        let workshop = self.workshop(pool);
+        Ok(match at.mode {
+            IscsiMode::Direct => Box::new(DevicePool::new(workshop, luns, &self.options)),
+            IscsiMode::Host => {
+                let mapped = MappedLuns::new(luns, self.options.host, self.sessions.clone());
+                Box::new(DevicePool::new(workshop, mapped, &self.options))
+            }
+        })
+    }
+
     fn directory(&self, pool: Uuid, path: &Path, layout: Layout) -> Pool {
         Pool {
             uuid: pool,
@@ -108,15 +128,10 @@ impl Shared {
                 Box::new(DevicePool::new(workshop(), lvm, &self.options))
             }
             PoolBackend::Plvm(at) => self.plvm(spec.pool, at, &[]),
-            PoolBackend::Iscsi(at) => {
-                let (patience, secrets) = (self.options.pool_patience, Secrets::at(&self.options.secrets));
-                let luns = Luns { pool: spec.pool, at: (**at).clone(), secrets, patience };
-                Box::new(DevicePool::new(workshop(), luns, &self.options))
-            }
+            PoolBackend::Iscsi(at) => self.iscsi(spec.pool, at)?,
             PoolBackend::Nfs { server, export, options } => {
-                let dir = self.options.mounts.join(spec.pool.to_string());
-                let pool = directory(&dir, Layout::Mounted);
-                Box::new(Nfs::new(pool, (server, export, options.as_deref()), self.mounts.used(&dir)))
+                let pool = directory(&self.mounts.setup.of(spec.pool), Layout::Mounted);
+                Box::new(Nfs::new(pool, (server, export, options.as_deref()), self.mounts.used(spec.pool)))
             }
             PoolBackend::Rbd(at) => {
                 let rbd = Rbd { at: (**at).clone(), secrets: Secrets::at(&self.options.secrets) };

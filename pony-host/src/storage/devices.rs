@@ -73,6 +73,10 @@ pub(super) trait Devices: Send + Sync + 'static {
     fn remove(&self, name: &str) -> Result<(), StorageError>;
     /// Whether what was never written reads as zeroes.
     fn are_blank(&self) -> bool;
+    /// Whether a server that is away holds up whoever has one open, so that this must be a process that can be left behind.
+    fn may_hang(&self) -> bool {
+        false
+    }
 }
 
 /// A pool of devices.
@@ -137,20 +141,29 @@ impl DevicePool {
     /// Sees to it that a device reads as zeroes from an offset on, and that all of it is durable.
     async fn blank(&self, attempt: &Attempt, device: &Device, from: u64) -> Result<(), StorageError> {
         let blank = self.devices.are_blank();
+        let rest = Slice { offset: from, len: device.bytes.saturating_sub(from) };
         match device.place.clone() {
+            Place::File(path) | Place::Block(path) if self.devices.may_hang() => match blank || rest.len == 0
+            {
+                // Whoever wrote to it made it durable.
+                true => Ok(()),
+                false => self.zero(attempt, rest.len, &Disk::Part(path, rest)).await,
+            },
             Place::File(path) | Place::Block(path) => {
                 attempt.blocking(move |attempt| settle(attempt, &path, (!blank).then_some(from))).await
             }
-            Place::Network(disk) if !blank && from < device.bytes => {
-                let len = device.bytes - from;
-                let slice = disk.slice.map(|it| Slice { offset: it.offset + from, len });
-                let rest = self.disk(&NetworkDisk { slice, ..*disk }.into());
-                let nobody = Stage::whole(Arc::new(|_| {}));
-                qemu_img::convert(attempt, (&Disk::Zeroes(len), &rest), self.stall, &nobody).await
+            Place::Network(disk) if !blank && rest.len > 0 => {
+                let slice = disk.slice.map(|it| Slice { offset: it.offset + from, ..rest });
+                self.zero(attempt, rest.len, &self.disk(&NetworkDisk { slice, ..*disk }.into())).await
             }
-            // Whoever wrote to it made it durable.
             Place::Network(_) => Ok(()),
         }
+    }
+
+    /// Zeroes so many bytes, durably, by a process.
+    async fn zero(&self, attempt: &Attempt, bytes: u64, disk: &Disk) -> Result<(), StorageError> {
+        let nobody = Stage::whole(Arc::new(|_| {}));
+        qemu_img::convert(attempt, (&Disk::Zeroes(bytes), disk), self.stall, &nobody).await
     }
 }
 
@@ -201,6 +214,11 @@ impl Name {
     fn is_left_by(&self, own: Uuid) -> bool {
         self.maker == Some(own)
     }
+}
+
+/// Whether a device of that name is a finished volume.
+pub(super) fn is_finished(name: &str) -> bool {
+    Name::parse(name).is_some_and(|it| it.is_finished())
 }
 
 fn name_of(volume: Uuid) -> String {

@@ -2,7 +2,7 @@
 
 use super::pool::extension;
 use crate::secrets::Secrets;
-use pony_core::host::{Login, NetworkDisk, Place, Protocol, VolumeFormat};
+use pony_core::host::{Login, NetworkDisk, Place, Protocol, Slice, VolumeFormat};
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io;
@@ -17,6 +17,8 @@ pub(super) enum Disk {
     /// It is made where it is written to, unless it is a device.
     Local(PathBuf, VolumeFormat),
     Device(PathBuf),
+    /// A part of a device.
+    Part(PathBuf, Slice),
     Remote(Remote),
     /// So many bytes.
     Zeroes(u64),
@@ -55,7 +57,7 @@ impl Disk {
     /// How it is called in messages.
     pub(super) fn shown(&self) -> &Path {
         match self {
-            Self::Local(path, _) | Self::Device(path) => path,
+            Self::Local(path, _) | Self::Device(path) | Self::Part(path, _) => path,
             Self::Remote(remote) => &remote.shown,
             Self::Zeroes(_) => Path::new("zeroes"),
             Self::Stream(..) => Path::new("a volume of another host"),
@@ -65,21 +67,23 @@ impl Disk {
     /// The file that is written, where it is one.
     pub(super) fn file(&self) -> Option<&Path> {
         match self {
-            Self::Local(path, _) | Self::Device(path) => Some(path),
+            Self::Local(path, _) | Self::Device(path) | Self::Part(path, _) => Some(path),
             Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..) => None,
         }
     }
 
-    /// Whether a server has it.
-    pub(super) const fn is_remote(&self) -> bool {
-        matches!(self, Self::Remote(_))
+    /// Whether a server or a device has it, which may be at fault where something fails.
+    pub(super) const fn may_be_at_fault(&self) -> bool {
+        matches!(self, Self::Remote(_) | Self::Device(_) | Self::Part(..))
     }
 
     /// What is to be the standard input of whoever opens it.
     pub(super) fn input(&self) -> io::Result<Stdio> {
         match self {
             Self::Stream(socket, _) => Ok(socket.try_clone()?.into()),
-            Self::Local(..) | Self::Device(_) | Self::Remote(_) | Self::Zeroes(_) => Ok(Stdio::null()),
+            Self::Local(..) | Self::Device(_) | Self::Part(..) | Self::Remote(_) | Self::Zeroes(_) => {
+                Ok(Stdio::null())
+            }
         }
     }
 
@@ -96,11 +100,13 @@ impl Disk {
         let more: &[&str] = match (self, role) {
             (Self::Local(_, format), Role::From) => &["-f", extension(*format)],
             (Self::Device(_), Role::From) => &["-f", "raw"],
-            (Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..), Role::From) => &["--image-opts"],
+            (Self::Part(..) | Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..), Role::From) => {
+                &["--image-opts"]
+            }
             (Self::Local(_, format), Role::To) => &["-O", extension(*format)],
             // What is flushed is to be on the device in the end.
             (Self::Device(_), Role::To) => &["-O", "raw", "-n", "-t", "writeback"],
-            (Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..), Role::To) => {
+            (Self::Part(..) | Self::Remote(_) | Self::Zeroes(_) | Self::Stream(..), Role::To) => {
                 &["--target-image-opts", "-n", "-t", "writeback"]
             }
         };
@@ -112,6 +118,11 @@ impl Disk {
     pub(super) fn name(&self, role: Role) -> OsString {
         match self {
             Self::Local(path, _) | Self::Device(path) => path.clone().into_os_string(),
+            Self::Part(path, Slice { offset, len }) => {
+                let file = doubled(&path.to_string_lossy());
+                format!("driver=raw,offset={offset},size={len},file.driver=host_device,file.filename={file}")
+                    .into()
+            }
             Self::Remote(Remote { options, secret: None, .. }) => options.into(),
             Self::Remote(Remote { options, protocol, .. }) => {
                 let name = if *protocol == Protocol::Rbd { "key-secret" } else { "password-secret" };
@@ -186,7 +197,7 @@ fn doubled(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pony_core::host::{IscsiPool, RbdPool, Slice};
+    use pony_core::host::{IscsiMode, IscsiPool, RbdPool};
     use std::ffi::OsStr;
 
     #[test]
@@ -197,6 +208,7 @@ mod tests {
             luns: vec![7],
             login: Some(Login { user: "a,b".into(), secret: "san".into() }),
             initiator: None,
+            mode: IscsiMode::Direct,
         };
         let place = pool.disk(7, Slice { offset: 1024, len: 512 }).into();
         let disk = Disk::of(&place, VolumeFormat::Raw, &Secrets::at(Path::new("/etc/a,b")));
@@ -211,6 +223,17 @@ mod tests {
              file.target=iqn.2026-01.test:a,file.lun=7,file.user=a,,b,file.password-secret=to"
         );
     }
+
+    #[test]
+    fn a_part_of_a_device_is_no_more_than_that() {
+        let disk = Disk::Part("/dev/mapper/a,b".into(), Slice { offset: 1024, len: 512 });
+        assert_eq!(
+            disk.name(Role::To).to_str().unwrap(),
+            "driver=raw,offset=1024,size=512,file.driver=host_device,file.filename=/dev/mapper/a,,b"
+        );
+        assert!(disk.flags(Role::To).contains(&"-n".into()));
+    }
+
     #[test]
     fn an_image_of_a_cluster_is_found_by_its_monitors() {
         let monitors = vec!["a:6789".into(), "[::1]:3300".into()];

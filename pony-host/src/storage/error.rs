@@ -112,7 +112,7 @@ pub(super) enum StorageError {
     Killed { verb: &'static str, signal: i32 },
     #[error("qemu-img {verb} failed on {origin}: {why}")]
     QemuImg { verb: &'static str, origin: String, why: String },
-    /// At least one of them is on a server, whose fault it may be.
+    /// At least one of them is on a server or a device, whose fault it may be.
     #[error("copying {from} to {to} failed: {why}")]
     NetworkCopy { from: PathBuf, to: PathBuf, why: String },
 }

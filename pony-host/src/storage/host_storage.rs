@@ -2,7 +2,9 @@
 
 use super::exports::Exports;
 use super::http::Http;
+use super::idle::Idle;
 use super::mounts::Mounts;
+use super::open_iscsi::Sessions;
 use super::options::StorageOptions;
 use super::pool::LOOKS_MAX;
 use super::slots::Slots;
@@ -48,7 +50,9 @@ pub(super) struct Shared {
     pub(super) options: StorageOptions,
     pub(super) http: Http,
     pub(super) slots: Arc<Slots>,
-    pub(super) mounts: Arc<Mounts>,
+    pub(super) mounts: Arc<Idle<Mounts>>,
+    /// Of the kernel's initiator.
+    pub(super) sessions: Arc<Idle<Sessions>>,
     pub(super) exports: Exports,
     /// How many looks at each directory may go on. One entry per pool of this host: there are few.
     looks: Mutex<HashMap<PathBuf, Arc<Semaphore>>>,
@@ -59,7 +63,8 @@ impl HostStorage {
     #[must_use]
     pub fn new(options: StorageOptions) -> Self {
         let shared = Shared {
-            mounts: Mounts::new(&options.mounts, options.mount_keep),
+            mounts: Idle::new(Mounts::below(&options.mounts), options.mount_keep),
+            sessions: Idle::new(Sessions::of(&options.open_iscsi), options.mount_keep),
             options,
             http: Http::default(),
             slots: Arc::new(Slots::default()),

@@ -5,7 +5,8 @@
 //! appears by one `rename`, complete and durable, or not at all. On Btrfs each lies in a subvolume of its own; directories of NFS servers (`nfs`) are mounted. In a
 //! volume group (`devices`, `lvm`) it is a logical volume, which likewise appears by a change of its name; `partial/`
 //! is then below a directory of the host's own. LUNs of an iSCSI target (`luns`) are devices as well, which QEMU
-//! reaches by itself, and so are images of a Ceph cluster (`rbd`), and mappings of parts of disks that several hosts see (`plvm`); `iscsi` only reads and changes the labels of LUNs. A download that was cut off stays there with a note of what it is
+//! reaches by itself, and so are images of a Ceph cluster (`rbd`), and mappings of parts of disks that several hosts see (`plvm`); `iscsi` only reads and changes the labels of LUNs. Where the
+//! kernel's initiator carries the data (`open_iscsi`), volumes are mappings of parts of its disks (`mapped_luns`, `mapper`). A download that was cut off stays there with a note of what it is
 //! part of, and is resumed.
 //!
 //! **What is downloaded is hostile.** Its format is told by its content, a qcow2 header is read here before QEMU
@@ -33,6 +34,7 @@ mod files;
 mod fill;
 mod host_storage;
 mod http;
+mod idle;
 mod image_lock;
 mod inspect;
 mod iscsi;
@@ -41,8 +43,11 @@ mod layout;
 mod local;
 mod luns;
 mod lvm;
+mod mapped_luns;
+mod mapper;
 mod mounts;
 mod nfs;
+mod open_iscsi;
 mod options;
 mod partial;
 mod plvm;

@@ -31,9 +31,12 @@ pub struct StorageOptions {
     pub scratch: PathBuf,
     /// Where directories of servers are mounted. It is made when it is needed.
     pub mounts: PathBuf,
-    /// How long what is mounted there stays that nobody asks for. What is open holds it longer; and as long as no such
-    /// pool is asked for at all after a start, what was mounted before stays.
+    /// How long what is mounted there stays that nobody asks for, and how long the kernel stays signed in at iSCSI targets.
+    /// What is open holds it longer; and as long as no such pool is asked for at all after a start, what was there before
+    /// stays.
     pub mount_keep: Duration,
+    /// Where open-iscsi has its records, and the host's name as an initiator.
+    pub open_iscsi: PathBuf,
     /// By what volumes are read between this host and others. `None`: not at all.
     pub peers: Option<Peers>,
     /// Where secrets are that pools on other machines need: each in a file, for root's eyes only.
@@ -54,6 +57,7 @@ impl Default for StorageOptions {
             scratch: PathBuf::from("/var/lib/pony/scratch"),
             mounts: PathBuf::from("/run/pony/mounts"),
             mount_keep: Duration::from_secs(600),
+            open_iscsi: PathBuf::from("/etc/iscsi"),
             peers: None,
             secrets: PathBuf::from(Secrets::USUAL_DIR),
         }

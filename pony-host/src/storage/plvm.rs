@@ -9,24 +9,16 @@
 
 use super::devices::{Device, Devices, Usage};
 use super::error::StorageError;
+use super::mapper::{self, Mapper, SECTOR};
 use super::size::MIB;
-use super::tool;
 use crate::block;
-use pony_core::host::{DiskFact, EXTENT_START_MIN_MIB, Extent, Place, extents_mib, made_extents};
-use std::ffi::OsStr;
-use std::fmt::Write as _;
+use pony_core::host::{DiskFact, EXTENT_START_MIN_MIB, Extent, extents_mib, made_extents};
 use std::path::Path;
 use uuid::Uuid;
 
-/// Bytes that the device mapper, and the kernel's size of a disk, count by.
-const SECTOR: u64 = 512;
-
-/// Where the device mapper's devices are opened.
-const MAPPER: &str = "/dev/mapper";
-
 /// Disks, and what of them is one volume's.
 pub(super) struct Plvm {
-    pool: Uuid,
+    mapper: Mapper,
     /// Tells this host's unfinished work from that of others.
     host: Uuid,
     disks: Vec<String>,
@@ -36,38 +28,7 @@ pub(super) struct Plvm {
 
 impl Plvm {
     pub(super) fn new(pool: Uuid, host: Uuid, disks: &[String], extents: &[Extent]) -> Self {
-        Self { pool, host, disks: disks.to_vec(), extents: extents.to_vec() }
-    }
-
-    fn run(&self, args: &[&str]) -> Result<String, StorageError> {
-        self.feed(args, "")
-    }
-
-    fn feed(&self, args: &[&str], table: &str) -> Result<String, StorageError> {
-        // Where no udev makes nodes in /dev/mapper, the tool does.
-        let args = [args, &["--verifyudev"]].concat();
-        let said = tool::feed("dmsetup", "dmsetup", args.into_iter().map(OsStr::new), table.as_bytes())?;
-        Ok(String::from_utf8_lossy(&said).into_owned())
-    }
-
-    /// What the mappings of this pool are known by, whatever they are called.
-    fn mark(&self) -> String {
-        format!("pony-{}-", self.pool.simple())
-    }
-
-    /// Lines of name and bytes.
-    fn mappings(&self) -> Result<Vec<Device>, StorageError> {
-        let fields = ["info", "-c", "--noheadings", "--separator", " ", "-o", "name,uuid,major,minor"];
-        let (listing, mark) = (self.run(&fields)?, self.mark());
-        let mapping = |line: &str| {
-            let mut words = line.split_whitespace();
-            let (name, uuid) = (words.next()?, words.next()?);
-            let (major, minor) = (words.next()?, words.next()?);
-            let size = Path::new("/sys/dev/block").join(format!("{major}:{minor}/size"));
-            let sectors = block::files::number(&size).filter(|_| uuid.starts_with(&mark))?;
-            Some(device(name, sectors.unsigned_abs() * SECTOR))
-        };
-        Ok(listing.lines().filter_map(mapping).collect())
+        Self { mapper: Mapper::of(pool), host, disks: disks.to_vec(), extents: extents.to_vec() }
     }
 
     /// The disks that this host sees.
@@ -85,16 +46,18 @@ impl Plvm {
             let number = Path::new("/sys/block").join(&disk.link_name).join("dev");
             let number = block::files::read(&number).map_err(StorageError::io("read", &number))?;
             let (start, len) = (sectors(extent.start_mib), sectors(extent.len_mib));
-            // Writing to a text cannot fail.
-            let _ = writeln!(table, "{at} {len} linear {number} {start}");
+            table += &mapper::linear(at, len, &number, start);
             at += len;
         }
         Ok(table)
     }
 
     fn map(&self, name: &str, extents: &[Extent]) -> Result<(), StorageError> {
-        let uuid = format!("{}{}", self.mark(), Uuid::new_v4().simple());
-        self.feed(&["create", name, "--uuid", &uuid], &self.table(extents)?).map(drop)
+        self.mapper.create(name, &self.table(extents)?)
+    }
+
+    fn mappings(&self) -> Result<Vec<Device>, StorageError> {
+        Ok(self.mapper.list()?.iter().map(|it| device(&it.name, it.bytes)).collect())
     }
 
     /// All that the volume was given, where that is enough.
@@ -110,17 +73,10 @@ impl Plvm {
     fn addition(&self, name: &str) -> String {
         format!("{name}.{}.grow", self.host)
     }
-
-    fn remove_if_there(&self, name: &str) -> Result<(), StorageError> {
-        match self.mappings()?.iter().any(|it| it.name == name) {
-            true => self.remove(name),
-            false => Ok(()),
-        }
-    }
 }
 
 fn device(name: &str, bytes: u64) -> Device {
-    Device { name: name.to_owned(), bytes, place: Place::Block(Path::new(MAPPER).join(name)) }
+    Device { name: name.to_owned(), bytes, place: mapper::place(name) }
 }
 
 fn sectors(mib: i64) -> u64 {
@@ -139,6 +95,7 @@ fn usable<'a>(seen: &'a [DiskFact], id: &str) -> Result<&'a DiskFact, StorageErr
 impl Devices for Plvm {
     /// What is used is what this host has mapped: of the rest it is not told.
     fn usage(&self) -> Result<Usage, StorageError> {
+        self.mapper.check()?;
         let seen = self.seen()?;
         let mut capacity = 0;
         for id in &self.disks {
@@ -159,17 +116,14 @@ impl Devices for Plvm {
         if made.is_empty() {
             return Ok(found);
         }
-        let now = found.as_ref().map(|_| self.run(&["table", name])).transpose()?;
+        let now = found.as_ref().map(|_| self.mapper.table(name)).transpose()?;
         let table = self.table(made)?;
         match now {
             Some(now) if now.starts_with(&table) => return Ok(found),
-            Some(now) if table.starts_with(&now) => {
-                self.feed(&["load", name], &table)?;
-                self.run(&["resume", name])?;
-            }
+            Some(now) if table.starts_with(&now) => self.mapper.change(name, &table)?,
             // Of a disk that came back as another device; what has it open keeps it from being removed.
             Some(_) => {
-                self.remove(name)?;
+                self.mapper.remove(name)?;
                 self.map(name, made)?;
             }
             None => self.map(name, made)?,
@@ -184,24 +138,23 @@ impl Devices for Plvm {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
-        self.run(&["rename", from, to]).map(drop)
+        self.mapper.rename(from, to)
     }
 
     fn extend(&self, device: &Device, bytes: u64) -> Result<Device, StorageError> {
         let (extents, name) = (self.given(bytes)?, self.addition(&device.name));
-        self.remove_if_there(&name)?;
+        self.mapper.remove_if_there(&name)?;
         self.map(&name, extents)?;
         Ok(self::device(&name, extents_mib(extents).unsigned_abs() * MIB))
     }
 
     /// What was added is blank. The device has it once it is ordered as made.
     fn settle(&self, device: &Device) -> Result<(), StorageError> {
-        self.remove(&self.addition(&device.name))
+        self.mapper.remove(&self.addition(&device.name))
     }
 
     fn remove(&self, name: &str) -> Result<(), StorageError> {
-        // Others look into a device for a moment when it appears.
-        self.run(&["remove", "--retry", name]).map(drop)
+        self.mapper.remove(name)
     }
 
     fn are_blank(&self) -> bool {

@@ -117,7 +117,7 @@ pub(super) async fn convert(
     let outcome = while_moving(&what, stall, headway, run(command, &process, told)).await?;
     let judged = judge(attempt, "convert", from.shown(), outcome).map(drop);
     judged.map_err(|error| match error {
-        StorageError::QemuImg { why, .. } if from.is_remote() || to.is_remote() => {
+        StorageError::QemuImg { why, .. } if from.may_be_at_fault() || to.may_be_at_fault() => {
             StorageError::NetworkCopy { from: from.shown().into(), to: to.shown().into(), why }
         }
         other => other,

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use super::suite;
-use pony_core::host::{IscsiPool, Login};
+use pony_core::host::{IscsiMode, IscsiPool, Login};
 use std::fs::{File, Permissions};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
@@ -36,26 +36,8 @@ impl Target {
 
     /// The same, in a network namespace.
     pub fn start_in(network: Option<&File>, dir: &Path, luns: u8, mib: u64) -> Option<Self> {
-        // Its control socket lies below /run: it has one of its own.
-        let ready =
-            "mount -t tmpfs x /run && mkdir /run/tgtd && exec tgtd -f -C 0 --iscsi portal=127.0.0.1:$0";
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("nsenter");
-        let own = File::open("/proc/self/ns/net").unwrap();
-        let network = network.unwrap_or(&own).as_raw_fd();
-        command.arg(format!("--net=/proc/{}/fd/{network}", std::process::id()));
-        command.args([
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-ec",
-            ready,
-            &port.to_string(),
-        ]);
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-        let mut target = Self { process, dir: dir.to_owned(), port };
+        let mut target = Self { process: serving(network, port)?, dir: dir.to_owned(), port };
         if !target.is_up() {
             suite::skipped(
                 "no iSCSI target here: that takes root, mount namespaces, and Debian's package tgt",
@@ -66,14 +48,31 @@ impl Target {
         std::fs::create_dir_all(&secrets).unwrap();
         std::fs::write(secrets.join("san"), SECRET).unwrap();
         std::fs::set_permissions(secrets.join("san"), Permissions::from_mode(0o600)).unwrap();
-        target.admin("--op new --mode target --tid 1 -T", &[NAME]);
-        for lun in 1..=luns {
-            target.add(lun, mib);
-        }
-        target.admin("--op bind --mode target --tid 1 -I ALL", &[]);
-        target.admin("--op new --mode account --user pony --password", &[SECRET]);
-        target.admin("--op bind --mode account --tid 1 --user pony", &[]);
+        target.set_up(|| (1..=luns).for_each(|lun| target.add(lun, mib)));
         Some(target)
+    }
+
+    /// Is gone, with all its sessions, and back after that long with disks of the same content.
+    pub async fn come_back_after(&mut self, away: Duration, luns: &[u8]) {
+        self.stop();
+        tokio::time::sleep(away).await;
+        self.process = serving(None, self.port).unwrap();
+        assert!(self.is_up());
+        self.set_up(|| luns.iter().for_each(|lun| self.show(*lun)));
+    }
+
+    fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Whoever is let in sees all disks at once.
+    fn set_up(&self, disks: impl FnOnce()) {
+        self.admin("--op new --mode target --tid 1 -T", &[NAME]);
+        disks();
+        self.admin("--op new --mode account --user pony --password", &[SECRET]);
+        self.admin("--op bind --mode account --tid 1 --user pony", &[]);
+        self.admin("--op bind --mode target --tid 1 -I ALL", &[]);
     }
 
     fn is_up(&mut self) -> bool {
@@ -92,7 +91,7 @@ impl Target {
     fn try_admin(&self, words: &str, more: &[&str]) -> Option<Output> {
         let process = self.process.id().to_string();
         let mut command = Command::new("nsenter");
-        command.args(["-t", &process, "-m", "tgtadm", "-C", "0", "--lld", "iscsi"]);
+        command.args(["-t", &process, "-m", "-r", "tgtadm", "-C", "0", "--lld", "iscsi"]);
         command.args(words.split(' ')).args(more).output().ok()
     }
 
@@ -105,6 +104,10 @@ impl Target {
     /// Another disk.
     pub fn add(&self, lun: u8, mib: u64) {
         File::create(self.file(lun)).unwrap().set_len(mib << 20).unwrap();
+        self.show(lun);
+    }
+
+    fn show(&self, lun: u8) {
         let (lun_text, file) = (lun.to_string(), self.file(lun));
         let with = ["--lun", &lun_text, "-b", file.to_str().unwrap()];
         self.admin("--op new --mode logicalunit --tid 1", &with);
@@ -132,6 +135,7 @@ impl Target {
             luns: luns.to_vec(),
             login: Some(Login { user: "pony".into(), secret: "san".into() }),
             initiator: None,
+            mode: IscsiMode::Direct,
         }
     }
 
@@ -151,7 +155,17 @@ fn signal(process: u32, which: &str) {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.stop();
     }
+}
+
+/// A process that listens at that port, without anything to serve yet.
+fn serving(network: Option<&File>, port: u16) -> Option<Child> {
+    // Its control socket lies below /run: it has one of its own.
+    let ready = "mount -t tmpfs x /run && mkdir /run/tgtd && exec tgtd -f -C 0 --iscsi portal=127.0.0.1:$0";
+    let mut command = Command::new("nsenter");
+    let network = network.map_or("ns/net".into(), |it| format!("fd/{}", it.as_raw_fd()));
+    command.arg(format!("--net=/proc/{}/{network}", std::process::id()));
+    command.args(["unshare", "--mount", "--propagation", "private", "sh", "-ec", ready, &port.to_string()]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
 }

@@ -112,7 +112,11 @@ impl Login<'_> {
             return Err(Failure::Refused(why));
         }
         let moved = answer.flags() & FINAL != 0 && stage.1.is_some();
-        Ok((parse(&answer.data), moved))
+        let keys = parse(&answer.data);
+        if let Some(group) = keys.get("TargetPortalGroupTag").and_then(|it| it.parse().ok()) {
+            self.session.group = group;
+        }
+        Ok((keys, moved))
     }
 }
 

@@ -1,5 +1,5 @@
 //! A small iSCSI initiator, for looks at the LUNs of a target and their labels. It is no more than that: what is in
-//! volumes goes by QEMU's own initiator. A target's answers are hostile: bounded in size, in number and, all in all, in time.
+//! volumes goes by QEMU's own initiator, or the kernel's. A target's answers are hostile: bounded in size, in number and, all in all, in time.
 
 mod login;
 mod pdu;
@@ -8,5 +8,5 @@ mod session;
 mod target;
 
 pub(super) use scsi::{RESERVED, Size, Swap};
-pub(super) use session::{Failure, Session};
+pub(super) use session::{Failure, Portal, Session};
 pub(super) use target::Target;

@@ -9,6 +9,11 @@ const UNIT_ATTENTION: u8 = 6;
 /// How often a disk may say that something about it changed, before it carries out a command.
 const ATTENTIONS_MAX: u32 = 5;
 
+/// Sense key: a block is not as it was said to be. And what is said of a command that there is not.
+const MISCOMPARE: u8 = 0x0e;
+const ILLEGAL: u8 = 5;
+const NO_SUCH_COMMAND: u16 = 0x2000;
+
 /// A disk is this session's, and is anybody's again.
 const RESERVE: u8 = 0x16;
 const RELEASE: u8 = 0x17;
@@ -142,6 +147,25 @@ impl Session {
         swapped
     }
 
+    /// The same without keeping anybody else away meanwhile, since somebody is at the disk all the time: by the disk's own
+    /// COMPARE AND WRITE, or, where it has none, in two steps.
+    pub(in super::super) fn swap_first_beside(
+        &mut self,
+        lun: u8,
+        old: &[u8],
+        new: &[u8],
+    ) -> Result<Swap, Failure> {
+        let mut cdb = [0; 16];
+        // One block, past caches.
+        (cdb[0], cdb[1], cdb[13]) = (0x89, 0x08, 1);
+        match self.ask(lun, cdb, Data::Out(&[old, new].concat())) {
+            Err(Failure::Sense { key: MISCOMPARE, .. }) => Ok(Swap::Changed),
+            Err(Failure::Sense { key: ILLEGAL, code: NO_SUCH_COMMAND }) => self.swap_reserved(lun, old, new),
+            done => done.map(|_| Swap::Done),
+        }
+    }
+
+    /// Nobody else is at the disk.
     fn swap_reserved(&mut self, lun: u8, old: &[u8], new: &[u8]) -> Result<Swap, Failure> {
         if !self.begins_with(lun, old)? {
             return Ok(Swap::Changed);

@@ -4,7 +4,7 @@
 use super::pdu::{DATA_MAX, FINAL, IMMEDIATE, NONE, Pdu, opcode};
 use super::target::Target;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// Flags of a command: which way its data go.
@@ -15,6 +15,9 @@ const SIMPLE: u8 = 0x01;
 
 /// Answers before the one that ends a command.
 const ANSWERS_MAX: usize = 4096;
+
+/// The group of portals of a target that names none.
+const USUAL_GROUP: u16 = 1;
 
 /// The shortest time that a socket can be told to wait.
 const INSTANT: Duration = Duration::from_millis(1);
@@ -49,6 +52,13 @@ pub(super) enum Data<'a> {
     Out(&'a [u8]),
 }
 
+/// Where a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Portal {
+    pub(in super::super) address: SocketAddr,
+    pub(in super::super) group: u16,
+}
+
 /// A session.
 pub(in super::super) struct Session {
     wire: Timed,
@@ -57,6 +67,8 @@ pub(in super::super) struct Session {
     command: u32,
     /// The number of the target's next answer.
     expected: u32,
+    /// That of the target's portals which belong together, and this one among them.
+    pub(super) group: u16,
 }
 
 /// A connection with a time at which it is given up.
@@ -103,7 +115,7 @@ impl Session {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     let wire = Timed { stream, until };
-                    let mut session = Self { wire, task: 0, command: 1, expected: 0 };
+                    let mut session = Self { wire, task: 0, command: 1, expected: 0, group: USUAL_GROUP };
                     session.login(target)?;
                     return Ok(session);
                 }
@@ -111,6 +123,11 @@ impl Session {
             }
         }
         Err(Failure::Io(last))
+    }
+
+    /// Where the target is: its address, and the group of portals that belongs to.
+    pub(in super::super) fn portal(&self) -> Result<Portal, Failure> {
+        Ok(Portal { address: self.wire.stream.peer_addr()?, group: self.group })
     }
 
     /// Gives a disk a command, and the data that came of it.
