@@ -106,9 +106,13 @@ impl Mapper {
         self.run(&["remove", "--retry", name]).map(drop)
     }
 
+    /// The same; all is well where there is none, or somebody else is faster.
     pub(super) fn remove_if_there(&self, name: &str) -> Result<(), StorageError> {
         match self.find(name)? {
-            Some(_) => self.remove(name),
+            Some(_) => self.remove(name).or_else(|error| match self.find(name)? {
+                Some(_) => Err(error),
+                None => Ok(()),
+            }),
             None => Ok(()),
         }
     }

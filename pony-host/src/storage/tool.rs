@@ -19,7 +19,7 @@ const ENDED: i32 = 124;
 const MISSING: i32 = 127;
 
 /// How complaints begin that explain nothing.
-const DULL: [&str; 2] = ["WARNING", "iscsiadm: Could not log into all portals"];
+const DULL: [&str; 3] = ["WARNING", "Command failed.", "iscsiadm: Could not log into all portals"];
 
 /// Longest reason in a message, characters.
 const WHY_MAX: usize = 300;

@@ -174,7 +174,7 @@ impl Setup for Sessions {
         let Some(session) = self.find(pool) else { return Ok(false) };
         let mapper = Mapper::of(pool);
         for mapping in mapper.list()? {
-            mapper.remove(&mapping.name)?;
+            mapper.remove_if_there(&mapping.name)?;
         }
         self.log_out(&session)?;
         record::remove(&self.records, pool)?;
