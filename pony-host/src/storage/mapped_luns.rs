@@ -104,7 +104,7 @@ fn device(name: &str, bytes: u64) -> Device {
 
 impl Devices for MappedLuns {
     fn usage(&self) -> Result<Usage, StorageError> {
-        self.mapper.check()?;
+        self.mapper.prepare()?;
         // In this order: what is finished has its label before its mapping has its name.
         let mappings = self.mapper.list()?;
         let survey = self.luns.survey()?;

@@ -7,10 +7,14 @@ use crate::block::files;
 use pony_core::host::Place;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 /// Bytes that the device mapper, and the kernel's size of a disk, count by.
 pub(super) const SECTOR: u64 = 512;
+
+/// Held by who makes a mapping, which is one of nothing for a moment, and by who looks for such.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Where the kernel tells of its block devices.
 const BLOCKS: &str = "/sys/block";
@@ -64,9 +68,20 @@ impl Mapper {
         format!("pony-{}-", self.pool.simple())
     }
 
-    /// Whether there can be any on this host.
-    pub(super) fn check(&self) -> Result<(), StorageError> {
-        self.run(&["version"]).map(drop)
+    /// Fails where there cannot be any on this host. Those go that a tool which was killed has begun: they are made of nothing,
+    /// `/sys` does not know them, and their names would be taken.
+    pub(super) fn prepare(&self) -> Result<(), StorageError> {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let fields = ["info", "-c", "--noheadings", "--separator", " ", "-o", "name,uuid"];
+        let (listing, mark) = (self.run(&fields)?, self.mark());
+        let whole = self.list()?;
+        let names = listing.lines().filter_map(|line| line.split_once(' '));
+        let ours = names.filter(|(_, uuid)| uuid.starts_with(&mark)).map(|(name, _)| name);
+        for name in ours.filter(|name| whole.iter().all(|it| it.name != *name)) {
+            tracing::info!(name, "a mapping that is made of nothing is removed");
+            self.remove(name)?;
+        }
+        Ok(())
     }
 
     /// All of the pool, as the kernel tells: no process is needed for that.
@@ -87,6 +102,7 @@ impl Mapper {
     }
 
     pub(super) fn create(&self, name: &str, table: &str) -> Result<(), StorageError> {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let uuid = format!("{}{}", self.mark(), Uuid::new_v4().simple());
         self.feed(&["create", name, "--uuid", &uuid], table).map(drop)
     }

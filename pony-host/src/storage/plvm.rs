@@ -95,7 +95,7 @@ fn usable<'a>(seen: &'a [DiskFact], id: &str) -> Result<&'a DiskFact, StorageErr
 impl Devices for Plvm {
     /// What is used is what this host has mapped: of the rest it is not told.
     fn usage(&self) -> Result<Usage, StorageError> {
-        self.mapper.check()?;
+        self.mapper.prepare()?;
         let seen = self.seen()?;
         let mut capacity = 0;
         for id in &self.disks {

@@ -185,6 +185,7 @@ pub(crate) async fn keeps_what_it_is_given() {
         contents(&lab, &bench, &bytes).await;
         either_initiator(&lab, &bench, &bytes).await;
         refused(&lab, &bench).await;
+        left_behind(&bench, &bytes, &lab.web).await;
         comes_back(&mut lab, &bench).await;
         sign_out(&lab, &bench).await;
     })
@@ -268,6 +269,35 @@ async fn refused(lab: &Lab, bench: &Bench) {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o077, 0, "{file:?}");
     }
     assert_eq!(secrets().len(), 1);
+}
+
+/// What a process left that was killed, it or a tool of its: half a mapping, one of nothing, no records.
+async fn left_behind(bench: &Bench, bytes: &[u8], web: &Web) {
+    let spec = bench.raw(8);
+    let fact = bench.fetch(&spec, &web.put("left", Page::new(bytes.to_vec()))).await.unwrap();
+    let mapping = fact.place.path().unwrap().file_name().unwrap().to_str().unwrap();
+    let make = |name: &str, of: &[&str]| {
+        let uuid = format!("pony-{}-{}", bench.pool.pool.simple(), Uuid::new_v4().simple());
+        run("dmsetup", &[&["create", name, "--uuid", &uuid], of].concat());
+    };
+    let of = |host: u128| format!("pony-{}.{}.1-1", Uuid::from_u128(77), Uuid::from_u128(host));
+    let table = format!("0 8 linear /dev/{} 0", disks()[0]);
+    run("dmsetup", &["remove", mapping]);
+    make(mapping, &["--notable"]);
+    make(&of(1), &["--table", &table]);
+    make(&of(2), &["--table", &table]);
+    make(&of(3), &["--notable"]);
+    let record = secrets().pop().unwrap();
+    fs::remove_dir_all("/etc/iscsi/nodes").unwrap();
+    bench.storage.open_pool(&bench.pool).await.unwrap();
+    assert_eq!(bench.storage.list_volumes(&bench.pool).await.unwrap(), [fact.clone()]);
+    assert_reads(&fact, bytes);
+    let left = run("dmsetup", &["ls"]);
+    assert!(left.contains(mapping) && left.contains(&of(2)), "{left}");
+    assert!(!left.contains(&of(1)) && !left.contains(&of(3)), "{left}");
+    run("dmsetup", &["remove", &of(2)]);
+    assert_eq!(secrets(), [record]);
+    bench.storage.delete_volume(&spec).await.unwrap();
 }
 
 /// Lost in all ways, with a volume open: each look ends within its time, and all goes on afterwards.

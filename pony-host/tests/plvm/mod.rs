@@ -100,10 +100,14 @@ async fn what_is_left_goes(lun: &Lun, host: &Bench) {
     make(&unfinished, host.pool.pool, 1);
     make(&others, host.pool.pool, 2);
     make(&elsewhere, Uuid::from_u128(79), 3);
+    let nothing = format!("pony-{}", Uuid::from_u128(80));
+    let uuid = format!("pony-{}-4", host.pool.pool.simple());
+    run("dmsetup", &["create", &nothing, "--uuid", &uuid, "--notable"]);
     host.storage.open_pool(&host.pool).await.unwrap();
     assert_eq!(host.storage.list_volumes(&host.pool).await.unwrap(), []);
     let left = run("dmsetup", &["ls"]);
-    assert!(left.contains(&others) && left.contains(&elsewhere) && !left.contains(&unfinished), "{left}");
+    assert!(left.contains(&others) && left.contains(&elsewhere), "{left}");
+    assert!(!left.contains(&unfinished) && !left.contains(&nothing), "{left}");
     run("dmsetup", &["remove", &others]);
     run("dmsetup", &["remove", &elsewhere]);
 }
