@@ -5,6 +5,7 @@ use super::extents;
 use super::holds;
 use super::hosts::Hosts;
 use super::instances::{self, Decision, Round};
+use super::offers::{self, Offers};
 use super::ports;
 use super::remotes;
 use super::volumes;
@@ -25,6 +26,8 @@ pub(crate) struct Damage {
     disks: BTreeSet<Text>,
     /// Whether instances that found no host may find one now.
     hosts_changed: bool,
+    /// Hosts that may offer something else.
+    offers: BTreeSet<Uuid>,
 }
 
 /// A row that is not what it was, or that is seen for the first time.
@@ -78,13 +81,19 @@ impl Damage {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.subjects.is_empty() && self.disks.is_empty() && !self.hosts_changed
+        self.subjects.is_empty() && self.disks.is_empty() && !self.hosts_changed && self.offers.is_empty()
+    }
+
+    /// Hosts that may offer something else.
+    pub(crate) const fn offers(&self) -> &BTreeSet<Uuid> {
+        &self.offers
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.subjects.extend(other.subjects);
         self.disks.extend(other.disks);
         self.hosts_changed |= other.hosts_changed;
+        self.offers.extend(other.offers);
     }
 
     /// Notes what `changes` concern.
@@ -96,6 +105,9 @@ impl Damage {
 
     fn note_change(&mut self, view: &impl Read, change: &impl Changed) {
         self.note_use(view, change);
+        offers::note(view, change, |host| {
+            self.offers.insert(host);
+        });
         ports::note(view, change, |vnic| {
             self.subjects.insert(Subject::Port(vnic));
         });
@@ -230,8 +242,9 @@ pub(crate) struct Deciding<'a, R> {
 impl<R: Read> Deciding<'_, R> {
     /// Decides about all that is damaged, and says so in `writes`. What is being written at the moment waits until it is
     /// known how that ended.
-    pub(crate) fn decide(&mut self, damage: Damage, writes: &mut Writes) -> Settled {
+    pub(crate) fn decide(&mut self, damage: Damage, writes: &mut Writes, offers: &mut Offers) -> Settled {
         let mut subjects = damage.subjects;
+        offers.forget(damage.offers);
         subjects.retain(|subject| match subject {
             Subject::Metered(target) => {
                 writes.meter(*target, self.now_unix_s);
@@ -251,7 +264,7 @@ impl<R: Read> Deciding<'_, R> {
         let (busy, free): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|it| writes.is_in_flight(*it));
         free.iter().for_each(|subject| writes.want(*subject, None));
         let mut wanted = Vec::with_capacity(free.len());
-        let mut round = Round::new(writes.placements(), writes.claims(), *self.serial);
+        let mut round = Round::new(writes.placements(), writes.claims(), offers, *self.serial);
         let mut settled = Settled { disks: damage.disks, ..Settled::default() };
         busy.into_iter().for_each(|subject| settled.note(subject));
         for subject in free {
@@ -301,13 +314,10 @@ impl Settled {
         self.stuck.get(&subject).map(String::as_str)
     }
 
-    /// Whether that was decided about.
-    pub(crate) fn contains(&self, subject: Subject) -> bool {
-        match subject {
-            Subject::Instance(uuid) => self.instances.contains(&uuid),
-            Subject::Volume(uuid) | Subject::Hold(uuid) => self.volumes.contains(&uuid),
-            Subject::Host(_) | Subject::Image(_) | Subject::Port(_) | Subject::Metered(_) => false,
-        }
+    /// What was decided about, of what may be stuck.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let volumes = self.volumes.iter().flat_map(|it| [Subject::Volume(*it), Subject::Hold(*it)]);
+        self.instances.iter().map(|it| Subject::Instance(*it)).chain(volumes)
     }
 
     fn note(&mut self, subject: Subject) {

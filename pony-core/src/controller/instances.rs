@@ -6,12 +6,13 @@
 //! may still be on its way there.
 
 use super::extents::{Claim, Claims};
+use super::offers::Offers;
 use super::writes::Placements;
 use super::{copies, moves, ops};
-use crate::placement::{self, Candidate, Fitness, NoHost, Request};
+use crate::placement::{self, Candidate, NoHost, Request};
 use crate::tables::{
-    AffinityGroup, AffinityGroupInstance, AffinityType, Host, HostCpuProfile, HostInstance, HostState,
-    HostStatus, HostStoragePool, Instance, InstanceDesired, InstanceState, Pin, PoolStatus, Vdisk, Volume,
+    AffinityGroup, AffinityGroupInstance, AffinityType, Host, HostInstance, HostState, HostStatus, Instance,
+    InstanceDesired, InstanceState, Pin, Vdisk, Volume,
 };
 use pony_state::{Read, RowOp};
 use serde_json::json;
@@ -39,6 +40,7 @@ pub(crate) struct Round<'a> {
     placed: Placements,
     /// Parts of disks that are on their way to the database, and those that this round gives away.
     claimed: (&'a Claims, Claims),
+    offers: &'a mut Offers,
     /// All hosts of the cloud as they are now, once somebody asks.
     candidates: Option<Vec<Candidate>>,
     /// The serial number of the next placement, or grant.
@@ -47,9 +49,14 @@ pub(crate) struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// `pending` and `claims`: placements and parts of disks that are on their way to the database.
-    pub(crate) const fn new(pending: &'a Placements, claims: &'a Claims, serial: i64) -> Self {
+    pub(crate) const fn new(
+        pending: &'a Placements,
+        claims: &'a Claims,
+        offers: &'a mut Offers,
+        serial: i64,
+    ) -> Self {
         let claimed = (claims, Claims::new());
-        Self { pending, placed: Placements::new(), claimed, candidates: None, serial }
+        Self { pending, placed: Placements::new(), claimed, offers, candidates: None, serial }
     }
 
     /// Parts of disks that are nobody's any more, whatever the state says.
@@ -104,7 +111,7 @@ impl<'a> Round<'a> {
     fn candidates(&mut self, view: &impl Read) -> &[Candidate] {
         let pending =
             || self.pending.iter().filter(|(it, _)| !self.placed.contains_key(it)).chain(&self.placed);
-        self.candidates.get_or_insert_with(|| gather(view, pending()))
+        self.candidates.get_or_insert_with(|| reckon(view, self.offers.all(view), pending()))
     }
 
     pub(super) fn reserve(&mut self, host: Uuid, instance: Uuid, mem_mib: i64) -> i64 {
@@ -129,9 +136,12 @@ impl<'a> Round<'a> {
     }
 }
 
-fn gather<'a>(view: &impl Read, pending: impl Iterator<Item = (&'a Uuid, &'a Uuid)>) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> =
-        view.table::<Host>().ordered().filter_map(|host| candidate(view, host)).collect();
+/// Adds what is placed, or about to be, and no row says so yet.
+fn reckon<'a>(
+    view: &impl Read,
+    mut candidates: Vec<Candidate>,
+    pending: impl Iterator<Item = (&'a Uuid, &'a Uuid)>,
+) -> Vec<Candidate> {
     for (instance, host) in pending {
         let is_at = |row: &HostInstance| row.desired.as_ref().is_some_and(|it| it.target == Some(*host));
         let placed = placement_of(view, *instance).is_some_and(|(row, _)| row.host == *host || is_at(row));
@@ -143,45 +153,6 @@ fn gather<'a>(view: &impl Read, pending: impl Iterator<Item = (&'a Uuid, &'a Uui
         }
     }
     candidates
-}
-
-fn candidate(view: &impl Read, host: &Host) -> Option<Candidate> {
-    let desired = host.desired.as_ref()?;
-    let current = host.current.as_ref().filter(|current| current.status == HostStatus::Present);
-    let fitness = match (desired.state, current) {
-        (HostState::Evacuated, _) => Fitness::Evacuated,
-        (HostState::Present, None) => Fitness::Missing,
-        (HostState::Present, Some(_)) => Fitness::Fit,
-    };
-    Some(Candidate {
-        host: host.uuid,
-        fitness,
-        mem_mib: current.and_then(|current| current.mem).unwrap_or(0),
-        mem_used_mib: placed_on(view, host.uuid).map(|instance| instance.mem).sum(),
-        pools: usable_pools(view, host.uuid),
-        cpu_profiles: supported_profiles(view, host.uuid),
-    })
-}
-
-/// The instances that a host has, and those that move there.
-fn placed_on(view: &impl Read, host: Uuid) -> impl Iterator<Item = &InstanceDesired> {
-    let table = view.table::<HostInstance>();
-    table
-        .find("host", host)
-        .chain(table.find("target", host))
-        .filter(|row| row.desired.is_some())
-        .filter_map(|row| view.get::<Instance>(&row.instance)?.desired.as_ref())
-}
-
-fn usable_pools(view: &impl Read, host: Uuid) -> BTreeSet<Uuid> {
-    let ready =
-        |row: &&HostStoragePool| row.current.as_ref().is_some_and(|it| it.status == PoolStatus::Ready);
-    view.table::<HostStoragePool>().find("host", host).filter(ready).map(|row| row.storage_pool).collect()
-}
-
-fn supported_profiles(view: &impl Read, host: Uuid) -> BTreeSet<Uuid> {
-    let supported = |row: &&HostCpuProfile| row.current.as_ref().is_some_and(|it| it.supported);
-    view.table::<HostCpuProfile>().find("host", host).filter(supported).map(|row| row.cpu_profile).collect()
 }
 
 /// The placement of an instance, if it has one.

@@ -21,6 +21,7 @@ mod instances;
 mod load;
 mod metering;
 mod moves;
+mod offers;
 mod ops;
 mod peers;
 mod ports;
@@ -44,6 +45,7 @@ use distribution::{Delivery, Distribution, Reach};
 use events::EventLog;
 use hosts::Hosts;
 use load::write_row;
+use offers::Offers;
 use peers::{HostRows, Peer};
 use pony_state::sync::{Event as SessionEvent, Frames, Limits, Now, Role, Session, WireChange};
 use pony_state::{Columns, Commit, PartError, Read, RowOp, SharedState, Snapshot, Transaction};
@@ -95,6 +97,7 @@ pub struct Controller {
     /// Hosts that may have something to be told.
     ready: BTreeSet<Uuid>,
     hosts: Hosts,
+    offers: Offers,
     damage: Damage,
     /// Instances and volumes that found no host so far.
     stuck: BTreeSet<Subject>,
@@ -131,6 +134,7 @@ impl Controller {
             peers: BTreeMap::new(),
             ready: BTreeSet::new(),
             hosts: Hosts::default(),
+            offers: Offers::default(),
             damage: Damage::default(),
             stuck: BTreeSet::new(),
             writes: Writes::default(),
@@ -288,6 +292,7 @@ impl Controller {
     pub fn check_invariants(&self) -> Result<(), String> {
         let snapshot = self.shared.snapshot();
         self.distribution.check(&snapshot)?;
+        self.offers.check(&snapshot, self.damage.offers())?;
         let ordered = snapshot.table::<Host>();
         let ordered: BTreeSet<Uuid> =
             ordered.iter().filter(|row| row.desired.is_some()).map(|row| row.uuid).collect();
@@ -487,8 +492,10 @@ impl Controller {
             serial: &mut self.serial,
             now_unix_s: self.unix_s,
         }
-        .decide(damage, &mut self.writes);
-        self.stuck.retain(|subject| !settled.contains(*subject));
+        .decide(damage, &mut self.writes, &mut self.offers);
+        for subject in settled.subjects() {
+            self.stuck.remove(&subject);
+        }
         self.stuck.extend(settled.stuck.keys());
         // Composed parts decide nothing and go to no host: nothing further follows from this commit.
         write(&self.shared, |tx| summary::write(tx, &snapshot, &settled));
