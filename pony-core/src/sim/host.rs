@@ -129,7 +129,7 @@ impl SimHost {
             return;
         };
         let mut inside = shelf.inside();
-        inside.begun.insert(volume);
+        inside.changes += u64::from(inside.begun.insert(volume));
         let others = inside.hosts.iter().filter(|(host, _)| *host != number);
         if others.into_iter().any(|(_, it)| it.fills.contains(&volume)) {
             self.world.violations.push(format!("volume {volume} is made by two hosts at a time"));

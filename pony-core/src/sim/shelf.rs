@@ -25,6 +25,8 @@ pub(super) struct Inside {
     pub(super) begun: BTreeSet<Uuid>,
     /// What hosts do with it, by their seeds.
     pub(super) hosts: BTreeMap<u64, Doings>,
+    /// How often any of it changed: who has seen the last change is up to date.
+    pub(super) changes: u64,
 }
 
 /// What one host does with the pool.
@@ -34,6 +36,24 @@ pub(super) struct Doings {
     pub(super) open: BTreeSet<Place>,
     /// Volumes that it makes.
     pub(super) fills: BTreeSet<Uuid>,
+}
+
+impl Inside {
+    /// What a host made of it, and does with it.
+    pub(super) fn put(
+        &mut self,
+        host: u64,
+        volumes: BTreeMap<Uuid, VolumeFact>,
+        unfinished: BTreeSet<Uuid>,
+        doings: Doings,
+    ) {
+        let is_same = self.volumes == volumes && self.unfinished == unfinished;
+        if !is_same || self.hosts.get(&host) != Some(&doings) {
+            (self.volumes, self.unfinished) = (volumes, unfinished);
+            self.hosts.insert(host, doings);
+            self.changes += 1;
+        }
+    }
 }
 
 impl SimShelf {

@@ -59,6 +59,8 @@ pub struct SimWorld {
     pub violations: Vec<String>,
     /// What guests of other hosts may write to, in pools that are not this host's own.
     pub(super) elsewhere: BTreeSet<Place>,
+    /// The last change of the pool that it shares with others which it has seen.
+    seen: u64,
     /// A disk that it sees as others do, and its own number among them.
     pub(super) lun: Option<(SimLun, u64)>,
 }
@@ -552,6 +554,9 @@ impl SimWorld {
     /// Takes over what other hosts did in a pool that it shares with them.
     pub(super) fn fetch(&mut self, shelf: &SimShelf, own: u64) {
         let inside = shelf.inside();
+        if std::mem::replace(&mut self.seen, inside.changes) == inside.changes {
+            return;
+        }
         self.volumes.retain(|_, it| it.pool != shelf.pool());
         self.volumes.extend(inside.volumes.iter().map(|(volume, it)| (*volume, it.clone())));
         self.unfinished.retain(|it| !inside.begun.contains(it));
@@ -564,11 +569,11 @@ impl SimWorld {
     pub(super) fn put(&self, shelf: &SimShelf, own: u64, fills: BTreeSet<Uuid>) {
         let mut inside = shelf.inside();
         let shared = |it: &&VolumeFact| it.pool == shelf.pool();
-        inside.volumes = self.volumes.values().filter(shared).map(|it| (it.volume, it.clone())).collect();
-        inside.unfinished = self.unfinished.intersection(&inside.begun).copied().collect();
+        let volumes = self.volumes.values().filter(shared).map(|it| (it.volume, it.clone())).collect();
+        let unfinished = self.unfinished.intersection(&inside.begun).copied().collect();
         let live = self.guests.values().filter(|it| it.may_write()).filter_map(|it| it.live.as_ref());
         let places = live.flat_map(|it| &it.disks).filter(|it| !it.read_only).map(|it| it.place.clone());
-        inside.hosts.insert(own, Doings { open: places.collect(), fills });
+        inside.put(own, volumes, unfinished, Doings { open: places.collect(), fills });
     }
 
     /// The machine starts anew: guests are off, links and unfinished data are as after a power cut.
