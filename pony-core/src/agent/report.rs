@@ -2,6 +2,8 @@
 //!
 //! Times are the agent's clock in milliseconds; whoever writes rows turns them into Unix time.
 
+mod links;
+
 use super::facts::is_up;
 use super::orders::{Placement, SwitchOrder, Target, VolumeOrder, VolumeWish};
 use super::plan::{View, live_differences};
@@ -394,7 +396,7 @@ impl Reporter<'_> {
             None if order.attempts > 0 => UplinkHealth::Broken,
             None => UplinkHealth::Missing,
         };
-        order.error = order.error.or_else(|| self.cards_missing(id));
+        order.error = order.error.or_else(|| self.cards_missing(id)).or_else(|| self.left_on(id));
         let (below, link) = (fact.map(|it| it.below.clone()), fact.map(|it| it.link.clone()));
         UplinkReport { status, below, link, order }
     }
@@ -408,12 +410,14 @@ impl Reporter<'_> {
 
     fn switch(&self, switch: Uuid, order: &SwitchOrder) -> SwitchReport {
         let fact = self.view.facts.switches.get(switch);
+        let unsupported = if let SwitchKind::Unsupported(why) = &order.kind { Some(why) } else { None };
         SwitchReport {
             ready: fact.is_some(),
-            unsupported: matches!(order.kind, SwitchKind::Unsupported(_)),
+            unsupported: unsupported.is_some(),
             bridge: fact.map(|f| f.bridge.clone()),
             error: progress(self.engine.status(ResourceId::Switch(switch)))
                 .error
+                .or_else(|| unsupported.cloned())
                 .or_else(|| order.left_out.clone()),
         }
     }
@@ -479,6 +483,11 @@ impl Reporter<'_> {
             _ => None,
         };
         let order = order.unwrap_or_else(|| progress(status));
+        if order.error.is_none()
+            && let Some(late) = self.switch_trouble(instance)
+        {
+            return late;
+        }
         Progress { error: order.error.or_else(|| self.change_under_way(instance)), ..order }
     }
 
@@ -494,17 +503,6 @@ impl Reporter<'_> {
             Step::Adjust(_) => Some("it is being changed while it runs".to_owned()),
             _ => None,
         })
-    }
-
-    /// What holds up a card has no row that could tell of it: the instance that waits tells of it instead.
-    fn link_trouble(&self, instance: Uuid, reason: &str) -> Option<Progress> {
-        let nics = self.view.orders.hardware(instance).into_iter().flat_map(|it| &it.nics);
-        let mut late = nics.filter(|it| self.view.tap(it).is_err_and(|why| why == reason));
-        let links = late.next().map(|it| [ResourceId::Switch(it.switch), ResourceId::Tap(it.vnic)]);
-        let links = links.into_iter().flatten().filter_map(|it| self.engine.status(it));
-        let failing = links.map(|it| progress(Some(it))).find(|it| it.attempts > 0)?;
-        let error = format!("{reason}: {}", failing.error.as_ref()?);
-        Some(Progress { error: Some(error), ..failing })
     }
 
     /// Whether the guest is being sent away, or may have gone.

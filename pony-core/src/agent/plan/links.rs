@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(super) enum TapWish {
     /// That it be there.
     Wanted(TapSpec),
-    /// Nothing: its instance is off, and will be back.
+    /// Nothing: its instance is off, and will be back where it was.
     Allowed,
     /// That it be gone.
     Unwanted,
@@ -90,7 +90,18 @@ impl View<'_> {
             return TapWish::Unwanted;
         };
         let up = self.facts.guest(instance).is_some_and(|g| is_up(g.state));
-        if target.is_up() || up { TapWish::Wanted(tap_spec(nic)) } else { TapWish::Allowed }
+        match target.is_up() || up {
+            true => TapWish::Wanted(tap_spec(nic)),
+            false if self.is_elsewhere(nic) => TapWish::Unwanted,
+            false => TapWish::Allowed,
+        }
+    }
+
+    /// Whether the tap is plugged into another switch than is ordered by now: it would keep that one from going.
+    fn is_elsewhere(&self, nic: &NicOrder) -> bool {
+        let bridge = self.facts.taps.get(nic.vnic).and_then(|tap| tap.bridge.as_ref());
+        let ordered = self.facts.switches.get(nic.switch).map(|switch| &switch.bridge);
+        self.facts.switches.looked() && bridge.is_some() && bridge != ordered
     }
 
     pub(super) fn tap_circumstances(&self, vnic: Uuid) -> Stamp {

@@ -3,7 +3,7 @@
 use super::rig::*;
 use crate::agent::*;
 use crate::host::*;
-use crate::sim::SimConfig;
+use crate::sim::{Fate, SimConfig};
 use crate::tables;
 use pony_state::{PartKind, Read, State};
 use serde_json::{Value as Json, json};
@@ -94,6 +94,48 @@ fn addresses_of_a_network_with_a_tag_are_used_under_it() {
     assert_eq!(told.addresses.iter().map(|it| (it.tag, it.ip)).collect::<Vec<_>>(), addresses);
 }
 
+fn nics(orders: &mut Orders) -> &mut Vec<NicOrder> {
+    &mut orders.instances.get_mut(&id(INST)).unwrap().hardware.as_mut().unwrap().nics
+}
+
+/// A card was ordered into another switch, its tap could not be plugged in there, and the instance was stopped. The tap stayed
+/// where it was, and with it the bridge of a switch that nothing was ordered to be in, until the instance was started again.
+#[test]
+fn a_tap_that_was_to_be_elsewhere_keeps_no_switch() {
+    let mut rig = Rig::new(1, SimConfig::default());
+    let mut wanted = orders(Target::Running);
+    rig.order(&wanted);
+    rig.expect(20_000, |rig| is(rig, Target::Running));
+    rig.sim.set_fate("make the tap", Some(Fate::Fail));
+    wanted.switches.insert(id(5), SwitchKind::Bridge.into());
+    nics(&mut wanted)[0].switch = id(5);
+    rig.order(&wanted);
+    rig.run_for(3_000);
+    wanted.instances.get_mut(&id(INST)).unwrap().target = Target::Stopped;
+    rig.order(&wanted);
+    rig.expect(30_000, |rig| is(rig, Target::Stopped) && rig.sim.world().switches.keys().eq([&id(5)]));
+    assert!(rig.sim.world().taps.is_empty());
+}
+
+/// A guest that runs keeps its card while the switch cannot be made as ordered: its owner was told that all was well.
+#[test]
+fn a_switch_that_cannot_be_made_is_told_by_the_guests_in_it() {
+    let mut rig = Rig::new(1, SimConfig::default());
+    let mut wanted = orders(Target::Running);
+    rig.order(&wanted);
+    rig.expect(20_000, |rig| is(rig, Target::Running));
+    let error = |rig: &Rig| rig.instance().and_then(|it| it.order.error);
+    rig.expect(5_000, |rig| error(rig).is_none());
+    wanted.switches.insert(id(SWITCH), SwitchKind::Unsupported("no such network".into()).into());
+    rig.order(&wanted);
+    let told = "is not as ordered: no such network";
+    rig.expect(5_000, |rig| error(rig).is_some_and(|it| it.contains(told)));
+    assert_eq!(rig.guest(), Some(GuestState::Running));
+    wanted.switches.insert(id(SWITCH), SwitchKind::Bridge.into());
+    rig.order(&wanted);
+    rig.expect(5_000, |rig| error(rig).is_none());
+}
+
 /// Many cards come and go on a host: each is to cost what it concerns, whatever else is ordered.
 #[test]
 fn what_is_plugged_in_concerns_nothing_else() {
@@ -109,9 +151,6 @@ fn what_is_plugged_in_concerns_nothing_else() {
         rig.order(&wanted);
         rig.run_for(10_000);
     };
-    fn nics(orders: &mut Orders) -> &mut Vec<NicOrder> {
-        &mut orders.instances.get_mut(&id(INST)).unwrap().hardware.as_mut().unwrap().nics
-    }
     changes("a switch", true, &|orders| drop(orders.switches.insert(id(5), SwitchKind::Bridge.into())));
     changes("a card in it", true, &|orders| {
         let first = nics(orders)[0].clone();

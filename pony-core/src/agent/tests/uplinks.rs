@@ -78,6 +78,23 @@ fn what_is_needed_first_is_made_first_and_removed_last() {
     rig.expect(5_000, |rig| found(rig).is_empty());
 }
 
+/// A VLAN that was ordered away has no row any more that could say why it is still there.
+#[test]
+fn what_cannot_be_removed_from_a_bond_is_told_by_the_bond() {
+    let mut rig = rig();
+    rig.answers = true;
+    rig.order(&ordered(uplinks(1, &[0, 7])));
+    rig.expect(5_000, |rig| found(rig).len() == 3);
+    rig.run_for(5_000);
+    rig.sim.set_fate("remove the uplink", Some(Fate::Fail));
+    rig.order(&ordered(uplinks(1, &[0])));
+    let error = |rig: &Rig| rig.report().uplinks[&bond_id()].order.error.clone();
+    let told = "VLAN 7 on it, which is ordered no more, is still there: it failed, as simulated";
+    rig.expect(5_000, |rig| error(rig).is_some_and(|it| it.contains(told)));
+    rig.sim.set_fate("remove the uplink", None);
+    rig.expect(30_000, |rig| found(rig).len() == 2 && error(rig).is_none());
+}
+
 #[test]
 fn cards_that_are_not_there_are_left_out_and_told() {
     let mut rig = rig();
