@@ -74,6 +74,7 @@ impl Explainer {
             "instance" => self.instance(browser, row).await?,
             "volume" => why::volume(&row.row, self.now_unix_s),
             "image" => overview::image(browser, row, self.now_unix_s).await?.1,
+            "switch" => self.switch(browser, row).await?,
             _ => other(&row.row, self.now_unix_s),
         };
         let link = Link {
@@ -107,9 +108,21 @@ impl Explainer {
             "volume" => row.row.current_text("status") != Some("ready"),
             "image" => overview::image(browser, row, self.now_unix_s).await?.0 != "ready",
             "host" => row.row.current_text("status") != Some("present"),
+            "switch" => !self.switch(browser, row).await?.is_empty(),
             _ => !other(&row.row, self.now_unix_s).is_empty(),
         };
         if late { self.follow(browser, table, row, depth).await } else { Ok(()) }
+    }
+
+    /// A switch has no state of its own: what is wrong with it on a host, the host says. Only operators see that.
+    async fn switch(&self, browser: &mut Browser<'_>, row: &Located) -> Result<String, BrowseError> {
+        let views = match browser.views("host_switch", "switch", row).await {
+            Err(BrowseError::Client(error)) if error.is_out_of_sight() => Vec::new(),
+            views => views?,
+        };
+        let troubles = views.into_iter().map(|(host, view)| (host, why::trouble(&view, self.now_unix_s)));
+        let first = troubles.into_iter().find(|(_, trouble)| !trouble.is_empty());
+        Ok(first.map(|(host, trouble)| format!("on host {host}: {trouble}")).unwrap_or_default())
     }
 
     async fn instance(&self, browser: &mut Browser<'_>, row: &Located) -> Result<String, BrowseError> {
@@ -132,6 +145,9 @@ async fn causes(
                 let keys = vdisks.iter().filter_map(|vdisk| vdisk.row.desired_text(column));
                 found.extend(rows(browser, column, keys.collect()).await?);
             }
+            let vnics = browser.children(row, "vnic").await?;
+            let switches = vnics.iter().filter_map(|vnic| vnic.row.desired_text("switch"));
+            found.extend(rows(browser, "switch", switches.collect()).await?);
             found.extend(rows(browser, "host", row.row.current_text("host").into_iter().collect()).await?);
         }
         "volume" => {

@@ -61,6 +61,32 @@ fn a_chain_is_followed_to_its_last_cause_by_names() {
     assert!(cloud.refused("explain /tenant/acme/nonsense/x", 1).contains("no collection `nonsense`"));
 }
 
+/// A guest that runs goes on with its cards while the switch that they are in cannot be made as ordered.
+#[test]
+fn a_switch_is_explained_by_the_host_that_cannot_make_it() {
+    let cloud = Cloud::start();
+    let (host, _) = cloud.host("box-1");
+    let lan = cloud.post("/switch/", json!({"name": "lan", "type": "bridge", "tag": 8}));
+    assert!(cloud.pony("explain switch lan").contains("as ordered"));
+    let tenant = cloud.post("/tenant/", json!({"name": "acme", "approved": true}));
+    let web = json!({"name": "web", "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": 64});
+    let web = cloud.post(&format!("/tenant/{tenant}/instance/"), web);
+    cloud.post(&format!("/tenant/{tenant}/instance/{web}/vnic/"), json!({"switch": lan, "index": 0}));
+    let error = format!("switch {lan} is not as ordered: no carrier");
+    let current = json!({"host": host, "status": "running", "attempts": 2, "error": error});
+    cloud.report("instance", &[&web], current);
+    let current = json!({"status": "broken", "attempts": 2, "error": "no carrier"});
+    cloud.report("host_switch", &[&host, &lan], current);
+    let said = cloud.pony("explain instance web");
+    for expected in [
+        "switch lan is not as ordered: no carrier",
+        "\n  switch lan:",
+        "last cause: switch lan: on host box-1: no carrier",
+    ] {
+        assert!(said.contains(expected), "{expected}\nin\n{said}");
+    }
+}
+
 #[test]
 fn programs_are_answered_in_json() {
     let cloud = Cloud::start();
