@@ -27,7 +27,7 @@ endif
 test: setup ## Run every tier of tests that this machine allows
 	@.ci/test
 
-test-long: setup ## Run the random tests with many more seeds: an hour or more
+test-long: setup ## Run the random tests with many more seeds: some hours
 	@.ci/test-long
 
 test-matrix: setup ## Prove in every cell that a later order wins, and write docs/later-order-*.md

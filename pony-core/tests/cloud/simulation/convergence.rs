@@ -1,7 +1,7 @@
 //! How long clouds take to be as ordered once nothing fails any more, for people.
 
 use super::promises::CONVERGE_MS_MAX;
-use super::world::{HOSTS, HOSTS_MANY, LARGE_EACH};
+use super::world::{HOSTS, HOSTS_FEW, SMALL};
 
 /// So many clouds are worth to be written down.
 pub(super) const WHOLE: u64 = 1_000;
@@ -32,7 +32,7 @@ pub(super) fn write(times: &[u64]) -> String {
     sorted.sort_unstable();
     let [median, most, nearly, all] = [500, 900, 990, 1_000].map(|it| quantile(&sorted, it));
     format!(
-        "{HEAD}{} clouds, of {HOSTS} hosts each, every {LARGE_EACH}th of {HOSTS_MANY}; all converged.\n\n\
+        "{HEAD}{} clouds, the first {SMALL} of {HOSTS_FEW} hosts, all others of {HOSTS}; all converged.\n\n\
          | half within, ms | nine in ten | 99 in 100 | all (the slowest: seed {worst}) | the bound |\n\
          |---|---|---|---|---|\n\
          | {median} | {most} | {nearly} | {all} | {CONVERGE_MS_MAX} |\n",

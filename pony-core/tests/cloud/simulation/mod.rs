@@ -5,6 +5,7 @@
 
 mod convergence;
 mod faults;
+mod hardware;
 mod matrix;
 mod moves;
 mod net;
@@ -18,7 +19,7 @@ use crate::seeds;
 use crate::simulation::world::World;
 
 /// Seeds that run by default.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = world::SMALL;
 
 /// One life of a cloud: trouble, then an end of all trouble, then orders in peace.
 fn life(seed: u64) -> World {

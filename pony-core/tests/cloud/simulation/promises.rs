@@ -76,7 +76,8 @@ impl World {
                 RowOp::Insert { table, row } => {
                     self.note_placement(table, row);
                     self.deeds.granted += u64::from(table == "host_volume");
-                    let tables = ["host_instance", "host_volume", "event", "metering", "extent"];
+                    let tables =
+                        ["host_instance", "host_volume", "event", "metering", "extent", "switch_port"];
                     let fine = tables.contains(&table.as_str());
                     fine || (table == "host_image" && self.may_be_read(row))
                 }
@@ -92,6 +93,7 @@ impl World {
                         "host" => &["fencing"],
                         "event" => &["mtime", "count"],
                         "metering" => &["end"],
+                        "switch_port" => &["switch", "host", "address", "macaddr", "ips"],
                         _ => &[],
                     };
                     columns.keys().all(|it| may.contains(&it.as_str()))
@@ -100,7 +102,7 @@ impl World {
                     "host_instance" => self.has_let_go(key),
                     "host_volume" => self.lets_volume_go(key),
                     "volume" => self.is_deleted(key),
-                    "event" | "host_image" => true,
+                    "event" | "host_image" | "switch_port" => true,
                     _ => false,
                 },
             };
@@ -150,8 +152,13 @@ impl World {
         guest.is_none_or(|it| !it.may_write())
     }
 
-    /// A grant ends once nothing of its host touches the volume.
+    /// A grant ends once nothing of its host touches the volume. One that ended by a write whose answer was lost cannot do so
+    /// again: the database refuses that.
     fn lets_volume_go(&self, key: &Columns) -> bool {
+        let is_same = |it: &Columns| it["host"] == key["host"] && it["volume"] == key["volume"];
+        if !self.store.database.table("host_volume").any(is_same) {
+            return true;
+        }
         let (there, volume) = (self.node(uuid_of(key, "host")).sim.world(), uuid_of(key, "volume").unwrap());
         let Some(fact) = there.volumes.get(&volume) else { return true };
         let guests = there.guests.values().filter(|it| it.may_write()).filter_map(|it| it.live.as_ref());
@@ -205,6 +212,7 @@ impl World {
         let hosts = || (0..self.nodes.len()).find_map(|n| self.host_difference(n));
         let instances = || self.store.database.table("instance").find_map(|it| self.instance_difference(it));
         let volumes = || self.store.database.table("volume").find_map(|it| self.volume_difference(it));
+        let volumes = || volumes().or_else(|| self.base_difference());
         hosts().or_else(instances).or_else(volumes).or_else(|| self.image_difference())
     }
 
@@ -314,7 +322,9 @@ impl World {
             None => say("is not placed"),
             Some(on) if !fitting.is_empty() && !fitting.contains(&on) => say("is on the wrong host"),
             Some(on) if fitting.is_empty() && self.can_leave(on) => say("is on a host that is to be empty"),
-            Some(_) if guest == Some(state) && status == Some(wanted) => None,
+            Some(_) if guest == Some(state) && status == Some(wanted) => {
+                self.hardware_difference(order).and_then(|what| say(&format!("has {what}")))
+            }
             Some(_) => say("is not up"),
         }
     }
@@ -329,7 +339,6 @@ impl World {
             Some("deleted") => say("is not gone"),
             Some("optional") => None,
             _ if status != Some(DataStatus::Ready) => say("is not ready"),
-            _ if !order["base_image"].is_null() => say("still has its base"),
             _ => {
                 let node = self.nodes.iter().find(|it| json!(it.pool) == order["storage_pool"]);
                 let node = node.unwrap_or(&self.nodes[0]);
@@ -349,6 +358,14 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What is whole needs no longer what it was filled from.
+    fn base_difference(&self) -> Option<String> {
+        let has_base = |it: &&Columns| !it["base_image"].is_null() || !it["base_volume"].is_null();
+        let is_there = |it: &&Columns| it["state"] == "present";
+        let mut volumes = self.store.database.table("volume").filter(is_there);
+        volumes.find(has_base).map(|it| format!("{it:?} still has its base"))
     }
 
     fn image_difference(&self) -> Option<String> {

@@ -50,6 +50,10 @@ impl Users {
         self.switches[0]
     }
 
+    pub(super) fn other_switch(&self) -> Uuid {
+        self.switches[1]
+    }
+
     pub(super) fn first_orders(&self) -> Vec<RowOp> {
         let image = |uuid: Uuid, name: &str| {
             insert("image", json!({ "uuid": uuid, "name": name, "source_uri": URI }))
@@ -59,10 +63,13 @@ impl Users {
             image(self.image, "common"),
             image(self.rare_image, "rare"),
         ];
-        for (n, switch) in self.switches.iter().enumerate() {
-            ops.push(insert("switch", json!({ "uuid": switch, "name": format!("s{n}"), "type": "bridge" })));
-        }
+        ops.extend((0..self.switches.len()).map(|n| self.first_switch(n)));
         ops
+    }
+
+    /// The n-th switch as it is ordered first.
+    pub(super) fn first_switch(&self, n: usize) -> RowOp {
+        insert("switch", json!({ "uuid": self.switches[n], "name": format!("s{n}"), "type": "bridge" }))
     }
 
     pub(super) fn first_copies(&self, pools: &[Uuid]) -> Vec<RowOp> {
@@ -87,15 +94,54 @@ impl World {
     }
 
     pub(super) fn something(&mut self) -> Vec<RowOp> {
-        match self.random.below(23) {
+        match self.random.below(29) {
             0..=5 => self.create_instance(),
             6..=11 => self.switch_instance(),
             12..=14 => self.delete_instance(),
             15 | 16 => self.create_volume(),
             17 => self.delete_volume(),
             18..=20 => self.pin(),
-            _ => self.evacuate(),
+            21 | 22 => self.evacuate(),
+            23 => self.grow_volume(),
+            24 => self.plug(),
+            25 => self.unplug(),
+            26 => self.replug(),
+            27 => self.change_instance(json!({ "user_data": "#cloud-config" })),
+            _ => {
+                let mem = 256 << self.random.below(3);
+                self.change_instance(json!({ "mem": mem }))
+            }
         }
+    }
+
+    fn change_instance(&mut self, columns: Json) -> Vec<RowOp> {
+        let instance = self.pick("instance", |_| true);
+        instance.into_iter().map(|it| update("instance", it, columns.clone())).collect()
+    }
+
+    fn some_switch(&mut self) -> Uuid {
+        let n = self.random.below(self.users.switches.len() as u64);
+        self.users.switches[usize::try_from(n).unwrap()]
+    }
+
+    /// One more card.
+    fn plug(&mut self) -> Vec<RowOp> {
+        let Some(instance) = self.pick("instance", |_| true) else { return Vec::new() };
+        let cards = self.store.database.table("vnic").filter(|it| it["instance"] == json!(instance));
+        let index = cards.filter_map(|it| it["index"].as_u64()).max().map_or(0, |it| it + 1);
+        let (uuid, switch) = (self.uuid(), self.some_switch());
+        let card = json!({ "uuid": uuid, "instance": instance, "switch": switch, "index": index });
+        vec![insert("vnic", card)]
+    }
+
+    fn unplug(&mut self) -> Vec<RowOp> {
+        self.pick("vnic", |_| true).into_iter().map(|it| delete("vnic", it)).collect()
+    }
+
+    /// A card goes into a switch, perhaps another one.
+    fn replug(&mut self) -> Vec<RowOp> {
+        let (card, switch) = (self.pick("vnic", |_| true), self.some_switch());
+        card.into_iter().map(|it| update("vnic", it, json!({ "switch": switch }))).collect()
     }
 
     /// A volume is to be larger.
@@ -138,7 +184,7 @@ impl World {
             ops.push(insert("vdisk", row));
         }
         if self.random.below(2) == 0 {
-            let switch = self.users.switches[usize::try_from(self.random.below(2)).unwrap()];
+            let switch = self.some_switch();
             let row = json!({ "uuid": self.uuid(), "instance": instance, "switch": switch, "index": 0 });
             ops.push(insert("vnic", row));
         }

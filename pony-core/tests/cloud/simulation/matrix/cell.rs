@@ -1,9 +1,10 @@
 //! One cell: a transition stuck at a step, and a later order.
 
 use super::faults::Fault;
-use super::orders::{Order, TRANSITIONS, Transition};
+use super::orders::Order;
 use super::paths::Paths;
 use super::scene::Scene;
+use super::transitions::{TRANSITIONS, Transition};
 use pony_core::agent::Lane;
 
 #[derive(Debug, Clone)]
@@ -138,7 +139,7 @@ pub(super) fn run(cell: &Cell, paths: &Paths, seed: u64) -> Took {
         scene.world.fail(&format!("{}: the step is never begun", cell.name()));
     }
     let n = begun(&scene).unwrap_or_default();
-    cell.fault.strike(&mut scene, n);
+    cell.fault.strike(&mut scene, cell.verb, n);
     let pause_ms = [0, 150, 7_000][seed as usize % 3];
     let pause_ms = scene.world.random.below(pause_ms + 1);
     scene.world.run(pause_ms);
@@ -180,11 +181,10 @@ fn tells_why(scene: &mut Scene, cell: &Cell, stuck_ms: u64) {
 /// Gives the later order, as soon as somebody is there to take it.
 fn accept(scene: &mut Scene, cell: &Cell) {
     let taken = |it: &mut Scene| {
-        let volume = it.volume;
-        let instance = it.instance;
+        let (volume, instance, bond, role) = (it.volume, it.instance, it.bond, it.role);
         let taken = it.order(cell.later);
         if !taken {
-            (it.volume, it.instance) = (volume, instance);
+            (it.volume, it.instance, it.bond, it.role) = (volume, instance, bond, role);
         }
         taken
     };

@@ -8,6 +8,8 @@ use pony_core::sim::{Fate, SimConfig};
 pub(super) enum Fault {
     /// Nothing: the later order comes while all is well.
     None,
+    /// The call fails, and would not if it were made again.
+    FailsOnce,
     /// The call fails, however often.
     Fails,
     /// The call never ends.
@@ -30,8 +32,9 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::None,
+        Self::FailsOnce,
         Self::Fails,
         Self::Hangs,
         Self::Slow,
@@ -48,6 +51,7 @@ impl Fault {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::FailsOnce => "fails once",
             Self::Fails => "fails for ever",
             Self::Hangs => "hangs for ever",
             Self::Slow => "ten times as slow",
@@ -73,7 +77,7 @@ impl Fault {
 
     const fn fate(self) -> Option<Fate> {
         match self {
-            Self::Fails => Some(Fate::Fail),
+            Self::FailsOnce | Self::Fails => Some(Fate::Fail),
             Self::Hangs | Self::ServerSilent => Some(Fate::Hang),
             Self::Slow => Some(Fate::Slow),
             Self::AnswerIsError => Some(Fate::FailAfter),
@@ -84,7 +88,7 @@ impl Fault {
 
     /// Whether it lasts until somebody mends it.
     pub(super) const fn lasts(self) -> bool {
-        self.fate().is_some()
+        self.fate().is_some() && !matches!(self, Self::FailsOnce)
     }
 
     pub(super) fn sim(self) -> SimConfig {
@@ -103,10 +107,11 @@ impl Fault {
     }
 
     /// The step has begun on host `n`.
-    pub(super) fn strike(self, scene: &mut Scene, n: usize) {
+    pub(super) fn strike(self, scene: &mut Scene, verb: &'static str, n: usize) {
         let now_ms = scene.world.now_ms;
         let world = &mut scene.world;
         match self {
+            Self::FailsOnce => self.mend(scene, verb),
             Self::TwilightKilled => world.nodes[n].kill_agent(now_ms, now_ms + RESTART_MS),
             Self::SparkleKilled => world.kill_sparkle(now_ms + RESTART_MS),
             Self::LinkCut => world.nodes[n].cut_until_ms = now_ms + AWAY_MS,
@@ -118,6 +123,7 @@ impl Fault {
     /// How much longer than without it a later order may take.
     pub(super) const fn delay_ms(self) -> u64 {
         match self {
+            Self::FailsOnce => AGAIN_MS,
             Self::TwilightKilled => RESTART_MS + LOOK_MS + RESYNC_MS,
             Self::SparkleKilled => RESTART_MS + RESYNC_MS,
             Self::LinkCut => AWAY_MS + RESYNC_MS,
@@ -126,6 +132,9 @@ impl Fault {
         }
     }
 }
+
+/// What failed once is tried again within this.
+const AGAIN_MS: u64 = 1_250;
 
 /// How long a killed daemon takes to be there again.
 pub(super) const RESTART_MS: u64 = 1_000;

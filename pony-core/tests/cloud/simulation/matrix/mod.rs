@@ -12,6 +12,7 @@ mod paths;
 mod scene;
 mod table;
 mod told;
+mod transitions;
 
 use crate::seeds;
 use cell::Cell;
@@ -82,19 +83,19 @@ const STEPS: [&str; 22] = [
 
 #[test]
 fn every_step_is_in_the_matrix() {
-    let taken: BTreeSet<&str> = Paths::find().steps().iter().map(name).collect();
+    let taken: BTreeSet<&str> = Paths::get().steps().iter().map(name).collect();
     assert_eq!(taken, BTreeSet::from(STEPS), "a step without a transition that takes it");
 }
 
 #[test]
 fn a_later_order_always_wins() {
-    let paths = Paths::find();
-    let cells = Cell::all(&paths);
+    let paths = Paths::get();
+    let cells = Cell::all(paths);
     let is_whole = std::env::var_os("PONY_MATRIX").is_some();
     let count = if is_whole { cells.len() as u64 } else { SAMPLE };
     let results = seeds::run(count, |seed| {
         let cell = &cells[seed as usize * STRIDE % cells.len()];
-        (cell.clone(), cell::run(cell, &paths, seed))
+        (cell.clone(), cell::run(cell, paths, seed))
     });
     let table = table::write(&results);
     println!("{table}");

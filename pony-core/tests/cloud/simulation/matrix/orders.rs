@@ -33,6 +33,21 @@ pub(super) enum Order {
     Delete,
     /// What was deleted, anew under its old name.
     CreateAgain,
+    /// Both at once.
+    Replace,
+    /// Off, and a moment later on again.
+    Restart,
+    /// Its card into the other switch, and back.
+    Replug,
+    ReplugBack,
+    /// The switch joins hosts: as a VLAN of the core network, as an overlay; or does so no more.
+    JoinByVlan,
+    JoinByOverlay,
+    JoinNoMore,
+    /// The switch, with all cards in it.
+    DeleteSwitch,
+    /// It and the card anew.
+    CreateSwitch,
     /// A volume from an image.
     CreateVolume,
     CreateEmptyVolume,
@@ -42,6 +57,8 @@ pub(super) enum Order {
     DeleteRemote,
     /// A volume from an image that every host reaches.
     CreateSharedVolume,
+    /// A volume from the one that is there.
+    CopyVolume,
     GrowVolume,
     DeleteVolume,
     /// Another one in its place.
@@ -49,15 +66,33 @@ pub(super) enum Order {
     /// One more copy of an image.
     CopyImage,
     DeleteCopy,
+    /// A new image from the volume that is there.
+    CreateImage,
+    /// A pool, with a volume in it.
+    CreatePool,
+    /// The pool, with what is in it given up.
+    DeletePool,
     /// The host of the instance shall have none.
     Evacuate,
     Return,
     /// A bond of a host, with an address on what it carries.
     CreateBond,
+    /// The same, as the way to the core network, and as the end of overlays.
+    CreateCore,
+    CreateVirtual,
     /// Another way to share the work, and another VLAN.
     ChangeBond,
+    /// Both as they were.
+    ChangeBondBack,
     /// The bond and all on it.
     DeleteBond,
+    /// Another bond in its place.
+    ReplaceBond,
+    CreateRole,
+    /// Another VLAN.
+    ChangeRole,
+    ChangeRoleBack,
+    DeleteRole,
 }
 
 impl Order {
@@ -68,7 +103,12 @@ impl Order {
             | Self::CreateShared
             | Self::CreateSharedVolume
             | Self::CreateRemoteVolume
-            | Self::CreateBond => "create",
+            | Self::CreatePool
+            | Self::CreateImage
+            | Self::CreateBond
+            | Self::CreateCore
+            | Self::CreateVirtual
+            | Self::CreateRole => "create",
             Self::CreateStopped => "create, off",
             Self::CreateDiskless => "create without a disk",
             Self::Start => "start",
@@ -78,14 +118,27 @@ impl Order {
             Self::Plug => "plug a card and a disk in",
             Self::Unplug => "unplug the cards",
             Self::Tell => "tell it something else",
-            Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteBond => "delete",
-            Self::ChangeBond => "change",
-            Self::CreateAgain => "create again",
+            Self::Delete
+            | Self::DeleteVolume
+            | Self::DeleteCopy
+            | Self::DeleteBond
+            | Self::DeleteRole
+            | Self::DeleteSwitch => "delete",
+            Self::ChangeBond | Self::ChangeRole => "change",
+            Self::ChangeBondBack | Self::ChangeRoleBack => "change back",
+            Self::CreateAgain | Self::CreateSwitch => "create again",
+            Self::Restart => "stop and start",
+            Self::Replug => "plug into another switch",
+            Self::ReplugBack => "plug back",
+            Self::JoinByVlan => "join hosts by a VLAN",
+            Self::JoinByOverlay => "join hosts by an overlay",
+            Self::JoinNoMore => "join hosts no more",
+            Self::DeletePool => "delete the pool",
             Self::CreateEmptyVolume => "create empty",
             Self::DeleteRemote => "delete it and what it is read from",
             Self::GrowVolume => "grow",
-            Self::ReplaceVolume => "replace",
-            Self::CopyImage => "copy",
+            Self::Replace | Self::ReplaceVolume | Self::ReplaceBond => "replace",
+            Self::CopyImage | Self::CopyVolume => "copy",
             Self::Evacuate => "evacuate the host",
             Self::Return => "allow the host again",
         }
@@ -101,16 +154,21 @@ impl Order {
                 | Self::DeleteCopy
                 | Self::DeleteRemote
                 | Self::DeleteBond
+                | Self::DeletePool
+                | Self::DeleteSwitch
         )
     }
 
     /// What is not yet as it says.
     pub(super) fn difference(self, scene: &Scene) -> Option<String> {
         match self {
-            Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteRemote => {
+            Self::Delete | Self::DeleteVolume | Self::DeleteCopy | Self::DeleteRemote | Self::DeletePool => {
                 scene.left_of_deleted()
             }
             Self::CreateVolume
+            | Self::CopyVolume
+            | Self::CreateImage
+            | Self::CreatePool
             | Self::CreateEmptyVolume
             | Self::CreateRemoteVolume
             | Self::CreateSharedVolume
@@ -118,7 +176,17 @@ impl Order {
             | Self::ReplaceVolume
             | Self::CopyImage => scene.volume_difference(),
             Self::Stop => scene.running(),
-            Self::CreateBond | Self::ChangeBond | Self::DeleteBond => scene.uplink_difference(),
+            Self::CreateBond
+            | Self::CreateCore
+            | Self::CreateVirtual
+            | Self::ChangeBond
+            | Self::ChangeBondBack
+            | Self::DeleteBond
+            | Self::ReplaceBond
+            | Self::CreateRole
+            | Self::ChangeRole
+            | Self::ChangeRoleBack
+            | Self::DeleteRole => scene.uplink_difference(),
             _ => scene.instance_difference(),
         }
     }
@@ -132,7 +200,7 @@ impl Order {
             Self::CreateStopped => scene.create("stopped", Some(scene.own_pool())),
             Self::CreateShared => scene.create("running", Some(scene.shared_pool())),
             Self::CreateDiskless => scene.create("running", None),
-            Self::Start => state(scene, "running"),
+            Self::Start | Self::Restart => state(scene, "running"),
             Self::Stop => state(scene, "stopped"),
             Self::Pause => state(scene, "paused"),
             Self::Resize => vec![update("instance", scene.instance, json!({ "mem": 1024 }))],
@@ -144,6 +212,11 @@ impl Order {
                 cards.filter_map(|it| uuid_of(it, "uuid")).map(|it| delete("vnic", it)).collect()
             }
             Self::Delete => scene.world.removal(scene.instance, true),
+            Self::Replace => {
+                let mut ops = Self::Delete.ops(scene);
+                ops.extend(Self::Create.ops(scene));
+                ops
+            }
             Self::CreateVolume => scene.volume(json!({ "base_image": scene.world.users.image })),
             Self::CreateEmptyVolume => scene.volume(json!({})),
             Self::CreateRemoteVolume => {
@@ -161,6 +234,7 @@ impl Order {
                 let (image, pool) = (scene.world.users.image, scene.shared_pool());
                 scene.volume(json!({ "base_image": image, "storage_pool": pool }))
             }
+            Self::CopyVolume => scene.volume(json!({ "base_volume": scene.volume })),
             Self::GrowVolume => vec![update("volume", scene.volume, json!({ "size": 300 }))],
             Self::DeleteVolume | Self::DeleteCopy => {
                 vec![update("volume", scene.volume, json!({ "state": "deleted" }))]
@@ -174,14 +248,51 @@ impl Order {
                 let image = scene.world.users.rare_image;
                 scene.volume(json!({ "image": image, "size": Json::Null }))
             }
+            Self::CreateImage => {
+                let image = scene.world.uuid();
+                let mut ops = vec![insert("image", json!({ "uuid": image, "name": "of a volume" }))];
+                let base = json!({ "image": image, "base_volume": scene.volume, "size": Json::Null });
+                ops.extend(scene.volume(base));
+                ops
+            }
+            Self::CreatePool => scene.pool(),
+            Self::DeletePool => {
+                scene.given_up.insert(scene.volume);
+                let volume = scene.removal_of("volume", scene.volume);
+                volume.into_iter().chain([delete("storage_pool", scene.pool)]).collect()
+            }
             Self::Evacuate => scene.host_state("evacuated"),
             Self::Return => scene.host_state("present"),
-            Self::CreateBond => scene.bond(),
-            Self::ChangeBond => vec![
-                update("bond", scene.bond, json!({ "mode": "802.3ad" })),
-                update("net_role", scene.role, json!({ "vlan_id": 7 })),
-            ],
-            Self::DeleteBond => vec![delete("net_role", scene.role), delete("bond", scene.bond)],
+            _ => self.link_ops(scene),
+        }
+    }
+
+    /// The operations that order something of switches, bonds and roles.
+    fn link_ops(self, scene: &mut Scene) -> Vec<RowOp> {
+        match self {
+            Self::Replug => scene.plug_into(scene.world.users.other_switch()),
+            Self::ReplugBack => scene.plug_into(scene.world.users.switch()),
+            Self::JoinByVlan => scene.change_switch(json!({ "tag": 8 })),
+            Self::JoinByOverlay => scene.change_switch(json!({ "type": "vxlan", "tag": 77 })),
+            Self::JoinNoMore => scene.change_switch(json!({ "type": "bridge", "tag": Json::Null })),
+            Self::DeleteSwitch => vec![delete("switch", scene.world.users.switch())],
+            Self::CreateSwitch => vec![scene.world.users.first_switch(0), scene.card(0)],
+            Self::CreateBond => scene.bond("storage"),
+            Self::CreateCore => scene.bond("core"),
+            Self::CreateVirtual => scene.bond("virtual"),
+            Self::ChangeBond => scene.change_bond("802.3ad", json!(7)),
+            Self::ChangeBondBack => scene.change_bond("active-backup", Json::Null),
+            Self::DeleteBond => vec![delete("bond", scene.bond)],
+            Self::ReplaceBond => {
+                let mut ops = Self::DeleteBond.ops(scene);
+                ops.extend(Self::CreateBond.ops(scene));
+                ops
+            }
+            Self::CreateRole => vec![scene.role("storage")],
+            Self::ChangeRole => vec![update("net_role", scene.role, json!({ "vlan_id": 7 }))],
+            Self::ChangeRoleBack => vec![update("net_role", scene.role, json!({ "vlan_id": Json::Null }))],
+            Self::DeleteRole => scene.removal_of("net_role", scene.role).into_iter().collect(),
+            _ => unreachable!("{self:?} is of something else"),
         }
     }
 }
@@ -246,14 +357,51 @@ impl Scene {
         vec![insert("volume", row)]
     }
 
-    /// A new bond of the first host.
-    fn bond(&mut self) -> Vec<RowOp> {
-        (self.bond, self.role) = (self.world.uuid(), self.world.uuid());
+    /// Nothing where the row is gone by now.
+    fn removal_of(&self, table: &str, row: Uuid) -> Option<RowOp> {
+        self.world.store.database.get(table, row).map(|_| delete(table, row))
+    }
+
+    /// A new pool of the first host, with an empty volume in it.
+    fn pool(&mut self) -> Vec<RowOp> {
+        self.pool = self.world.uuid();
+        let (host, path) = (self.world.nodes[0].uuid, json!({ "path": "/sim/more" }));
+        let pool = json!({ "uuid": self.pool, "type": "dir", "name": "more", "host": host, "config": path });
+        let mut ops = vec![insert("storage_pool", pool)];
+        ops.extend(self.volume(json!({ "storage_pool": self.pool })));
+        ops
+    }
+
+    /// A new bond of the first host, for something.
+    fn bond(&mut self, role: &str) -> Vec<RowOp> {
+        self.bond = self.world.uuid();
         let bond = json!({ "uuid": self.bond, "host": self.world.nodes[0].uuid, "mode": "active-backup" });
-        let role = json!({
-            "uuid": self.role, "bond": self.bond, "role": "storage", "address": "10.9.0.1/24",
-        });
-        vec![insert("bond", bond), insert("net_role", role)]
+        vec![insert("bond", bond), self.role(role)]
+    }
+
+    fn role(&mut self, role: &str) -> RowOp {
+        self.role = self.world.uuid();
+        let role = json!({ "uuid": self.role, "bond": self.bond, "role": role, "address": "10.9.0.1/24" });
+        insert("net_role", role)
+    }
+
+    fn change_bond(&self, mode: &str, vlan_id: Json) -> Vec<RowOp> {
+        vec![
+            update("bond", self.bond, json!({ "mode": mode })),
+            update("net_role", self.role, json!({ "vlan_id": vlan_id })),
+        ]
+    }
+
+    fn change_switch(&self, columns: Json) -> Vec<RowOp> {
+        vec![update("switch", self.world.users.switch(), columns)]
+    }
+
+    /// The cards of the instance go into a switch.
+    fn plug_into(&self, switch: Uuid) -> Vec<RowOp> {
+        let cards = self.world.store.database.table("vnic");
+        let own = cards.filter(|it| it["instance"] == json!(self.instance));
+        let own = own.filter_map(|it| uuid_of(it, "uuid"));
+        own.map(|it| update("vnic", it, json!({ "switch": switch }))).collect()
     }
 
     fn host_state(&mut self, state: &str) -> Vec<RowOp> {
@@ -265,84 +413,3 @@ impl Scene {
         vec![update("host", host, json!({ "state": state }))]
     }
 }
-
-/// A change of what is, made by an order.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Transition {
-    /// Of what it is, and what becomes of that.
-    pub(super) name: &'static str,
-    /// What is ordered, and done, before.
-    pub(super) before: &'static [Order],
-    pub(super) order: Order,
-    /// What may be ordered then.
-    pub(super) later: &'static [Order],
-}
-
-use Order::{
-    ChangeBond, CopyImage, Create, CreateAgain, CreateBond, CreateDiskless, CreateEmptyVolume,
-    CreateRemoteVolume, CreateShared, CreateSharedVolume, CreateStopped, CreateVolume, Delete, DeleteBond,
-    DeleteCopy, DeleteRemote, DeleteVolume, Evacuate, GrowVolume, Pause, Plug, ReplaceVolume, Resize, Return,
-    Start, Stop, Tell, Unplug,
-};
-
-const fn to(
-    name: &'static str,
-    before: &'static [Order],
-    order: Order,
-    later: &'static [Order],
-) -> Transition {
-    Transition { name, before, order, later }
-}
-
-pub(super) const TRANSITIONS: [Transition; 30] = [
-    to("instance: create", &[], Create, &[Stop, Pause, Resize, Plug, Delete]),
-    to("instance: start", &[CreateStopped], Start, &[Stop, Pause, Resize, Delete]),
-    to("instance: stop", &[Create], Stop, &[Start, Pause, Delete]),
-    to("instance: pause", &[Create], Pause, &[Start, Stop, Resize, Delete]),
-    to("instance: resume", &[Create, Pause], Start, &[Pause, Stop, Delete]),
-    to("instance: resize", &[Create], Resize, &[Stop, Pause, Delete]),
-    to("instance: plug in", &[Create], Plug, &[Unplug, Stop, Delete]),
-    to("instance: unplug", &[Create], Unplug, &[Plug, Stop, Delete]),
-    to("instance: tell it something else", &[Create], Tell, &[Stop, Pause, Delete]),
-    to("instance: delete", &[Create], Delete, &[CreateAgain]),
-    to("instance: move to another host", &[CreateDiskless], Evacuate, &[Return, Stop, Pause, Resize, Delete]),
-    to(
-        "instance: move while it stands still",
-        &[CreateDiskless, Pause],
-        Evacuate,
-        &[Return, Start, Stop, Delete],
-    ),
-    to("volume: create from an image", &[], CreateVolume, &[DeleteVolume, GrowVolume, ReplaceVolume]),
-    to("volume: create empty", &[], CreateEmptyVolume, &[DeleteVolume, GrowVolume]),
-    to("volume: grow", &[CreateVolume], GrowVolume, &[DeleteVolume, ReplaceVolume]),
-    to("volume: grow while it is used", &[Create], GrowVolume, &[Stop, Delete]),
-    to("volume: delete", &[CreateVolume], DeleteVolume, &[CreateVolume]),
-    to("instance on a pool of its host: move", &[Create], Evacuate, &[Return, Stop, Pause, Resize, Delete]),
-    to("instance on a pool of all hosts: create", &[], CreateShared, &[Stop, Delete]),
-    to(
-        "instance on a pool of all hosts: move",
-        &[CreateShared],
-        Evacuate,
-        &[Return, Stop, Pause, Resize, Delete],
-    ),
-    to(
-        "instance on a pool of all hosts: move while it stands still",
-        &[CreateShared, Pause],
-        Evacuate,
-        &[Return, GrowVolume, Start, Stop, Delete],
-    ),
-    to("volume in a pool of all hosts: create", &[], CreateSharedVolume, &[DeleteVolume, GrowVolume]),
-    to("volume in a pool of all hosts: grow", &[CreateSharedVolume], GrowVolume, &[DeleteVolume]),
-    to("volume in a pool of all hosts: delete", &[CreateSharedVolume], DeleteVolume, &[CreateSharedVolume]),
-    to(
-        "volume from an image of another host: create",
-        &[],
-        CreateRemoteVolume,
-        &[DeleteVolume, DeleteRemote, GrowVolume, ReplaceVolume],
-    ),
-    to("bond: create", &[], CreateBond, &[ChangeBond, DeleteBond]),
-    to("bond: change", &[CreateBond], ChangeBond, &[DeleteBond]),
-    to("bond: delete", &[CreateBond], DeleteBond, &[CreateBond]),
-    to("image: copy", &[], CopyImage, &[DeleteCopy]),
-    to("image: delete a copy", &[CopyImage], DeleteCopy, &[CopyImage]),
-];

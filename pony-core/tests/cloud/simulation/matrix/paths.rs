@@ -1,55 +1,91 @@
 //! Which steps transitions and later orders take where nothing goes wrong.
 
 use super::faults::Fault;
-use super::orders::{Order, TRANSITIONS, Transition};
+use super::orders::Order;
 use super::scene::Scene;
+use super::transitions::{TRANSITIONS, Transition};
 use pony_core::agent::Step;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::sync::LazyLock;
 
 pub(super) type Verbs = BTreeSet<&'static str>;
 
+#[derive(Default)]
 pub(super) struct Paths {
     steps: Vec<Step>,
-    /// What each transition takes, in the order of [`TRANSITIONS`].
-    taken: Vec<Verbs>,
+    /// What each of [`TRANSITIONS`] takes.
+    taken: BTreeMap<usize, Verbs>,
     /// What a later order takes of its own, whatever came before it.
     needed: BTreeMap<(usize, Order), Verbs>,
 }
 
+/// Found once for all tests: it takes a while.
+static PATHS: LazyLock<Paths> = LazyLock::new(Paths::find);
+
 impl Paths {
-    pub(super) fn find() -> Self {
-        let mut paths = Self { steps: Vec::new(), taken: Vec::new(), needed: BTreeMap::new() };
-        for (n, transition) in TRANSITIONS.iter().enumerate() {
-            let mut scene = ready(transition);
-            let taken = paths.take(&mut scene, &[transition.order]);
-            paths.taken.push(taken);
-            for later in transition.later {
-                // From where the earlier order is done.
-                let mut scene = ready(transition);
-                paths.take(&mut scene, &[transition.order]);
-                let mut needed = paths.take(&mut scene, &[*later]);
-                // What undoes something may have to undo it from the beginning.
-                if !later.makes() && !transition.before.is_empty() {
-                    needed.append(&mut paths.take(&mut ready(transition), &[*later]));
-                }
-                // What has arrived at another host goes on there, whatever was ordered since.
-                if transition.order == Order::Evacuate {
-                    needed.insert("resume");
-                }
-                // Where all else fails the plug is pulled.
-                needed.insert("switch off");
-                // What makes something may have to do all that the earlier order has not come to.
-                if later.makes() {
-                    let mut scene = ready(transition);
-                    needed.append(&mut paths.take(&mut scene, &[transition.order, *later]));
-                    let mut scene = Scene::new(0, Fault::None.sim());
-                    let all = transition.before.iter().chain([&transition.order, later]);
-                    needed.append(&mut paths.take(&mut scene, &all.copied().collect::<Vec<_>>()));
-                }
-                paths.needed.insert((n, *later), needed);
+    pub(super) fn get() -> &'static Self {
+        &PATHS
+    }
+
+    /// By as many threads as there are processors.
+    fn find() -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+        std::thread::scope(|scope| {
+            let find = |first: usize| {
+                let mut paths = Self::default();
+                (first..TRANSITIONS.len()).step_by(workers).for_each(|n| paths.add(n));
+                paths
+            };
+            let threads: Vec<_> = (0..workers).map(|first| scope.spawn(move || find(first))).collect();
+            let mut all = Self::default();
+            for paths in threads.into_iter().map(|it| it.join().unwrap()) {
+                all.steps.extend(paths.steps);
+                all.taken.extend(paths.taken);
+                all.needed.extend(paths.needed);
             }
+            all
+        })
+    }
+
+    fn add(&mut self, n: usize) {
+        let transition = &TRANSITIONS[n];
+        let taken = self.take(&mut ready(transition), &[transition.order]);
+        self.taken.insert(n, taken);
+        for later in transition.later {
+            let needed = self.find_needed(transition, *later);
+            self.needed.insert((n, *later), needed);
         }
-        paths
+    }
+
+    fn find_needed(&mut self, transition: &Transition, later: Order) -> Verbs {
+        // From where the earlier order is done.
+        let mut scene = ready(transition);
+        self.take(&mut scene, &[transition.order]);
+        let mut needed = self.take(&mut scene, &[later]);
+        // What undoes something may have to undo it from the beginning.
+        if !later.makes() && !transition.before.is_empty() {
+            needed.append(&mut self.take(&mut ready(transition), &[later]));
+        }
+        // What has arrived at another host goes on there, whatever was ordered since.
+        if transition.order == Order::Evacuate {
+            needed.insert("resume");
+        }
+        // A deletion that is under way goes on without a row: nothing else can have been meant.
+        if later == Order::DeletePool {
+            needed.insert("delete");
+        }
+        // Where all else fails the plug is pulled.
+        needed.insert("switch off");
+        // What makes something may have to do all that the earlier order has not come to.
+        if later.makes() {
+            let mut scene = ready(transition);
+            needed.append(&mut self.take(&mut scene, &[transition.order, later]));
+            let mut scene = Scene::new(0, Fault::None.sim());
+            let all = transition.before.iter().chain([&transition.order, &later]);
+            needed.append(&mut self.take(&mut scene, &all.copied().collect::<Vec<_>>()));
+        }
+        needed
     }
 
     /// Orders it all at once, and lets it be done.
@@ -73,7 +109,7 @@ impl Paths {
     }
 
     pub(super) fn taken(&self, transition: usize) -> &Verbs {
-        &self.taken[transition]
+        &self.taken[&transition]
     }
 
     pub(super) fn needs(&self, transition: usize, later: Order, verb: &'static str) -> bool {

@@ -4,7 +4,7 @@ use super::super::users::uuid_of;
 use super::super::world::World;
 use super::orders::Order;
 use pony_core::agent::Step;
-use pony_core::host::{BondMode, BondSpec, UplinkSpec};
+use pony_core::host::{BondMode, UplinkSpec};
 use pony_core::sim::SimConfig;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -14,6 +14,9 @@ const HOSTS: usize = 2;
 
 /// How finely times are measured, ms.
 pub(super) const RESOLUTION_MS: u64 = 20;
+
+/// Between two orders that are given one after the other, ms.
+const MOMENT_MS: u64 = 30;
 
 /// Without any fault everything is done within this, ms.
 const SETTLE_MS_MAX: u64 = 30_000;
@@ -25,6 +28,9 @@ pub(super) struct Scene {
     pub(super) evacuated: Uuid,
     pub(super) bond: Uuid,
     pub(super) role: Uuid,
+    pub(super) pool: Uuid,
+    /// Volumes that went with their pool: what is left of them there, nobody removes.
+    pub(super) given_up: BTreeSet<Uuid>,
 }
 
 impl Scene {
@@ -33,13 +39,28 @@ impl Scene {
         let mut world = World::with(seed, HOSTS, sim);
         world.nodes.iter_mut().for_each(|it| it.begun = Some(Vec::new()));
         let nil = Uuid::nil();
-        let mut scene = Self { world, instance: nil, volume: nil, evacuated: nil, bond: nil, role: nil };
+        let mut scene = Self {
+            world,
+            instance: nil,
+            volume: nil,
+            evacuated: nil,
+            bond: nil,
+            role: nil,
+            pool: nil,
+            given_up: BTreeSet::new(),
+        };
         scene.settle();
         scene
     }
 
     /// Orders; says whether somebody was there to take it.
     pub(super) fn order(&mut self, order: Order) -> bool {
+        if order == Order::Restart {
+            if !self.order(Order::Stop) {
+                return false;
+            }
+            self.world.run(MOMENT_MS);
+        }
         let ops = order.ops(self);
         self.world.order(&ops)
     }
@@ -96,14 +117,7 @@ impl Scene {
 
     pub(super) fn instance_difference(&self) -> Option<String> {
         let order = self.world.store.database.get("instance", self.instance)?;
-        let guest = self.world.nodes.iter().find_map(|it| it.sim.world().guests.get(&self.instance));
-        let is_up = order["state"] != "stopped";
-        let unlike = || {
-            let mem = guest.filter(|_| is_up)?.spec.mem_mib;
-            (order["mem"] != json!(mem))
-                .then(|| format!("the guest has {mem} MiB, {} are ordered", order["mem"]))
-        };
-        self.world.instance_difference(order).or_else(unlike)
+        self.world.instance_difference(order)
     }
 
     pub(super) fn volume_difference(&self) -> Option<String> {
@@ -120,20 +134,20 @@ impl Scene {
         let database = &self.world.store.database;
         let there = &self.world.nodes[0].sim.world().uplinks;
         let (bond, role) = (database.get("bond", self.bond), database.get("net_role", self.role));
-        let ours: Vec<_> = there.values().filter(|it| it.spec.id().bond() == self.bond).collect();
-        let (Some(bond), Some(role)) = (bond, role) else {
-            return ours.first().map(|it| format!("{it:?} is there, which nobody orders"));
-        };
-        let has_mode =
-            |spec: &BondSpec| (spec.mode == BondMode::ActiveBackup) == (bond["mode"] == "active-backup");
-        let tag = role["vlan_id"].as_u64().unwrap_or(0);
+        // What guests' VLANs are made of comes and goes with their switches.
+        let of_hosts = there.values().filter(|it| !it.is_plain());
+        let ours: Vec<_> = of_hosts.filter(|it| it.spec.id().bond() == self.bond).collect();
         let is = |spec: &UplinkSpec| match spec {
-            UplinkSpec::Bond(spec) => has_mode(spec),
-            UplinkSpec::Segment(spec) => {
+            UplinkSpec::Bond(spec) => bond.is_some_and(|bond| {
+                (spec.mode == BondMode::ActiveBackup) == (bond["mode"] == "active-backup")
+            }),
+            UplinkSpec::Segment(spec) => role.is_some_and(|role| {
+                let tag = role["vlan_id"].as_u64().unwrap_or(0);
                 u64::from(spec.tag) == tag && spec.bridged && spec.addresses.len() == 1
-            }
+            }),
         };
-        (ours.len() != 2 || !ours.iter().all(|it| is(&it.spec)))
+        let ordered = usize::from(bond.is_some()) + usize::from(role.is_some());
+        (ours.len() != ordered || !ours.iter().all(|it| is(&it.spec)))
             .then(|| format!("{ours:?} are there, {bond:?} and {role:?} are ordered"))
     }
 
@@ -166,7 +180,9 @@ impl Scene {
 
     fn left_over(&self, n: usize) -> Option<String> {
         let (node, database) = (&self.world.nodes[n], &self.world.store.database);
-        let (there, is_ordered) = (node.sim.world(), |it: &&Uuid| database.get("volume", it).is_some());
+        let (there, is_ordered) = (node.sim.world(), |it: &&Uuid| {
+            self.given_up.contains(it) || database.get("volume", it).is_some()
+        });
         if let Some(volume) = there.unfinished.iter().find(|it| !is_ordered(it)) {
             return Some(format!("host {n} has pieces of volume {volume}, which nobody orders"));
         }
@@ -183,12 +199,23 @@ impl Scene {
         if let Some(id) = there.uplinks.keys().find(|it| !is_bond(&it.bond())) {
             return Some(format!("host {n} has {id:?}, which nobody orders"));
         }
+        let joined: BTreeSet<_> = there.switches.values().filter_map(|it| it.segment).collect();
+        let plain = there.uplinks.values().filter(|it| it.is_plain()).map(|it| it.spec.id());
+        if let Some(id) = plain.into_iter().find(|it| !joined.contains(it)) {
+            return Some(format!("host {n} has {id:?}, which no switch is joined by"));
+        }
         let switches: BTreeSet<Uuid> = there.switches.keys().copied().collect();
         if wanted != switches {
             return Some(format!("host {n} has switches {switches:?}, it needs {wanted:?}"));
         }
+        let mut facts = there.switches.values();
+        if let Some(fact) = facts.find(|it| !self.world.is_joined(it)) {
+            return Some(format!("host {n} has {fact:?}, which is not as ordered"));
+        }
         let others = |step: &&Step| match step {
-            Step::CreateVolume { spec, .. } => !is_ordered(&&spec.volume),
+            Step::CreateVolume { spec, .. } => {
+                !is_ordered(&&spec.volume) || self.given_up.contains(&spec.volume)
+            }
             _ => true,
         };
         let left = node.sim.under_way().find(others);

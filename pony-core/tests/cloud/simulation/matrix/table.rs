@@ -31,6 +31,11 @@ later order needs: the time after which its silence is noticed (8 to 15 s) and t
 Faults of Twilight, Sparkle, link and database last 1 to 5 s, and 16 s until a keep-alive shows what was lost, or 12 s until
 a write is tried again. Times are those of the simulation; a real guest has 10 s of grace.
 
+What fails once is tried again within 1.25 s.
+
+Pools are made by no step: hosts look at them. What is in them is made; so a pool comes with a volume here, and goes with one that was
+given up, whose data then stay where they are, and whose removal, if it is under way, goes on to its end.
+
 Not in it: faults of real drivers (a full disk, say, is a step that fails here). What a real host makes of the same orders is in
 [its own table](later-order-real.md).
 
@@ -77,7 +82,7 @@ pub(super) fn write(results: &[(Cell, Took)]) -> String {
     text.push_str("| transition | fault | cells | worst, ms | its bound, ms | stuck at | then |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");
     for ((transition, fault), it) in worst {
-        let name = super::orders::TRANSITIONS[transition].name;
+        let name = super::transitions::TRANSITIONS[transition].name;
         let (fault, ms, bound) = (fault.name(), it.ms, it.bound_ms);
         let _ = writeln!(
             text,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 /// What a transition is of.
 enum Subject {
     Instance,
+    Switch,
     Volume,
     Bond,
 }
@@ -20,8 +21,9 @@ impl Subject {
     /// By the beginning of its name.
     fn of(name: &str) -> Self {
         match name {
-            _ if name.starts_with("bond") => Self::Bond,
-            _ if name.starts_with("instance") => Self::Instance,
+            _ if name.starts_with("bond") || name.starts_with("role") => Self::Bond,
+            _ if name.starts_with("instance") || name.starts_with("card") => Self::Instance,
+            _ if name.starts_with("switch") => Self::Switch,
             _ => Self::Volume,
         }
     }
@@ -51,7 +53,7 @@ impl Scene {
     fn difference_of(&self, of: &str) -> Option<String> {
         match Subject::of(of) {
             Subject::Bond => self.uplink_difference(),
-            Subject::Instance => {
+            Subject::Instance | Subject::Switch => {
                 let order = self.world.store.database.get("instance", self.instance)?;
                 self.world.instance_difference(order)
             }
@@ -88,6 +90,8 @@ impl Scene {
                 let volumes = self.volumes().into_iter().flat_map(|it| self.reasons_of(&snapshot, it));
                 Some(Told { is_as_ordered, reasons: own.into_iter().chain(volumes).collect() })
             }
+            // That a switch is being changed is told by no row: what keeps it from that is.
+            Subject::Switch => Some(Told { is_as_ordered: false, ..self.told("instance")? }),
             Subject::Volume => {
                 let row = snapshot.get::<Volume>(&self.volume)?;
                 let (desired, current) = (row.desired.as_ref()?, row.current.as_ref());
