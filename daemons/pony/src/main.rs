@@ -14,11 +14,7 @@ static HEAP: Heap = Heap;
 
 fn main() -> ExitCode {
     let cli = Cli::parse().with_environment();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(pony::cmd::run(cli)),
-        Err(error) => Err(error.into()),
-    };
+    let result = twilight::run_to_end(pony::cmd::run(cli));
     result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
 }
 

@@ -72,6 +72,18 @@ impl Config {
     }
 }
 
+/// Runs something to its end, on as many threads as there are processors. What then still hangs on a thread of its own, in a
+/// call into storage or the hypervisor, is not waited for: it may hang for ever.
+///
+/// # Errors
+/// When there can be no threads, or as what is run says.
+pub fn run_to_end<T>(it: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(it);
+    runtime.shutdown_background();
+    ended
+}
+
 /// A running Twilight.
 pub struct Twilight {
     stop: CancellationToken,
@@ -160,5 +172,29 @@ impl Twilight {
         if tokio::time::timeout(SHUTDOWN_MAX, all).await.is_err() {
             tracing::warn!("some tasks did not end within {} s", SHUTDOWN_MAX.as_secs());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// A Twilight that was asked to stop while a disk hung never ended.
+    #[test]
+    fn what_hangs_is_not_waited_for() {
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, has_begun) = mpsc::channel();
+        let hang = move || {
+            begun.send(()).unwrap();
+            let _ = released.recv();
+        };
+        let it = async {
+            tokio::task::spawn_blocking(hang);
+            tokio::task::spawn_blocking(move || has_begun.recv()).await??;
+            Ok(())
+        };
+        run_to_end(it).unwrap();
+        drop(release);
     }
 }

@@ -12,7 +12,6 @@ struct Command {
     options: Options,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    Command::parse().options.run(|drivers| Arc::new(drivers)).await
+fn main() -> anyhow::Result<()> {
+    twilight::run_to_end(Command::parse().options.run(|drivers| Arc::new(drivers)))
 }
