@@ -81,6 +81,11 @@ impl MappedLuns {
 }
 
 impl Kernel<'_> {
+    /// Sees to it that these can be opened, under their own names.
+    fn map_all<'a>(&self, mut volumes: impl Iterator<Item = &'a OnLun>) -> Result<(), StorageError> {
+        volumes.try_for_each(|on| self.map(on, &on.name, on.usable))
+    }
+
     /// Sees to it that a mapping is there, of this LUN, and at least as large: volumes do not shrink, and whoever looked before
     /// one grew must not make it smaller again.
     fn map(&self, on: &OnLun, name: &str, bytes: u64) -> Result<(), StorageError> {
@@ -111,6 +116,7 @@ impl Devices for MappedLuns {
         survey.note(self.luns.pool);
         let kernel = self.kernel(&survey)?;
         self.clear(&mappings, &survey);
+        kernel.map_all(survey.volumes.iter().filter(|it| is_finished(&it.name)))?;
         self.sessions.setup.let_go(&kernel.session)?;
         Ok(survey.usage)
     }
@@ -120,12 +126,9 @@ impl Devices for MappedLuns {
     fn list(&self, prefix: &str) -> Result<Vec<Device>, StorageError> {
         let survey = self.luns.survey()?;
         let volumes: Vec<&OnLun> = survey.volumes.iter().filter(|it| it.name.starts_with(prefix)).collect();
-        let finished: Vec<&&OnLun> = volumes.iter().filter(|it| is_finished(&it.name)).collect();
-        if !finished.is_empty() {
-            let kernel = self.kernel(&survey)?;
-            for on in finished {
-                kernel.map(on, &on.name, on.usable)?;
-            }
+        let mut finished = volumes.iter().copied().filter(|it| is_finished(&it.name)).peekable();
+        if finished.peek().is_some() {
+            self.kernel(&survey)?.map_all(finished)?;
         }
         let mut devices: Vec<Device> = volumes.iter().map(|it| device(&it.name, it.usable)).collect();
         let is_left = |it: &Mapping| {

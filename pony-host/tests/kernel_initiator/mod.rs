@@ -7,7 +7,8 @@ use super::target::{self, NAME, SECRET, Target};
 use super::traces::Traces;
 use super::web::{Page, Web};
 use pony_core::host::{
-    DriverErrorKind, IscsiMode, IscsiPool, Place, PoolSpec, Source, VolumeFact, VolumeSpec,
+    DriverErrorKind, Extent, IscsiMode, IscsiPool, Place, PlvmPool, PoolBackend, PoolSpec, Source,
+    VolumeFact, VolumeSpec,
 };
 use pony_host::{Storage, StorageOptions};
 use std::fs::{self, File};
@@ -186,6 +187,7 @@ pub(crate) async fn keeps_what_it_is_given() {
         either_initiator(&lab, &bench, &bytes).await;
         refused(&lab, &bench).await;
         left_behind(&bench, &bytes, &lab.web).await;
+        extents(&lab, &bench, &bytes).await;
         comes_back(&mut lab, &bench).await;
         sign_out(&lab, &bench).await;
     })
@@ -300,6 +302,28 @@ async fn left_behind(bench: &Bench, bytes: &[u8], web: &Web) {
     bench.storage.delete_volume(&spec).await.unwrap();
 }
 
+/// A pool of extents (`plvm`) on a LUN that an administrator has signed in to.
+async fn extents(lab: &Lab, bench: &Bench, bytes: &[u8]) {
+    bench.storage.open_pool(&bench.pool).await.unwrap();
+    others_sign_in(&interface(&bench.pool));
+    let session = Path::new("/sys/class/iscsi_session").join(format!("session{}", sessions("default")[0]));
+    let host = fs::canonicalize(session.join("device/..")).unwrap();
+    let scan = Path::new("/sys/class/scsi_host").join(host.file_name().unwrap()).join("scan");
+    fs::write(scan, "0 0 3").unwrap();
+    until("the disk", async || !disks().is_empty()).await;
+    let wwid = fs::read_to_string(format!("/sys/block/{}/device/wwid", disks()[0])).unwrap();
+    let disk = wwid.split_whitespace().collect::<Vec<_>>().join("_");
+    let backend = PoolBackend::Plvm(PlvmPool { disks: vec![disk.clone()] });
+    let pool = Bench::of(backend, bench.dir.clone(), lab.options());
+    let extent = Extent { extent: Uuid::new_v4(), disk, start_mib: 3, len_mib: 8, made: false };
+    let volume = VolumeSpec { extents: vec![extent], ..pool.raw(8) };
+    let uri = lab.web.put("extents", Page::new(bytes.to_vec()));
+    assert_reads(&pool.fetch(&volume, &uri).await.unwrap(), bytes);
+    pool.storage.delete_volume(&VolumeSpec { extents: Vec::new(), ..volume }).await.unwrap();
+    run("iscsiadm", &["-m", "session", "-r", &sessions("default")[0], "--logout"]);
+    fs::remove_file(secrets().into_iter().find(|it| it.ends_with("default")).unwrap()).unwrap();
+}
+
 /// Lost in all ways, with a volume open: each look ends within its time, and all goes on afterwards.
 async fn comes_back(lab: &mut Lab, bench: &Bench) {
     let spec = bench.raw(8);
@@ -323,6 +347,12 @@ async fn comes_back(lab: &mut Lab, bench: &Bench) {
     lab.target.come_back_after(Duration::from_secs(3), &LUNS).await;
     ready(bench).await;
     assert_eq!(sessions(&interface(&bench.pool)), before);
+    still_there();
+    // As a kernel does with a disk that did not answer for too long.
+    for disk in disks() {
+        fs::write(format!("/sys/block/{disk}/device/state"), "offline").unwrap();
+    }
+    ready(bench).await;
     still_there();
     guest.write_all_at(&[8; 4096], 0).unwrap();
     guest.sync_all().unwrap();
@@ -358,6 +388,7 @@ async fn frozen(lab: &Lab, bench: &Bench, spec: &VolumeSpec) {
     let brief = Duration::from_secs(3);
     let impatient = StorageOptions { pool_patience: brief, copy_stall: brief, ..lab.options() };
     let impatient = lab.again(bench, impatient);
+    stopped_amid_a_fill(lab, bench, &impatient).await;
     lab.target.freeze();
     let asked = Instant::now();
     let words = assert_refused(impatient.storage.open_pool(&bench.pool).await, DriverErrorKind::Transient);
@@ -367,6 +398,35 @@ async fn frozen(lab: &Lab, bench: &Bench, spec: &VolumeSpec) {
     assert!(asked.elapsed() < Duration::from_secs(60), "{:?}", asked.elapsed());
     lab.target.thaw();
     ready(bench).await;
+}
+
+/// What writes to a disk that does not answer cannot even be killed; the fill ends all the same, and is made anew later.
+async fn stopped_amid_a_fill(lab: &Lab, bench: &Bench, impatient: &Bench) {
+    let (spec, asked) = (bench.raw(20), Instant::now());
+    let begun = format!("pony-{}.", spec.volume);
+    let is_mapped = || {
+        super::traces::files(Path::new("/dev/mapper"))
+            .iter()
+            .any(|it| it.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begun)))
+    };
+    let stop = async {
+        until("the mapping of a fill", async || is_mapped()).await;
+        lab.target.freeze();
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    let made = tokio::select! {
+        made = impatient.make(&spec, &Source::Empty) => made,
+        never = stop => match never {},
+    };
+    if made.is_err() {
+        assert_refused(made, DriverErrorKind::Transient);
+    }
+    assert!(asked.elapsed() < Duration::from_secs(150), "{:?}", asked.elapsed());
+    lab.target.thaw();
+    ready(bench).await;
+    until("the volume", async || bench.make(&spec, &Source::Empty).await.is_ok()).await;
+    until("its end", async || bench.storage.delete_volume(&spec).await.is_ok()).await;
+    assert!(!is_mapped());
 }
 
 /// What nobody asks for any more goes, but for what is open, and what others have.

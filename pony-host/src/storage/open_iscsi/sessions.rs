@@ -23,6 +23,11 @@ const DISK_PATIENCE: Duration = Duration::from_secs(15);
 /// How often is looked whether it has.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How a disk is that the kernel uses, and one that it has given up while its target did not answer in time: it does not
+/// try that one again by itself, also where the target is back.
+const RUNNING: &str = "running";
+const GIVEN_UP: &str = "offline";
+
 /// The package of the tool.
 const PACKAGE: &str = "open-iscsi";
 
@@ -117,24 +122,40 @@ impl Sessions {
     ) -> Result<KernelDisk, StorageError> {
         let wrong = |why: String| self.wrong(at, format!("has LUN {lun}, {why}"));
         let seen = || session.lun(lun)?.disk();
-        let Some(disk) =
-            seen().map_or_else(|| self.scan(session, lun).map(|()| wait_for(seen)), |it| Ok(Some(it)))?
-        else {
-            return Err(wrong("which this host's kernel does not see".into()));
+        let found = match seen() {
+            None => {
+                self.scan(session, lun)?;
+                wait_for(seen)
+            }
+            found => found,
         };
-        if disk.state != "running" {
+        let mut disk = found.ok_or_else(|| wrong("which this host's kernel does not see".into()))?;
+        if disk.state == GIVEN_UP {
+            self.tell(session, lun, "state", RUNNING)?;
+            disk = seen().unwrap_or(disk);
+        }
+        if disk.state != RUNNING {
             return Err(wrong(format!("of which this host's kernel says that it is {}", disk.state)));
         }
         if disk.bytes >= bytes {
             return Ok(disk);
         }
         // It was made larger since the kernel looked.
-        if let Some(lun) = session.lun(lun) {
-            tell_kernel(&lun.dir.join("rescan"), "1")?;
-        }
+        self.tell(session, lun, "rescan", "1")?;
         wait_for(|| seen().filter(|it| it.bytes >= bytes)).ok_or_else(|| {
             wrong(format!("of which this host's kernel sees {} of {} MiB", disk.bytes / MIB, bytes / MIB))
         })
+    }
+
+    /// Tells the kernel something of a LUN that it has.
+    fn tell(
+        &self,
+        session: &KernelSession,
+        lun: u8,
+        attribute: &str,
+        text: &str,
+    ) -> Result<(), StorageError> {
+        session.lun(lun).map_or(Ok(()), |it| tell_kernel(&it.dir.join(attribute), text))
     }
 
     fn scan(&self, session: &KernelSession, lun: u8) -> Result<(), StorageError> {
