@@ -350,7 +350,7 @@ async fn comes_back(lab: &mut Lab, bench: &Bench) {
     still_there();
     // As a kernel does with a disk that did not answer for too long.
     for disk in disks() {
-        fs::write(format!("/sys/block/{disk}/device/state"), "offline").unwrap();
+        fs::write(format!("/sys/block/{disk}/device/state"), "offline\n").unwrap();
     }
     ready(bench).await;
     still_there();

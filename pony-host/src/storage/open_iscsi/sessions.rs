@@ -210,9 +210,9 @@ fn is_with(session: &KernelSession, at: &IscsiPool) -> bool {
     session.target == at.target && session.address.is_none_or(is_there)
 }
 
-/// Writes to a file of `/sys`, in a process of its own: it may wait for a target.
+/// Writes a line to a file of `/sys`, in a process of its own: it may wait for a target.
 fn tell_kernel(file: &Path, text: &str) -> Result<(), StorageError> {
-    tool::feed("tee", "coreutils", [file.as_os_str()], text.as_bytes()).map(drop)
+    tool::feed("tee", "coreutils", [file.as_os_str()], format!("{text}\n").as_bytes()).map(drop)
 }
 
 fn wait_for<T>(look: impl Fn() -> Option<T>) -> Option<T> {
