@@ -62,8 +62,10 @@ pub(crate) struct Settled {
     pub(crate) instances: BTreeSet<Uuid>,
     pub(crate) volumes: BTreeSet<Uuid>,
     pub(crate) disks: BTreeSet<Text>,
-    /// Why instances cannot be placed or moved, and volumes not be made.
+    /// Why instances cannot be placed or moved, and volumes not be made: what more room may mend.
     pub(crate) stuck: BTreeMap<Subject, String>,
+    /// The same of what it cannot.
+    waiting: BTreeMap<Uuid, String>,
 }
 
 impl Damage {
@@ -284,6 +286,10 @@ impl<R: Read> Deciding<'_, R> {
                 Decision::Nothing => (None, None),
                 Decision::Write(ops) => return ops,
                 Decision::Stuck(why) => (None, Some(why)),
+                Decision::Waiting(why) => {
+                    settled.waiting.insert(uuid, why);
+                    (None, None)
+                }
             },
             Subject::Volume(uuid) => {
                 let hosts = hosts_of_volume(self.view, self.distribution, uuid);
@@ -311,7 +317,8 @@ impl<R: Read> Deciding<'_, R> {
 impl Settled {
     /// Why it waits.
     pub(crate) fn why(&self, subject: Subject) -> Option<&str> {
-        self.stuck.get(&subject).map(String::as_str)
+        let waiting = || if let Subject::Instance(uuid) = subject { self.waiting.get(&uuid) } else { None };
+        self.stuck.get(&subject).or_else(waiting).map(String::as_str)
     }
 
     /// What was decided about, of what may be stuck.

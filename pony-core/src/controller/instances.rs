@@ -26,8 +26,10 @@ pub(crate) enum Decision {
     Nothing,
     /// To be written, as one.
     Write(Vec<RowOp>),
-    /// It cannot be placed, or moved off its host; in words for whoever ordered it.
+    /// It cannot be placed, or moved off its host, before there is room elsewhere; in words for whoever ordered it.
     Stuck(String),
+    /// Nothing can be done before its own rows change, or those of its hosts; in the same words.
+    Waiting(String),
 }
 
 /// What a round of decisions has to go by besides the state: what was decided already and has not come back from
@@ -204,7 +206,7 @@ fn forget_when_let_go(view: &impl Read, row: &HostInstance) -> Decision {
         return forget(row);
     }
     match holding.filter_map(|host| view.get::<Host>(&host)).find(|host| !is_present(host)) {
-        Some(host) => Decision::Stuck(silent(host)),
+        Some(host) => Decision::Waiting(silent(host)),
         None => Decision::Nothing,
     }
 }
@@ -248,7 +250,7 @@ fn keep_or_move(
     }
     let Some(host) = view.get::<Host>(&row.host) else { return Decision::Nothing };
     if !is_present(host) {
-        return Decision::Stuck(silent(host));
+        return Decision::Waiting(silent(host));
     }
     let pinned = pin_of(view, instance).filter(|pin| *pin != row.host);
     let is_evacuated = is_evacuated(view, row.host);
@@ -298,7 +300,7 @@ fn place(view: &impl Read, round: &mut Round<'_>, instance: Uuid, order: &Instan
         return Decision::Nothing;
     }
     if order.tenant.is_none() {
-        return Decision::Stuck("it is a template (it has no tenant): templates do not run".to_owned());
+        return Decision::Waiting("it is a template (it has no tenant): templates do not run".to_owned());
     }
     let request = request(view, round, instance, order);
     match round.choose(view, &request, None, pin_of(view, instance)) {

@@ -102,7 +102,7 @@ pub(super) fn go_on(view: &impl Read, round: &mut Round<'_>, row: &HostInstance)
         return arrive(view, round, row, placement, to);
     }
     if let Some(source) = view.get::<Host>(&row.host).filter(|host| !is_present(host)) {
-        return Decision::Stuck(silent(source));
+        return Decision::Waiting(silent(source));
     }
     if placement.cancelled {
         return end_when_settled(round, row, placement);

@@ -60,7 +60,7 @@ impl<E: Entry, const ITEMS: usize> HashIndex<E, ITEMS> {
     /// Where a hash has its place in so many equal parts, which lie in the order of hashes.
     #[inline]
     pub(crate) const fn part(hash: u32, parts: usize) -> usize {
-        (hash as u64 * parts as u64 >> 32) as usize
+        ((hash as u64 * parts as u64) >> 32) as usize
     }
 
     /// How many places so many entries take: whole pages, of which at most four fifths are used.
