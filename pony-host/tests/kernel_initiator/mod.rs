@@ -292,7 +292,7 @@ async fn left_behind(bench: &Bench, bytes: &[u8], web: &Web) {
     let record = secrets().pop().unwrap();
     fs::remove_dir_all("/etc/iscsi/nodes").unwrap();
     bench.storage.open_pool(&bench.pool).await.unwrap();
-    assert_eq!(bench.storage.list_volumes(&bench.pool).await.unwrap(), [fact.clone()]);
+    assert_eq!(bench.storage.list_volumes(&bench.pool).await.unwrap(), std::slice::from_ref(&fact));
     assert_reads(&fact, bytes);
     let left = run("dmsetup", &["ls"]);
     assert!(left.contains(mapping) && left.contains(&of(2)), "{left}");
