@@ -116,3 +116,57 @@ fn supported_profiles(view: &impl Read, host: Uuid) -> BTreeSet<Uuid> {
     let supported = |row: &&HostCpuProfile| row.current.as_ref().is_some_and(|it| it.supported);
     view.table::<HostCpuProfile>().find("host", host).filter(supported).map(|row| row.cpu_profile).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::new_state;
+    use pony_state::{Key, PartKind, State, Value};
+    use serde_json::{Value as Json, json};
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    /// Orders, or reports, a row; says which hosts that concerns.
+    fn write(state: &mut State, table: &str, key: &[u128], kind: PartKind, part: &Json) -> BTreeSet<Uuid> {
+        let mut tx = state.transaction();
+        let key = Key::of(key.iter().map(|it| Value::Uuid(id(*it))));
+        tx.set_json(table, &key, kind, part).unwrap();
+        let commit = tx.commit();
+        let mut hosts = BTreeSet::new();
+        commit.iter().for_each(|change| note(&*state, &change, |host| drop(hosts.insert(host))));
+        hosts
+    }
+
+    /// An order of a new instance once added up all that was placed anywhere.
+    #[test]
+    fn only_hosts_that_may_offer_something_else_are_looked_at_again() {
+        let (state, mut offers) = (&mut new_state().unwrap(), Offers::default());
+        for host in [1, 2, 3] {
+            let noted = write(state, "host", &[host], PartKind::Desired, &json!({"state": "present"}));
+            assert_eq!(noted, [id(host)].into());
+            offers.forget(noted);
+        }
+        let used = |offers: &mut Offers, state: &State| -> Vec<i64> {
+            offers.all(state).iter().map(|it| it.mem_used_mib).collect()
+        };
+        assert_eq!(used(&mut offers, state), [0, 0, 0]);
+        let web = |mem: i64, name: &str| json!({"name": name, "tenant": id(9), "state": "running", "vcpu": 1, "rcpu": 1.0, "mem": mem});
+        assert_eq!(write(state, "instance", &[7], PartKind::Desired, &web(64, "web")), BTreeSet::new());
+        let placed = json!({"released": false, "serial": 1, "target": id(3)});
+        offers.forget(write(state, "host_instance", &[2, 7], PartKind::Desired, &placed));
+        assert_eq!(used(&mut offers, state), [0, 64, 64]);
+        assert_eq!(write(state, "instance", &[7], PartKind::Desired, &web(64, "www")), BTreeSet::new());
+        let larger = write(state, "instance", &[7], PartKind::Desired, &web(100, "www"));
+        assert_eq!(larger, [id(2), id(3)].into());
+        assert!(offers.check(&*state, &larger).is_ok() && offers.check(&*state, &BTreeSet::new()).is_err());
+        offers.forget(larger);
+        assert_eq!(used(&mut offers, state), [0, 100, 100]);
+        let profile =
+            write(state, "host_cpu_profile", &[1, 5], PartKind::Current, &json!({"supported": true}));
+        assert_eq!(profile, [id(1)].into());
+        offers.forget(profile);
+        assert_eq!(offers.all(&*state)[0].cpu_profiles, [id(5)].into());
+    }
+}
