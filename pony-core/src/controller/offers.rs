@@ -135,7 +135,7 @@ mod tests {
         tx.set_json(table, &key, kind, part).unwrap();
         let commit = tx.commit();
         let mut hosts = BTreeSet::new();
-        commit.iter().for_each(|change| note(&*state, &change, |host| drop(hosts.insert(host))));
+        commit.iter().for_each(|change| note(&*state, &change, |host| hosts.extend([host])));
         hosts
     }
 
