@@ -30,6 +30,11 @@ use pony_state::Read;
 use sqlite::Sqlite;
 use uuid::Uuid;
 
+/// Sparkle's allocator, for all peers alike. With the system's a reader that gives up a snapshot waits for the writer:
+/// memory that another thread allocated is freed under a lock there.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SEED: u64 = 7;
 const INSTANCES: usize = 100_000;
 const RUNS: usize = 11;
