@@ -12,13 +12,13 @@ mod traces;
 mod web;
 
 use namespace::{in_guest, is_inside, run};
-use pony_core::host::{DriverErrorKind, Place, PoolBackend, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use pony_core::host::{DriverErrorKind, PoolBackend, Source, VolumeFormat, VolumeSpec};
 use pony_host::{Storage, StorageOptions};
 use std::fs::File;
 use std::future::Future;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use storage_bench::{Bench, MIB, are_zeroes, disk, options, qcow2_of};
+use storage_bench::{Bench, MIB, are_zeroes, assert_reads, disk, options, qcow2_of, read_block};
 use suite::assert_refused;
 use tempfile::TempDir;
 use traces::Traces;
@@ -67,20 +67,6 @@ fn bench(dir: &Path, thin_pool: Option<&str>) -> Bench {
     let backend = PoolBackend::Lvm { vg: "ponytest".into(), thin_pool: thin_pool.map(str::to_owned) };
     let scratch = dir.join("scratch");
     Bench::of(backend, scratch.clone(), StorageOptions { scratch, ..options() })
-}
-
-fn read(fact: &VolumeFact) -> Vec<u8> {
-    assert!(matches!(fact.place, Place::Block(_)), "{fact:?}");
-    std::fs::read(fact.place.path().unwrap()).unwrap()
-}
-
-/// It reads as these bytes, then as zeroes: nothing of what lay there before.
-#[track_caller]
-fn assert_reads(fact: &VolumeFact, bytes: &[u8]) {
-    let found = read(fact);
-    assert_eq!(found.len() >> 20, usize::try_from(fact.size_mib).unwrap());
-    assert!(found.starts_with(bytes), "{fact:?} does not hold what it was filled from");
-    assert!(are_zeroes(&found[bytes.len()..]), "{fact:?} shows what lay there before");
 }
 
 /// A volume group that goes in the end, and nothing else is left.
@@ -178,8 +164,8 @@ async fn contents(bench: &Bench, bytes: &[u8], uris: &[&str]) {
             .unwrap();
         let fact =
             bench.make(&VolumeSpec { size_mib: Some(17), ..copy.clone() }, &Source::Empty).await.unwrap();
-        assert_eq!(read(&fact)[..512], [7; 512]);
-        assert!(are_zeroes(&read(&fact)[bytes.len()..]));
+        assert_eq!(read_block(&fact)[..512], [7; 512]);
+        assert!(are_zeroes(&read_block(&fact)[bytes.len()..]));
         for spec in [spec, copy] {
             bench.storage.delete_volume(&spec).await.unwrap();
         }

@@ -1,7 +1,7 @@
 //! Pools of LUNs by the initiator of a kernel that has one: a guest's, with a target in the same guest.
 
 use super::namespace::run;
-use super::storage_bench::{self, Bench, MIB, are_zeroes, disk, options, qcow2_of};
+use super::storage_bench::{self, Bench, MIB, are_zeroes, assert_reads, disk, options, qcow2_of};
 use super::suite::{self, assert_refused};
 use super::target::{self, NAME, SECRET, Target};
 use super::traces::Traces;
@@ -130,20 +130,6 @@ async fn until(what: &str, holds: impl AsyncFn() -> bool) {
         tokio::time::sleep(LOOK).await;
     }
     panic!("{what} has not come");
-}
-
-fn read(fact: &VolumeFact) -> Vec<u8> {
-    assert!(matches!(fact.place, Place::Block(_)), "{fact:?}");
-    fs::read(fact.place.path().unwrap()).unwrap()
-}
-
-/// It reads as these bytes, then as zeroes: nothing of what lay there before.
-#[track_caller]
-fn assert_reads(fact: &VolumeFact, bytes: &[u8]) {
-    let found = read(fact);
-    assert_eq!(found.len() >> 20, usize::try_from(fact.size_mib).unwrap());
-    assert!(found.starts_with(bytes), "{fact:?} does not hold what it was filled from");
-    assert!(are_zeroes(&found[bytes.len()..]), "{fact:?} shows what lay there before");
 }
 
 fn open(fact: &VolumeFact) -> File {

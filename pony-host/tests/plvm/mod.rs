@@ -3,9 +3,9 @@
 use super::lun::{Lun, unmapped};
 use super::namespace::run;
 use super::storage_bench::{Bench, MIB, are_zeroes, options};
+use super::storage_bench::{assert_reads, read_block};
 use super::suite::{self, assert_refused, noted};
 use super::web::{Page, Web};
-use super::{assert_reads, read};
 use pony_core::host::{
     DriverErrorKind, PlvmPool, PoolBackend, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec,
 };
@@ -68,7 +68,7 @@ async fn filled_and_grown(
     again.storage.open_pool(&again.pool).await.unwrap();
     let fact =
         again.make(&noted(&larger), &Source::Uri("http://127.0.0.1:1/not-asked".into())).await.unwrap();
-    assert_eq!(read(&fact)[11 << 20..][..512], [7; 512]);
+    assert_eq!(read_block(&fact)[11 << 20..][..512], [7; 512]);
     noted(&larger)
 }
 
@@ -79,7 +79,7 @@ async fn moves(one: &Bench, other: &Bench, volume: &VolumeSpec) {
     one.storage.delete_volume(&unmapped(volume)).await.unwrap();
     assert_eq!(one.storage.list_volumes(&one.pool).await.unwrap(), []);
     let there = other.make(volume, &Source::Empty).await.unwrap();
-    assert_eq!((there.size_mib, &read(&there)[..512]), (12, &[9; 512][..]));
+    assert_eq!((there.size_mib, &read_block(&there)[..512]), (12, &[9; 512][..]));
     let open = File::open(there.place.path().unwrap()).unwrap();
     assert_refused(other.storage.delete_volume(&unmapped(volume)).await, DriverErrorKind::Transient);
     drop(open);
@@ -143,7 +143,7 @@ pub(crate) async fn conforms(dir: &Path, web: &Web) {
     };
     suite::storage(&suite).await;
     let blank = lun.given(bench.raw(None), 90);
-    assert!(are_zeroes(&read(&bench.make(&blank, &Source::Empty).await.unwrap())));
+    assert!(are_zeroes(&read_block(&bench.make(&blank, &Source::Empty).await.unwrap())));
     bench.storage.delete_volume(&unmapped(&blank)).await.unwrap();
     std::fs::remove_dir_all(dir.join("scratch1")).unwrap();
     lun.unplug();

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, unreachable_pub)]
 
-use pony_core::host::{DriverError, PoolBackend, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec};
+use pony_core::host::{
+    DriverError, Place, PoolBackend, PoolSpec, Source, VolumeFact, VolumeFormat, VolumeSpec,
+};
 use pony_host::{HostStorage, Storage, StorageOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -152,6 +154,21 @@ pub fn assert_holds(fact: &VolumeFact, disk: &[u8]) {
     let content = content(fact);
     assert!(content.starts_with(disk), "{fact:?} does not hold what it was filled from");
     assert!(are_zeroes(&content[disk.len()..]), "{fact:?} goes on with something");
+}
+
+/// All that a volume of a pool of devices holds.
+pub fn read_block(fact: &VolumeFact) -> Vec<u8> {
+    assert!(matches!(fact.place, Place::Block(_)), "{fact:?}");
+    std::fs::read(fact.place.path().unwrap()).unwrap()
+}
+
+/// It reads as these bytes, then as zeroes: nothing of what lay there before.
+#[track_caller]
+pub fn assert_reads(fact: &VolumeFact, bytes: &[u8]) {
+    let found = read_block(fact);
+    assert_eq!(found.len() >> 20, usize::try_from(fact.size_mib).unwrap());
+    assert!(found.starts_with(bytes), "{fact:?} does not hold what it was filled from");
+    assert!(are_zeroes(&found[bytes.len()..]), "{fact:?} shows what lay there before");
 }
 
 /// By one comparison: byte by byte takes seconds in an emulated guest.
